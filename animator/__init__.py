@@ -1,0 +1,3 @@
+"""Animate portraits from driving videos."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,72 @@
+"""The errors that a user of the animator can meet, each with a stable code.
+
+A code is part of the interface: scripts match on it, job records store it and `docs/errors.md`
+lists it. The sentence beside it is for a person and may change at any time.
+"""
+
+from __future__ import annotations
+
+CODES: dict[str, str] = {
+    "no_such_file": "An input file does not exist.",
+    "not_a_file": "An input is a folder, a device or another thing that is not a regular file.",
+    "unreadable_file": "An input file exists but this user may not read it.",
+    "unreadable_image": "A picture is damaged, incomplete or in a format that is not known.",
+    "unreadable_video": "A video is damaged, incomplete or in a format that is not known.",
+    "unsupported_format": (
+        "The file is of a kind that is refused on purpose, such as a playlist or a script that "
+        "names other files."
+    ),
+    "no_video_stream": "The file holds sound or data but no picture.",
+    "no_frames": "The video, or the part of it between start and end, holds no frame.",
+    "too_large": "An input has more bytes or more pixels than the limits allow.",
+    "too_long": "A video has more seconds or more frames than the limits allow.",
+    "no_face": "No face was found in the source or in any driving frame.",
+    "face_not_found": "The picture has fewer faces than the number asked for with --face.",
+    "face_lost": "A driving frame has no face and the policy for missing faces is 'fail'.",
+    "invalid_option": "An option has a value that is not allowed.",
+    "output_not_writable": "The output file cannot be created in its folder.",
+    "output_exists_as_folder": "The output path is an existing folder.",
+    "disk_full": "The disk, a quota or a file size limit stopped the output from being written.",
+    "encoding_failed": "The encoder refused the frames or the sound.",
+    "weights_unreadable": "The weights are missing, damaged or do not fit the model.",
+    "detector_unavailable": "The landmark detector or its model files are not installed.",
+    "device_unavailable": "The device asked for is not present or cannot be used.",
+    "out_of_memory": "The machine or the device ran out of memory.",
+    "no_such_job": "No job has this id.",
+    "queue_unavailable": "The job queue cannot be reached or started.",
+    "interrupted": "The work was interrupted before it was complete.",
+    "internal": "A fault in the animator itself; please report it.",
+}
+"""What each code means, in one line."""
+
+
+class AnimatorError(Exception):
+    """An expected failure: a code for programs and a sentence for people.
+
+    Args:
+        code: one of the keys of `CODES`.
+        message: one sentence that says what was wrong and, where it helps, what is allowed.
+        retryable: whether the same job can succeed later without a change to its inputs.
+
+    Raises:
+        ValueError: if the code is not in `CODES`.
+    """
+
+    def __init__(self, code: str, message: str, *, retryable: bool = False) -> None:
+        if code not in CODES:
+            raise ValueError(f"unknown error code {code!r}; known codes are {', '.join(CODES)}")
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+        self.retryable = retryable
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class JobCancelled(BaseException):
+    """Someone asked for the job to stop.
+
+    It derives from BaseException so that a broad `except Exception` on the way up cannot swallow
+    the request and let a cancelled job go on.
+    """
