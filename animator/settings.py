@@ -1,0 +1,120 @@
+"""What the environment says: where state lives, which broker to use, what is allowed.
+
+Everything works with nothing set. `docs/configuration.md` lists the variables.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from animator.errors import AnimatorError
+from animator.spec import DETECTORS
+
+if TYPE_CHECKING:
+    from animator.decode import MediaLimits
+
+BROKER_SCHEMES = ("redis", "rediss", "redis+socket")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one process.
+
+    Raises:
+        AnimatorError: `invalid_option` for a value that is not allowed, naming its variable.
+    """
+
+    state_dir: Path
+    """Where the embedded queue and the logs live (`ANIMATOR_STATE_DIR`)."""
+    broker_url: str | None = None
+    """The Redis to use (`ANIMATOR_BROKER_URL`); None is the embedded one."""
+    device: str = "auto"
+    """What `auto` means to jobs in this process (`ANIMATOR_DEVICE`)."""
+    detector: str = "auto"
+    """What `auto` means to jobs in this process (`ANIMATOR_DETECTOR`)."""
+    concurrency: int = 1
+    """Jobs that one worker runs at the same time (`ANIMATOR_CONCURRENCY`)."""
+    max_bytes: int | None = None
+    """Largest input file (`ANIMATOR_MAX_BYTES`); None is the built-in limit, here and below."""
+    max_pixels: int | None = None
+    """Most pixels in a picture or a frame (`ANIMATOR_MAX_PIXELS`)."""
+    max_seconds: int | None = None
+    """Longest driving video (`ANIMATOR_MAX_SECONDS`)."""
+    max_frames: int | None = None
+    """Most frames in a driving video (`ANIMATOR_MAX_FRAMES`)."""
+
+    def __post_init__(self) -> None:
+        """Check what the environment may have got wrong."""
+        if not self.state_dir.is_absolute():
+            raise _refuse("ANIMATOR_STATE_DIR", str(self.state_dir), "an absolute path")
+        if self.broker_url is not None:
+            scheme = urlsplit(self.broker_url).scheme
+            if scheme not in BROKER_SCHEMES:
+                allowed = ", ".join(f"{name}://..." for name in BROKER_SCHEMES)
+                # The address may hold a password, so only its scheme is repeated.
+                raise _refuse("ANIMATOR_BROKER_URL", f"{scheme}://...", allowed)
+        if self.detector not in DETECTORS:
+            raise _refuse("ANIMATOR_DETECTOR", self.detector, ", ".join(DETECTORS))
+        for name in ("concurrency", "max_bytes", "max_pixels", "max_seconds", "max_frames"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise _refuse(f"ANIMATOR_{name.upper()}", value, "a whole number from 1")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """The settings that the environment asks for; empty variables count as not set."""
+        env = os.environ if environment is None else environment
+        state_dir = env.get("ANIMATOR_STATE_DIR")
+        return cls(
+            state_dir=Path(state_dir).expanduser().absolute() if state_dir else _user_state_dir(),
+            broker_url=env.get("ANIMATOR_BROKER_URL") or None,
+            device=env.get("ANIMATOR_DEVICE") or "auto",
+            detector=env.get("ANIMATOR_DETECTOR") or "auto",
+            concurrency=_whole_number(env, "ANIMATOR_CONCURRENCY") or 1,
+            max_bytes=_whole_number(env, "ANIMATOR_MAX_BYTES"),
+            max_pixels=_whole_number(env, "ANIMATOR_MAX_PIXELS"),
+            max_seconds=_whole_number(env, "ANIMATOR_MAX_SECONDS"),
+            max_frames=_whole_number(env, "ANIMATOR_MAX_FRAMES"),
+        )
+
+    @property
+    def log_dir(self) -> Path:
+        """Where workers that the command started write their logs."""
+        return self.state_dir / "logs"
+
+    def limits(self) -> MediaLimits:
+        """The limits on inputs; what is not set keeps its built-in value."""
+        from animator.decode import MediaLimits
+
+        given = {
+            "max_bytes": self.max_bytes,
+            "max_pixels": self.max_pixels,
+            "max_seconds": self.max_seconds,
+            "max_frames": self.max_frames,
+        }
+        return MediaLimits(**{name: value for name, value in given.items() if value is not None})
+
+
+def _refuse(name: str, got: object, allowed: str) -> AnimatorError:
+    return AnimatorError("invalid_option", f"{name} is {got!r}; allowed is {allowed}")
+
+
+def _whole_number(env: Mapping[str, str], name: str) -> int | None:
+    text = env.get(name)
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise _refuse(name, text, "a whole number from 1") from None
+
+
+def _user_state_dir() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("animator", appauthor=False))

@@ -1,0 +1,342 @@
+"""What a job is: its specification, its states, its progress, its result and its record.
+
+Everything here is plain data that travels as JSON between the command, the store and the workers.
+Nothing heavy is imported, so a command that only looks at jobs answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os.path
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from fractions import Fraction
+from typing import Any
+
+from animator.errors import AnimatorError
+
+MOTIONS = ("relative", "absolute")
+ANCHORS = ("first", "auto")
+MISSING_FACE_POLICIES = ("hold", "interpolate", "skip", "fail")
+OUTPUT_MODES = ("crop", "paste-back", "side-by-side")
+DETECTORS = ("auto", "dlib", "face-alignment")
+PRECISIONS = ("auto", "float32", "bfloat16")
+MIN_SIZE, MAX_SIZE = 128, 1024
+
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?")
+_CLOCK = re.compile(r"(?:(?:(\d{1,4}):)?([0-5]?\d):)?(\d{1,7}(?:\.\d{1,9})?)")
+_RATIO = re.compile(r"(\d{1,12})/([1-9]\d{0,11})")
+
+
+def parse_time(text: str) -> Fraction:
+    """Seconds from `12`, `12.5`, `1:02.5` (minutes), `1:02:03` (hours) or `1001/30` (a ratio).
+
+    Raises:
+        AnimatorError: `invalid_option` if the text has none of these forms.
+    """
+    text = text.strip()
+    if ratio := _RATIO.fullmatch(text):
+        return Fraction(int(ratio[1]), int(ratio[2]))
+    clock = _CLOCK.fullmatch(text)
+    if clock is None or (clock[2] is not None and Fraction(clock[3]) >= 60):
+        raise AnimatorError(
+            "invalid_option",
+            f"{text!r} is not a time; give seconds (12.5), minutes and seconds (1:02.5) or "
+            "hours (1:02:03)",
+        )
+    hours, minutes, seconds = clock.groups()
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + Fraction(seconds)
+
+
+def _refuse(name: str, got: object, allowed: str) -> AnimatorError:
+    return AnimatorError("invalid_option", f"{name} is {got!r}; allowed is {allowed}")
+
+
+def _check_choice(name: str, got: object, allowed: tuple[str, ...]) -> None:
+    if got not in allowed:
+        raise _refuse(name, got, ", ".join(allowed))
+
+
+def _check_path(name: str, got: object) -> None:
+    if not isinstance(got, str) or not os.path.isabs(got) or "\0" in got:
+        raise _refuse(name, got, "an absolute path")
+
+
+def _load_object(text: str | bytes, what: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise AnimatorError("invalid_option", f"the {what} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise AnimatorError("invalid_option", f"the {what} is not a JSON object")
+    return value
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """What to animate, with what, to where and how. Every value is checked when it is made.
+
+    Raises:
+        AnimatorError: `invalid_option`, saying what was got and what is allowed.
+    """
+
+    source: str
+    """The portrait: absolute path of a picture (or of a video, whose first frame is taken)."""
+    driving: str
+    """The video whose motion is taken: absolute path."""
+    output: str
+    """Where the video is written: absolute path."""
+    start: str | None = None
+    """Where in the driving video to begin, as `parse_time` reads it; None is its beginning."""
+    end: str | None = None
+    """Where in the driving video to end (this moment excluded); None is its end."""
+    face: str | int = "largest"
+    """Which face of the source and of the driving video: "largest", or its number from 1."""
+    motion: str = "relative"
+    """"relative": the driving motion on the source's own face shape; "absolute": the driving
+    face's shape, too."""
+    anchor: str = "auto"
+    """The driving frame that counts as the source's own pose: the "first", or the nearest one."""
+    smoothing: float = 0.5
+    """How strongly jitter of the landmarks is smoothed: 0 (not at all) to 1."""
+    missing_face: str = "hold"
+    """What happens to driving frames without a face."""
+    output_mode: str = "crop"
+    """What a frame of the result shows."""
+    size: int = 256
+    """Side of the animated square in pixels."""
+    detector: str = "auto"
+    """Which landmark detector to use."""
+    device: str = "auto"
+    """Where the networks run: "auto", "cpu", "cuda" or "cuda:N"."""
+    precision: str = "auto"
+    """Arithmetic of the networks."""
+    weights: str = "default"
+    """The checkpoint: "default" for the one that is shipped, or an absolute path."""
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        for name in ("source", "driving", "output"):
+            _check_path(name, getattr(self, name))
+        if self.weights != "default":
+            _check_path("weights", self.weights)
+        _check_choice("motion", self.motion, MOTIONS)
+        _check_choice("anchor", self.anchor, ANCHORS)
+        _check_choice("missing_face", self.missing_face, MISSING_FACE_POLICIES)
+        _check_choice("output_mode", self.output_mode, OUTPUT_MODES)
+        _check_choice("detector", self.detector, DETECTORS)
+        _check_choice("precision", self.precision, PRECISIONS)
+        if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
+            raise _refuse("device", self.device, "auto, cpu, cuda, cuda:N")
+        self._check_numbers()
+        self._check_times()
+
+    def _check_numbers(self) -> None:
+        number = type(self.face) is int and self.face >= 1
+        if self.face != "largest" and not number:
+            raise _refuse("face", self.face, "largest, or the number of a face from 1")
+        smoothing = self.smoothing
+        if isinstance(smoothing, bool) or not isinstance(smoothing, (int, float)):
+            raise _refuse("smoothing", smoothing, "a number from 0 to 1")
+        if not 0 <= smoothing <= 1:  # also refuses NaN
+            raise _refuse("smoothing", smoothing, "a number from 0 to 1")
+        if type(self.size) is not int or self.size % 2 or not MIN_SIZE <= self.size <= MAX_SIZE:
+            raise _refuse("size", self.size, f"an even number from {MIN_SIZE} to {MAX_SIZE}")
+
+    def _check_times(self) -> None:
+        for name in ("start", "end"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise _refuse(name, value, "a time such as 12.5 or 1:02.5, as text")
+        start, end = self.start_seconds, self.end_seconds
+        if end is not None and end <= (start or 0):
+            raise _refuse("end", self.end, f"a time after the start ({self.start or 0})")
+
+    @property
+    def start_seconds(self) -> Fraction | None:
+        """The start, exactly, in seconds from the driving video's first frame."""
+        return None if self.start is None else parse_time(self.start)
+
+    @property
+    def end_seconds(self) -> Fraction | None:
+        """The end, exactly, in seconds from the driving video's first frame."""
+        return None if self.end is None else parse_time(self.end)
+
+    def to_json(self) -> str:
+        """The specification as one line of ASCII JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> JobSpec:
+        """The specification from JSON; unknown and missing names are refused.
+
+        Raises:
+            AnimatorError: `invalid_option`.
+        """
+        values = _load_object(text, "job specification")
+        known = {item.name for item in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise AnimatorError(
+                "invalid_option",
+                f"unknown name in the job specification: {', '.join(unknown)}; "
+                f"known are {', '.join(sorted(known))}",
+            )
+        if missing := [name for name in ("source", "driving", "output") if name not in values]:
+            raise AnimatorError(
+                "invalid_option", f"missing in the job specification: {', '.join(missing)}"
+            )
+        return cls(**values)
+
+
+class JobState(StrEnum):
+    """The life of a job. A job ends in exactly one of the last three."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to the job by itself."""
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a running job is."""
+
+    stage: str
+    """The stage that is at work, such as "landmarks" or "generate"."""
+    frame: int = 0
+    """Frames of this stage that are done."""
+    frames: int | None = None
+    """Frames of this stage in all; None where the container does not say."""
+    fps: float = 0.0
+    """Frames of this stage per second, lately."""
+    eta: float | None = None
+    """Seconds until the job ends, as far as can be told."""
+
+    def to_json(self) -> str:
+        """The progress as one line of JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Progress:
+        """The progress from JSON."""
+        return cls(**_load_object(text, "progress"))
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished animation was."""
+
+    output: str
+    """Absolute path of the video."""
+    frames: int
+    """Frames in the video."""
+    seconds: float
+    """Seconds that the work took."""
+    fps: float
+    """Frames per second of work, everything included."""
+    timings: Mapping[str, float] = field(default_factory=dict)
+    """Seconds by stage."""
+    warnings: tuple[str, ...] = ()
+    """Sentences that a person should read, such as which of several faces was taken."""
+    missing: tuple[tuple[int, int], ...] = ()
+    """Runs of driving frames without a face: first and last frame of each."""
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the inputs, by name."""
+    weights: str = ""
+    """Which weights made the video."""
+
+    def to_json(self) -> str:
+        """The result as one line of JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Result:
+        """The result from JSON."""
+        values = _load_object(text, "result")
+        values["warnings"] = tuple(values.get("warnings", ()))
+        values["missing"] = tuple((first, last) for first, last in values.get("missing", ()))
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class JobError:
+    """Why a job failed."""
+
+    code: str
+    """One of `animator.errors.CODES`."""
+    message: str
+    """A sentence for a person."""
+    retryable: bool = False
+    """Whether the same job can succeed later without a change to its inputs."""
+
+    @classmethod
+    def of(cls, error: AnimatorError) -> JobError:
+        """The record's form of an error."""
+        return cls(error.code, error.message, error.retryable)
+
+    def to_json(self) -> str:
+        """The error as one line of JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> JobError:
+        """The error from JSON."""
+        return cls(**_load_object(text, "error"))
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """Everything that is known about a job; a snapshot of what the store holds."""
+
+    id: str
+    spec: JobSpec
+    state: JobState
+    created: str
+    """When it was submitted: UTC, ISO 8601."""
+    version: str
+    """Version of the animator that submitted it."""
+    attempt: int = 0
+    """How often a worker has begun it. Also fences: only the latest attempt may change the job."""
+    progress: Progress | None = None
+    error: JobError | None = None
+    result: Result | None = None
+    started: str | None = None
+    finished: str | None = None
+    worker: str | None = None
+    """The worker that runs it or ran it last."""
+    cancel_requested: bool = False
+    """Whether someone asked the running job to stop."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The record for `--json`: plain values, the most asked for first."""
+        result = self.result
+        return {
+            "id": self.id,
+            "state": self.state.value,
+            "output": self.spec.output,
+            "progress": None if self.progress is None else asdict(self.progress),
+            "error": None if self.error is None else asdict(self.error),
+            "attempt": self.attempt,
+            "created": self.created,
+            "started": self.started,
+            "finished": self.finished,
+            "worker": self.worker,
+            "version": self.version,
+            "frames": None if result is None else result.frames,
+            "seconds": None if result is None else result.seconds,
+            "fps": None if result is None else result.fps,
+            "timings": {} if result is None else dict(result.timings),
+            "warnings": [] if result is None else list(result.warnings),
+            "missing": [] if result is None else [list(run) for run in result.missing],
+            "hashes": {} if result is None else dict(result.hashes),
+            "weights": None if result is None else result.weights,
+            "spec": asdict(self.spec),
+        }
