@@ -1,0 +1,96 @@
+"""Model configurations: plain values that say what ``gfla.build`` puts together."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from gfla.errors import GflaError
+
+MAX_PREVIOUS_FRAMES = 4
+
+
+@dataclass(frozen=True)
+class AnimationConfig:
+    """The multi-reference animation generator (paper, section 5, "Image Animation").
+
+    The defaults are the published face model's. "Layer k" is 1/2^k of the structure's size.
+    """
+
+    structure_channels: int = 16
+    """Channels of the structure guidance."""
+    encoder_widths: tuple[int, ...] = (64, 128, 256)
+    """Output channels of the Downs of the source and target branches, layer 1 first."""
+    flow_widths: tuple[int, ...] = (32, 64, 128, 256, 256)
+    """Output channels of the flow estimator's Downs, layer 1 first."""
+    attention: tuple[tuple[int, int], ...] = ((3, 3), (2, 5))
+    """(layer, kernel size) of every local attention block, deepest layer first."""
+    attention_hidden: int = 128
+    """Hidden channels of the kernel predictor M."""
+    previous_frames: int = 1
+    """How many generated frames serve as references, 1 to 4; 1 is published."""
+    image_fusion: bool = False
+    """Blend the warped reference pictures with the rendered one at image scale."""
+    flow_prior: bool = False
+    """Add a landmark thin-plate spline to the estimated flow; steps then need landmarks."""
+    prior_ridge: float = 3e-4
+    """Ridge of that spline, landmarks in units of the picture."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.previous_frames <= MAX_PREVIOUS_FRAMES:
+            raise _invalid("previous_frames", self.previous_frames, f"1 to {MAX_PREVIOUS_FRAMES}")
+        if self.structure_channels < 1:
+            raise _invalid("structure_channels", self.structure_channels, "at least 1")
+        if len(self.flow_widths) < len(self.encoder_widths):
+            raise _invalid("flow_widths", self.flow_widths, "at least as many as encoder_widths")
+        if min(*self.encoder_widths, *self.flow_widths, self.attention_hidden) < 1:
+            raise _invalid("widths", (self.encoder_widths, self.flow_widths), "positive")
+        layers = [layer for layer, _ in self.attention]
+        if not layers or layers != sorted(set(layers), reverse=True):
+            raise _invalid("attention", self.attention, "distinct layers, deepest first")
+        if layers[0] > len(self.encoder_widths) or layers[-1] < 1:
+            raise _invalid("attention", self.attention, f"layers 1 to {len(self.encoder_widths)}")
+        if any(kernel % 2 == 0 or kernel < 1 for _, kernel in self.attention):
+            raise _invalid("attention", self.attention, "odd kernel sizes")
+        if self.prior_ridge <= 0:
+            raise _invalid("prior_ridge", self.prior_ridge, "above 0")
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Names of the references in the published order: previous frames (newest first), source."""
+        older = tuple(f"previous_{n}" for n in range(2, self.previous_frames + 1))
+        return ("previous", *older, "reference")
+
+    @property
+    def multiple(self) -> int:
+        """Height and width of a structure must be multiples of this."""
+        return 2 ** len(self.flow_widths)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as JSON-ready values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> AnimationConfig:
+        """Read what ``to_dict`` wrote.
+
+        Raises:
+            GflaError: ``invalid_config`` on an unknown field or a value that is not allowed.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise GflaError("invalid_config", f"unknown fields {unknown}; known are {sorted(known)}")
+        try:
+            return cls(**{name: _tuples(value) for name, value in values.items()})
+        except TypeError as error:
+            raise GflaError("invalid_config", f"fields of the wrong type: {error}") from error
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def _invalid(name: str, got: object, allowed: str) -> GflaError:
+    return GflaError("invalid_config", f"{name} is {got!r}; allowed: {allowed}")

@@ -1,0 +1,198 @@
+"""The generators: networks put together from finished parts, one forward path each."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gfla.config import AnimationConfig
+from gfla.errors import GflaError
+from gfla.models.blocks import Encoder
+from gfla.models.flow import FlowEstimator
+from gfla.models.fusion import ImageFusion
+from gfla.models.renderer import Renderer
+from gfla.models.rollout import Prediction, Reference, RolloutState
+from gfla.ops.spline import landmark_flow
+from gfla.ops.warp import downscale_flow, upscale_flow
+
+SPLINE_LANDMARKS = 60
+"""The prior's control points are landmarks 0-59: the inner lips (60-67) touch in one frame and
+part in the next, where a spline folds, so they are left to the estimated residual."""
+
+
+class AnimationGenerator(nn.Module):
+    """Renders a clip frame by frame from a source picture and the frames before (section 5).
+
+    The pictures may be a whole multiple of the structures' size if the generator has image-scale
+    fusion: the networks then see a reduced picture, the blend samples the full one.
+    """
+
+    def __init__(
+        self,
+        config: AnimationConfig,
+        encoders: dict[str, Encoder],
+        flow_estimator: FlowEstimator,
+        renderer: Renderer,
+        fusion: ImageFusion | None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.encoders = nn.ModuleDict(encoders)
+        self.flow_estimator = flow_estimator
+        self.renderer = renderer
+        self.fusion = fusion
+
+    def start(
+        self, image: Tensor, structure: Tensor, landmarks: Tensor | None = None
+    ) -> RolloutState:
+        """Begin a clip; everything that depends on the source alone is computed here.
+
+        Args:
+            image: B 3 H W in [-1, 1], the source picture.
+            structure: B C h w, its structure guidance.
+            landmarks: B 68 2 in units of the picture; needed with a landmark flow prior.
+
+        Returns:
+            The state before the first frame: previous image and structure are the source's.
+
+        Raises:
+            GflaError: ``invalid_shape`` or ``landmarks_needed``.
+        """
+        self._check(structure, landmarks, image)
+        source = self._reference("reference", image, structure, landmarks)
+        previous = self._reference("previous", image, structure, landmarks)
+        return RolloutState(source, (previous,) * self.config.previous_frames)
+
+    def step(
+        self, state: RolloutState, structure: Tensor, landmarks: Tensor | None = None
+    ) -> tuple[RolloutState, Prediction]:
+        """Render the next frame.
+
+        Args:
+            state: of ``start`` or of the step before.
+            structure: B C h w of the frame to render.
+            landmarks: B 68 2 of that frame, in units of the picture.
+
+        Returns:
+            The state after this frame, and the frame.
+
+        Raises:
+            GflaError: ``invalid_shape`` or ``landmarks_needed``.
+        """
+        self._check(structure, landmarks, None)
+        if structure.shape != state.source.structure.shape:
+            got, wanted = tuple(structure.shape), tuple(state.source.structure.shape)
+            raise GflaError("invalid_shape", f"structure is {got}, the clip's is {wanted}")
+        references = (*state.previous, state.source)
+        prior = self._prior(references, landmarks, structure)
+        inputs = [structure]
+        for reference in references:
+            inputs += [reference.small, reference.structure]
+        if prior is not None:
+            inputs.append(prior.flatten(1, 2) / structure.shape[-1])
+        estimates = self.flow_estimator(torch.cat(inputs, 1))
+        residuals = {layer: flows for layer, (flows, _) in estimates.items()}
+        if prior is not None:
+            estimates = _add_prior(estimates, prior)
+
+        kinds = ("previous",) * len(state.previous) + ("reference",)
+        prepared = [(k, r.features) for k, r in zip(kinds, references, strict=True)]
+        output = self.renderer(structure, prepared, estimates)
+        image, blend = self._finish(output, references, residuals, prior)
+        prediction = Prediction(
+            image=image,
+            flows=self._named({layer: flows for layer, (flows, _) in estimates.items()}),
+            masks=self._named({layer: masks for layer, (_, masks) in estimates.items()}),
+            blend=blend,
+            residuals=self._named(residuals),
+        )
+        latest = self._reference("previous", image, structure, landmarks)
+        return RolloutState(state.source, (latest, *state.previous[:-1])), prediction
+
+    def _reference(
+        self, kind: str, image: Tensor, structure: Tensor, landmarks: Tensor | None
+    ) -> Reference:
+        small = image
+        if image.shape[-2:] != structure.shape[-2:]:
+            small = F.avg_pool2d(image, image.shape[-1] // structure.shape[-1])
+        features = self.renderer.prepare(kind, self.encoders[kind](small))
+        return Reference(image, small, structure, landmarks, features)
+
+    def _prior(
+        self, references: tuple[Reference, ...], landmarks: Tensor | None, structure: Tensor
+    ) -> Tensor | None:
+        """Landmark flow to every reference at the structure's size: B R 2 h w."""
+        if not self.config.flow_prior or landmarks is None:
+            return None
+        known = [r.landmarks for r in references if r.landmarks is not None]
+        points = torch.stack(known, 1)[:, :, :SPLINE_LANDMARKS]
+        height, width = structure.shape[-2:]
+        target = landmarks[:, :SPLINE_LANDMARKS]
+        return landmark_flow(target, points, (height, width), self.config.prior_ridge)
+
+    def _finish(
+        self,
+        output: Tensor,
+        references: tuple[Reference, ...],
+        residuals: dict[int, Tensor],
+        prior: Tensor | None,
+    ) -> tuple[Tensor, Tensor | None]:
+        if self.fusion is None:
+            return output.tanh(), None
+        images = [reference.image for reference in references]
+        scale = images[0].shape[-1] // output.shape[-1]
+        finest = min(residuals)
+        flows = []
+        for index in range(len(images)):
+            flow = upscale_flow(residuals[finest][:, index], scale * 2**finest)
+            if prior is not None:
+                flow = flow + upscale_flow(prior[:, index], scale)
+            flows.append(flow)
+        return self.fusion(output, images, flows)
+
+    def _named(self, values: dict[int, Tensor]) -> dict[tuple[int, str], Tensor]:
+        return {
+            (layer, name): stacked[:, index]
+            for layer, stacked in values.items()
+            for index, name in enumerate(self.config.references)
+        }
+
+    def _check(self, structure: Tensor, landmarks: Tensor | None, image: Tensor | None) -> None:
+        config = self.config
+        if structure.ndim != 4 or structure.shape[0] < 1:
+            raise _shape("structure", structure, f"B {config.structure_channels} h w with B >= 1")
+        batch, channels, height, width = structure.shape
+        if channels != config.structure_channels:
+            raise _shape("structure", structure, f"{config.structure_channels} channels")
+        if height % config.multiple or width % config.multiple:
+            raise _shape("structure", structure, f"sides that are multiples of {config.multiple}")
+        if config.flow_prior:
+            if landmarks is None:
+                raise GflaError("landmarks_needed", "a landmark flow prior needs landmarks")
+            if landmarks.shape != (batch, 68, 2):
+                raise _shape("landmarks", landmarks, f"{batch} 68 2")
+        if image is None:
+            return
+        if image.ndim != 4 or image.shape[:2] != (batch, 3):
+            raise _shape("image", image, f"{batch} 3 H W")
+        scale = image.shape[-1] // width
+        if scale < 1 or image.shape[-2:] != (scale * height, scale * width):
+            raise _shape("image", image, "a whole multiple of the structure's sides")
+        if scale > 1 and self.fusion is None:
+            raise _shape("image", image, "the structure's size, as there is no image-scale fusion")
+
+
+def _add_prior(
+    estimates: dict[int, tuple[Tensor, Tensor]], prior: Tensor
+) -> dict[int, tuple[Tensor, Tensor]]:
+    batch, references = prior.shape[:2]
+    flat = prior.flatten(0, 1)
+    return {
+        layer: (flows + downscale_flow(flat, 2**layer).unflatten(0, (batch, references)), masks)
+        for layer, (flows, masks) in estimates.items()
+    }
+
+
+def _shape(name: str, tensor: Tensor, allowed: str) -> GflaError:
+    return GflaError("invalid_shape", f"{name} is {tuple(tensor.shape)}; allowed: {allowed}")

@@ -1,0 +1,71 @@
+"""Sampling a map along a flow field, and moving flow fields between scales."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """Half-precision tensors as float32: coordinates and flows need it; others unchanged."""
+    return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
+
+
+def pixel_grid(height: int, width: int, like: Tensor) -> Tensor:
+    """Pixel coordinates (x, y) of every location: 1 2 H W, on the device of ``like``, float32+."""
+    dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
+    ys = torch.arange(height, device=like.device, dtype=dtype)
+    xs = torch.arange(width, device=like.device, dtype=dtype)
+    return torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)])[None]
+
+
+def sample(image: Tensor, positions: Tensor) -> Tensor:
+    """Bilinear samples of a map, its border continued outwards.
+
+    Args:
+        image: B C H W.
+        positions: B 2 h w, pixel coordinates (x, y) of ``image``; any finite value.
+
+    Returns:
+        B C h w in the type of ``image``. Neighbours outside the map are its border pixels, and
+        their weights are not renormalised (paper, eq. A.16 with clamped indices).
+    """
+    _, _, height, width = image.shape
+    scale = positions.new_tensor([max(width - 1, 1), max(height - 1, 1)]).view(1, 2, 1, 1)
+    grid = (positions * (2 / scale) - 1).permute(0, 2, 3, 1)
+    return F.grid_sample(
+        image, grid.to(image.dtype), mode="bilinear", padding_mode="border", align_corners=True
+    )
+
+
+def warp(image: Tensor, flow: Tensor) -> Tensor:
+    """Warp a map by a flow field.
+
+    Args:
+        image: B C H W.
+        flow: B 2 H W, channel order (x, y), in pixels of ``image``: the target location ``l``
+            takes its value from ``l + flow(l)``.
+
+    Returns:
+        B C H W. Computed in float32 (float64 for float64): half-precision coordinates would
+        misplace samples by whole pixels.
+    """
+    _, _, height, width = flow.shape
+    wide = at_least_float32(image)
+    warped = sample(wide, flow.to(wide.dtype) + pixel_grid(height, width, wide))
+    return warped.to(image.dtype)
+
+
+def upscale_flow(flow: Tensor, factor: int) -> Tensor:
+    """A flow field at ``factor`` times the size, in pixels of the larger map (bilinear)."""
+    if factor == 1:
+        return flow
+    return factor * F.interpolate(flow, scale_factor=factor, mode="bilinear", align_corners=False)
+
+
+def downscale_flow(flow: Tensor, factor: int) -> Tensor:
+    """A flow field at 1/``factor`` of the size, in pixels of the smaller map (means of blocks)."""
+    if factor == 1:
+        return flow
+    return F.avg_pool2d(flow, factor) / factor
