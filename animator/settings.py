@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from animator.errors import AnimatorError
-from animator.spec import DETECTORS
+from animator.spec import DETECTORS, JobSpec
 
 if TYPE_CHECKING:
     from animator.decode import MediaLimits
@@ -86,6 +86,14 @@ class Settings:
     def log_dir(self) -> Path:
         """Where workers that the command started write their logs."""
         return self.state_dir / "logs"
+
+    def apply_to(self, spec: JobSpec) -> JobSpec:
+        """The specification with this process's own meaning of `auto`."""
+        return replace(
+            spec,
+            device=self.device if spec.device == "auto" else spec.device,
+            detector=self.detector if spec.detector == "auto" else spec.detector,
+        )
 
     def limits(self) -> MediaLimits:
         """The limits on inputs; what is not set keeps its built-in value."""

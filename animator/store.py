@@ -77,6 +77,7 @@ _LEAVE = """
 if state ~= 'running' or redis.call('HGET', job, 'attempt') ~= ARGV[3] then return 0 end
 move(job, id, state, ARGV[4])
 redis.call('HDEL', job, 'cancel')
+if ARGV[4] == 'queued' then redis.call('HDEL', job, 'progress', 'started', 'worker') end
 if #ARGV > 4 then redis.call('HSET', job, unpack(ARGV, 5)) end
 return 1
 """
@@ -215,7 +216,7 @@ class JobStore:
             raise AnimatorError("no_such_job", f"there is no job {job_id!r}")
         return _record(job_id, values)
 
-    def list(
+    def list_jobs(
         self, state: JobState | None = None, *, limit: int = 50, offset: int = 0
     ) -> list[JobRecord]:
         """Records, the newest first, of one state or of all."""

@@ -20,6 +20,6 @@ def __getattr__(name: str) -> Any:
     """Make the Celery application when it is first asked for."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from worker.celery import app
+    from worker.celery import default_app
 
-    return app
+    return default_app()

@@ -1,0 +1,113 @@
+"""The animator's queue on Celery; found through the entry point group `animator.queue`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from kombu.exceptions import OperationalError
+
+from animator.errors import AnimatorError
+from animator.queue import queue_url
+from animator.settings import Settings
+from animator.store import JobStore, WorkerInfo, queue_errors
+from worker.celery import PARENT_VARIABLE, TASK, make_app
+
+
+class WorkerProcess:
+    """A worker that runs as a child, in a session of its own.
+
+    Args:
+        process: the child.
+        log: where it writes what it does.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self._process = process
+        self.log = log
+
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """Ask it to end once its running jobs are done; does not wait."""
+        if self.alive():
+            self._process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self.alive():
+            self._process.kill()
+            self._process.wait()
+
+
+class CeleryQueue:
+    """Sends jobs to Celery workers and starts one.
+
+    Args:
+        settings: which broker, and where logs go.
+        store: where workers give their signs of life.
+    """
+
+    def __init__(self, settings: Settings, store: JobStore) -> None:
+        self._settings = settings
+        self._store = store
+        self._app = make_app(queue_url(settings))
+
+    def enqueue(self, job_id: str) -> None:
+        """Tell the workers that a job waits.
+
+        Raises:
+            AnimatorError: `queue_unavailable` if the broker does not answer.
+        """
+        policy = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3}
+        try:
+            with queue_errors():
+                self._app.send_task(TASK, (job_id,), task_id=job_id, retry_policy=policy)
+        except OperationalError as error:
+            raise AnimatorError(
+                "queue_unavailable", f"the job queue does not answer: {error}", retryable=True
+            ) from error
+
+    def alive_workers(self) -> list[WorkerInfo]:
+        """The workers that take new jobs."""
+        return [worker for worker in self._store.workers() if worker.consuming]
+
+    def start_worker(self) -> WorkerProcess:
+        """Start a worker on this machine, apart from this process's terminal and signals.
+
+        Raises:
+            AnimatorError: `queue_unavailable` if the log cannot be written.
+        """
+        name = f"{os.getpid()}-{secrets.token_hex(3)}"
+        log = self._settings.log_dir / f"worker-{name}.log"
+        command = [sys.executable, "-m", "celery", "-A", "worker", "worker", "--loglevel", "INFO"]
+        command += ["--hostname", f"animator-{name}@%h", "--without-gossip", "--without-mingle"]
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with log.open("wb") as output:
+                process = subprocess.Popen(
+                    command,
+                    # Not in the user's folder, whose files Python would find before ours.
+                    cwd=log.parent,
+                    env={
+                        **os.environ,
+                        "ANIMATOR_STATE_DIR": str(self._settings.state_dir),
+                        "ANIMATOR_BROKER_URL": self._settings.broker_url or "",
+                        PARENT_VARIABLE: str(os.getpid()),
+                    },
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise AnimatorError(
+                "queue_unavailable", f"no worker can be started: {error}"
+            ) from error
+        return WorkerProcess(process, log)
