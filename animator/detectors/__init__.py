@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from animator.errors import AnimatorError
-from animator.landmarks import LandmarkDetector
+from animator.faces import LandmarkDetector
 
 DetectorName = Literal["auto", "dlib", "face-alignment"]
 

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from animator.detectors.mean_face import MEAN_FACE, MIRRORED
 from animator.errors import AnimatorError
+from animator.faces import POINTS, FaceBox
 from animator.geometry import Similarity, fit_similarity
-from animator.landmarks import POINTS, FaceBox
 
 PREDICTOR_FILE = "shape_predictor_68_face_landmarks.dat"
 

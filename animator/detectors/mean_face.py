@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+# fmt: off
 MIRRORED = np.array(
     [
         16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0,
@@ -12,8 +13,10 @@ MIRRORED = np.array(
         51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65,
     ]
 )
+# fmt: on
 """The landmark whose place each of the 68 landmarks takes in a mirrored picture."""
 
+# fmt: off
 MEAN_FACE = np.array(
     [
         (-0.470, -0.182), (-0.461, -0.057), (-0.444, 0.067), (-0.423, 0.188), (-0.380, 0.300),
@@ -32,6 +35,7 @@ MEAN_FACE = np.array(
         (0.049, 0.271), (0.000, 0.275), (-0.049, 0.271),
     ]
 )
+# fmt: on
 """68 x 2: medians over 1,175 frames of 134 clips, relative to the centre of dlib's detection box
 and divided by its width, made symmetric. The similarity that lays it on landmarks carries the
 unit square around the origin to the box in which dlib would have found the face (its size within
