@@ -25,6 +25,7 @@ CODES: dict[str, str] = {
     "face_lost": "A driving frame has no face and the policy for missing faces is 'fail'.",
     "invalid_option": "An option has a value that is not allowed.",
     "output_not_writable": "The output file cannot be created in its folder.",
+    "output_exists": "The output file exists and replacing it was not asked for.",
     "output_exists_as_folder": "The output path is an existing folder.",
     "disk_full": "The disk, a quota or a file size limit stopped the output from being written.",
     "encoding_failed": "The encoder refused the frames or the sound.",
