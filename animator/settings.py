@@ -16,8 +16,9 @@ from animator.errors import AnimatorError
 from animator.spec import DETECTORS, JobSpec
 
 if TYPE_CHECKING:
-    from animator.decode import MediaLimits
+    from animator.media import MediaLimits
 
+_LIMITS = ("max_bytes", "max_image_pixels", "max_frame_pixels", "max_seconds", "max_frames")
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket")
 
 
@@ -41,8 +42,10 @@ class Settings:
     """Jobs that one worker runs at the same time (`ANIMATOR_CONCURRENCY`)."""
     max_bytes: int | None = None
     """Largest input file (`ANIMATOR_MAX_BYTES`); None is the built-in limit, here and below."""
-    max_pixels: int | None = None
-    """Most pixels in a picture or a frame (`ANIMATOR_MAX_PIXELS`)."""
+    max_image_pixels: int | None = None
+    """Most pixels in a picture (`ANIMATOR_MAX_IMAGE_PIXELS`)."""
+    max_frame_pixels: int | None = None
+    """Most pixels in a frame of a video (`ANIMATOR_MAX_FRAME_PIXELS`)."""
     max_seconds: int | None = None
     """Longest driving video (`ANIMATOR_MAX_SECONDS`)."""
     max_frames: int | None = None
@@ -60,7 +63,7 @@ class Settings:
                 raise _refuse("ANIMATOR_BROKER_URL", f"{scheme}://...", allowed)
         if self.detector not in DETECTORS:
             raise _refuse("ANIMATOR_DETECTOR", self.detector, ", ".join(DETECTORS))
-        for name in ("concurrency", "max_bytes", "max_pixels", "max_seconds", "max_frames"):
+        for name in ("concurrency", *_LIMITS):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise _refuse(f"ANIMATOR_{name.upper()}", value, "a whole number from 1")
@@ -76,10 +79,7 @@ class Settings:
             device=env.get("ANIMATOR_DEVICE") or "auto",
             detector=env.get("ANIMATOR_DETECTOR") or "auto",
             concurrency=_whole_number(env, "ANIMATOR_CONCURRENCY") or 1,
-            max_bytes=_whole_number(env, "ANIMATOR_MAX_BYTES"),
-            max_pixels=_whole_number(env, "ANIMATOR_MAX_PIXELS"),
-            max_seconds=_whole_number(env, "ANIMATOR_MAX_SECONDS"),
-            max_frames=_whole_number(env, "ANIMATOR_MAX_FRAMES"),
+            **{name: _whole_number(env, f"ANIMATOR_{name.upper()}") for name in _LIMITS},
         )
 
     @property
@@ -97,19 +97,14 @@ class Settings:
 
     def limits(self) -> MediaLimits:
         """The limits on inputs; what is not set keeps its built-in value."""
-        from animator.decode import MediaLimits
+        from animator.media import MediaLimits
 
-        given = {
-            "max_bytes": self.max_bytes,
-            "max_pixels": self.max_pixels,
-            "max_seconds": self.max_seconds,
-            "max_frames": self.max_frames,
-        }
+        given = {name: getattr(self, name) for name in _LIMITS}
         return MediaLimits(**{name: value for name, value in given.items() if value is not None})
 
 
 def _refuse(name: str, got: object, allowed: str) -> AnimatorError:
-    return AnimatorError("invalid_option", f"{name} is {got!r}; allowed is {allowed}")
+    return AnimatorError("invalid_option", f"{name} is {got!r}; allowed is {allowed}.")
 
 
 def _whole_number(env: Mapping[str, str], name: str) -> int | None:

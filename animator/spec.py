@@ -44,14 +44,14 @@ def parse_time(text: str) -> Fraction:
         raise AnimatorError(
             "invalid_option",
             f"{text!r} is not a time; give seconds (12.5), minutes and seconds (1:02.5) or "
-            "hours (1:02:03)",
+            "hours (1:02:03).",
         )
     hours, minutes, seconds = clock.groups()
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + Fraction(seconds)
 
 
 def _refuse(name: str, got: object, allowed: str) -> AnimatorError:
-    return AnimatorError("invalid_option", f"{name} is {got!r}; allowed is {allowed}")
+    return AnimatorError("invalid_option", f"{name} is {got!r}; allowed is {allowed}.")
 
 
 def _check_choice(name: str, got: object, allowed: tuple[str, ...]) -> None:
@@ -68,9 +68,9 @@ def _load_object(text: str | bytes, what: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise AnimatorError("invalid_option", f"the {what} is not JSON: {error}") from error
+        raise AnimatorError("invalid_option", f"The {what} is not JSON: {error}.") from error
     if not isinstance(value, dict):
-        raise AnimatorError("invalid_option", f"the {what} is not a JSON object")
+        raise AnimatorError("invalid_option", f"The {what} is not a JSON object.")
     return value
 
 
@@ -180,12 +180,12 @@ class JobSpec:
         if unknown := sorted(set(values) - known):
             raise AnimatorError(
                 "invalid_option",
-                f"unknown name in the job specification: {', '.join(unknown)}; "
-                f"known are {', '.join(sorted(known))}",
+                f"Unknown name in the job specification: {', '.join(unknown)}; "
+                f"known are {', '.join(sorted(known))}.",
             )
         if missing := [name for name in ("source", "driving", "output") if name not in values]:
             raise AnimatorError(
-                "invalid_option", f"missing in the job specification: {', '.join(missing)}"
+                "invalid_option", f"Missing in the job specification: {', '.join(missing)}."
             )
         return cls(**values)
 

@@ -138,7 +138,7 @@ def queue_errors() -> Iterator[None]:
         yield
     except (redis.RedisError, OSError) as error:
         raise AnimatorError(
-            "queue_unavailable", f"the job queue does not answer: {error}", retryable=True
+            "queue_unavailable", f"The job queue does not answer: {error}.", retryable=True
         ) from error
 
 
@@ -159,7 +159,7 @@ def connect(url: str) -> redis.Redis:
             retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
         )
     except ValueError as error:
-        raise AnimatorError("invalid_option", f"ANIMATOR_BROKER_URL: {error}") from error
+        raise AnimatorError("invalid_option", f"ANIMATOR_BROKER_URL: {error}.") from error
 
 
 class JobStore:
@@ -213,7 +213,7 @@ class JobStore:
         with queue_errors():
             values = cast("dict[bytes, bytes]", self.client.hgetall(f"{PREFIX}job:{job_id}"))
         if not values:
-            raise AnimatorError("no_such_job", f"there is no job {job_id!r}")
+            raise AnimatorError("no_such_job", f"There is no job {job_id!r}.")
         return _record(job_id, values)
 
     def list_jobs(
@@ -289,7 +289,7 @@ class JobStore:
         """
         state = self._run(_CANCEL, job_id, now())
         if state is None:
-            raise AnimatorError("no_such_job", f"there is no job {job_id!r}")
+            raise AnimatorError("no_such_job", f"There is no job {job_id!r}.")
         return JobState(state.decode())
 
     def cancel_requested(self, job_id: str) -> bool:
@@ -305,7 +305,7 @@ class JobStore:
         Returns:
             Whether the job was ended; False as long as its worker lives.
         """
-        error = JobError("interrupted", "the worker stopped before the job was done", True)
+        error = JobError("interrupted", "The worker stopped before the job was done.", True)
         return bool(self._run(_ABANDON, job_id, error.to_json(), now()))
 
     # Workers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,10 @@ class WorkerProcess:
     def alive(self) -> bool:
         """Whether the process still runs."""
         return self._process.poll() is None
+
+    def runs_as(self, worker_id: str) -> bool:
+        """Whether a worker's sign of life, by its id, comes from this process."""
+        return worker_id.startswith(f"{socket.gethostname()}-{self._process.pid}-")
 
     def stop(self) -> None:
         """Ask it to end once its running jobs are done; does not wait."""
@@ -71,7 +76,7 @@ class CeleryQueue:
                 self._app.send_task(TASK, (job_id,), task_id=job_id, retry_policy=policy)
         except OperationalError as error:
             raise AnimatorError(
-                "queue_unavailable", f"the job queue does not answer: {error}", retryable=True
+                "queue_unavailable", f"The job queue does not answer: {error}.", retryable=True
             ) from error
 
     def alive_workers(self) -> list[WorkerInfo]:
@@ -108,6 +113,6 @@ class CeleryQueue:
                 )
         except OSError as error:
             raise AnimatorError(
-                "queue_unavailable", f"no worker can be started: {error}"
+                "queue_unavailable", f"No worker can be started: {error}."
             ) from error
         return WorkerProcess(process, log)

@@ -133,11 +133,11 @@ def run_claimed(settings: Settings, store: JobStore, record: JobRecord) -> None:
         _stopped(store, record, monitor)
     except MemoryError:
         logger.exception("job %s: out of memory", record.id)
-        message = "the machine has not enough memory for this job"
+        message = "The machine has not enough memory for this job."
         _end(store.fail, record, JobError("out_of_memory", message, True))
     except Exception as error:  # noqa: BLE001 - whatever it is, it must be on record
         logger.exception("job %s: a fault in the animator", record.id)
-        message = f"{type(error).__name__}: {error} (the traceback is in the worker's log)"
+        message = f"{type(error).__name__}: {error} (the traceback is in the worker's log)."
         _end(store.fail, record, JobError("internal", message))
     except BaseException:
         # A shutdown raises SystemExit wherever it finds the job (pools other than threads).

@@ -1,0 +1,100 @@
+"""What can be checked about a job in no time, before it is queued or run.
+
+A user's mistake is told at once instead of by a worker later. What needs the files to be opened and
+decoded is left to the pipeline.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from animator.errors import AnimatorError
+from animator.spec import JobSpec
+
+OUTPUT_SUFFIXES = (".mp4", ".m4v", ".mov")
+"""What an output file may be called: they are what players expect of the MP4 that is written."""
+
+_MAX_NAME = 200  # bytes; file systems allow 255, and a temporary name is a little longer
+
+
+def check_files(spec: JobSpec, *, overwrite: bool = False) -> None:
+    """Check that the inputs can be read and that the output can be written.
+
+    Args:
+        spec: the job.
+        overwrite: whether the output may replace a file.
+
+    Raises:
+        AnimatorError: `no_such_file`, `not_a_file`, `unreadable_file`, `invalid_option`,
+            `output_exists`, `output_exists_as_folder` or `output_not_writable`.
+    """
+    _check_input(spec.source)
+    _check_input(spec.driving)
+    if spec.weights != "default":
+        _check_input(spec.weights)
+    _check_output(spec, overwrite)
+
+
+def default_output(source: str, driving: str, folder: Path) -> Path:
+    """A name in `folder` that is free: `SOURCE--DRIVING.mp4`, else with -1, -2, ... added."""
+    stem = f"{_short(Path(source).stem)}--{_short(Path(driving).stem)}"
+    path, number = folder / f"{stem}.mp4", 0
+    while os.path.lexists(path):
+        number += 1
+        path = folder / f"{stem}-{number}.mp4"
+    return path
+
+
+def _short(stem: str) -> str:
+    encoded = os.fsencode(stem)
+    if len(encoded) <= _MAX_NAME // 2:
+        return stem
+    return os.fsencode(stem)[: _MAX_NAME // 2].decode(errors="ignore")
+
+
+def _check_input(path: str) -> None:
+    try:
+        mode = os.stat(path).st_mode
+    except PermissionError:
+        raise AnimatorError("unreadable_file", f"{path!r} may not be read by this user.") from None
+    except OSError as error:
+        if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            raise AnimatorError("no_such_file", f"There is no file {path!r}.") from None
+        raise AnimatorError(
+            "no_such_file", f"{path!r} cannot be opened: {error.strerror}."
+        ) from None
+    if not stat.S_ISREG(mode):
+        what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+        raise AnimatorError("not_a_file", f"{path!r} is {what}.")
+    if not os.access(path, os.R_OK):
+        raise AnimatorError("unreadable_file", f"{path!r} may not be read by this user.")
+
+
+def _check_output(spec: JobSpec, overwrite: bool) -> None:
+    output = Path(spec.output)
+    if output.is_dir():
+        raise AnimatorError(
+            "output_exists_as_folder",
+            f"{spec.output!r} is a folder; give the name of a file in it.",
+        )
+    if output.suffix.lower() not in OUTPUT_SUFFIXES:
+        raise AnimatorError(
+            "invalid_option",
+            f"The output is {output.name!r}; its name must end in {', '.join(OUTPUT_SUFFIXES)}.",
+        )
+    if output.exists():
+        for name in ("source", "driving", "weights"):
+            path = getattr(spec, name)
+            if path != "default" and output.samefile(path):
+                raise AnimatorError("invalid_option", f"The output is the {name} file itself.")
+        if not overwrite:
+            raise AnimatorError("output_exists", f"{spec.output!r} exists; --force replaces it.")
+    folder = output.parent
+    if not folder.is_dir():
+        raise AnimatorError("output_not_writable", f"There is no folder {str(folder)!r}.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise AnimatorError(
+            "output_not_writable", f"The folder {str(folder)!r} may not be written by this user."
+        )
