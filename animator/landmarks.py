@@ -72,8 +72,9 @@ class FaceTracker:
     """Frames between SURE and POSSIBLE, in a row, that are believed before the face is lost."""
     LOOK_AROUND = 30
     """Frames between two looks at who else is in the shot."""
-    CUT = 40.0
-    """Mean change of a 24 x 24 thumbnail, in grey values, that makes a change of shot."""
+    CUT = 0.4
+    """Mean change of a thumbnail, in units of its contrast, that makes a change of shot: cuts
+    show 0.5 and more, fast motion at most 0.3."""
 
     def __init__(self, detector: LandmarkDetector, face: FaceChoice = "largest") -> None:
         check_face_choice(face)
@@ -155,8 +156,12 @@ class FaceTracker:
     def _shot_changed(self, frame: NDArray[np.uint8]) -> bool:
         step = max(min(frame.shape[:2]) // 96, 1)
         small = cv2.resize(frame[::step, ::step], (24, 24), interpolation=cv2.INTER_AREA)
-        before, self._thumbnail = self._thumbnail, small.astype(np.float32)
-        return before is not None and float(np.abs(small - before).mean()) > self.CUT
+        before, self._thumbnail = self._thumbnail, np.asarray(small, np.float32)
+        if before is None:
+            return False
+        # Noise alone must not turn two black frames into two shots.
+        contrast = (float(before.std()) + float(self._thumbnail.std())) / 2 + 4
+        return float(np.abs(self._thumbnail - before).mean()) > self.CUT * contrast
 
 
 def _reachable(last: FaceBox, face: FaceBox, away: int) -> bool:
