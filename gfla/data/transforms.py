@@ -1,0 +1,144 @@
+"""Random variations of face pictures that move picture and landmarks together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+Points = NDArray[np.float32]
+
+FLIPPED = np.array(
+    [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1)]
+    + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
+    + [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
+)
+"""Which iBUG landmark becomes which in a mirrored picture."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How strongly training blocks are varied; all frames of a block alike."""
+
+    scale: tuple[float, float] = (0.9, 1.3)
+    """Range of the picture's zoom."""
+    shift: float = 0.04
+    """Largest shift, in units of the picture."""
+    rotation: float = 6.0
+    """Largest rotation, degrees."""
+    flip: bool = True
+    """Mirror half of the blocks."""
+    colour: float = 0.15
+    """Largest relative change of brightness, contrast and each channel."""
+
+
+@dataclass(frozen=True)
+class Warp:
+    """Maps a picture's pixels and landmarks alike: an affine map, then a smooth displacement.
+
+    Attributes:
+        matrix: 2 x 3, from picture to result, both in units of the picture.
+        bend: n x n x 2 displacements (result to unbent, units of the picture), or None.
+        flip: mirror last.
+    """
+
+    matrix: NDArray[np.float64]
+    bend: NDArray[np.float32] | None = None
+    flip: bool = False
+
+    @classmethod
+    def similarity(cls, random: np.random.Generator, strength: Augmentation, size: int) -> Warp:
+        """Zoom, rotation, shift and mirror of a whole block."""
+        angle = np.deg2rad(random.uniform(-strength.rotation, strength.rotation))
+        zoom = random.uniform(*strength.scale)
+        shift = random.uniform(-strength.shift, strength.shift, 2)
+        flip = strength.flip and random.random() < 0.5
+        return cls(_about_centre(zoom, zoom, angle, 0.0, shift), flip=flip)
+
+    def __call__(
+        self, picture: Picture, landmarks: Points, size: int | None = None
+    ) -> tuple[Picture, Points]:
+        """Map a square picture (H H 3) and its landmarks (68 2); ``size`` resizes on the way."""
+        source, size = picture.shape[0], size or picture.shape[0]
+        linear, offset = self.matrix[:, :2], self.matrix[:, 2]
+        inverse = np.linalg.inv(linear)
+        axis = (np.arange(size) + 0.5) / size
+        places = np.stack(np.meshgrid(axis, axis), -1)
+        if self.bend is not None:
+            places = places + cv2.resize(self.bend, (size, size), interpolation=cv2.INTER_CUBIC)
+        places = ((places - offset) @ inverse.T).astype(np.float32) * source - 0.5
+        if source >= 2 * size:
+            picture = cv2.resize(picture, (source // 2, source // 2), interpolation=cv2.INTER_AREA)
+            places = (places - 0.5) / 2
+        result = cv2.remap(
+            picture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+        )
+        moved = (landmarks @ linear.T + offset).astype(np.float32)
+        if self.bend is not None:
+            moved = _unbend(moved, self.bend)
+        if self.flip:
+            result = np.ascontiguousarray(result[:, ::-1])
+            moved = moved[FLIPPED] * np.float32([-1, 1]) + np.float32([1, 0])
+        return result, moved
+
+
+def random_still_warps(random: np.random.Generator, count: int) -> list[Warp]:
+    """A still's block: one warp per frame, moving smoothly after the first.
+
+    Affine maps and 5 x 5 displacement fields, as weak as real faces' motion: stronger ones look
+    unnatural and teach the network to repair them.
+    """
+    ends = [_still_motion(random) for _ in range(3)]
+    source, (begin, end) = ends[0], ends[1:]
+    warps = [Warp(*source)]
+    for step in range(count - 1):
+        t = step / max(count - 2, 1)
+        matrix = (1 - t) * begin[0] + t * end[0]
+        warps.append(Warp(matrix, ((1 - t) * begin[1] + t * end[1]).astype(np.float32)))
+    return warps
+
+
+def colour_shift(
+    random: np.random.Generator, strength: Augmentation
+) -> Callable[[Picture], Picture]:
+    """A random change of brightness, contrast and white balance, the same for every frame."""
+    gains = 1 + random.uniform(-strength.colour, strength.colour) + random.uniform(
+        -strength.colour / 3, strength.colour / 3, 3
+    )
+    lift = 255 * random.uniform(-strength.colour, strength.colour) / 2
+    table = np.clip(np.arange(256)[:, None] * gains + lift, 0, 255).astype(np.uint8)
+    return lambda picture: cv2.LUT(picture, table[None])
+
+
+def _still_motion(random: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    zoom = random.uniform(0.94, 1.06)
+    stretch = zoom * random.uniform(0.92, 1.04)
+    angle, shear = np.deg2rad(random.normal(0, 5)), random.normal(0, 0.04)
+    shift = random.normal(0, 0.025, 2)
+    strength = random.uniform(0.004, 0.018)
+    bend = random.normal(0, strength, (5, 5, 2)).astype(np.float32)
+    return _about_centre(stretch, zoom, angle, shear, shift), bend
+
+
+def _about_centre(
+    zoom_x: float, zoom_y: float, angle: float, shear: float, shift: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    cosine, sine = np.cos(angle), np.sin(angle)
+    rotation = np.array([[cosine, -sine], [sine, cosine]])
+    linear = rotation @ np.array([[zoom_x, shear], [0.0, zoom_y]])
+    return np.column_stack([linear, np.array([0.5, 0.5]) - linear @ [0.5, 0.5] + shift])
+
+
+def _unbend(points: Points, bend: NDArray[np.float32]) -> Points:
+    """Where bent points land: solves place + bend(place) = point by fixed-point iteration."""
+    dense = cv2.resize(bend, (64, 64), interpolation=cv2.INTER_CUBIC)
+    place = points.copy()
+    for _ in range(5):
+        at = np.clip(place * 64 - 0.5, 0, 63).astype(np.float32)
+        move = cv2.remap(dense, at[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        place = points - move[:, 0]
+    return place
