@@ -1,0 +1,83 @@
+"""How the stored frames of a video become the picture that a player shows."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+
+_WIDEST_PIXEL = (
+    4  # a pixel more than four times as wide as high, or the reverse, is a broken header
+)
+
+
+class Display:
+    """Turns frames into upright opaque RGB with square pixels, all of the size of the first one.
+
+    Args:
+        first: the video's first frame, whose size and display matrix hold for all.
+        pixel_aspect: width of a stored pixel divided by its height, None if unknown.
+
+    Attributes:
+        width: of the shown picture in pixels.
+        height: of the shown picture in pixels.
+        rotation: degrees counter-clockwise by which stored frames are turned.
+    """
+
+    def __init__(self, first: VideoFrame, pixel_aspect: Fraction | None) -> None:
+        self._size = _square_pixels(first.width, first.height, pixel_aspect)
+        self._transposed, self._mirrored, self._flipped = _orientation(first)
+        self.width, self.height = self._size[::-1] if self._transposed else self._size
+        self.rotation = first.rotation
+        self._reformatter = VideoReformatter()
+
+    def rgb(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
+        """uint8 H W 3 RGB of one frame, which may be a view with any strides."""
+        transparent = any(component.is_alpha for component in frame.format.components)
+        width, height = self._size
+        pixels: Any = self._reformatter.reformat(
+            frame, width, height, "rgba" if transparent else "rgb24", threads=1
+        ).to_ndarray()
+        if transparent:
+            pixels = _over_white(pixels)
+        if self._transposed:
+            pixels = pixels.transpose(1, 0, 2)
+        return pixels[:: -1 if self._flipped else 1, :: -1 if self._mirrored else 1]
+
+
+def _square_pixels(width: int, height: int, aspect: Fraction | None) -> tuple[int, int]:
+    """The size with square pixels: the shorter direction of a pixel is stretched, none shrunk."""
+    if not aspect or not Fraction(1, _WIDEST_PIXEL) <= aspect <= _WIDEST_PIXEL:
+        return width, height
+    if aspect > 1:
+        return round(width * aspect), height
+    return width, round(height / aspect)
+
+
+def _orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
+    """Whether to transpose, then to mirror left-right, then to flip top-bottom.
+
+    The display matrix takes a stored position (p, q) to (a p + c q, b p + d q), y down. Only
+    quarter turns and mirrorings occur in practice; others are rounded to the nearest.
+    """
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return False, False, False
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return False, a < 0, d < 0
+    return True, c < 0, b < 0
+
+
+def _over_white(rgba: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    alpha = rgba[..., 3]
+    if alpha.min() == 255:
+        return rgba[..., :3]
+    weight = cv2.merge([alpha, alpha, alpha]).astype(np.uint16)
+    blend = rgba[..., :3] * weight + 255 * (255 - weight)
+    return ((blend + 127) // 255).astype(np.uint8)

@@ -1,0 +1,137 @@
+"""Small media files with known content, made on the spot, and ways to read them back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+_BARS = 10
+
+
+def numbered(index: int, width: int = 160, height: int = 96) -> npt.NDArray[np.uint8]:
+    """uint8 H W 3: a picture that says its number in black and white bars, lowest bit left.
+
+    Its upper left corner is red and its upper right corner green, to show how it was turned.
+    """
+    picture = np.full((height, width, 3), 128, np.uint8)
+    bar = width // _BARS
+    for bit in range(_BARS):
+        picture[height // 2 :, bit * bar : (bit + 1) * bar] = 255 * (index >> bit & 1)
+    picture[: height // 4, : width // 4] = (255, 0, 0)
+    picture[: height // 4, -(width // 4) :] = (0, 255, 0)
+    return picture
+
+
+def number(picture: npt.NDArray[np.uint8]) -> int:
+    """The number that `numbered` wrote."""
+    height, width = picture.shape[:2]
+    bar = width // _BARS
+    row = picture[height * 3 // 4, :, 1]
+    return sum(int(row[bit * bar + bar // 2] > 128) << bit for bit in range(_BARS))
+
+
+def noise(seconds: float, rate: int, seed: int = 0) -> npt.NDArray[np.float32]:
+    """float32 1 N: sound without any repetition, between 200 Hz and 2 kHz, as codecs keep it."""
+    count = round(seconds * rate)
+    spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(count))
+    frequency = np.fft.rfftfreq(count, 1 / rate)
+    spectrum[(frequency < 200) | (frequency > 2000)] = 0
+    samples = np.fft.irfft(spectrum, count)
+    return (0.5 * samples / np.abs(samples).max()).astype(np.float32)[None]
+
+
+def write_video(
+    path: Path,
+    pts: Sequence[int],
+    time_base: Fraction,
+    *,
+    codec: str = "libx264",
+    container: str | None = None,
+    pix_fmt: str = "yuv420p",
+    size: tuple[int, int] = (160, 96),
+    rotation: int | None = None,
+    pixel_aspect: Fraction | None = None,
+    sound: npt.NDArray[np.float32] | None = None,
+    sound_codec: str = "aac",
+    sound_rate: int = 48000,
+    sound_start: Fraction = Fraction(0),
+    options: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
+) -> Path:
+    """Write numbered pictures at exactly these times, and sound from `sound_start` seconds on."""
+    with av.open(str(path), "w", format=container, container_options=container_options) as output:
+        video = output.add_stream(codec, rate=Fraction(25), options=options or {})
+        video.width, video.height, video.pix_fmt = *size, pix_fmt
+        video.codec_context.time_base = time_base
+        if rotation is not None:
+            video.set_display_rotation(rotation)
+        if pixel_aspect is not None:
+            video.codec_context.sample_aspect_ratio = pixel_aspect
+        audio: Any = None
+        if sound is not None:
+            audio = output.add_stream(sound_codec, rate=sound_rate)
+            audio.layout = "mono"
+            audio.codec_context.time_base = Fraction(1, sound_rate)
+        for index, time in enumerate(pts):
+            frame = av.VideoFrame.from_ndarray(numbered(index, *size), "rgb24")
+            frame.pts, frame.time_base = time, time_base
+            output.mux(video.encode(frame))
+        output.mux(video.encode(None))
+        if audio is not None and sound is not None:
+            _write_sound(output, audio, sound, sound_rate, sound_start)
+    return path
+
+
+def _write_sound(
+    output: Any, stream: Any, sound: npt.NDArray[np.float32], rate: int, start: Fraction
+) -> None:
+    stream.codec_context.open(strict=False)
+    step = stream.codec_context.frame_size or 1024
+    resampler = av.AudioResampler(stream.format, "mono", rate)
+    for first in range(0, sound.shape[1], step):
+        frame = av.AudioFrame.from_ndarray(sound[:, first : first + step], "fltp", "mono")
+        frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
+        frame.pts = round(start * rate) + first
+        for converted in resampler.resample(frame):
+            output.mux(stream.encode(converted))
+    output.mux(stream.encode(None))
+
+
+def video_times(path: Path) -> list[Fraction]:
+    """The exact time in seconds of every frame, as a decoder gives it."""
+    with av.open(str(path)) as container:
+        return [frame.pts * frame.time_base for frame in container.decode(video=0)]
+
+
+def sound_on_timeline(path: Path, rate: int = 48000) -> npt.NDArray[np.float32]:
+    """float32 N: mono sound at `rate`, sample 0 at time 0, silence where there is none."""
+    with av.open(str(path)) as container:
+        resampler = av.AudioResampler("fltp", "mono", rate)
+        pieces: list[tuple[int, npt.NDArray[np.float32]]] = []
+        for frame in container.decode(audio=0):
+            start = round(frame.pts * frame.time_base * rate)
+            converted = [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
+            if converted:
+                pieces.append((start, np.concatenate(converted)))
+    # Timestamps in milliseconds jitter; the samples of one stream follow each other.
+    start = pieces[0][0]
+    samples = np.concatenate([piece for _, piece in pieces])
+    timeline = np.zeros(max(start, 0) + len(samples), np.float32)
+    timeline[max(start, 0) :] = samples[: len(timeline) - max(start, 0)]
+    return timeline[max(-start, 0) :] if start < 0 else timeline
+
+
+def delay_seconds(
+    first: npt.NDArray[np.float32], second: npt.NDArray[np.float32], rate: int = 48000
+) -> float:
+    """By how many seconds `second` is later than `first`, by their cross-correlation."""
+    count = len(first) + len(second)
+    product = np.fft.rfft(second, count) * np.conj(np.fft.rfft(first, count))
+    lag = int(np.argmax(np.fft.irfft(product, count)))
+    return (lag - count if lag > count // 2 else lag) / rate
