@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from animator.errors import AnimatorError
-from animator.spec import DETECTORS, JobSpec
+from animator.spec import DETECTORS, DEVICE, JobSpec
 
 if TYPE_CHECKING:
     from animator.media import MediaLimits
@@ -63,6 +63,8 @@ class Settings:
                 raise _refuse("ANIMATOR_BROKER_URL", f"{scheme}://...", allowed)
         if self.detector not in DETECTORS:
             raise _refuse("ANIMATOR_DETECTOR", self.detector, ", ".join(DETECTORS))
+        if not DEVICE.fullmatch(self.device):
+            raise _refuse("ANIMATOR_DEVICE", self.device, "auto, cpu, cuda, cuda:N")
         for name in ("concurrency", *_LIMITS):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -73,12 +75,13 @@ class Settings:
         """The settings that the environment asks for; empty variables count as not set."""
         env = os.environ if environment is None else environment
         state_dir = env.get("ANIMATOR_STATE_DIR")
+        concurrency = _whole_number(env, "ANIMATOR_CONCURRENCY")
         return cls(
             state_dir=Path(state_dir).expanduser().absolute() if state_dir else _user_state_dir(),
             broker_url=env.get("ANIMATOR_BROKER_URL") or None,
             device=env.get("ANIMATOR_DEVICE") or "auto",
             detector=env.get("ANIMATOR_DETECTOR") or "auto",
-            concurrency=_whole_number(env, "ANIMATOR_CONCURRENCY") or 1,
+            concurrency=1 if concurrency is None else concurrency,
             **{name: _whole_number(env, f"ANIMATOR_{name.upper()}") for name in _LIMITS},
         )
 

@@ -25,9 +25,9 @@ DETECTORS = ("auto", "dlib", "face-alignment")
 PRECISIONS = ("auto", "float32", "bfloat16")
 MIN_SIZE, MAX_SIZE = 128, 1024
 
-_DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?")
-_CLOCK = re.compile(r"(?:(?:(\d{1,4}):)?([0-5]?\d):)?(\d{1,7}(?:\.\d{1,9})?)")
-_RATIO = re.compile(r"(\d{1,12})/([1-9]\d{0,11})")
+DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?", re.ASCII)
+_CLOCK = re.compile(r"(?:(?:(\d{1,4}):)?([0-5]?\d):)?(\d{1,7}(?:\.\d{1,9})?)", re.ASCII)
+_RATIO = re.compile(r"(\d{1,12})/([1-9]\d{0,11})", re.ASCII)
 
 
 def parse_time(text: str) -> Fraction:
@@ -128,7 +128,7 @@ class JobSpec:
         _check_choice("output_mode", self.output_mode, OUTPUT_MODES)
         _check_choice("detector", self.detector, DETECTORS)
         _check_choice("precision", self.precision, PRECISIONS)
-        if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
+        if not isinstance(self.device, str) or not DEVICE.fullmatch(self.device):
             raise _refuse("device", self.device, "auto, cpu, cuda, cuda:N")
         self._check_numbers()
         self._check_times()

@@ -1,0 +1,5 @@
+"""`python -m animator` is the command `animator`."""
+
+from animator.cli import main
+
+main()

@@ -1,0 +1,215 @@
+"""The commands. Each parses, makes one call into the library and prints what came of it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from animator import __version__
+from animator.cli import options as opt
+from animator.cli.console import absolute, command, print_json, print_path, say
+from animator.errors import AnimatorError
+from animator.settings import Settings
+
+app = typer.Typer(
+    name="animator",
+    help="Animate portraits with the motion of driving videos.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of a job, as submit printed it.")]
+
+
+def main() -> None:
+    """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # never fail on a file's name
+    app()
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"animator {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+@command
+def run(
+    source: opt.Source,
+    driving: opt.Driving,
+    output: opt.Output = None,
+    force: opt.Force = False,
+    start: opt.Start = None,
+    end: opt.End = None,
+    face: opt.Face = "largest",
+    missing_face: opt.MissingFace = "hold",
+    detector: opt.Detector = "auto",
+    motion: opt.Motion = "relative",
+    anchor: opt.Anchor = "auto",
+    smoothing: opt.Smoothing = 0.5,
+    output_mode: opt.OutputMode = "crop",
+    size: opt.Size = 256,
+    device: opt.Device = "auto",
+    precision: opt.Precision = "auto",
+    weights: opt.Weights = "default",
+    as_json: opt.Json = False,
+) -> None:
+    """Animate a portrait in this process, without a queue."""
+    spec = opt.make_spec(
+        source, driving, output, start=start, end=end, face=face, missing_face=missing_face,
+        detector=detector, motion=motion, anchor=anchor, smoothing=smoothing,
+        output_mode=output_mode, size=size, device=device, precision=precision, weights=weights,
+    )  # fmt: skip
+    from animator.cli.jobs import run_here
+
+    run_here(spec, Settings.from_environment(), overwrite=force, as_json=as_json)
+
+
+@app.command()
+@command
+def submit(
+    source: opt.Source,
+    driving: opt.Driving,
+    output: opt.Output = None,
+    force: opt.Force = False,
+    wait: Annotated[
+        bool | None,
+        typer.Option(
+            "--wait/--no-wait",
+            help="Wait until the job has ended, and work the queue meanwhile if no worker does. "
+            "\\[default: wait on a terminal]",
+            show_default=False,
+        ),
+    ] = None,
+    start: opt.Start = None,
+    end: opt.End = None,
+    face: opt.Face = "largest",
+    missing_face: opt.MissingFace = "hold",
+    detector: opt.Detector = "auto",
+    motion: opt.Motion = "relative",
+    anchor: opt.Anchor = "auto",
+    smoothing: opt.Smoothing = 0.5,
+    output_mode: opt.OutputMode = "crop",
+    size: opt.Size = 256,
+    device: opt.Device = "auto",
+    precision: opt.Precision = "auto",
+    weights: opt.Weights = "default",
+    as_json: opt.Json = False,
+) -> None:
+    """Put a job into the queue."""
+    spec = opt.make_spec(
+        source, driving, output, start=start, end=end, face=face, missing_face=missing_face,
+        detector=detector, motion=motion, anchor=anchor, smoothing=smoothing,
+        output_mode=output_mode, size=size, device=device, precision=precision, weights=weights,
+    )  # fmt: skip
+    from animator.cli.jobs import submit_job
+
+    waiting = sys.stdout.isatty() if wait is None else wait
+    submit_job(spec, overwrite=force, wait=waiting, as_json=as_json)
+
+
+@app.command()
+@command
+def status(
+    job: Annotated[
+        str | None,
+        typer.Argument(metavar="[JOB]", help="Id of a job; else the newest, and the queue."),
+    ] = None,
+    as_json: opt.Json = False,
+) -> None:
+    """Show how a job is doing, or the newest job and the whole queue."""
+    from animator.cli.jobs import show_status
+
+    show_status(job, as_json=as_json)
+
+
+@app.command("list")
+@command
+def list_jobs(
+    state: Annotated[opt.StateName | None, typer.Option(help="Only jobs in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 20,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON array on standard output.")
+    ] = False,
+) -> None:
+    """List jobs, the newest first."""
+    from animator.cli.jobs import show_list
+
+    show_list(state, limit, as_json=as_json)
+
+
+@app.command()
+@command
+def cancel(job: JobId, as_json: opt.Json = False) -> None:
+    """Cancel a job: at once if it waits, at its next step if it runs."""
+    from animator.cli.jobs import cancel_job
+
+    cancel_job(job, as_json=as_json)
+
+
+@app.command()
+@command
+def sample(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made if it does not exist.")],
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace what is there.")] = False,
+) -> None:
+    """Make a portrait and a driving video to try things with: source.png and driving.mp4."""
+    names = ("source.png", "driving.mp4")
+    there = [name for name in names if (folder / name).exists()]
+    if there and not force:
+        path = absolute(folder / there[0])
+        raise AnimatorError("output_exists", f"{path!r} exists; --force replaces it.")
+    say("making sample media, which takes some seconds")
+    from animator.sample import write_samples
+
+    for path in write_samples(folder):
+        print_path(absolute(path))
+
+
+@app.command()
+@command
+def doctor(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on standard output.")
+    ] = False,
+) -> None:
+    """Show what is installed and which device, detector, weights and queue would be used."""
+    from animator.cli.doctor import examine, show
+
+    report = examine()
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        show(report)
+    if not report.healthy:
+        raise typer.Exit(1)
+
+
+@app.command()
+@command
+def stop(
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Even while workers are connected to it.")
+    ] = False,
+) -> None:
+    """End the embedded queue. Its jobs are kept, and the next command starts it again."""
+    from animator.cli.jobs import stop_embedded
+
+    stop_embedded(force=force)

@@ -1,0 +1,159 @@
+"""What every command shares: printing whatever a file is called, errors, signals."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, ParamSpec
+
+import typer
+
+from animator.errors import AnimatorError
+from animator.spec import JobState
+
+P = ParamSpec("P")
+
+
+def printable(text: str) -> str:
+    """The text on one line, with what a terminal would act on written as escapes."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def say(text: str = "") -> None:
+    """A line for a person, on standard error so that standard output stays for programs."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, indent=2), flush=True)
+
+
+def print_path(path: str) -> None:
+    """A path on standard output: readable on a terminal, byte for byte into a pipe."""
+    if sys.stdout.isatty():
+        print(printable(path), flush=True)
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(os.fsencode(path) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+def error_object(error: AnimatorError, output: str | None = None) -> dict[str, Any]:
+    """What `--json` prints for a job that came to nothing before it had a record."""
+    return {
+        "id": None,
+        "state": JobState.FAILED.value,
+        "output": output,
+        "progress": None,
+        "error": {"code": error.code, "message": error.message, "retryable": error.retryable},
+    }
+
+
+def show_error(code: str, message: str) -> None:
+    """A failure as a person and a script can read it."""
+    say(f"error [{code}]: {printable(message)}")
+
+
+def command(function: Callable[P, None]) -> Callable[P, None]:
+    """Turn what a command raises into a sentence and an exit status.
+
+    An expected error ends with 1, Ctrl-C with 130. Anything else is our fault: its traceback goes
+    into a file, which is named.
+    """
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            function(*args, **kwargs)
+            sys.stdout.flush()
+        except AnimatorError as error:
+            _fail(error, bool(kwargs.get("as_json")))
+        except KeyboardInterrupt:
+            raise typer.Exit(128 + signal.SIGINT) from None
+        except BrokenPipeError:
+            # Whoever read our output has gone, as `head` does. Nothing is left to be written.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(128 + signal.SIGPIPE) from None
+        except typer.Exit:
+            raise
+        except Exception as error:  # noqa: BLE001 - the last resort of the program
+            _fail(_internal(error), bool(kwargs.get("as_json")))
+
+    return run
+
+
+def _fail(error: AnimatorError, as_json: bool) -> None:
+    if as_json:
+        print_json(error_object(error))
+    show_error(error.code, error.message)
+    raise typer.Exit(1) from None
+
+
+def _internal(error: Exception) -> AnimatorError:
+    what = f"{type(error).__name__}: {error}"
+    report = "".join(traceback.format_exception(error))
+    try:
+        from animator.settings import Settings
+
+        folder = Settings.from_environment().log_dir
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = folder / f"error-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.log"
+        path.write_text(report, encoding="utf-8", errors="backslashreplace")
+    except (AnimatorError, OSError):
+        say(report)
+        return AnimatorError("internal", what)
+    return AnimatorError("internal", f"{what} (the traceback is in {str(path)!r}).")
+
+
+class StopSignals:
+    """While it is entered, the first Ctrl-C or SIGTERM is a request that work polls for.
+
+    The second one raises KeyboardInterrupt.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def requested(self) -> bool:
+        """Whether a signal has come."""
+        return self.received is not None
+
+    def exit(self) -> typer.Exit:
+        """The exit that says which signal ended the command."""
+        return typer.Exit(128 + (self.received or signal.SIGINT))
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            raise KeyboardInterrupt
+        self.received = number
+
+
+def absolute(path: str | Path) -> str:
+    """The path from the root, as it is: links are not followed."""
+    return os.path.abspath(path)

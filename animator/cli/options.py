@@ -1,0 +1,152 @@
+"""The options that `run` and `submit` share, and the specification made of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from animator.cli.console import absolute
+from animator.errors import AnimatorError
+from animator.preflight import default_output
+from animator.spec import JobSpec
+
+# The choices are those of `animator.spec`; a test compares them.
+MotionName = Literal["relative", "absolute"]
+AnchorName = Literal["first", "auto"]
+MissingFaceName = Literal["hold", "interpolate", "skip", "fail"]
+OutputModeName = Literal["crop", "paste-back", "side-by-side"]
+DetectorName = Literal["auto", "dlib", "face-alignment"]
+PrecisionName = Literal["auto", "float32", "bfloat16"]
+StateName = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+_FACE = "Which face"
+_LOOK = "The result"
+_MACHINE = "The machine"
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE", help="The portrait: a picture, or a video whose first frame is taken."
+    ),
+]
+Driving = Annotated[
+    str, typer.Argument(metavar="DRIVING", help="The video whose motion the portrait gets.")
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Where to write the video. "
+        "\\[default: SOURCE--DRIVING.mp4 in this folder, never replacing a file]",
+        show_default=False,
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Replace the output if it exists.")]
+Start = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Begin here in the driving video: 12.5 (seconds) or 1:02.5."),
+]
+End = Annotated[str | None, typer.Option(metavar="TIME", help="End here in the driving video.")]
+Face = Annotated[
+    str,
+    typer.Option(
+        metavar="[largest|N]",
+        help="Which face where there are several: the largest, or the N-th from the left.",
+        rich_help_panel=_FACE,
+    ),
+]
+MissingFace = Annotated[
+    MissingFaceName,
+    typer.Option(
+        help="For driving frames without a face: hold the last pose, interpolate between the "
+        "poses around, skip the frames, or fail.",
+        rich_help_panel=_FACE,
+    ),
+]
+Detector = Annotated[
+    DetectorName,
+    typer.Option(
+        help="What finds the landmarks; auto is face-alignment where it can run on a GPU, "
+        "else dlib.",
+        rich_help_panel=_FACE,
+    ),
+]
+Motion = Annotated[
+    MotionName,
+    typer.Option(
+        help="relative: the driving motion on the source's own face; absolute: the driving "
+        "face's shape, too.",
+        rich_help_panel=_LOOK,
+    ),
+]
+Anchor = Annotated[
+    AnchorName,
+    typer.Option(
+        help="The driving frame that counts as the source's own pose: the first, or (auto) the "
+        "one nearest to it.",
+        rich_help_panel=_LOOK,
+    ),
+]
+Smoothing = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=1,
+        help="How strongly jitter is smoothed: 0 is not at all.",
+        rich_help_panel=_LOOK,
+    ),
+]
+OutputMode = Annotated[
+    OutputModeName,
+    typer.Option(
+        help="crop: the face square; paste-back: the whole picture; side-by-side: the driving "
+        "video beside the face square.",
+        rich_help_panel=_LOOK,
+    ),
+]
+Size = Annotated[
+    int, typer.Option(help="Side of the face square in pixels.", rich_help_panel=_LOOK)
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_MACHINE)]
+Precision = Annotated[
+    PrecisionName,
+    typer.Option(
+        help="Arithmetic of the networks; auto is float32 on a CPU.", rich_help_panel=_MACHINE
+    ),
+]
+Weights = Annotated[
+    str,
+    typer.Option(
+        metavar="[default|FILE]",
+        help="Another checkpoint than the one shipped.",
+        rich_help_panel=_MACHINE,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+
+
+def make_spec(
+    source: str, driving: str, output: str | None, *, face: str, weights: str, **options: Any
+) -> JobSpec:
+    """The specification that the command line asks for, with absolute paths.
+
+    Raises:
+        AnimatorError: `invalid_option`.
+    """
+    if face != "largest" and not (face.isascii() and face.isdigit()):
+        raise AnimatorError(
+            "invalid_option", f"--face is {face!r}; allowed is largest, or a number from 1."
+        )
+    target = default_output(source, driving, Path.cwd()) if output is None else output
+    return JobSpec(
+        source=absolute(source),
+        driving=absolute(driving),
+        output=absolute(target),
+        face=face if face == "largest" else int(face),
+        weights=weights if weights == "default" else absolute(weights),
+        **options,
+    )

@@ -1,0 +1,133 @@
+"""How far a job is: a bar on a terminal, a line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import AbstractContextManager
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, SpinnerColumn, TextColumn
+from rich.progress import Progress as RichProgress
+
+from animator.cli.console import say
+from animator.spec import JobRecord, JobState, Progress
+
+LINE_SECONDS = 5.0
+"""Time between two lines of the same stage."""
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 0:07, 12:34 or 1:02:03."""
+    whole = max(0, round(seconds))
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def describe(progress: Progress) -> str:
+    """What is known of the progress, such as "frame 12 of 150, 5.1 frames/s, 0:27 left"."""
+    of = "" if progress.frames is None else f" of {progress.frames}"
+    parts = [f"frame {progress.frame}{of}"]
+    if progress.fps > 0:
+        parts.append(f"{progress.fps:.1f} frames/s")
+    if progress.eta is not None:
+        parts.append(f"{clock(progress.eta)} left")
+    return ", ".join(parts)
+
+
+class ProgressView(AbstractContextManager["ProgressView"]):
+    """Shows the progress of one job on standard error. May be called from any thread."""
+
+    def update(self, stage: str, progress: Progress | None = None) -> None:
+        """Show what is being done and how far it is."""
+        raise NotImplementedError
+
+    def follow(self, record: JobRecord) -> None:
+        """Show the record of a job that somebody else runs."""
+        if record.cancel_requested:
+            self.update("cancelling")
+        elif record.state is JobState.QUEUED:
+            self.update("waiting for a worker")
+        elif record.progress is None:
+            self.update("starting")
+        else:
+            self.update(record.progress.stage, record.progress)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        """Leave the terminal as it was."""
+
+
+class Bar(ProgressView):
+    """A bar that is redrawn in place."""
+
+    def __init__(self) -> None:
+        self._display = RichProgress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[detail]}", markup=False),
+            console=Console(stderr=True, highlight=False),
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self._display.add_task("starting", total=None, detail="")
+
+    def __enter__(self) -> Bar:
+        self._display.start()
+        return self
+
+    def update(self, stage: str, progress: Progress | None = None) -> None:
+        """Redraw the bar."""
+        self._display.update(
+            self._task,
+            description=stage,
+            completed=0 if progress is None else progress.frame,
+            total=None if progress is None else progress.frames,
+            detail="" if progress is None else describe(progress),
+        )
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        """Remove the bar."""
+        self._display.stop()
+
+
+class Lines(ProgressView):
+    """A line for each stage, and every few seconds one more."""
+
+    def __init__(self) -> None:
+        self._stage: str | None = None
+        self._said = 0.0
+
+    def update(self, stage: str, progress: Progress | None = None) -> None:
+        """Print a line if the stage is new or the last line is a while ago."""
+        now = time.monotonic()
+        if stage == self._stage and (progress is None or now - self._said < LINE_SECONDS):
+            return
+        self._stage, self._said = stage, now
+        say(stage if progress is None else f"{stage}: {describe(progress)}")
+
+
+class Silent(ProgressView):
+    """Shows nothing."""
+
+    def update(self, stage: str, progress: Progress | None = None) -> None:
+        """Show nothing."""
+
+
+def make_view(*, quiet: bool = False) -> ProgressView:
+    """The view that fits where standard error goes."""
+    if quiet:
+        return Silent()
+    return Bar() if sys.stderr.isatty() else Lines()

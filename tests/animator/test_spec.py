@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from animator import spec as spec_module
+from animator.cli import options
+from animator.errors import AnimatorError
+from animator.settings import Settings
+from animator.spec import JobError, JobSpec, JobState, Progress, Result, parse_time
+
+PATHS = {"source": "/a/source.png", "driving": "/a/driving.mp4", "output": "/a/out.mp4"}
+
+
+def refused(**values: Any) -> str:
+    with pytest.raises(AnimatorError) as caught:
+        JobSpec(**{**PATHS, **values})
+    assert caught.value.code == "invalid_option"
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("12", Fraction(12)),
+        ("12.5", Fraction(25, 2)),
+        ("1:02.25", Fraction(249, 4)),
+        ("1:02:03", Fraction(3723)),
+        ("1001/30000", Fraction(1001, 30000)),
+        (" 0 ", Fraction(0)),
+    ],
+)
+def test_times(text: str, seconds: Fraction) -> None:
+    assert parse_time(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1e9", "nan", "1/0", "1:75", "1:2:3:4", "٣", "9" * 40])
+def test_times_that_are_none(text: str) -> None:
+    with pytest.raises(AnimatorError, match="is not a time"):
+        parse_time(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("source", "relative.png"),
+        ("source", "/a\0b"),
+        ("output", None),
+        ("face", 0),
+        ("face", True),
+        ("face", "smallest"),
+        ("motion", "fast"),
+        ("anchor", ""),
+        ("smoothing", 1.01),
+        ("smoothing", float("nan")),
+        ("smoothing", "much"),
+        ("missing_face", None),
+        ("output_mode", "png"),
+        ("size", 255),
+        ("size", 64),
+        ("size", 2048),
+        ("size", 256.0),
+        ("detector", "mediapipe"),
+        ("device", "gpu"),
+        ("device", "cuda:x"),
+        ("precision", "float16"),
+        ("weights", "mine.safetensors"),
+        ("start", "soon"),
+        ("start", 3),
+    ],
+)
+def test_refused_values_are_named(name: str, value: object) -> None:
+    message = refused(**{name: value})
+    assert repr(value) in message
+
+
+def test_the_end_must_follow_the_start() -> None:
+    assert "after the start (2)" in refused(start="2", end="2")
+    assert "after the start (0)" in refused(end="0")
+    assert JobSpec(**PATHS, start="2", end="2.1").end_seconds == Fraction(21, 10)
+
+
+def test_json_round_trip_keeps_any_file_name() -> None:
+    spec = JobSpec("/a/\udcff\n'\"ж.png", "/b/[red].mp4", "/c/o.mp4", face=2, smoothing=0.0)
+    assert spec.to_json().isascii()
+    assert JobSpec.from_json(spec.to_json()) == spec
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "not a JSON object"),
+        ("{", "not JSON"),
+        (json.dumps({**PATHS, "colour": 1}), "colour"),
+        (json.dumps({"source": "/a"}), "driving, output"),
+    ],
+)
+def test_json_is_read_strictly(text: str, message: str) -> None:
+    with pytest.raises(AnimatorError, match=message):
+        JobSpec.from_json(text)
+
+
+def test_parts_of_a_record_survive_json() -> None:
+    progress = Progress("generate", 3, None, 5.5, None)
+    error = JobError("no_face", "No face.", True)
+    result = Result("/o", 9, 1.5, 6.0, {"a": 0.5}, ("w",), ((1, 2),), {"source": "00"}, "default")
+    assert Progress.from_json(progress.to_json()) == progress
+    assert JobError.from_json(error.to_json()) == error
+    assert Result.from_json(result.to_json()) == result
+
+
+def test_the_command_offers_what_the_specification_allows() -> None:
+    pairs = {
+        "MOTIONS": options.MotionName,
+        "ANCHORS": options.AnchorName,
+        "MISSING_FACE_POLICIES": options.MissingFaceName,
+        "OUTPUT_MODES": options.OutputModeName,
+        "DETECTORS": options.DetectorName,
+        "PRECISIONS": options.PrecisionName,
+    }
+    for name, choices in pairs.items():
+        assert get_args(choices) == getattr(spec_module, name)
+    assert get_args(options.StateName) == tuple(state.value for state in JobState)
+
+
+def test_command_line_spec_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "me--clip.mp4").touch()
+    spec = options.make_spec("me.png", "x/clip.mov", None, face="2", weights="w.safetensors")
+    assert spec.source == f"{tmp_path}/me.png"
+    assert spec.weights == f"{tmp_path}/w.safetensors"
+    assert spec.output == f"{tmp_path}/me--clip-1.mp4"
+    assert spec.face == 2
+
+
+def test_settings_come_from_the_environment(tmp_path: Path) -> None:
+    settings = Settings.from_environment(
+        {
+            "ANIMATOR_STATE_DIR": str(tmp_path),
+            "ANIMATOR_BROKER_URL": "",
+            "ANIMATOR_DEVICE": "cpu",
+            "ANIMATOR_MAX_FRAMES": "7",
+        }
+    )
+    assert settings.broker_url is None
+    assert settings.state_dir == tmp_path
+    assert settings.limits().max_frames == 7
+    spec = JobSpec(**PATHS)
+    assert settings.apply_to(spec).device == "cpu"
+    assert asdict(settings.apply_to(JobSpec(**PATHS, device="cuda"))) == {
+        **asdict(spec),
+        "device": "cuda",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ANIMATOR_BROKER_URL", "amqp://secret@host"),
+        ("ANIMATOR_BROKER_URL", "somewhere"),
+        ("ANIMATOR_MAX_SECONDS", "long"),
+        ("ANIMATOR_MAX_BYTES", "-1"),
+        ("ANIMATOR_CONCURRENCY", "0"),
+        ("ANIMATOR_DETECTOR", "eyes"),
+        ("ANIMATOR_DEVICE", "gpu"),
+    ],
+)
+def test_wrong_settings_name_their_variable(name: str, value: str) -> None:
+    with pytest.raises(AnimatorError, match=name) as caught:
+        Settings.from_environment({name: value})
+    assert caught.value.code == "invalid_option"
+    assert "secret" not in caught.value.message

@@ -1,0 +1,66 @@
+"""Fixtures that every test may use: a real Redis, a state folder, the shared footage."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Several test processes and a worker share few cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from animator.embedded import EmbeddedRedis, find_server
+from animator.settings import Settings
+from animator.store import JobStore, connect
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder of footage and golden data beside the checkout."""
+    folder = REPOSITORY.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"there is no {folder}, which holds footage that may not be published")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Redis that lives as long as the test session."""
+    if find_server() is None:
+        pytest.skip("there is no Redis server on this machine")
+    server = EmbeddedRedis(tmp_path_factory.mktemp("session"))
+    server.start()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def store(redis_url: str) -> Iterator[JobStore]:
+    """An empty job store."""
+    store = JobStore(connect(redis_url))
+    store.client.flushall()
+    yield store
+    store.client.flushall()
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A state folder for an embedded queue of the test's own, which is the environment's."""
+    for name in list(os.environ):
+        if name.startswith("ANIMATOR_"):
+            monkeypatch.delenv(name)
+    folder = tmp_path / "state"
+    monkeypatch.setenv("ANIMATOR_STATE_DIR", str(folder))
+    yield folder
+    EmbeddedRedis(folder).stop()
+
+
+@pytest.fixture
+def settings(redis_url: str, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings, and an environment, that name the session's Redis as broker."""
+    monkeypatch.setenv("ANIMATOR_BROKER_URL", redis_url)
+    return Settings.from_environment()
