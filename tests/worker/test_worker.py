@@ -1,0 +1,237 @@
+"""A real worker on a real Redis, with a pipeline that only sleeps and counts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from animator.client import Client
+from animator.embedded import EmbeddedRedis
+from animator.queue import Queue, load_queue
+from animator.settings import Settings
+from animator.spec import JobRecord, JobSpec, JobState
+from animator.store import JobStore
+
+REPOSITORY = Path(__file__).parents[2]
+Submit = Callable[..., JobRecord]
+
+
+def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
+    """What the condition gives once it is true."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+    return value
+
+
+@contextmanager
+def worker(queue: Queue, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker process that takes jobs."""
+    before = {info.id for info in queue.alive_workers()}
+    command = [sys.executable, "-m", "celery", "-A", "tests.worker.fake_worker", "worker"]
+    command += ["--loglevel", "INFO", "--without-mingle", "--without-gossip", *options]
+    process = subprocess.Popen(
+        [*command, "-n", f"test-{time.monotonic_ns()}@%h"],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        until(lambda: {info.id for info in queue.alive_workers()} - before, 60)
+        yield process
+    finally:
+        process.kill()
+        output, _ = process.communicate()
+        print(output.decode(errors="replace"))  # noqa: T201 - shown by pytest if a test fails
+
+
+@pytest.fixture
+def queue(settings: Settings, store: JobStore) -> Queue:
+    return load_queue(settings, store)
+
+
+@pytest.fixture
+def submit(store: JobStore, queue: Queue, tmp_path: Path) -> Submit:
+    """Submits a job that does what its keyword arguments say."""
+
+    def submit_plan(**plan: Any) -> JobRecord:
+        number = len(list(tmp_path.glob("*.json")))
+        driving = tmp_path / f"plan-{number}.json"
+        driving.write_text(json.dumps(plan))
+        record = store.create(JobSpec(str(driving), str(driving), str(tmp_path / f"{number}.mp4")))
+        queue.enqueue(record.id)
+        return record
+
+    return submit_plan
+
+
+def ended(store: JobStore, job: JobRecord, seconds: float = 20) -> JobRecord:
+    until(lambda: store.get(job.id).state.ended, seconds)
+    return store.get(job.id)
+
+
+def test_jobs_end_as_they_should(store: JobStore, queue: Queue, submit: Submit) -> None:
+    with worker(queue):
+        good = submit(frames=12, seconds=1.0)
+        failing = submit(error="no_face", message="No face in 'ж'.")
+        crashing = submit(crash="by zero")
+        last = submit(frames=2)
+        queue.enqueue(good.id)  # the broker may deliver twice
+        running = until(lambda: (now := store.get(good.id)).progress and now)
+        assert running.state is JobState.RUNNING
+        assert running.progress.frames == 12
+
+        record = ended(store, good)
+        assert (record.state, record.attempt) == (JobState.SUCCEEDED, 1)
+        assert record.result is not None and record.result.missing == ((2, 3),)
+        assert record.progress is not None and record.progress.frame == 12
+        assert Path(record.spec.output).read_text().startswith("made of")
+
+        record = ended(store, failing)
+        assert record.state is JobState.FAILED and record.error is not None
+        assert (record.error.code, record.error.message) == ("no_face", "No face in 'ж'.")
+
+        record = ended(store, crashing)
+        assert record.state is JobState.FAILED and record.error is not None
+        assert record.error.code == "internal"
+        assert record.error.message.startswith("ZeroDivisionError: by zero")
+
+        assert ended(store, last).state is JobState.SUCCEEDED
+        time.sleep(0.3)
+        assert store.get(good.id).attempt == 1
+
+
+def test_cancelling_a_running_and_a_waiting_job(
+    store: JobStore, queue: Queue, submit: Submit
+) -> None:
+    with worker(queue):
+        running, waiting = submit(frames=2000, seconds=100), submit()
+        until(lambda: store.get(running.id).progress)
+        assert store.request_cancel(waiting.id) is JobState.CANCELLED
+        began = time.monotonic()
+        store.request_cancel(running.id)
+        assert ended(store, running).state is JobState.CANCELLED
+        assert time.monotonic() - began < 1.5
+        assert ended(store, submit()).state is JobState.SUCCEEDED
+        assert not Path(store.get(waiting.id).spec.output).exists()
+
+
+@pytest.mark.parametrize("signals", [["TERM", "TERM"], ["INT", "INT"], ["QUIT"]])
+def test_a_job_is_given_back_when_the_worker_must_end(
+    store: JobStore, queue: Queue, submit: Submit, signals: list[str]
+) -> None:
+    with worker(queue) as process:
+        job = submit(frames=40, seconds=2)
+        until(lambda: store.get(job.id).progress)
+        for name in signals:
+            process.send_signal(getattr(signal, f"SIG{name}"))
+            time.sleep(0.3)
+        process.wait(10)
+        assert store.get(job.id).state is JobState.QUEUED
+        assert store.workers() == []
+    with worker(queue):
+        record = ended(store, job)
+        assert (record.state, record.attempt) == (JobState.SUCCEEDED, 2)
+
+
+def test_a_worker_that_is_told_to_end_finishes_its_job_and_takes_no_other(
+    store: JobStore, queue: Queue, submit: Submit
+) -> None:
+    with worker(queue) as process:
+        first, second = submit(frames=20, seconds=2), submit()
+        until(lambda: store.get(first.id).progress)
+        process.send_signal(signal.SIGTERM)
+        until(lambda: not queue.alive_workers(), 5)
+        assert len(store.workers()) == 1  # it still lives
+        process.wait(10)
+        assert store.get(first.id).state is JobState.SUCCEEDED
+        assert store.get(second.id).state is JobState.QUEUED
+
+
+def test_a_killed_worker_leaves_a_job_that_is_told_as_interrupted(
+    settings: Settings, store: JobStore, queue: Queue, submit: Submit
+) -> None:
+    with worker(queue) as process:
+        job = submit(frames=2000, seconds=100)
+        until(lambda: store.get(job.id).progress)
+        process.kill()
+    store.client.delete(f"animator:worker:{store.get(job.id).worker}")  # as time will do
+    record = Client(settings, store, queue).wait(job.id)
+    assert record.error is not None
+    assert (record.error.code, record.error.retryable) == ("interrupted", True)
+
+
+def test_a_restarted_broker_does_not_stop_a_job(
+    state_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    client = Client.connect()
+    with worker(client.queue):
+        plan = tmp_path / "plan.json"
+        plan.write_text(json.dumps({"frames": 40, "seconds": 4}))
+        job = client.submit(JobSpec(str(plan), str(plan), str(tmp_path / "o.mp4")))
+        until(lambda: client.store.get(job.id).progress)
+        server = EmbeddedRedis(state_dir)
+        assert server.stop()
+        time.sleep(1)
+        server.start()
+        record = client.wait(job.id)
+        assert (record.state, record.attempt) == (JobState.SUCCEEDED, 1)
+        # And the worker takes jobs again.
+        second = client.submit(JobSpec(str(plan), str(plan), str(tmp_path / "o2.mp4")))
+        assert ended(client.store, second, 30).state is JobState.SUCCEEDED
+
+
+def test_the_real_worker_starts_with_nothing_configured(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client.connect()
+    child = client.queue.start_worker()
+    try:
+        (info,) = until(client.queue.alive_workers, 60)
+        assert child.runs_as(info.id)
+        assert info.concurrency == 1
+        child.stop()
+        until(lambda: not child.alive())
+        assert "ready" in child.log.read_text()
+        assert client.store.workers() == []
+    finally:
+        child.kill()
+
+
+def test_a_worker_ends_with_the_process_that_started_it(state_dir: Path) -> None:
+    code = (
+        "import time; from animator.client import Client; client = Client.connect(); "
+        "client.queue.start_worker()\n"
+        "while not client.queue.alive_workers(): time.sleep(0.05)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    store = Client.connect().store
+    until(lambda: not store.workers())
+
+
+def test_a_broker_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
+    for url, code in (("amqp://host", "invalid_option"), (None, "queue_unavailable")):
+        (tmp_path / "file").touch()
+        environment = {**os.environ, "ANIMATOR_STATE_DIR": str(tmp_path / "file")}
+        environment |= {"ANIMATOR_BROKER_URL": url or ""}
+        done = subprocess.run(
+            [sys.executable, "-m", "celery", "-A", "worker", "worker"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode != 0
+        assert f"error [{code}]" in done.stderr
+        assert "Traceback" not in done.stderr
