@@ -1,4 +1,4 @@
-"""Similarities of the plane: rotation, uniform scale and shift, fitted to landmarks."""
+"""Similarities of the plane (rotation, uniform scale and shift) fitted to landmarks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 
 Points = NDArray[np.floating]
 """Points in pixels, ... x 2, as (x, y); a whole number is the centre of a pixel."""
+
+
+RIGID = np.concatenate([np.ones(48), np.zeros(20)])
+"""Weights of the 68 landmarks for the pose of a head: all but the mouth, which speech moves."""
 
 
 def to_complex(points: Points) -> NDArray[np.complex128]:
@@ -88,3 +92,14 @@ def fit_similarity(
     known = spread > 1e-12
     linear = np.where(known, product / np.where(known, spread, 1.0), 1.0 + 0j)
     return Similarity(linear, mean_b - linear * mean_a)
+
+
+def face_size(points: Points) -> Points:
+    """The size of faces ... x 68 x 2 in pixels, by which motion is measured.
+
+    It is 3.2 times the root mean square distance of the landmarks from their middle, about the
+    width of the face; unlike the extent it hardly changes when the head turns.
+    """
+    values = to_complex(points)
+    values = values - values.mean(-1, keepdims=True)
+    return 3.2 * np.sqrt((np.abs(values) ** 2).mean(-1))

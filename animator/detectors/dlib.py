@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from animator.detectors.mean_face import MEAN_FACE, MIRRORED
 from animator.errors import AnimatorError
 from animator.faces import POINTS, FaceBox
-from animator.geometry import Similarity, fit_similarity
+from animator.geometry import RIGID, Similarity, fit_similarity
 
 PREDICTOR_FILE = "shape_predictor_68_face_landmarks.dat"
 
@@ -43,9 +43,6 @@ _VIEWS = (
 )
 """The predictor's answer depends on the box it is given; the mean over these views jitters less
 than half as much as one answer. Different rolls and mirroring help more than shifts."""
-
-_STABLE = np.r_[np.ones(48), np.zeros(20)]
-"""Weights of the points that a box is derived from: speech must not move it, so no mouth."""
 
 _CHECK_FACE = 96
 """Width of the face box in the crop in which the detector confirms a tracked face."""
@@ -120,7 +117,7 @@ class DlibDetector:
         self, points: NDArray[np.floating]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """See `LandmarkDetector.boxes_of`; the boxes have the statistics of HOG detections."""
-        pose = fit_similarity(MEAN_FACE, points, _STABLE)
+        pose = fit_similarity(MEAN_FACE, points, RIGID)
         centre = np.stack([pose.offset.real, pose.offset.imag], -1)
         half = pose.scale[:, None] / 2
         boxes = np.concatenate([centre - half, centre + half], -1)
@@ -158,7 +155,7 @@ class DlibDetector:
         points = answers.mean(0)
         distance = np.linalg.norm(answers - np.median(answers, 0), axis=-1)
         spread = float(np.sqrt((distance**2).mean()) / pose.scale)
-        score = self._confirm(grey, fit_similarity(MEAN_FACE, points, _STABLE))
+        score = self._confirm(grey, fit_similarity(MEAN_FACE, points, RIGID))
         return points, _confidence(spread, score)
 
     def _predict(
