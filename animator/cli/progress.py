@@ -48,7 +48,7 @@ class ProgressView(AbstractContextManager["ProgressView"]):
         if record.cancel_requested:
             self.update("cancelling")
         elif record.state is JobState.QUEUED:
-            self.update("waiting for a worker")
+            self.update("waiting for its turn")
         elif record.progress is None:
             self.update("starting")
         else:
