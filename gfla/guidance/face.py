@@ -6,6 +6,8 @@ the part label 0..6 of every pixel, as the published face model was trained with
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -120,9 +122,9 @@ def _rasterise(
     arcs[steep] = arcs[steep][:, :, ::-1]
     backwards = arcs[:, 0, 0] > arcs[:, 2, 0]
     arcs[backwards] = arcs[backwards][:, ::-1]
-    curve, slope, offset = _parabolas(arcs)
+    curve, slope, offset, drawn = _parabolas(arcs)
     start, length = arcs[:, 0, 0], arcs[:, 2, 0] - arcs[:, 0, 0]
-    counts = np.where(np.abs(curve) <= 1, length, 0).astype(np.int64)
+    counts = np.where(drawn, length, 0).astype(np.int64)
     steps = np.arange(max(int(counts.max()), 1))
     inside = steps < counts[:, None]
     across = start[:, None] + steps * (length / np.maximum(counts - 1, 1))[:, None]
@@ -134,19 +136,22 @@ def _rasterise(
     return columns, rows, np.broadcast_to(_OWNERS[:, None], inside.shape)[inside]
 
 
-def _parabolas(
-    arcs: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Quadratic, linear and constant coefficients about each arc's first abscissa."""
+def _parabolas(arcs: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
+    """Quadratic, linear and constant coefficients about each arc's first abscissa.
+
+    Last, whether the arc is to be drawn: it is no function of its abscissa, or bends too sharply,
+    otherwise.
+    """
     x, y = arcs[:, :, 0] - arcs[:, :1, 0], arcs[:, :, 1]
     middle, last = x[:, 1], x[:, 2]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        chord = np.where(last > 0, (y[:, 2] - y[:, 0]) / last, 0.0)
-        bend = (y[:, 1] - y[:, 0] - chord * middle) / (middle * (middle - last))
-    straight = (_TRIPLES[:, 1] == _TRIPLES[:, 2]) | (_TRIPLES[:, 1] == _TRIPLES[:, 0])
-    curve = np.where(straight, 0.0, bend)
-    curve = np.where(np.isfinite(curve), curve, np.inf)  # coinciding abscissae: not a function
-    return curve, np.where(np.isfinite(curve), chord - curve * last, 0.0), y[:, 0]
+    straight = (_TRIPLES[:, 1] == _TRIPLES[:, 2]) | (middle * (middle - last) == 0)
+    rise = y[:, 2] - y[:, 0]
+    chord = np.divide(rise, last, out=np.zeros_like(rise), where=last > 0)
+    area = np.where(straight, 1.0, middle * (middle - last))
+    curve = np.where(straight, 0.0, (y[:, 1] - y[:, 0] - chord * middle) / area)
+    drawn = np.abs(curve) <= 1
+    curve = np.where(drawn, curve, 0.0)
+    return curve, chord - curve * last, y[:, 0], drawn
 
 
 def _labels(points: NDArray[np.floating], size: int) -> NDArray[np.uint8]:

@@ -1,0 +1,178 @@
+"""The rollout: uint8 pictures and pixel landmarks in, uint8 frames out; networks in between.
+
+This is the one place where pictures become tensors: sizes, value ranges and precision are settled
+here, and nothing else in this package knows of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from animator.errors import AnimatorError
+from gfla import checkpoint
+from gfla.errors import GflaError
+from gfla.guidance.face import face_structure
+from gfla.models.generators import AnimationGenerator
+from gfla.models.rollout import RolloutState
+
+DEFAULT_WEIGHTS = Path(__file__).parent / "weights" / "default.safetensors"
+PUBLISHED_SIZE = 256
+"""Structure size of checkpoints that do not name theirs: the published models'."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip between two frames; ``PortraitGenerator.step`` returns the next one."""
+
+    state: RolloutState
+
+
+class PortraitGenerator:
+    """A loaded face model on a device.
+
+    Attributes:
+        name: of the weights, with the start of their SHA-256.
+        sha256: of the weights' file.
+    """
+
+    def __init__(self, weights: Path, device: torch.device, precision: str) -> None:
+        """Load the weights.
+
+        Args:
+            weights: checkpoint of ``gfla.checkpoint``.
+            device: where the networks run.
+            precision: "float32" or "bfloat16" (autocast).
+
+        Raises:
+            AnimatorError: weights_unreadable.
+        """
+        try:
+            self.sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+            loaded = checkpoint.load(weights, device)
+        except (OSError, GflaError) as error:
+            message = f"The weights {str(weights)!r} cannot be used: {error}."
+            raise AnimatorError("weights_unreadable", message) from error
+        self.network: AnimationGenerator = loaded.generator.requires_grad_(False)
+        self.name = f"{loaded.info.get('name', weights.stem)}@{self.sha256[:12]}"
+        self.device = device
+        self.structure_size = int(loaded.info.get("structure_size", PUBLISHED_SIZE))
+        self._bfloat16 = precision == "bfloat16"
+
+    def inner_size(self, size: int) -> int:
+        """Side of the pictures that the networks handle for results of ``size`` pixels."""
+        if self.network.fusion is None:
+            return self.structure_size
+        return self.structure_size * max(1, -(-size // self.structure_size))
+
+    def start(self, picture: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> Clip:
+        """Begin a clip.
+
+        Args:
+            picture: the source crop, uint8 S S 3 RGB with S = ``inner_size``.
+            landmarks: 68 x 2 in units of the crop (0..1 from edge to edge).
+        """
+        image = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device)
+        image = image.permute(2, 0, 1)[None].float() / 127.5 - 1
+        with self._arithmetic():
+            return Clip(self.network.start(image, *self._guidance(landmarks)))
+
+    def step(self, clip: Clip, landmarks: NDArray[np.floating]) -> tuple[Clip, NDArray[np.uint8]]:
+        """Render the next frame.
+
+        Args:
+            clip: of ``start`` or of the step before.
+            landmarks: 68 x 2 of the frame, in units of the crop.
+
+        Returns:
+            The clip after the frame, and the frame: uint8 S S 3 RGB.
+        """
+        with self._arithmetic():
+            state, prediction = self.network.step(clip.state, *self._guidance(landmarks))
+        picture = ((prediction.image[0] + 1) * 127.5).round_().clamp_(0, 255).byte()
+        return Clip(state), picture.permute(1, 2, 0).cpu().numpy()
+
+    def _guidance(self, landmarks: NDArray[np.floating]) -> tuple[torch.Tensor, torch.Tensor]:
+        size = self.structure_size
+        structure = face_structure(landmarks * size - 0.5, size)
+        points = torch.from_numpy(np.asarray(landmarks, np.float32))
+        return (
+            torch.from_numpy(structure)[None].to(self.device),
+            points[None].to(self.device),
+        )
+
+    @contextmanager
+    def _arithmetic(self) -> Iterator[None]:
+        """Inference without gradients, in bfloat16 where asked for."""
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16)
+        with torch.inference_mode(), autocast:
+            yield
+
+
+_loading = threading.Lock()
+
+
+def load_generator(weights: str, device: str, precision: str) -> PortraitGenerator:
+    """The model for a job; jobs of one process that ask for the same share it.
+
+    Args:
+        weights: "default" or a path.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        precision: "auto" (float32 on CPU, bfloat16 on CUDA), "float32" or "bfloat16".
+
+    Raises:
+        AnimatorError: weights_unreadable, device_unavailable.
+    """
+    chosen = choose_device(device)
+    if precision == "auto":
+        precision = "bfloat16" if chosen.type == "cuda" else "float32"
+    path = DEFAULT_WEIGHTS if weights == "default" else Path(weights)
+    try:
+        stamp = path.stat().st_mtime_ns
+    except OSError:
+        message = f"There are no weights at {str(path)!r}."
+        raise AnimatorError("weights_unreadable", message) from None
+    with _loading:
+        return _cached_generator(path, stamp, chosen, precision)
+
+
+@functools.lru_cache(maxsize=2)
+def _cached_generator(
+    path: Path, stamp: int, device: torch.device, precision: str
+) -> PortraitGenerator:
+    return PortraitGenerator(path, device, precision)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that a name means; "auto" is the first GPU if there is one.
+
+    Raises:
+        AnimatorError: device_unavailable if it is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        message = f"{name} was asked for, but this machine has {count} usable CUDA devices."
+        raise AnimatorError("device_unavailable", message)
+    return device
+
+
+def fit_size(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """A square picture at another size; the same picture where it fits already."""
+    if picture.shape[0] == size:
+        return picture
+    shrinks = size < picture.shape[0]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (size, size), interpolation=method), np.uint8)

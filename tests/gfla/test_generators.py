@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from gfla.build import build_generator
+from gfla.config import AnimationConfig
+from gfla.errors import GflaError
+from tests.helpers import COMPACT, NARROW, face_inputs, small_generator
+
+
+def test_full_width_has_the_published_number_of_parameters():
+    generator = build_generator(AnimationConfig())
+    assert sum(p.numel() for p in generator.parameters()) == 16_906_667
+
+
+@pytest.mark.parametrize("previous", [1, 2, 4])
+@pytest.mark.parametrize("config", [NARROW, COMPACT], ids=["published", "extended"])
+def test_shapes_and_names_of_a_step(config, previous):
+    generator = small_generator(dataclasses.replace(config, previous_frames=previous))
+    image, structure, landmarks = face_inputs(batch=2)
+    with torch.no_grad():
+        state = generator.start(image, structure, landmarks)
+        state, prediction = generator.step(state, structure, landmarks)
+    assert prediction.image.shape == (2, 3, 64, 64)
+    assert prediction.image.abs().max() <= 1
+    names = generator.config.references
+    assert len(names) == previous + 1 == len(state.previous) + 1
+    assert set(prediction.flows) == {(layer, name) for layer in (3, 2) for name in names}
+    assert prediction.flows[3, "reference"].shape == (2, 2, 8, 8)
+    assert prediction.masks[2, "previous"].shape == (2, 1, 16, 16)
+
+
+def test_the_latest_frame_becomes_the_first_of_the_previous_ones():
+    generator = small_generator(dataclasses.replace(NARROW, previous_frames=2))
+    image, structure, _ = face_inputs()
+    with torch.no_grad():
+        start = generator.start(image, structure)
+        first, one = generator.step(start, structure)
+        second, two = generator.step(first, structure)
+    assert second.previous[0].image is two.image
+    assert second.previous[1].image is one.image
+    assert start.previous[0].image is image  # the states before are untouched values
+
+
+def test_a_clip_continues_from_a_state_as_if_it_had_never_stopped():
+    generator = small_generator(COMPACT)
+    image, structure, landmarks = face_inputs()
+    with torch.no_grad():
+        state, _ = generator.step(
+            generator.start(image, structure, landmarks), structure, landmarks
+        )
+        once = generator.step(state, structure, landmarks)[1].image
+        again = generator.step(state, structure, landmarks)[1].image
+    assert torch.equal(once, again)
+
+
+def test_clips_of_a_batch_do_not_see_each_other():
+    generator = small_generator(COMPACT)
+    image, structure, landmarks = face_inputs(batch=2)
+
+    def run(part):
+        with torch.no_grad():
+            state = generator.start(image[part], structure[part], landmarks[part])
+            state, _ = generator.step(state, structure[part], landmarks[part])
+            return generator.step(state, structure[part], landmarks[part])[1].image
+
+    together, alone = run(slice(0, 2)), run(slice(1, 2))
+    # Convolutions round differently by batch size, and a rollout of noise amplifies it.
+    torch.testing.assert_close(together[1:], alone, atol=1e-3, rtol=0)
+
+
+def test_fusion_takes_pictures_larger_than_the_structures():
+    generator = small_generator(COMPACT)
+    image, structure, landmarks = face_inputs(image_size=192)
+    with torch.no_grad():
+        state = generator.start(image, structure, landmarks)
+        state, prediction = generator.step(state, structure, landmarks)
+        _, prediction = generator.step(state, structure, landmarks)
+    assert prediction.image.shape == (1, 3, 192, 192)
+    torch.testing.assert_close(prediction.blend.sum(1), torch.ones(1, 192, 192))
+
+
+def test_an_untrained_extended_model_is_near_the_landmark_warp():
+    """With zero residual flow and shares on the source, a still face gives the source itself."""
+    generator = small_generator(COMPACT)
+    for heads in (generator.flow_estimator.flow_heads, generator.renderer.out[1]):
+        for parameter in heads.parameters():
+            torch.nn.init.zeros_(parameter)
+    torch.nn.init.constant_(generator.fusion.bias[-1:], 50.0)
+    image, structure, landmarks = face_inputs(image_size=128)
+    with torch.no_grad():
+        state = generator.start(image, structure, landmarks)
+        _, prediction = generator.step(state, structure, landmarks)
+    torch.testing.assert_close(prediction.image, image, atol=1e-3, rtol=0)
+
+
+def test_gradients_flow_through_a_block_and_stop_at_its_border():
+    generator = small_generator()
+    image, structure, _ = face_inputs()
+    state, _ = generator.step(generator.start(image, structure), structure)
+    through = generator.step(state, structure)[1].image.mean()
+    assert state.previous[0].image.requires_grad
+    through.backward()
+    assert all(p.grad is not None for p in generator.parameters())
+    assert not state.detach().previous[0].image.requires_grad
+    assert not state.detach().previous[0].features[3].projection.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda i, s, m: (i, s[:, :15], m), "invalid_shape"),
+        (lambda i, s, m: (i, s[..., :60], m), "invalid_shape"),
+        (lambda i, s, m: (i[..., :60], s, m), "invalid_shape"),
+        (lambda i, s, m: (i[:0], s[:0], m[:0]), "invalid_shape"),
+        (lambda i, s, m: (i, s, m[:, :67]), "invalid_shape"),
+        (lambda i, s, m: (i, s, None), "landmarks_needed"),
+    ],
+)
+def test_wrong_inputs_are_refused(change, code):
+    generator = small_generator(COMPACT)
+    with pytest.raises(GflaError) as caught:
+        generator.start(*change(*face_inputs()))
+    assert caught.value.code == code
+
+
+def test_larger_pictures_need_fusion():
+    image, structure, _ = face_inputs(image_size=128)
+    with pytest.raises(GflaError, match="fusion"):
+        small_generator().start(image, structure)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"previous_frames": 5},
+        {"attention": ((2, 5), (3, 3))},
+        {"attention": ((3, 4),)},
+        {"attention": ((4, 3),)},
+        {"flow_widths": (4, 4)},
+        {"structure_channels": 0},
+        {"prior_ridge": 0.0},
+    ],
+)
+def test_impossible_configurations_are_refused(wrong):
+    with pytest.raises(GflaError) as caught:
+        AnimationConfig(**wrong)
+    assert caught.value.code == "invalid_config"
+
+
+def test_configurations_survive_json():
+    config = dataclasses.replace(COMPACT, previous_frames=3)
+    assert AnimationConfig.from_dict(config.to_dict()) == config
+    with pytest.raises(GflaError, match="no_such_field"):
+        AnimationConfig.from_dict({"no_such_field": 1})

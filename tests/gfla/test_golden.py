@@ -1,0 +1,81 @@
+"""Parity with numbers recorded from the published networks, where they are at hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gfla.checkpoint import from_published, to_published
+from gfla.guidance.face import LABELS, face_structure
+from gfla.models.attention import LocalAttention
+
+
+def golden(shared_dir, name):
+    return load_file(shared_dir / "golden" / f"{name}.safetensors")
+
+
+def state_of(values):
+    return {k.removeprefix("state/"): v for k, v in values.items() if k.startswith("state/")}
+
+
+def assert_near(got, wanted, tolerance):
+    """Within the tolerance, in units of the wanted tensor's range where that is above 1."""
+    scale = max(1.0, float(wanted.abs().max()))
+    assert (got - wanted).abs().max() <= tolerance * scale
+
+
+def test_face_generator(shared_dir):
+    values = golden(shared_dir, "face_generator")
+    generator = from_published(state_of(values))
+    structures = values["in/structures"]
+    with torch.no_grad():
+        state = generator.start(values["in/reference_image"], values["in/reference_structure"])
+        for t in range(structures.shape[1]):
+            state, prediction = generator.step(state, structures[:, t])
+            # The recorded run itself lies 2.8e-5 from float64 after three frames.
+            wanted = values[f"out/image{t}"]
+            torch.testing.assert_close(prediction.image, wanted, atol=1e-5, rtol=1e-5)
+            for (layer, name), flow in prediction.flows.items():
+                assert_near(flow, values[f"out/flow{t}_l{layer}_{name}"], 1e-5)
+            for (layer, name), mask in prediction.masks.items():
+                assert_near(mask, values[f"out/mask{t}_l{layer}_{name}"], 1e-5)
+
+
+def test_export_gives_the_published_file_back(shared_dir):
+    published = state_of(golden(shared_dir, "face_generator"))
+    exported = to_published(from_published(published))
+    assert exported.keys() == published.keys()
+    assert all(torch.equal(exported[name], published[name]) for name in published)
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_local_attention(shared_dir, kernel):
+    values = golden(shared_dir, f"local_attention_k{kernel}")
+    names = {"0": "mix", "2": "head"}
+    state = {}
+    for name, tensor in state_of(values).items():
+        _, index, part = name.split(".")
+        state[f"{names[index]}.{part}"] = tensor
+    block = LocalAttention(values["in/source"].shape[1], kernel, hidden=128)
+    block.load_state_dict(state)
+    inputs = {n: values[f"in/{n}"].requires_grad_() for n in ("source", "target", "flow")}
+    attended = block(inputs["target"], block.prepare(inputs["source"]), inputs["flow"])
+    torch.testing.assert_close(attended, values["out/attended"], atol=1e-5, rtol=0)
+    attended.backward(values["in/grad_output"])
+    for name, tensor in inputs.items():
+        torch.testing.assert_close(tensor.grad, values[f"out/grad_{name}"], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_face_guidance(shared_dir, index):
+    values = golden(shared_dir, "face_guidance")
+    landmarks = values[f"in/landmarks{index}"].numpy()
+    structure = face_structure(landmarks, 256, values["in/image"].numpy())
+    wanted = values[f"out/structure{index}"].float().numpy()
+    edges = wanted[0] > 0.5
+    assert ((structure[0] > 0.5) != edges).sum() <= 0.02 * edges.sum()
+    near = np.abs(structure[1:LABELS] - wanted[1:LABELS]) <= 2 / 255
+    assert near.mean((1, 2)).min() >= 0.98
+    assert (structure[LABELS] == wanted[LABELS]).mean() >= 0.995

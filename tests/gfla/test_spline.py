@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import torch
+
+from gfla.ops.spline import landmark_flow
+
+
+def points(count: int = 20, seed: int = 0) -> torch.Tensor:
+    random = torch.Generator().manual_seed(seed)
+    return 0.25 + 0.5 * torch.rand(1, count, 2, generator=random)
+
+
+def test_leads_every_landmark_to_its_place_in_the_reference():
+    target = points()
+    moves = 0.02 * torch.randn(1, 1, 20, 2, generator=torch.Generator().manual_seed(1))
+    flow = landmark_flow(target, target[:, None] + moves, (256, 256), ridge=1e-9)[0, 0]
+    places = (target[0] * 256).long()
+    found = flow[:, places[:, 1], places[:, 0]].T / 256
+    assert (found - moves[0, 0]).abs().max() < 0.004
+
+
+def test_is_zero_where_nothing_moves_and_nearly_so_at_the_border():
+    target = points()
+    still = landmark_flow(target, target[:, None], (64, 64), ridge=3e-4)
+    assert still.abs().max() < 1e-3
+    moved = landmark_flow(target, target[:, None] + 0.05, (64, 64), ridge=3e-4)[0, 0]
+    assert moved[:, 32, 32].mean() > 2
+    assert moved[:, 0, 0].abs().max() < 0.4
+
+
+def test_references_are_independent_of_each_other():
+    target, first, second = points(), points(seed=2), points(seed=3)
+    both = landmark_flow(target, torch.stack([first, second], 1), (32, 48), ridge=1e-3)
+    alone = landmark_flow(target, second[:, None], (32, 48), ridge=1e-3)
+    assert both.shape == (1, 2, 2, 32, 48)
+    torch.testing.assert_close(both[:, 1:], alone, atol=2e-3, rtol=0)
+
+
+def test_coinciding_landmarks_do_not_break_the_system():
+    target = points().repeat(1, 2, 1)
+    flow = landmark_flow(target, target[:, None] + 0.01, (16, 16), ridge=3e-4)
+    assert torch.isfinite(flow).all()

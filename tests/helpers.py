@@ -1,0 +1,55 @@
+"""What several tests of the networks share: tolerances and small models."""
+
+from __future__ import annotations
+
+import torch
+
+from gfla.build import build_generator, initialise
+from gfla.config import AnimationConfig
+from gfla.models.generators import AnimationGenerator
+from tests.golden.faces import MEAN_FACE
+
+TOLERANCE = {
+    torch.float64: {"atol": 1e-10, "rtol": 1e-8},
+    torch.float32: {"atol": 1e-5, "rtol": 1e-5},
+    torch.bfloat16: {"atol": 5e-2, "rtol": 5e-2},
+}
+"""Largest difference from a reference, by arithmetic."""
+
+NARROW = AnimationConfig(
+    encoder_widths=(4, 6, 8),
+    flow_widths=(4, 4, 6, 6, 8),
+    attention=((3, 3), (2, 5)),
+    attention_hidden=8,
+)
+"""The published layout, narrow enough for tests."""
+COMPACT = AnimationConfig(
+    encoder_widths=(4, 6, 8),
+    flow_widths=(4, 4, 6, 6, 8),
+    attention_hidden=8,
+    image_fusion=True,
+    flow_prior=True,
+)
+"""The same with both extensions."""
+
+
+def small_generator(config: AnimationConfig = NARROW, seed: int = 0) -> AnimationGenerator:
+    """An untrained generator whose outputs are far from constant."""
+    torch.manual_seed(seed)
+    generator = build_generator(config)
+    initialise(generator, gain=1.0)
+    return generator.eval()
+
+
+def face_inputs(
+    batch: int = 1, size: int = 64, image_size: int | None = None, seed: int = 0
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A picture, a structure and landmarks: noise, and a face that is nearly the mean one."""
+    random = torch.Generator().manual_seed(seed)
+    image_size = image_size or size
+    face = torch.tensor(MEAN_FACE, dtype=torch.float32)
+    return (
+        torch.rand(batch, 3, image_size, image_size, generator=random) * 2 - 1,
+        torch.rand(batch, 16, size, size, generator=random),
+        face + 0.02 * torch.randn(batch, 68, 2, generator=random),
+    )
