@@ -138,6 +138,8 @@ class LandmarkDetector(Protocol):
     name: str
     version: str
     """Changes whenever the same frames may give other landmarks, so that caches can tell."""
+    batch: int
+    """How many frames `landmarks` likes to get at once; 1 if it takes them one by one anyway."""
 
     def find_faces(self, frame: NDArray[np.uint8], *, thorough: bool = False) -> list[FaceBox]:
         """The faces of one RGB frame H x W x 3, the largest first.

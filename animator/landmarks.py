@@ -57,6 +57,9 @@ class FaceTracker:
     tracker changes persons only with the shot. State lives in the tracker, so a video may come
     in batches of any size.
 
+    A detector that computes in batches gets several frames with the box of the last face; those
+    in which the face has moved on are given again with a newer box.
+
     Args:
         detector: finds the landmarks.
         face: which face to follow where a shot shows several.
@@ -72,6 +75,8 @@ class FaceTracker:
     """Frames between SURE and POSSIBLE, in a row, that are believed before the face is lost."""
     LOOK_AROUND = 30
     """Frames between two looks at who else is in the shot."""
+    STILL = 0.6
+    """Overlap with the box that was used from which a batch's landmarks are taken as they are."""
     CUT = 0.4
     """Mean change of a thumbnail, in units of its contrast, that makes a change of shot: cuts
     show 0.5 and more, fast motion at most 0.3."""
@@ -90,11 +95,47 @@ class FaceTracker:
 
     def track(self, frames: NDArray[np.uint8]) -> Landmarks:
         """The landmarks of the next T frames, uint8 T x H x W x 3, RGB."""
-        return Landmarks.concatenate([self._step(frame) for frame in frames])
+        cuts = [self._shot_changed(frame) for frame in frames]
+        parts: list[Landmarks] = []
+        done = 0
+        while done < len(frames):
+            ahead = self._look_ahead(frames, cuts, done) if self.detector.batch > 1 else []
+            parts += ahead or [self._step(frames[done], cuts[done])]
+            done += len(ahead) or 1
+        return Landmarks.concatenate(parts)
 
-    def _step(self, frame: NDArray[np.uint8]) -> Landmarks:
+    def _look_ahead(
+        self, frames: NDArray[np.uint8], cuts: list[bool], first: int
+    ) -> list[Landmarks]:
+        """The next frames, fitted at once, as far as the face stays where the last box is."""
+        end = first
+        while end < len(frames) and not cuts[end] and end - first < self.detector.batch:
+            end += 1
+        if self._last is None or self._away or end - first < 2:
+            return []
+        count = end - first
+        points, confidence = self.detector.landmarks(
+            frames[first:end],
+            np.repeat(self._last.landmarks.boxes, count, 0),
+            np.repeat(self._last.roll, count),
+        )
+        accepted: list[Landmarks] = []
+        for index in range(count):
+            found = _found(points[index : index + 1], confidence[index : index + 1], self.detector)
+            moved = found.box.overlap(self._last.box) < self.STILL
+            if found.box.confidence < SURE or (moved and index):
+                break
+            accepted.append(found.landmarks)
+        if accepted:
+            self._doubts = 0
+            last = accepted[-1]
+            self._last = _found(last.points, last.confidence, self.detector)
+            self._look_around(frames[first + len(accepted) - 1], self._last, len(accepted))
+        return accepted
+
+    def _step(self, frame: NDArray[np.uint8], cut: bool) -> Landmarks:
         found = None
-        if self._shot_changed(frame):
+        if cut:
             found = self._enter_shot(frame)
         elif self._last is None:
             found = self._acquire(frame)
@@ -131,12 +172,17 @@ class FaceTracker:
         self._doubts = 0 if found.box.confidence >= SURE else self._doubts + 1
         if found.box.confidence < POSSIBLE or self._doubts > self.PATIENCE:
             return None
-        self._tracked += 1
-        if self._tracked % self.LOOK_AROUND == 0:
+        self._look_around(frame, found, 1)
+        return found
+
+    def _look_around(self, frame: NDArray[np.uint8], found: _Found, frames: int) -> None:
+        """Every `LOOK_AROUND` frames, note who else is in the shot."""
+        self._tracked += frames
+        if self._tracked >= self.LOOK_AROUND:
+            self._tracked = 0
             seen = self.detector.find_faces(frame)
             self._others = [face for face in seen if face.overlap(found.box) < 0.1]
             self.faces = max(self.faces, len(self._others) + 1)
-        return found
 
     def _recover(self, frame: NDArray[np.uint8], last: _Found) -> _Found | None:
         """The face that was lost, if it is back."""
@@ -179,10 +225,16 @@ def _fit(
     detector: LandmarkDetector,
 ) -> _Found:
     points, confidence = detector.landmarks(frame[None], boxes, rolls)
-    new_boxes, new_rolls = detector.boxes_of(points)
-    x0, y0, x1, y1 = (float(edge) for edge in new_boxes[0])
+    return _found(points, confidence, detector)
+
+
+def _found(
+    points: NDArray[np.float32], confidence: NDArray[np.float32], detector: LandmarkDetector
+) -> _Found:
+    boxes, rolls = detector.boxes_of(points)
+    x0, y0, x1, y1 = (float(edge) for edge in boxes[0])
     box = FaceBox(x0, y0, x1, y1, float(confidence[0]))
-    return _Found(Landmarks(points, new_boxes, confidence), box, new_rolls)
+    return _Found(Landmarks(points, boxes, confidence), box, rolls)
 
 
 def _confirm(

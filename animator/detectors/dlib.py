@@ -80,6 +80,7 @@ class DlibDetector:
     """
 
     name = "dlib"
+    batch = 1
 
     def __init__(self) -> None:
         self._predictor = _load_predictor(str(predictor_path()))
