@@ -1,0 +1,72 @@
+# Sourced by the other scripts: makes the virtual environment and installs the project into it.
+#
+#   prepare EXTRAS     EXTRAS is empty or a comma-separated list, such as "dev"
+#
+# It sets $repository and $venv. Installing is skipped while pyproject.toml, the Python and the place
+# of the checkout are those of the last time.
+
+repository=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+venv="$repository/.venv"
+
+fail() {
+    printf '%s\n' "$@" >&2
+    exit 1
+}
+
+# The newest Python for which every dependency has a ready-made wheel comes first.
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:+"$PYTHON"} python3.12 python3.11 python3 python3.13 python3.14 python; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            printf '%s\n' "$candidate"
+            return
+        fi
+    done
+    fail "Python 3.11 or newer is needed and was not found." \
+        "Install one, or name it: PYTHON=/path/to/python bash $0"
+}
+
+make_venv() {
+    local python
+    python=$(find_python)
+    rm -rf -- "$venv"
+    if ! "$python" -m venv -- "$venv" >&2; then
+        rm -rf -- "$venv"
+        fail "$python cannot make a virtual environment (on Debian and Ubuntu: apt install python3-venv)."
+    fi
+}
+
+# OpenCV's ordinary wheel, which face-alignment asks for, needs libGL from the system; servers and
+# slim images have none. The headless wheel of the same version takes its place there.
+ensure_opencv() {
+    local version
+    if "$venv/bin/python" -c 'import cv2' 2>/dev/null; then
+        return
+    fi
+    version=$("$venv/bin/python" -c 'from importlib.metadata import version; print(version("opencv-python"))')
+    "$venv/bin/python" -m pip uninstall -qq --yes opencv-python >&2
+    "$venv/bin/python" -m pip install -qq --force-reinstall --no-deps \
+        "opencv-python-headless==$version" >&2
+    "$venv/bin/python" -c 'import cv2' || fail "OpenCV does not load on this machine."
+}
+
+prepare() {
+    local extras=$1 stamp wanted
+    if ! "$venv/bin/python" -c '' 2>/dev/null; then
+        make_venv
+    fi
+    stamp="$venv/.installed${extras:+-$extras}"
+    wanted=$("$venv/bin/python" -c '
+import hashlib, sys
+with open(sys.argv[1], "rb") as project:
+    print(hashlib.sha256(project.read() + repr(sys.argv[1:] + [sys.version]).encode()).hexdigest())
+' "$repository/pyproject.toml" "$extras")
+    if [[ -f $stamp && $(<"$stamp") == "$wanted" ]]; then
+        return
+    fi
+    echo "installing into $venv, which takes a few minutes the first time" >&2
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check \
+        --editable "$repository${extras:+[$extras]}" >&2
+    ensure_opencv
+    printf '%s\n' "$wanted" > "$stamp"
+}
