@@ -62,7 +62,7 @@ class FaceTracker:
 
     Args:
         detector: finds the landmarks.
-        face: which face to follow where a shot shows several.
+        face: which face to follow where a shot shows several; if it shows fewer, its largest.
 
     Attributes:
         faces: the largest number of faces seen in one frame.
@@ -159,7 +159,8 @@ class FaceTracker:
         """The face that was asked for, among all that can be seen."""
         faces = _confirm(frame, self.detector.find_faces(frame), self.detector)
         self.faces = max(self.faces, len(faces))
-        chosen = choose_face([face.box for face in faces], self.face)
+        boxes = [face.box for face in faces]
+        chosen = choose_face(boxes, self.face) or choose_face(boxes, "largest")
         for face in faces:
             if last is not None and face.box.overlap(last.box) > 0.5:
                 chosen = face.box
