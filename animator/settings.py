@@ -9,11 +9,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast, get_args
 from urllib.parse import urlsplit
 
 from animator.errors import AnimatorError
-from animator.spec import DETECTORS, DEVICE, JobSpec
+from animator.spec import DEVICE, Detector, JobSpec
 
 if TYPE_CHECKING:
     from animator.media import MediaLimits
@@ -36,7 +36,7 @@ class Settings:
     """The Redis to use (`ANIMATOR_BROKER_URL`); None is the embedded one."""
     device: str = "auto"
     """What `auto` means to jobs in this process (`ANIMATOR_DEVICE`)."""
-    detector: str = "auto"
+    detector: Detector = "auto"
     """What `auto` means to jobs in this process (`ANIMATOR_DETECTOR`)."""
     concurrency: int = 1
     """Jobs that one worker runs at the same time (`ANIMATOR_CONCURRENCY`)."""
@@ -61,8 +61,8 @@ class Settings:
                 allowed = ", ".join(f"{name}://..." for name in BROKER_SCHEMES)
                 # The address may hold a password, so only its scheme is repeated.
                 raise _refuse("ANIMATOR_BROKER_URL", f"{scheme}://...", allowed)
-        if self.detector not in DETECTORS:
-            raise _refuse("ANIMATOR_DETECTOR", self.detector, ", ".join(DETECTORS))
+        if self.detector not in get_args(Detector):
+            raise _refuse("ANIMATOR_DETECTOR", self.detector, ", ".join(get_args(Detector)))
         if not DEVICE.fullmatch(self.device):
             raise _refuse("ANIMATOR_DEVICE", self.device, "auto, cpu, cuda, cuda:N")
         for name in ("concurrency", *_LIMITS):
@@ -80,7 +80,7 @@ class Settings:
             state_dir=Path(state_dir).expanduser().absolute() if state_dir else _user_state_dir(),
             broker_url=env.get("ANIMATOR_BROKER_URL") or None,
             device=env.get("ANIMATOR_DEVICE") or "auto",
-            detector=env.get("ANIMATOR_DETECTOR") or "auto",
+            detector=cast("Detector", env.get("ANIMATOR_DETECTOR") or "auto"),
             concurrency=1 if concurrency is None else concurrency,
             **{name: _whole_number(env, f"ANIMATOR_{name.upper()}") for name in _LIMITS},
         )

@@ -13,16 +13,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal, get_args
 
 from animator.errors import AnimatorError
 
-MOTIONS = ("relative", "absolute")
-ANCHORS = ("first", "auto")
-MISSING_FACE_POLICIES = ("hold", "interpolate", "skip", "fail")
-OUTPUT_MODES = ("crop", "paste-back", "side-by-side")
-DETECTORS = ("auto", "dlib", "face-alignment")
-PRECISIONS = ("auto", "float32", "bfloat16")
+Motion = Literal["relative", "absolute"]
+Anchor = Literal["first", "auto"]
+MissingFace = Literal["hold", "interpolate", "skip", "fail"]
+OutputMode = Literal["crop", "paste-back", "side-by-side"]
+Detector = Literal["auto", "dlib", "face-alignment"]
+Precision = Literal["auto", "float32", "bfloat16"]
+Face = Literal["largest"] | int
+
 MIN_SIZE, MAX_SIZE = 128, 1024
 
 DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?", re.ASCII)
@@ -54,7 +56,8 @@ def _refuse(name: str, got: object, allowed: str) -> AnimatorError:
     return AnimatorError("invalid_option", f"{name} is {got!r}; allowed is {allowed}.")
 
 
-def _check_choice(name: str, got: object, allowed: tuple[str, ...]) -> None:
+def _check_choice(name: str, got: object, choice: object) -> None:
+    allowed = get_args(choice)
     if got not in allowed:
         raise _refuse(name, got, ", ".join(allowed))
 
@@ -92,26 +95,26 @@ class JobSpec:
     """Where in the driving video to begin, as `parse_time` reads it; None is its beginning."""
     end: str | None = None
     """Where in the driving video to end (this moment excluded); None is its end."""
-    face: str | int = "largest"
+    face: Face = "largest"
     """Which face of the source and of the driving video: "largest", or its number from 1."""
-    motion: str = "relative"
+    motion: Motion = "relative"
     """"relative": the driving motion on the source's own face shape; "absolute": the driving
     face's shape, too."""
-    anchor: str = "auto"
+    anchor: Anchor = "auto"
     """The driving frame that counts as the source's own pose: the "first", or the nearest one."""
     smoothing: float = 0.5
     """How strongly jitter of the landmarks is smoothed: 0 (not at all) to 1."""
-    missing_face: str = "hold"
+    missing_face: MissingFace = "hold"
     """What happens to driving frames without a face."""
-    output_mode: str = "crop"
+    output_mode: OutputMode = "crop"
     """What a frame of the result shows."""
     size: int = 256
     """Side of the animated square in pixels."""
-    detector: str = "auto"
+    detector: Detector = "auto"
     """Which landmark detector to use."""
     device: str = "auto"
     """Where the networks run: "auto", "cpu", "cuda" or "cuda:N"."""
-    precision: str = "auto"
+    precision: Precision = "auto"
     """Arithmetic of the networks."""
     weights: str = "default"
     """The checkpoint: "default" for the one that is shipped, or an absolute path."""
@@ -122,12 +125,12 @@ class JobSpec:
             _check_path(name, getattr(self, name))
         if self.weights != "default":
             _check_path("weights", self.weights)
-        _check_choice("motion", self.motion, MOTIONS)
-        _check_choice("anchor", self.anchor, ANCHORS)
-        _check_choice("missing_face", self.missing_face, MISSING_FACE_POLICIES)
-        _check_choice("output_mode", self.output_mode, OUTPUT_MODES)
-        _check_choice("detector", self.detector, DETECTORS)
-        _check_choice("precision", self.precision, PRECISIONS)
+        _check_choice("motion", self.motion, Motion)
+        _check_choice("anchor", self.anchor, Anchor)
+        _check_choice("missing_face", self.missing_face, MissingFace)
+        _check_choice("output_mode", self.output_mode, OutputMode)
+        _check_choice("detector", self.detector, Detector)
+        _check_choice("precision", self.precision, Precision)
         if not isinstance(self.device, str) or not DEVICE.fullmatch(self.device):
             raise _refuse("device", self.device, "auto, cpu, cuda, cuda:N")
         self._check_numbers()

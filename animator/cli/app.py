@@ -143,8 +143,10 @@ def status(
 @app.command("list")
 @command
 def list_jobs(
-    state: Annotated[opt.StateName | None, typer.Option(help="Only jobs in this state.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 20,
+    state: opt.State = None,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, help="At most so many, the newest first.")
+    ] = 20,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON array on standard output.")
     ] = False,

@@ -125,12 +125,14 @@ def _media(problems: list[str]) -> dict[str, str]:
 
 
 def _landmarks(problems: list[str]) -> dict[str, str]:
-    from animator.detectors import available_detectors
+    from animator.detectors import available_detectors, resolve_detector
 
-    found: dict[str, str] = {}
-    for name, usable, reason in available_detectors():
-        found[name] = "usable" if usable else f"not usable: {reason}"
-    if not any(value == "usable" for value in found.values()):
+    settings = Settings.from_environment()
+    detectors = available_detectors()
+    found: dict[str, str] = {"auto takes": resolve_detector(settings.detector, settings.device)}
+    for detector in detectors:
+        found[detector.name] = ("" if detector.usable else "not usable: ") + detector.reason
+    if not any(detector.usable for detector in detectors):
         problems.append("landmarks: no detector can be used")
     return found
 

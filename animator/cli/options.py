@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 
+from animator import spec
 from animator.cli.console import absolute
 from animator.errors import AnimatorError
 from animator.preflight import default_output
 from animator.spec import JobSpec
 
-# The choices are those of `animator.spec`; a test compares them.
-MotionName = Literal["relative", "absolute"]
-AnchorName = Literal["first", "auto"]
-MissingFaceName = Literal["hold", "interpolate", "skip", "fail"]
-OutputModeName = Literal["crop", "paste-back", "side-by-side"]
-DetectorName = Literal["auto", "dlib", "face-alignment"]
-PrecisionName = Literal["auto", "float32", "bfloat16"]
 StateName = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+
+def _one_of(choice: object) -> str:
+    return f"[{'|'.join(get_args(choice))}]"
+
 
 _FACE = "Which face"
 _LOOK = "The result"
@@ -60,32 +59,36 @@ Face = Annotated[
     ),
 ]
 MissingFace = Annotated[
-    MissingFaceName,
+    spec.MissingFace,
     typer.Option(
+        metavar=_one_of(spec.MissingFace),
         help="For driving frames without a face: hold the last pose, interpolate between the "
         "poses around, skip the frames, or fail.",
         rich_help_panel=_FACE,
     ),
 ]
 Detector = Annotated[
-    DetectorName,
+    spec.Detector,
     typer.Option(
+        metavar=_one_of(spec.Detector),
         help="What finds the landmarks; auto is face-alignment where it can run on a GPU, "
         "else dlib.",
         rich_help_panel=_FACE,
     ),
 ]
 Motion = Annotated[
-    MotionName,
+    spec.Motion,
     typer.Option(
+        metavar=_one_of(spec.Motion),
         help="relative: the driving motion on the source's own face; absolute: the driving "
         "face's shape, too.",
         rich_help_panel=_LOOK,
     ),
 ]
 Anchor = Annotated[
-    AnchorName,
+    spec.Anchor,
     typer.Option(
+        metavar=_one_of(spec.Anchor),
         help="The driving frame that counts as the source's own pose: the first, or (auto) the "
         "one nearest to it.",
         rich_help_panel=_LOOK,
@@ -94,6 +97,7 @@ Anchor = Annotated[
 Smoothing = Annotated[
     float,
     typer.Option(
+        metavar="0..1",
         min=0,
         max=1,
         help="How strongly jitter is smoothed: 0 is not at all.",
@@ -101,21 +105,29 @@ Smoothing = Annotated[
     ),
 ]
 OutputMode = Annotated[
-    OutputModeName,
+    spec.OutputMode,
     typer.Option(
+        metavar=_one_of(spec.OutputMode),
         help="crop: the face square; paste-back: the whole picture; side-by-side: the driving "
         "video beside the face square.",
         rich_help_panel=_LOOK,
     ),
 ]
 Size = Annotated[
-    int, typer.Option(help="Side of the face square in pixels.", rich_help_panel=_LOOK)
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_MACHINE)]
-Precision = Annotated[
-    PrecisionName,
+    int,
     typer.Option(
-        help="Arithmetic of the networks; auto is float32 on a CPU.", rich_help_panel=_MACHINE
+        metavar="PIXELS", help="Side of the face square in pixels.", rich_help_panel=_LOOK
+    ),
+]
+Device = Annotated[
+    str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.", rich_help_panel=_MACHINE)
+]
+Precision = Annotated[
+    spec.Precision,
+    typer.Option(
+        metavar=_one_of(spec.Precision),
+        help="Arithmetic of the networks; auto is float32 on a CPU.",
+        rich_help_panel=_MACHINE,
     ),
 ]
 Weights = Annotated[
@@ -125,6 +137,9 @@ Weights = Annotated[
         help="Another checkpoint than the one shipped.",
         rich_help_panel=_MACHINE,
     ),
+]
+State = Annotated[
+    StateName | None, typer.Option(metavar=_one_of(StateName), help="Only jobs in this state.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
@@ -146,7 +161,7 @@ def make_spec(
         source=absolute(source),
         driving=absolute(driving),
         output=absolute(target),
-        face=face if face == "largest" else int(face),
+        face=int(face) if face != "largest" else "largest",
         weights=weights if weights == "default" else absolute(weights),
         **options,
     )

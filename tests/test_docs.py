@@ -1,0 +1,71 @@
+"""The documents say what is so."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import typer.main
+
+from animator.cli import app
+from animator.settings import Settings
+
+REPOSITORY = Path(__file__).parents[1]
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+PAGES = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")]
+
+
+def test_the_page_of_commands_is_up_to_date() -> None:
+    path = REPOSITORY / "scripts" / "generate_cli_docs.py"
+    spec = importlib.util.spec_from_file_location("generate_cli_docs", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    written = (REPOSITORY / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert written == module.page(), "run: python scripts/generate_cli_docs.py"
+
+
+def test_every_command_and_option_has_help() -> None:
+    group = typer.main.get_command(app)
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        assert command.help, name
+        for item in command.params:
+            assert item.help, f"{name} {item.opts}"
+
+
+def test_readme_commands_exist() -> None:
+    known = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    shown = set(re.findall(r"^animator (\w+)", README, re.MULTILINE))
+    assert shown and shown <= known
+    for script in set(re.findall(r"bash (scripts/\S+\.sh)", README)):
+        assert (REPOSITORY / script).is_file()
+
+
+def test_readme_python_compiles() -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    compile(code, "README.md", "exec")
+    imports = "\n".join(line for line in code.splitlines() if line.startswith("from "))
+    subprocess.run([sys.executable, "-c", imports], check=True, cwd=REPOSITORY)
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_setting_is_documented() -> None:
+    page = (REPOSITORY / "docs" / "configuration.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `(ANIMATOR_\w+)`", page, re.MULTILINE))
+    assert documented == {f"ANIMATOR_{item.name.upper()}" for item in fields(Settings)}
+
+
+def test_scripts_are_valid_bash() -> None:
+    scripts = [*(REPOSITORY / "scripts").glob("*.sh"), REPOSITORY / ".ci" / "run"]
+    for script in scripts:
+        subprocess.run(["bash", "-n", script], check=True)
