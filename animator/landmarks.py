@@ -35,6 +35,8 @@ SURE = 0.4
 """Confidence from which points count as lying on a face."""
 POSSIBLE = 0.15
 """Confidence below which there is no face at all."""
+_SEARCH_SIDE = 2048
+"""Longer side, in pixels, to which larger pictures are scaled down to look for faces."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,7 +271,9 @@ def find_face(
             invalid_option for a `face` that is not "largest" or 1, 2, ...
     """
     check_face_choice(face)
-    for canvas in _views_of(image):
+    scale = min(_SEARCH_SIDE / max(image.shape[:2]), 1.0)
+    small = image if scale == 1 else _shrink(image, scale)
+    for canvas in _views_of(small):
         candidates = detector.find_faces(canvas.image, thorough=True)
         faces = _confirm(canvas.image, candidates, detector)
         if not faces:
@@ -281,10 +285,21 @@ def find_face(
                 "face_not_found", f"face {face} was asked for, but the picture shows {count}"
             )
         found = next(found for found in faces if found.box is box).landmarks
-        points = canvas.to_image.apply(found.points).astype(np.float32)
-        boxes, _ = detector.boxes_of(points)
-        return Landmarks(points, boxes, found.confidence), len(faces)
+        points = (canvas.to_image.apply(found.points) + 0.5) / scale - 0.5
+        boxes, rolls = detector.boxes_of(points)
+        if scale < 1:
+            # The large picture shows the same face with more detail.
+            fine = _fit(image, boxes, rolls, detector)
+            if fine.box.confidence >= SURE:
+                return fine.landmarks, len(faces)
+        return Landmarks(points.astype(np.float32), boxes, found.confidence), len(faces)
     raise AnimatorError("no_face", "no face was found in the picture")
+
+
+def _shrink(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)

@@ -90,11 +90,15 @@ class DlibDetector:
         self.version = f"dlib {dlib.__version__}, face_recognition_models {models}, fit 1"
 
     def find_faces(self, frame: NDArray[np.uint8], *, thorough: bool = False) -> list[FaceBox]:
-        """See `LandmarkDetector.find_faces`; finds faces from about an eighth of the short side."""
+        """See `LandmarkDetector.find_faces`.
+
+        Finds faces from about a tenth of the short side, from a twentieth if thorough.
+        """
         grey = _grey(frame)
         faces = self._detect(grey, 320, 0.0)
         if thorough:
             faces = _merge([*faces, *self._detect(grey, 640, -0.25)])
+            faces = faces or self._detect(grey, 1280, -0.25)
         elif not faces:
             faces = self._detect(grey, 640, 0.0)
         return sorted(faces, key=lambda face: -face.area)

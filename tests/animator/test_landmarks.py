@@ -321,3 +321,12 @@ def test_footage_of_a_face_that_leaves(shared_dir: Path, dlib_detector: Landmark
     found = Landmarks.concatenate(parts).found
     assert found[:72].all()
     assert not found[74:].any()
+
+
+def test_a_large_picture_is_searched_small_and_fitted_large(
+    astronaut: NDArray[np.uint8], dlib_detector: LandmarkDetector
+) -> None:
+    points = find_face(astronaut, dlib_detector)[0].points[0]
+    large = np.asarray(cv2.resize(astronaut, (5120, 5120)), np.uint8)
+    found = find_face(large, dlib_detector)[0].points[0]
+    np.testing.assert_allclose((found + 0.5) / 10 - 0.5, points, atol=1.5)
