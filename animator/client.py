@@ -57,13 +57,13 @@ class Client:
 
         Args:
             spec: the job.
-            overwrite: whether the output may replace a file.
+            overwrite: whether the output may replace a file, or that of a job before it.
 
         Raises:
             AnimatorError: as `animator.preflight.check_files`, or `queue_unavailable`.
         """
         check_files(spec, overwrite=overwrite)
-        record = self.store.create(spec)
+        record = self.store.create(spec, overwrite=overwrite)
         try:
             self.queue.enqueue(record.id)
         except AnimatorError:
@@ -171,5 +171,6 @@ class _Watch:
             log = self._worker.log
             self._worker = None
             raise AnimatorError(
-                "queue_unavailable", f"The worker ended at once; its log is {str(log)!r}."
+                "queue_unavailable",
+                f"The worker ended at once; its log is {str(log)!r}. The job stays queued.",
             )

@@ -6,8 +6,10 @@ decoded is left to the pipeline.
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from animator.errors import AnimatorError
@@ -37,14 +39,13 @@ def check_files(spec: JobSpec, *, overwrite: bool = False) -> None:
     _check_output(spec, overwrite)
 
 
-def default_output(source: str, driving: str, folder: Path) -> Path:
-    """A name in `folder` that is free: `SOURCE--DRIVING.mp4`, else with -1, -2, ... added."""
+def free_names(source: str, driving: str, folder: Path) -> Iterator[Path]:
+    """Names in `folder` that no file has: `SOURCE--DRIVING.mp4`, then with -1, -2, ... added."""
     stem = f"{_short(Path(source).stem)}--{_short(Path(driving).stem)}"
-    path, number = folder / f"{stem}.mp4", 0
-    while os.path.lexists(path):
-        number += 1
-        path = folder / f"{stem}-{number}.mp4"
-    return path
+    for number in itertools.count():
+        path = folder / (f"{stem}-{number}.mp4" if number else f"{stem}.mp4")
+        if not os.path.lexists(path):
+            yield path
 
 
 def _short(stem: str) -> str:

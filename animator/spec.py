@@ -305,7 +305,7 @@ class JobRecord:
     created: str
     """When it was submitted: UTC, ISO 8601."""
     version: str
-    """Version of the animator that submitted it."""
+    """Version of the animator that ran it last; before that, of the one that submitted it."""
     attempt: int = 0
     """How often a worker has begun it. Also fences: only the latest attempt may change the job."""
     progress: Progress | None = None

@@ -5,6 +5,7 @@ Keys, all of them under `animator:` so that a Redis can be shared:
     animator:job:<id>          hash: the record
     animator:jobs              sorted set: every id by time of creation (microseconds)
     animator:jobs:<state>      sorted set: the same, for the jobs in one state
+    animator:outputs           hash: output path to the id of the job that is going to write it
     animator:worker:<id>       a worker's last sign of life, as JSON, with a time to live
     animator:workers           set: ids of workers that may still have such a key
 
@@ -15,6 +16,7 @@ get the same job. The record is the truth; a message in the broker is only a hin
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -41,15 +43,26 @@ local function move(job, id, from, to)
   redis.call('HSET', job, 'state', to)
   redis.call('ZREM', ARGV[1] .. 'jobs:' .. from, id)
   redis.call('ZADD', ARGV[1] .. 'jobs:' .. to, score, id)
+  if to == 'succeeded' or to == 'failed' or to == 'cancelled' then
+    local output = redis.call('HGET', job, 'output')
+    local outputs = ARGV[1] .. 'outputs'
+    if redis.call('HGET', outputs, output) == id then redis.call('HDEL', outputs, output) end
+  end
 end
 local id = ARGV[2]
 local job = ARGV[1] .. 'job:' .. id
 local state = redis.call('HGET', job, 'state')
 """
 
+# ARGV: score, output, whether another job may be going to write it, then pairs of fields
 _CREATE = """
 if state then return 0 end
-redis.call('HSET', job, unpack(ARGV, 4))
+if ARGV[5] == '0' then
+  local other = redis.call('HGET', ARGV[1] .. 'outputs', ARGV[4])
+  if other then return other end
+end
+redis.call('HSET', ARGV[1] .. 'outputs', ARGV[4], id)
+redis.call('HSET', job, 'output', ARGV[4], unpack(ARGV, 6))
 redis.call('ZADD', ARGV[1] .. 'jobs', ARGV[3], id)
 redis.call('ZADD', ARGV[1] .. 'jobs:queued', ARGV[3], id)
 return 1
@@ -61,7 +74,7 @@ local takeover = state == 'running'
   and redis.call('EXISTS', ARGV[1] .. 'worker:' .. (redis.call('HGET', job, 'worker') or '')) == 0
 if state ~= 'queued' and not takeover then return 0 end
 move(job, id, state, 'running')
-redis.call('HSET', job, 'worker', ARGV[3], 'started', ARGV[4])
+redis.call('HSET', job, 'worker', ARGV[3], 'started', ARGV[4], 'version', ARGV[5])
 redis.call('HDEL', job, 'progress', 'error', 'result', 'finished')
 return redis.call('HINCRBY', job, 'attempt', 1)
 """
@@ -175,7 +188,7 @@ class JobStore:
         self.client = client
         self._scripts: dict[str, Any] = {}
 
-    def _run(self, script: str, job_id: str, *arguments: str | int) -> Any:
+    def _run(self, script: str, job_id: str, *arguments: str | bytes | int) -> Any:
         with queue_errors():
             if script not in self._scripts:
                 self._scripts[script] = self.client.register_script(_MOVE + script)
@@ -188,8 +201,16 @@ class JobStore:
 
     # Records
 
-    def create(self, spec: JobSpec) -> JobRecord:
-        """Record a new job as queued. The broker is told by `animator.queue`."""
+    def create(self, spec: JobSpec, *, overwrite: bool = True) -> JobRecord:
+        """Record a new job as queued. The broker is told by `animator.queue`.
+
+        Args:
+            spec: the job.
+            overwrite: whether a job that has not ended may have the same output.
+
+        Raises:
+            AnimatorError: `output_exists` if one has and may not.
+        """
         created = now()
         values = {
             "spec": spec.to_json(),
@@ -201,8 +222,14 @@ class JobStore:
         flat = [part for pair in values.items() for part in pair]
         while True:
             job_id = "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
-            if self._run(_CREATE, job_id, time.time_ns() // 1000, *flat):
+            score, output = time.time_ns() // 1000, os.fsencode(spec.output)
+            made = self._run(_CREATE, job_id, score, output, int(overwrite), *flat)
+            if made == 1:
                 return JobRecord(job_id, spec, JobState.QUEUED, created, __version__)
+            if made != 0:
+                raise AnimatorError(
+                    "output_exists", f"Job {made.decode()} is going to write {spec.output!r}."
+                )
 
     def get(self, job_id: str) -> JobRecord:
         """The record of one job.
@@ -246,7 +273,7 @@ class JobStore:
 
     def claim(self, job_id: str, worker: str) -> JobRecord | None:
         """Take a queued job, or one whose worker is gone; None if there is nothing to take."""
-        if not self._run(_CLAIM, job_id, worker, now()):
+        if not self._run(_CLAIM, job_id, worker, now(), __version__):
             return None
         return self.get(job_id)
 

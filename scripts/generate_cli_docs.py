@@ -25,7 +25,7 @@ Progress, notes and errors go to standard error. An error is one line, `error [c
 | 0 | it worked; after `submit --wait`, the job succeeded |
 | 1 | it did not; the error says why |
 | 2 | wrong usage: an unknown option or command |
-| 130, 143 | stopped by Ctrl-C or SIGTERM: no video; a job that was waited for is cancelled |
+| 130, 143, 129 | stopped by Ctrl-C, SIGTERM or SIGHUP: no video; a job waited for is cancelled |
 """
 
 

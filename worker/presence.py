@@ -135,6 +135,9 @@ def presence() -> Presence:
     return Presence(open_store(settings), settings.concurrency)
 
 
+# Children of Celery's process pool are workers of their own, with their own threads.
+os.register_at_fork(after_in_child=presence.cache_clear)
+
 _shutdowns: list[str] = []
 
 

@@ -100,6 +100,7 @@ def load_pipeline() -> Callable[..., Result]:
 def animate_job(job_id: str) -> None:
     """Run a job of the store, unless it is no longer to be run."""
     settings = Settings.from_environment()
+    presence().start()  # of a process pool's child, whose consumer is its parent
     store = presence().store
     try:
         record = store.claim(job_id, presence().id)

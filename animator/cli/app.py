@@ -122,7 +122,7 @@ def submit(
     from animator.cli.jobs import submit_job
 
     waiting = sys.stdout.isatty() if wait is None else wait
-    submit_job(spec, overwrite=force, wait=waiting, as_json=as_json)
+    submit_job(spec, overwrite=force, named=output is not None, wait=waiting, as_json=as_json)
 
 
 @app.command()

@@ -117,7 +117,7 @@ def _internal(error: Exception) -> AnimatorError:
 
 
 class StopSignals:
-    """While it is entered, the first Ctrl-C or SIGTERM is a request that work polls for.
+    """While it is entered, the first Ctrl-C, SIGTERM or SIGHUP is a request that work polls for.
 
     The second one raises KeyboardInterrupt.
     """
@@ -127,7 +127,9 @@ class StopSignals:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_IGN:  # as nohup asks for
+                continue
             self._previous[number] = signal.signal(number, self._receive)
         return self
 
@@ -152,6 +154,9 @@ class StopSignals:
         if self.received is not None:
             raise KeyboardInterrupt
         self.received = number
+        if number == signal.SIGINT:
+            # Not by print(), which this signal may have interrupted.
+            os.write(2, b"\nstopping; Ctrl-C again stops at once\n")
 
 
 def absolute(path: str | Path) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -23,7 +25,7 @@ from animator.cli.progress import clock, describe, make_view
 from animator.client import Client
 from animator.embedded import EmbeddedRedis
 from animator.errors import AnimatorError, JobCancelled
-from animator.preflight import check_files
+from animator.preflight import check_files, free_names
 from animator.queue import open_store
 from animator.settings import Settings
 from animator.spec import JobError, JobRecord, JobSpec, JobState, Progress, Result
@@ -66,12 +68,16 @@ def run_here(spec: JobSpec, settings: Settings, *, overwrite: bool, as_json: boo
         _show_result(result)
 
 
-def submit_job(spec: JobSpec, *, overwrite: bool, wait: bool, as_json: bool) -> None:
-    """Queue a job and, if asked to, wait for it."""
+def submit_job(spec: JobSpec, *, overwrite: bool, named: bool, wait: bool, as_json: bool) -> None:
+    """Queue a job and, if asked to, wait for it.
+
+    Unless the user `named` the output, a job that is going to write a file of the same name moves
+    this one on to the next name.
+    """
     check_files(spec, overwrite=overwrite)
     with StopSignals() as signals:
         client = Client.connect()
-        record = client.submit(spec, overwrite=overwrite)
+        record = _submit(client, spec, overwrite, named)
         if not as_json:
             say(f"job {record.id}")
         if wait:
@@ -88,6 +94,18 @@ def submit_job(spec: JobSpec, *, overwrite: bool, wait: bool, as_json: bool) -> 
             say("No worker is running; start one with: celery -A worker worker")
         return
     _conclude(record, signals, as_json)
+
+
+def _submit(client: Client, spec: JobSpec, overwrite: bool, named: bool) -> JobRecord:
+    if named:
+        return client.submit(spec, overwrite=overwrite)
+    for name in free_names(spec.source, spec.driving, Path(spec.output).parent):
+        try:
+            return client.submit(replace(spec, output=str(name)))
+        except AnimatorError as error:
+            if error.code != "output_exists":
+                raise
+    raise AssertionError("names do not end")
 
 
 def _conclude(record: JobRecord, signals: StopSignals, as_json: bool) -> None:

@@ -10,7 +10,7 @@ import typer
 from animator import spec
 from animator.cli.console import absolute
 from animator.errors import AnimatorError
-from animator.preflight import default_output
+from animator.preflight import free_names
 from animator.spec import JobSpec
 
 StateName = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -156,7 +156,7 @@ def make_spec(
         raise AnimatorError(
             "invalid_option", f"--face is {face!r}; allowed is largest, or a number from 1."
         )
-    target = default_output(source, driving, Path.cwd()) if output is None else output
+    target = next(free_names(source, driving, Path.cwd())) if output is None else output
     return JobSpec(
         source=absolute(source),
         driving=absolute(driving),

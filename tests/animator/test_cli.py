@@ -171,7 +171,7 @@ def test_json_of_a_run(animator: Run, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
 def test_a_run_that_is_interrupted_leaves_nothing(
     folder: Path, state_dir: Path, number: int, status: int
@@ -244,7 +244,7 @@ def test_unknown_jobs(animator: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
 def test_an_interrupted_wait_cancels_the_job(
     fake_worker: Client, folder: Path, number: int, status: int
@@ -270,6 +270,17 @@ def test_no_worker(animator: Run, state_dir: Path) -> None:
     assert "1 queued" in animator("status").stdout  # the queue is started again and has it still
     assert "has stopped" in animator("stop").stderr
     assert "was not running" in animator("stop").stderr
+
+
+def test_waiting_jobs_keep_their_outputs(animator: Run, folder: Path) -> None:
+    for name in ("me--clip.mp4", "me--clip-1.mp4"):
+        done = animator("submit", "me.png", "clip.mp4", "--no-wait")
+        assert done.stdout == f"{folder}/{name}\n"
+    done = animator("submit", "me.png", "clip.mp4", "-o", "me--clip.mp4", "--no-wait")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error [output_exists]: Job ")
+    done = animator("submit", "me.png", "clip.mp4", "-o", "me--clip.mp4", "--no-wait", "-f")
+    assert done.returncode == 0
 
 
 def test_stop_spares_a_queue_in_use(animator: Run, state_dir: Path) -> None:

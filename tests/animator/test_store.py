@@ -159,6 +159,23 @@ def test_the_list_is_newest_first_and_by_state(store: JobStore) -> None:
     assert len(store.list_jobs(JobState.QUEUED)) == 4
 
 
+def test_two_jobs_do_not_write_one_file(store: JobStore) -> None:
+    first = store.create(SPEC, overwrite=False)
+    with pytest.raises(AnimatorError, match=first.id) as caught:
+        store.create(SPEC, overwrite=False)
+    assert caught.value.code == "output_exists"
+    second = store.create(SPEC, overwrite=True)
+    store.request_cancel(first.id)  # the file is the second job's now
+    with pytest.raises(AnimatorError, match=second.id):
+        store.create(SPEC, overwrite=False)
+    store.heartbeat(info("w"), 60)
+    assert store.claim(second.id, "w")
+    with pytest.raises(AnimatorError, match=second.id):
+        store.create(SPEC, overwrite=False)
+    assert store.fail(second.id, 1, JobError("no_face", "x"))
+    assert store.create(SPEC, overwrite=False)
+
+
 def test_workers_live_as_long_as_they_say_so(store: JobStore) -> None:
     assert store.workers() == []
     store.heartbeat(info("b"), 60)

@@ -159,6 +159,16 @@ def test_a_worker_that_is_told_to_end_finishes_its_job_and_takes_no_other(
         assert store.get(second.id).state is JobState.QUEUED
 
 
+@pytest.mark.parametrize("pool", ["prefork", "solo"])
+def test_other_pools(store: JobStore, queue: Queue, submit: Submit, pool: str) -> None:
+    with worker(queue, "-P", pool):
+        job = submit(frames=20, seconds=1.5)
+        running = until(lambda: (now := store.get(job.id)).progress and now)
+        assert running.worker in {info.id for info in store.workers()}
+        assert not store.abandon(job.id)
+        assert ended(store, job).state is JobState.SUCCEEDED
+
+
 def test_a_killed_worker_leaves_a_job_that_is_told_as_interrupted(
     settings: Settings, store: JobStore, queue: Queue, submit: Submit
 ) -> None:
