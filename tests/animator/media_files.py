@@ -61,6 +61,7 @@ def write_video(
     sound_codec: str = "aac",
     sound_rate: int = 48000,
     sound_start: Fraction = Fraction(0),
+    sound_channels: int = 1,
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
@@ -75,8 +76,9 @@ def write_video(
             video.codec_context.sample_aspect_ratio = pixel_aspect
         audio: Any = None
         if sound is not None:
-            audio = output.add_stream(sound_codec, rate=sound_rate)
-            audio.layout = "mono"
+            options = {"strict": "experimental"} if sound_codec == "vorbis" else {}
+            audio = output.add_stream(sound_codec, rate=sound_rate, options=options)
+            audio.layout = "mono" if sound_channels == 1 else "stereo"
             audio.codec_context.time_base = Fraction(1, sound_rate)
         for index, time in enumerate(pts):
             frame = av.VideoFrame.from_ndarray(numbered(index, *size), "rgb24")
@@ -93,9 +95,10 @@ def _write_sound(
 ) -> None:
     stream.codec_context.open(strict=False)
     step = stream.codec_context.frame_size or 1024
-    resampler = av.AudioResampler(stream.format, "mono", rate)
+    resampler = av.AudioResampler(stream.format, stream.layout, rate)
     for first in range(0, sound.shape[1], step):
-        frame = av.AudioFrame.from_ndarray(sound[:, first : first + step], "fltp", "mono")
+        samples = np.ascontiguousarray(sound[:, first : first + step])
+        frame = av.AudioFrame.from_ndarray(samples, "fltp", "mono")
         frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
         frame.pts = round(start * rate) + first
         for converted in resampler.resample(frame):
