@@ -144,17 +144,13 @@ class Composer:
         height, width = self._picture.shape[:2]
         self.output_size = (width, height)
         left, top, self._side = whole_square(square)
-        inside = (
-            slice(max(top, 0), min(top + self._side, height)),
-            slice(max(left, 0), min(left + self._side, width)),
-        )
-        self._inside = inside
-        self._pasted = tuple(
-            slice(part.start - first, part.stop - first)
-            for part, first in zip(inside, (top, left), strict=True)
-        )
+        # The part of the picture under the crop, and the part of the crop over the picture.
+        x0, x1 = np.clip((left, left + self._side), 0, width)
+        y0, y1 = np.clip((top, top + self._side), 0, height)
+        self._inside = slice(y0, y1), slice(x0, x1)
+        self._pasted = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
         self._weight = np.ascontiguousarray(_mask(self._side)[self._pasted])
-        self._below = np.ascontiguousarray(self._picture[inside])
+        self._below = np.ascontiguousarray(self._picture[self._inside])
 
     def compose(self, generated: Image, driving: Image | None = None) -> Image:
         """The output frames of T generated crops.
@@ -192,7 +188,6 @@ class Composer:
         frame = self._picture.copy()
         if self._weight.size:
             above = np.ascontiguousarray(_resize(crop, self._side, self._side)[self._pasted])
-            frame[self._inside] = cv2.blendLinear(
-                above, self._below, self._weight, 1 - self._weight
-            )
+            mixed = cv2.blendLinear(above, self._below, self._weight, 1 - self._weight)
+            frame[self._inside] = mixed
         return frame

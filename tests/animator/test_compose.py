@@ -1,0 +1,178 @@
+"""Crops, and the three ways to show a result."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from skimage import data
+
+from animator import compose
+from animator.compose import Composer, crop_square, to_crop, whole_square
+from animator.errors import AnimatorError
+from animator.motion import Square
+
+Image = NDArray[np.uint8]
+FACE = Square(224.0, 120.0, 200.0)
+
+
+@pytest.fixture(scope="module")
+def astronaut() -> Image:
+    return np.ascontiguousarray(data.astronaut())
+
+
+def ramp(height: int, width: int) -> Image:
+    """A picture whose red and green are column and row."""
+    rows, columns = np.mgrid[:height, :width].astype(np.uint8)
+    return np.stack([columns, rows, np.zeros_like(rows)], -1)
+
+
+# Crops
+
+
+def test_a_crop_of_the_same_size_is_a_slice() -> None:
+    image = ramp(200, 250)
+    np.testing.assert_array_equal(
+        crop_square(image, Square(100, 80, 64), 64), image[48:112, 68:132]
+    )
+
+
+@pytest.mark.parametrize(
+    "square", [Square(5, 5, 64), Square(245, 190, 64), Square(100, 100, 600), Square(-200, 50, 64)]
+)
+def test_outside_the_picture_its_border_is_repeated(square: Square) -> None:
+    image = ramp(200, 250)
+    left, top, side = whole_square(square)
+    columns = np.clip(np.arange(left, left + side), 0, 249)
+    rows = np.clip(np.arange(top, top + side), 0, 199)
+    np.testing.assert_array_equal(crop_square(image, square, side), image[np.ix_(rows, columns)])
+
+
+@pytest.mark.parametrize("size", [32, 100, 256, 512])
+def test_points_land_where_their_pixels_do(size: int, astronaut: Image) -> None:
+    image = np.zeros_like(astronaut)
+    image[100:140, 202:242] = 255
+    crop = crop_square(image, FACE, size).astype(np.float64).sum(-1)
+    rows, columns = np.mgrid[:size, :size]
+    found = np.array([(crop * columns).sum(), (crop * rows).sum()]) / crop.sum()
+    np.testing.assert_allclose(to_crop(np.array([221.5, 119.5]), FACE, size), found, atol=0.1)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 1), (3, 2)])
+def test_crops_of_tiny_pictures(shape: tuple[int, int]) -> None:
+    assert crop_square(ramp(*shape), Square(0, 0, 0.2), 16).shape == (16, 16, 3)
+    assert crop_square(ramp(*shape), Square(20, 20, 40), 16).shape == (16, 16, 3)
+
+
+# Modes
+
+
+def test_crop_mode_gives_the_crop(astronaut: Image) -> None:
+    crops = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    composer = Composer("crop", astronaut, FACE, 64)
+    assert composer.output_size == (64, 64)
+    np.testing.assert_array_equal(composer.compose(crops), crops)
+
+
+def test_paste_back_of_the_crop_itself_changes_nothing(astronaut: Image) -> None:
+    composer = Composer("paste-back", astronaut, FACE, 200)
+    assert composer.output_size == (512, 512)
+    frame = composer.compose(crop_square(astronaut, FACE, 200)[None])[0]
+    assert np.abs(frame.astype(int) - astronaut).max() <= 1
+    scaled = Composer("paste-back", astronaut, FACE, 256)
+    frame = scaled.compose(crop_square(astronaut, FACE, 256)[None])[0]
+    assert np.abs(frame.astype(int) - astronaut).mean() < 0.5
+
+
+def test_paste_back_has_no_seam(astronaut: Image) -> None:
+    """A much brighter crop: the step from pixel to pixel stays far below the whole step."""
+    grey = np.full_like(astronaut, 60)
+    composer = Composer("paste-back", grey, FACE, 200)
+    frame = composer.compose(np.full((1, 200, 200, 3), 160, np.uint8))[0].astype(int)
+    left, top, side = whole_square(FACE)
+    assert frame[120, 224].tolist() == [160] * 3
+    middle = frame[
+        top + side // 5 : top + side - side // 5, left + side // 5 : left + side * 4 // 5
+    ]
+    assert (middle == 160).all(), "the face itself is never mixed"
+    assert np.abs(np.diff(frame, axis=0)).max() <= 8
+    assert np.abs(np.diff(frame, axis=1)).max() <= 8
+    outside = frame.copy()
+    outside[top : top + side, left : left + side] = 60
+    assert (outside == 60).all()
+
+
+def test_a_crop_beyond_the_border_is_pasted_up_to_it() -> None:
+    square = Square(100, 75, 400)
+    picture = np.full((151, 201, 3), 60, np.uint8)
+    composer = Composer("paste-back", picture, square, 128)
+    frame = composer.compose(np.full((1, 128, 128, 3), 160, np.uint8))[0]
+    assert composer.output_size == (200, 150)
+    assert (frame == 160).all()
+
+
+def test_a_crop_off_the_picture_leaves_it_alone() -> None:
+    picture = np.full((40, 40, 3), 60, np.uint8)
+    composer = Composer("paste-back", picture, Square(500, 500, 20), 16)
+    frame = composer.compose(np.full((1, 16, 16, 3), 160, np.uint8))[0]
+    assert (frame == 60).all()
+
+
+def test_large_pictures_are_scaled_down(monkeypatch: pytest.MonkeyPatch, astronaut: Image) -> None:
+    monkeypatch.setattr(compose, "LARGEST_SIDE", 128)
+    composer = Composer("paste-back", astronaut[:300], FACE, 64)
+    assert composer.output_size == (128, 74)
+    frame = composer.compose(crop_square(astronaut[:300], FACE, 64)[None])[0]
+    expected = compose._resize(astronaut[:300], 128, 75)
+    assert np.abs(frame[:74].astype(int) - expected[:74]).mean() < 1
+
+
+def test_side_by_side(astronaut: Image) -> None:
+    driving = np.stack([ramp(120, 200)] * 2)
+    composer = Composer("side-by-side", astronaut, FACE, 64, driving_size=(200, 120))
+    assert composer.output_size == (106 + 64, 64)
+    crops = np.full((2, 64, 64, 3), 200, np.uint8)
+    frames = composer.compose(crops, driving)
+    assert frames.shape == (2, 64, 170, 3)
+    assert (frames[:, :, 106:] == 200).all()
+    assert frames[0, 32, 53, 0] == pytest.approx(100, abs=3)
+    assert frames[0, 32, 53, 1] == pytest.approx(60, abs=3)
+
+
+@pytest.mark.parametrize("mode", ["crop", "paste-back", "side-by-side"])
+@pytest.mark.parametrize("size", [127, 128])
+@pytest.mark.parametrize("shape", [(1, 1), (99, 51), (100, 52)])
+def test_sizes_are_even(mode: str, size: int, shape: tuple[int, int]) -> None:
+    composer = Composer(mode, ramp(*shape), Square(20, 20, 31), size, (33, 77))  # type: ignore[arg-type]
+    width, height = composer.output_size
+    assert width % 2 == height % 2 == 0
+    crops = np.zeros((3, size, size, 3), np.uint8)
+    frames = composer.compose(crops, np.zeros((3, 77, 33, 3), np.uint8))
+    assert frames.shape == (3, height, width, 3)
+    assert frames.dtype == np.uint8
+
+
+def test_what_does_not_fit_is_refused(astronaut: Image) -> None:
+    with pytest.raises(AnimatorError) as error:
+        Composer("tile", astronaut, FACE, 64)  # type: ignore[arg-type]
+    assert error.value.code == "invalid_option"
+    with pytest.raises(ValueError, match="driving"):
+        Composer("side-by-side", astronaut, FACE, 64)
+    composer = Composer("side-by-side", astronaut, FACE, 64, (64, 64))
+    crops = np.zeros((2, 64, 64, 3), np.uint8)
+    with pytest.raises(ValueError, match="driving frames, got none"):
+        composer.compose(crops)
+    with pytest.raises(ValueError, match="driving frames, got 1"):
+        composer.compose(crops, crops[:1])
+    with pytest.raises(ValueError, match="crops"):
+        composer.compose(crops[:, :32], crops)
+
+
+def test_the_source_picture_is_not_written_to(astronaut: Image) -> None:
+    before = astronaut.copy()
+    composer = Composer("paste-back", astronaut, FACE, 64)
+    first = composer.compose(np.zeros((1, 64, 64, 3), np.uint8))
+    second = composer.compose(np.full((1, 64, 64, 3), 255, np.uint8))
+    np.testing.assert_array_equal(astronaut, before)
+    assert first[0, 120, 224].tolist() == [0, 0, 0]
+    assert second[0, 120, 224].tolist() == [255, 255, 255]
