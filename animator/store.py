@@ -9,8 +9,9 @@ Keys, all of them under `animator:` so that a Redis can be shared:
     animator:worker:<id>       a worker's last sign of life, as JSON, with a time to live
     animator:workers           set: ids of workers that may still have such a key
 
-Every change of state is one Lua script, so a job is never between two states and two workers never
-get the same job. The record is the truth; a message in the broker is only a hint to look at it.
+Every change of state is one Lua script (`animator.transitions`), so a job is never between two
+states and two workers never get the same job. The record is the truth; a message in the broker is
+only a hint to look at it.
 """
 
 from __future__ import annotations
@@ -29,95 +30,13 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from animator import __version__
+from animator import __version__, transitions
 from animator.errors import AnimatorError
 from animator.spec import JobError, JobRecord, JobSpec, JobState, Progress, Result
 
 PREFIX = "animator:"
 _ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # no letters that look like digits
 _ID_LENGTH = 12
-
-_MOVE = """
-local function move(job, id, from, to)
-  local score = redis.call('ZSCORE', ARGV[1] .. 'jobs', id)
-  redis.call('HSET', job, 'state', to)
-  redis.call('ZREM', ARGV[1] .. 'jobs:' .. from, id)
-  redis.call('ZADD', ARGV[1] .. 'jobs:' .. to, score, id)
-  if to == 'succeeded' or to == 'failed' or to == 'cancelled' then
-    local output = redis.call('HGET', job, 'output')
-    local outputs = ARGV[1] .. 'outputs'
-    if redis.call('HGET', outputs, output) == id then redis.call('HDEL', outputs, output) end
-  end
-end
-local id = ARGV[2]
-local job = ARGV[1] .. 'job:' .. id
-local state = redis.call('HGET', job, 'state')
-"""
-
-# ARGV: score, output, whether another job may be going to write it, then pairs of fields
-_CREATE = """
-if state then return 0 end
-if ARGV[5] == '0' then
-  local other = redis.call('HGET', ARGV[1] .. 'outputs', ARGV[4])
-  if other then return other end
-end
-redis.call('HSET', ARGV[1] .. 'outputs', ARGV[4], id)
-redis.call('HSET', job, 'output', ARGV[4], unpack(ARGV, 6))
-redis.call('ZADD', ARGV[1] .. 'jobs', ARGV[3], id)
-redis.call('ZADD', ARGV[1] .. 'jobs:queued', ARGV[3], id)
-return 1
-"""
-
-# A running job whose worker has no sign of life left is given to whom it is delivered again.
-_CLAIM = """
-local takeover = state == 'running'
-  and redis.call('EXISTS', ARGV[1] .. 'worker:' .. (redis.call('HGET', job, 'worker') or '')) == 0
-if state ~= 'queued' and not takeover then return 0 end
-move(job, id, state, 'running')
-redis.call('HSET', job, 'worker', ARGV[3], 'started', ARGV[4], 'version', ARGV[5])
-redis.call('HDEL', job, 'progress', 'error', 'result', 'finished')
-return redis.call('HINCRBY', job, 'attempt', 1)
-"""
-
-_PROGRESS = """
-if state ~= 'running' or redis.call('HGET', job, 'attempt') ~= ARGV[3] then return 0 end
-redis.call('HSET', job, 'progress', ARGV[4])
-return 1
-"""
-
-# ARGV: attempt, new state, then pairs of fields
-_LEAVE = """
-if state ~= 'running' or redis.call('HGET', job, 'attempt') ~= ARGV[3] then return 0 end
-move(job, id, state, ARGV[4])
-redis.call('HDEL', job, 'cancel')
-if ARGV[4] == 'queued' then redis.call('HDEL', job, 'progress', 'started', 'worker') end
-if #ARGV > 4 then redis.call('HSET', job, unpack(ARGV, 5)) end
-return 1
-"""
-
-_CANCEL = """
-if not state then return false end
-if state == 'queued' then
-  move(job, id, state, 'cancelled')
-  redis.call('HSET', job, 'finished', ARGV[3])
-  return 'cancelled'
-end
-if state == 'running' then redis.call('HSET', job, 'cancel', '1') end
-return state
-"""
-
-_ABANDON = """
-if state ~= 'running' then return 0 end
-local worker = redis.call('HGET', job, 'worker') or ''
-if redis.call('EXISTS', ARGV[1] .. 'worker:' .. worker) == 1 then return 0 end
-local to = 'failed'
-if redis.call('HGET', job, 'cancel') then to = 'cancelled' end
-move(job, id, state, to)
-redis.call('HDEL', job, 'cancel')
-if to == 'failed' then redis.call('HSET', job, 'error', ARGV[3]) end
-redis.call('HSET', job, 'finished', ARGV[4])
-return 1
-"""
 
 
 @dataclass(frozen=True)
@@ -191,7 +110,7 @@ class JobStore:
     def _run(self, script: str, job_id: str, *arguments: str | bytes | int) -> Any:
         with queue_errors():
             if script not in self._scripts:
-                self._scripts[script] = self.client.register_script(_MOVE + script)
+                self._scripts[script] = self.client.register_script(transitions.PREAMBLE + script)
             return self._scripts[script](args=[PREFIX, job_id, *arguments])
 
     def ping(self) -> None:
@@ -223,7 +142,7 @@ class JobStore:
         while True:
             job_id = "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
             score, output = time.time_ns() // 1000, os.fsencode(spec.output)
-            made = self._run(_CREATE, job_id, score, output, int(overwrite), *flat)
+            made = self._run(transitions.CREATE, job_id, score, output, int(overwrite), *flat)
             if made == 1:
                 return JobRecord(job_id, spec, JobState.QUEUED, created, __version__)
             if made != 0:
@@ -273,13 +192,13 @@ class JobStore:
 
     def claim(self, job_id: str, worker: str) -> JobRecord | None:
         """Take a queued job, or one whose worker is gone; None if there is nothing to take."""
-        if not self._run(_CLAIM, job_id, worker, now(), __version__):
+        if not self._run(transitions.CLAIM, job_id, worker, now(), __version__):
             return None
         return self.get(job_id)
 
     def report(self, job_id: str, attempt: int, progress: Progress) -> bool:
         """Write how far the job is; False if the attempt no longer owns it."""
-        return bool(self._run(_PROGRESS, job_id, attempt, progress.to_json()))
+        return bool(self._run(transitions.PROGRESS, job_id, attempt, progress.to_json()))
 
     def succeed(self, job_id: str, attempt: int, result: Result) -> bool:
         """End the job as succeeded; False if the attempt no longer owns it."""
@@ -298,10 +217,8 @@ class JobStore:
         return self._leave(job_id, attempt, JobState.QUEUED)
 
     def _leave(self, job_id: str, attempt: int, state: JobState, **values: str) -> bool:
-        if state.ended:
-            values["finished"] = now()
         flat = [part for pair in values.items() for part in pair]
-        return bool(self._run(_LEAVE, job_id, attempt, state.value, *flat))
+        return bool(self._run(transitions.LEAVE, job_id, attempt, state.value, now(), *flat))
 
     # Cancelling
 
@@ -314,7 +231,7 @@ class JobStore:
         Raises:
             AnimatorError: `no_such_job`.
         """
-        state = self._run(_CANCEL, job_id, now())
+        state = self._run(transitions.CANCEL, job_id, now())
         if state is None:
             raise AnimatorError("no_such_job", f"There is no job {job_id!r}.")
         return JobState(state.decode())
@@ -333,7 +250,7 @@ class JobStore:
             Whether the job was ended; False as long as its worker lives.
         """
         error = JobError("interrupted", "The worker stopped before the job was done.", True)
-        return bool(self._run(_ABANDON, job_id, error.to_json(), now()))
+        return bool(self._run(transitions.ABANDON, job_id, error.to_json(), now()))
 
     # Workers
 

@@ -128,6 +128,15 @@ def test_cancelling(store: JobStore, running: JobRecord) -> None:
     assert store.counts()[JobState.CANCELLED] == 2
 
 
+def test_cancelling_is_not_lost_when_a_job_is_given_back(
+    store: JobStore, running: JobRecord
+) -> None:
+    store.request_cancel(running.id)
+    assert store.requeue(running.id, 1)
+    record = store.get(running.id)
+    assert record.state is JobState.CANCELLED and record.finished is not None
+
+
 def test_only_jobs_without_a_living_worker_are_abandoned(
     store: JobStore, running: JobRecord
 ) -> None:
