@@ -56,8 +56,8 @@ redis.call('HSET', job, 'progress', ARGV[4])
 return 1
 """
 
-# Attempt, new state, time, then pairs of fields. A job that is given back but was to be cancelled is
-# cancelled.
+# Attempt, new state, time, then pairs of fields. A job that is given back and was to be cancelled
+# is cancelled.
 LEAVE = """
 if state ~= 'running' or redis.call('HGET', job, 'attempt') ~= ARGV[3] then return 0 end
 local to = ARGV[4]
