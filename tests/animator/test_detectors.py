@@ -208,6 +208,17 @@ def test_a_batch_equals_its_frames(
         np.testing.assert_allclose(alone[0], together[row], atol=0.05)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_cuda_gives_the_landmarks_of_the_cpu(
+    astronaut: NDArray[np.uint8], random_fan: FaceAlignmentDetector
+) -> None:
+    frames = np.repeat(astronaut[None], len(BOXES), 0)
+    cpu, _ = random_fan.landmarks(frames, BOXES)
+    cuda, _ = FaceAlignmentDetector("cuda").landmarks(frames, BOXES)
+    assert np.median(np.abs(cuda - cpu)) < 0.1
+
+
 def test_boxes_off_the_picture_give_no_face(
     astronaut: NDArray[np.uint8], random_fan: FaceAlignmentDetector
 ) -> None:
