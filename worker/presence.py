@@ -39,6 +39,14 @@ STALLED_SECONDS = 6.0
 """Seconds without a tick of the consumer loop after which a worker counts as not consuming."""
 
 
+_shutdowns: list[str] = []
+
+
+@worker_shutting_down.connect
+def _count_shutdowns(how: str, **_: Any) -> None:
+    _shutdowns.append(how)
+
+
 class Presence:
     """Writes the sign of life of this process.
 
@@ -122,6 +130,8 @@ class Presence:
         )
 
     def _follow_parent(self) -> None:
+        if _shutdowns:  # it ends already, and a second signal would hurry it
+            self._parent = None
         if self._parent is not None and os.getppid() != self._parent:
             logger.info("the process that started this worker is gone; ending after running jobs")
             self._parent = None
@@ -137,13 +147,6 @@ def presence() -> Presence:
 
 # Children of Celery's process pool are workers of their own, with their own threads.
 os.register_at_fork(after_in_child=presence.cache_clear)
-
-_shutdowns: list[str] = []
-
-
-@worker_shutting_down.connect
-def _count_shutdowns(how: str, **_: Any) -> None:
-    _shutdowns.append(how)
 
 
 def stopping() -> bool:

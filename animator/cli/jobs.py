@@ -152,7 +152,8 @@ def show_status(job_id: str | None, *, as_json: bool) -> None:
         _show_record(newest)
         print()
     print("jobs      " + ", ".join(f"{count} {state}" for state, count in counts.items()))
-    print("workers   " + (", ".join(worker.id for worker in workers) or "none"))
+    names = [worker.id + ("" if worker.consuming else " (takes no jobs)") for worker in workers]
+    print("workers   " + (", ".join(names) or "none"))
 
 
 def _show_record(record: JobRecord) -> None:

@@ -26,7 +26,12 @@ def clock(seconds: float) -> str:
 
 
 def describe(progress: Progress) -> str:
-    """What is known of the progress, such as "frame 12 of 150, 5.1 frames/s, 0:27 left"."""
+    """What is known of the progress, such as "frame 12 of 150, 5.1 frames/s, 0:27 left".
+
+    Empty for a stage that has no frames.
+    """
+    if not progress.frame and progress.frames is None:
+        return ""
     of = "" if progress.frames is None else f" of {progress.frames}"
     parts = [f"frame {progress.frame}{of}"]
     if progress.fps > 0:
@@ -116,7 +121,8 @@ class Lines(ProgressView):
         if stage == self._stage and (progress is None or now - self._said < LINE_SECONDS):
             return
         self._stage, self._said = stage, now
-        say(stage if progress is None else f"{stage}: {describe(progress)}")
+        detail = "" if progress is None else describe(progress)
+        say(f"{stage}: {detail}" if detail else stage)
 
 
 class Silent(ProgressView):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 
 import pytest
 
+import worker.presence
 from animator.spec import JobRecord, JobSpec, Progress
 from animator.store import JobStore, WorkerInfo, connect
-from worker.celery import make_app
+from worker.celery import PARENT_VARIABLE, make_app
+from worker.presence import Presence
 from worker.tasks import JobMonitor
 
 
@@ -49,6 +53,22 @@ def test_a_store_that_is_away_does_not_stop_a_job(record: JobRecord) -> None:
     monitor = JobMonitor(JobStore(connect("redis+socket:///nowhere/redis.sock")), record)
     monitor.report(Progress("generate", 1))
     assert not monitor.should_stop()
+
+
+def test_a_worker_follows_its_parent_but_is_not_hurried(
+    store: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signals: list[int] = []
+    monkeypatch.setenv(PARENT_VARIABLE, "1")
+    monkeypatch.setattr(os, "kill", lambda process, number: signals.append(number))
+    monkeypatch.setattr(worker.presence, "_shutdowns", ["Warm"])
+    Presence(store, 1)._follow_parent()
+    assert signals == []
+    monkeypatch.setattr(worker.presence, "_shutdowns", [])
+    orphan = Presence(store, 1)
+    orphan._follow_parent()
+    orphan._follow_parent()
+    assert signals == [signal.SIGTERM]
 
 
 def test_the_application_suits_long_jobs() -> None:
