@@ -49,12 +49,12 @@ def print_path(path: str) -> None:
         sys.stdout.buffer.flush()
 
 
-def error_object(error: AnimatorError, output: str | None = None) -> dict[str, Any]:
+def error_object(error: AnimatorError) -> dict[str, Any]:
     """What `--json` prints for a job that came to nothing before it had a record."""
     return {
         "id": None,
         "state": JobState.FAILED.value,
-        "output": output,
+        "output": None,
         "progress": None,
         "error": {"code": error.code, "message": error.message, "retryable": error.retryable},
     }

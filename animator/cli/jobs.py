@@ -21,7 +21,7 @@ from animator.cli.console import (
     say,
     show_error,
 )
-from animator.cli.progress import clock, describe, make_view
+from animator.cli.progress import ProgressView, clock, describe, make_view
 from animator.client import Client
 from animator.embedded import EmbeddedRedis
 from animator.errors import AnimatorError, JobCancelled
@@ -38,34 +38,34 @@ _WIDE = 400
 def run_here(spec: JobSpec, settings: Settings, *, overwrite: bool, as_json: bool) -> None:
     """Animate in this process and say what came of it."""
     check_files(spec, overwrite=overwrite)
-    started = now()
+    record = JobRecord("", spec, JobState.RUNNING, now(), __version__, attempt=1)
     with StopSignals() as signals, make_view(quiet=as_json) as view:
-        view.update("starting")
-        from animator.pipeline import animate
-
-        def report(progress: Progress) -> None:
-            view.update("stopping" if signals.requested() else progress.stage, progress)
-
         try:
-            result = animate(
-                settings.apply_to(spec),
-                report=report,
-                should_stop=signals.requested,
-                limits=settings.limits(),
-            )
+            result = _animate(spec, settings, view, signals)
+            record = replace(record, state=JobState.SUCCEEDED, result=result)
         except JobCancelled:
-            result = None
-    if result is None:
-        say("Cancelled; nothing was written.")
-        raise signals.exit()
+            record = replace(record, state=JobState.CANCELLED)
+        except AnimatorError as error:
+            record = replace(record, state=JobState.FAILED, error=JobError.of(error))
     if as_json:
-        values = JobRecord(
-            "", spec, JobState.SUCCEEDED, started, __version__, started=started, finished=now(),
-            result=result,
-        ).as_dict()  # fmt: skip
-        print_json({**values, "id": None})
-    else:
-        _show_result(result)
+        record = replace(record, started=record.created, finished=now())
+        print_json({**record.as_dict(), "id": None})
+    _conclude(record, signals, as_json)
+
+
+def _animate(spec: JobSpec, settings: Settings, view: ProgressView, signals: StopSignals) -> Result:
+    view.update("starting")
+    from animator.pipeline import animate
+
+    def report(progress: Progress) -> None:
+        view.update("stopping" if signals.requested() else progress.stage, progress)
+
+    return animate(
+        settings.apply_to(spec),
+        report=report,
+        should_stop=signals.requested,
+        limits=settings.limits(),
+    )
 
 
 def submit_job(spec: JobSpec, *, overwrite: bool, named: bool, wait: bool, as_json: bool) -> None:
@@ -115,7 +115,7 @@ def _conclude(record: JobRecord, signals: StopSignals, as_json: bool) -> None:
             _show_result(record.result)
         return
     if record.state is JobState.CANCELLED:
-        say(f"Job {record.id} was cancelled.")
+        say(f"Job {record.id} was cancelled." if record.id else "Cancelled; nothing was written.")
         raise signals.exit() if signals.requested() else typer.Exit(1)
     error = record.error or JobError("internal", "The job failed without a reason.")
     show_error(error.code, error.message)

@@ -164,6 +164,9 @@ def test_json_of_a_run(animator: Run, folder: Path) -> None:
     values = json.loads(animator("run", "me.png", "clip.mp4", "--json").stdout)
     assert (values["id"], values["state"], values["frames"]) == (None, "succeeded", 5)
     assert values["output"] == f"{folder}/me--clip.mp4"
+    values = json.loads(animator("run", "me.png", "bad.mp4", "--json").stdout)
+    assert (values["state"], values["error"]["code"]) == ("failed", "no_face")
+    assert values["output"] == f"{folder}/me--bad.mp4"
     done = animator("run", "me.png", "none.mp4", "--json")
     values = json.loads(done.stdout)
     assert (values["state"], values["error"]["code"]) == ("failed", "no_such_file")
