@@ -128,7 +128,7 @@ class Composer:
         else:
             raise AnimatorError(
                 "invalid_option",
-                f"output-mode must be crop, paste-back or side-by-side; got {mode!r}",
+                f"output_mode is {mode!r}; allowed is crop, paste-back or side-by-side.",
             )
 
     def _prepare_picture(self, picture: Image, square: Square) -> None:

@@ -189,4 +189,4 @@ def check_face_choice(face: FaceChoice) -> None:
     """Refuse anything but "largest" and whole numbers from 1."""
     if face == "largest" or (isinstance(face, int) and not isinstance(face, bool) and face >= 1):
         return
-    raise AnimatorError("invalid_option", f"face must be 'largest' or 1, 2, ...; got {face!r}")
+    raise AnimatorError("invalid_option", f"face is {face!r}; allowed is largest, or 1, 2, ...")

@@ -54,14 +54,6 @@ class Similarity:
         moved = self.linear[..., None] * to_complex(points) + self.offset[..., None]
         return to_points(moved)
 
-    def apply_vectors(self, vectors: Points) -> NDArray[np.float64]:
-        """Rotate and scale displacements ... x N x 2 without the shift."""
-        return to_points(self.linear[..., None] * to_complex(vectors))
-
-    def inverse(self) -> Similarity:
-        """The similarity that undoes this one."""
-        return Similarity(1 / self.linear, -self.offset / self.linear)
-
 
 def fit_similarity(
     source: Points, target: Points, weights: NDArray[np.floating] | None = None

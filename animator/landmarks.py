@@ -184,7 +184,9 @@ class FaceTracker:
         if self._tracked >= self.LOOK_AROUND:
             self._tracked = 0
             seen = self.detector.find_faces(frame)
-            self._others = [face for face in seen if face.overlap(found.box) < 0.1]
+            elsewhere = [face for face in seen if face.overlap(found.box) < 0.1]
+            confirmed = _confirm(frame, elsewhere, self.detector)
+            self._others = [face.box for face in confirmed]
             self.faces = max(self.faces, len(self._others) + 1)
 
     def _recover(self, frame: NDArray[np.uint8], last: _Found) -> _Found | None:
@@ -282,7 +284,7 @@ def find_face(
         if box is None:
             count = "1 face" if len(faces) == 1 else f"{len(faces)} faces"
             raise AnimatorError(
-                "face_not_found", f"face {face} was asked for, but the picture shows {count}"
+                "face_not_found", f"Face {face} was asked for, but the picture shows {count}."
             )
         found = next(found for found in faces if found.box is box).landmarks
         points = (canvas.to_image.apply(found.points) + 0.5) / scale - 0.5
@@ -293,7 +295,7 @@ def find_face(
             if fine.box.confidence >= SURE:
                 return fine.landmarks, len(faces)
         return Landmarks(points.astype(np.float32), boxes, found.confidence), len(faces)
-    raise AnimatorError("no_face", "no face was found in the picture")
+    raise AnimatorError("no_face", "No face was found in the picture.")
 
 
 def _shrink(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:

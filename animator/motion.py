@@ -119,14 +119,14 @@ def fill_missing(
     if policy not in ("hold", "interpolate", "skip", "fail"):
         raise AnimatorError(
             "invalid_option",
-            f"missing-face must be hold, interpolate, skip or fail; got {policy!r}",
+            f"missing_face is {policy!r}; allowed is hold, interpolate, skip or fail.",
         )
     found = np.flatnonzero(landmarks.found)
     missing = _runs(np.flatnonzero(~landmarks.found))
     if not len(found):
-        raise AnimatorError("no_face", "no face was found in any frame of the driving video")
+        raise AnimatorError("no_face", "No face was found in any frame of the driving video.")
     if missing and policy == "fail":
-        raise AnimatorError("face_lost", f"there is no face in {_name_runs(missing)}")
+        raise AnimatorError("face_lost", f"There is no face in {_name_runs(missing)}.")
     points = landmarks.points
     frames = np.arange(len(points))
     if policy == "skip":
@@ -176,7 +176,7 @@ def choose_anchor(source_points: Array, driving_points: Array, mode: Anchor) -> 
     if mode == "first":
         return 0
     if mode != "auto":
-        raise AnimatorError("invalid_option", f"anchor must be first or auto; got {mode!r}")
+        raise AnimatorError("invalid_option", f"anchor is {mode!r}; allowed is first or auto.")
     size = face_size(source_points)
     laid = fit_similarity(driving_points, source_points).apply(driving_points)
     shape = ((laid - source_points) ** 2).sum(-1).mean(-1)
@@ -228,7 +228,9 @@ def retarget(
     _check_points(driving_points)
     _check_points(np.stack([source_points, anchor_points]))
     if mode not in ("relative", "absolute"):
-        raise AnimatorError("invalid_option", f"motion must be relative or absolute; got {mode!r}")
+        raise AnimatorError(
+            "invalid_option", f"motion is {mode!r}; allowed is relative or absolute."
+        )
     lay = fit_similarity(anchor_points, source_points)
     laid = lay.apply(driving_points)
     if mode == "absolute":

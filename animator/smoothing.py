@@ -66,7 +66,9 @@ def smooth(points: Array, seconds: Array, strength: float) -> NDArray[np.float32
         ValueError: if the lengths differ or points are missing.
     """
     if not 0 <= strength <= 1:
-        raise AnimatorError("invalid_option", f"smoothing must be between 0 and 1; got {strength}")
+        raise AnimatorError(
+            "invalid_option", f"smoothing is {strength}; allowed is a number from 0 to 1."
+        )
     seconds = np.asarray(seconds, np.float64)
     if len(seconds) != len(points):
         raise ValueError(f"got {len(points)} frames but {len(seconds)} times")

@@ -61,7 +61,7 @@ def resolve_detector(
         return name
     if name != "auto":
         raise AnimatorError(
-            "invalid_option", f"detector must be auto, dlib or face-alignment; got {name!r}"
+            "invalid_option", f"detector is {name!r}; allowed is auto, dlib or face-alignment."
         )
     if device == "cpu":
         return "dlib"
@@ -75,7 +75,7 @@ def available_detectors() -> list[DetectorStatus]:
     return [_dlib_status(), _face_alignment_status()]
 
 
-_DLIB_MISSING = "dlib is not installed; install it with: pip install dlib-bin"
+_DLIB_MISSING = "dlib is not installed; install it with: pip install dlib-bin."
 
 
 def _dlib_status() -> DetectorStatus:
@@ -93,14 +93,14 @@ def _face_alignment_status() -> DetectorStatus:
     name = "face-alignment"
     if importlib.util.find_spec("face_alignment") is None:
         return DetectorStatus(
-            name, False, "it is not installed; install it with: pip install face-alignment"
+            name, False, "It is not installed; install it with: pip install face-alignment."
         )
     from animator.detectors.face_alignment import missing_weights, weights_folder
 
     if missing := missing_weights():
-        reason = f"{' and '.join(missing)} not in {weights_folder()}; fetched when it is asked for"
+        reason = f"{' and '.join(missing)} not in {weights_folder()}; fetched on first use."
         return DetectorStatus(name, False, reason)
-    return DetectorStatus(name, True, f"weights in {weights_folder()}")
+    return DetectorStatus(name, True, f"Weights in {weights_folder()}.")
 
 
 def _weights_there() -> bool:

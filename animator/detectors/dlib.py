@@ -61,8 +61,8 @@ def predictor_path() -> Path:
             return path
     raise AnimatorError(
         "detector_unavailable",
-        f"dlib's landmark file {PREDICTOR_FILE} was not found; "
-        "install it with: pip install face_recognition_models",
+        f"The landmark file {PREDICTOR_FILE} of dlib was not found; "
+        "install it with: pip install face_recognition_models.",
     )
 
 

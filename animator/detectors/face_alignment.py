@@ -74,8 +74,8 @@ def fetch_weights(timeout: float = 20.0) -> None:
             wanted = " and ".join(WEIGHTS[file] for file in missing_weights())
             raise AnimatorError(
                 "detector_unavailable",
-                f"the weights of face-alignment could not be fetched ({error}); "
-                f"put {wanted} into {weights_folder()}, or use the detector dlib",
+                f"The weights of face-alignment could not be fetched ({error}); "
+                f"put {wanted} into {weights_folder()}, or use the detector dlib.",
                 retryable=True,
             ) from error
 
@@ -112,11 +112,11 @@ def resolve_device(device: str) -> torch.device:
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
-        raise AnimatorError("device_unavailable", f"there is no device {device!r}") from error
+        raise AnimatorError("device_unavailable", f"There is no device {device!r}.") from error
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise AnimatorError(
             "device_unavailable",
-            f"{device} was asked for, but {torch.cuda.device_count()} CUDA devices are present",
+            f"{device} was asked for, but {torch.cuda.device_count()} CUDA devices are present.",
         )
     return chosen
 
@@ -277,12 +277,12 @@ def _unavailable() -> Iterator[None]:
         raise AnimatorError(
             "detector_unavailable",
             f"face-alignment cannot be imported ({error}); install it with: "
-            "pip install face-alignment",
+            "pip install face-alignment.",
         ) from error
     except (RuntimeError, OSError, EOFError, KeyError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise AnimatorError(
             "detector_unavailable",
-            f"the weights of face-alignment in {weights_folder()} cannot be used ({reason}); "
-            "remove the files there, so that they are fetched again, or use the detector dlib",
+            f"The weights of face-alignment in {weights_folder()} cannot be used ({reason}); "
+            "remove the files there, so that they are fetched again, or use the detector dlib.",
         ) from error

@@ -305,7 +305,7 @@ def test_hard_pictures(
     if faces:
         assert find_face(image, dlib_detector)[1] == faces
         return
-    with pytest.raises(AnimatorError, match="no face"):
+    with pytest.raises(AnimatorError, match="No face"):
         find_face(image, dlib_detector)
 
 
