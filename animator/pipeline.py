@@ -257,9 +257,7 @@ def render(
     watch: Watch,
 ) -> None:
     """Roll out, compose and encode."""
-    composer = Composer(
-        spec.output_mode, source.picture, source.square, spec.size, driving.size
-    )
+    composer = Composer(spec.output_mode, source.picture, source.square, spec.size, driving.size)
     width, height = composer.output_size
     clip = generator.start(
         crop_square(source.picture, source.square, generator.inner_size(spec.size)),

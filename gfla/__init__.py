@@ -1,0 +1,1 @@
+"""The GFLA networks: tensors in, tensors out; this package knows no user and no queue."""

@@ -46,7 +46,9 @@ def save(
     dtype: torch.dtype = torch.float32,
 ) -> None:
     """Write weights with their configuration; ``dtype`` is that of the stored tensors."""
-    tensors = {k: v.detach().to("cpu", dtype).contiguous() for k, v in generator.state_dict().items()}
+    tensors = {
+        k: v.detach().to("cpu", dtype).contiguous() for k, v in generator.state_dict().items()
+    }
     metadata = {
         "format": FORMAT,
         "kind": "animation",
@@ -101,7 +103,9 @@ def from_published(state: Mapping[str, Tensor]) -> AnimationGenerator:
     _refuse_difference(expected, set(state))
     for key, group in names.items():
         if any(not torch.equal(state[group[0]], state[name]) for name in group[1:]):
-            raise GflaError("bad_checkpoint", f"{' and '.join(group)} differ, but are one layer ({key})")
+            raise GflaError(
+                "bad_checkpoint", f"{' and '.join(group)} differ, but are one layer ({key})"
+            )
     _load_strictly(generator, {key: state[group[0]].float() for key, group in names.items()})
     return generator.eval()
 

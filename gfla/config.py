@@ -58,7 +58,7 @@ class AnimationConfig:
 
     @property
     def references(self) -> tuple[str, ...]:
-        """Names of the references in the published order: previous frames (newest first), source."""
+        """Names of the references as published: newest previous frame first, source last."""
         older = tuple(f"previous_{n}" for n in range(2, self.previous_frames + 1))
         return ("previous", *older, "reference")
 
@@ -81,7 +81,9 @@ class AnimationConfig:
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise GflaError("invalid_config", f"unknown fields {unknown}; known are {sorted(known)}")
+            raise GflaError(
+                "invalid_config", f"unknown fields {unknown}; known are {sorted(known)}"
+            )
         try:
             return cls(**{name: _tuples(value) for name, value in values.items()})
         except TypeError as error:

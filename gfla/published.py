@@ -1,4 +1,4 @@
-"""Names of the published checkpoints (``*_net_G.pth``), and what their tensors say of the widths."""
+"""Names in the published checkpoints (``*_net_G.pth``), and what their tensors say of widths."""
 
 from __future__ import annotations
 
@@ -22,12 +22,16 @@ def infer_animation_config(state: Mapping[str, Tensor]) -> AnimationConfig:
     encoder_widths = _down_widths(state, "source_reference")
     flow_widths = _down_widths(state, "flow_net")
     structure_channels = _shape(state, "target.block0.model.0.weight", 1)[0]
-    heads = sorted(int(m[1]) for k in state if (m := re.fullmatch(r"flow_net\.output(\d+)\.weight", k)))
+    heads = sorted(
+        int(m[1]) for k in state if (m := re.fullmatch(r"flow_net\.output(\d+)\.weight", k))
+    )
     if not heads:
         raise GflaError("bad_checkpoint", "no flow_net.output*.weight: not an animation generator")
     attention, hidden = [], 0
     for index, head in enumerate(heads):
-        hidden, _, kernel, _ = _shape(state, f"target.attn_r{index}.fully_connect_layer.0.weight", 4)
+        hidden, _, kernel, _ = _shape(
+            state, f"target.attn_r{index}.fully_connect_layer.0.weight", 4
+        )
         attention.append((len(flow_widths) - 1 - head, kernel))
     references = _shape(state, f"flow_net.output{heads[0]}.weight", 4)[0] // 2
     try:
@@ -56,21 +60,45 @@ def published_names(key: str, config: AnimationConfig) -> tuple[str, ...]:
 
 
 _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (rf"encoders\.(\w+)\.downs\.(?P<down>\d+)\.{_NORMS_AND_CONVS}", ("source_{0}.{down}.model.{2}.{3}",)),
-    (rf"flow_estimator\.encoder\.downs\.(?P<down>\d+)\.{_NORMS_AND_CONVS}", ("flow_net.{down}.model.{1}.{2}",)),
-    (rf"flow_estimator\.ups\.(\d+)\.body\.{_NORMS_AND_CONVS}", ("flow_net.decoder{0}.model.{1}.{2}",)),
+    (
+        rf"encoders\.(\w+)\.downs\.(?P<down>\d+)\.{_NORMS_AND_CONVS}",
+        ("source_{0}.{down}.model.{2}.{3}",),
+    ),
+    (
+        rf"flow_estimator\.encoder\.downs\.(?P<down>\d+)\.{_NORMS_AND_CONVS}",
+        ("flow_net.{down}.model.{1}.{2}",),
+    ),
+    (
+        rf"flow_estimator\.ups\.(\d+)\.body\.{_NORMS_AND_CONVS}",
+        ("flow_net.decoder{0}.model.{1}.{2}",),
+    ),
     (r"flow_estimator\.ups\.(\d+)\.shortcut\.(\w+)", ("flow_net.decoder{0}.shortcut.0.{1}",)),
-    (r"flow_estimator\.jumps\.(\d+)\.1\.(\w+)", ("flow_net.jump{0}.conv1.{1}", "flow_net.jump{0}.model.2.{1}")),
+    (
+        r"flow_estimator\.jumps\.(\d+)\.1\.(\w+)",
+        ("flow_net.jump{0}.conv1.{1}", "flow_net.jump{0}.model.2.{1}"),
+    ),
     (r"flow_estimator\.flow_heads\.(?P<head>\d+)\.(\w+)", ("flow_net.output{head}.{1}",)),
     (r"flow_estimator\.mask_heads\.(?P<head>\d+)\.(\w+)", ("flow_net.mask{head}.0.{1}",)),
-    (rf"renderer\.encoder\.downs\.(?P<down>\d+)\.{_NORMS_AND_CONVS}", ("target.{down}.model.{1}.{2}",)),
-    (r"renderer\.attention\.(?P<block>\d+)\.(\w)\w+\.mix\.(\w+)", ("target.attn_{1}{block}.fully_connect_layer.0.{2}",)),
-    (r"renderer\.attention\.(?P<block>\d+)\.(\w)\w+\.head\.(\w+)", ("target.attn_{1}{block}.fully_connect_layer.2.{2}",)),
-    (rf"renderer\.residuals\.(\d+)\.body\.{_NORMS_AND_CONVS}", ("target.decoder{0}.0.model.0.model.{1}.{2}",)),
+    (
+        rf"renderer\.encoder\.downs\.(?P<down>\d+)\.{_NORMS_AND_CONVS}",
+        ("target.{down}.model.{1}.{2}",),
+    ),
+    (
+        r"renderer\.attention\.(?P<block>\d+)\.(\w)\w+\.mix\.(\w+)",
+        ("target.attn_{1}{block}.fully_connect_layer.0.{2}",),
+    ),
+    (
+        r"renderer\.attention\.(?P<block>\d+)\.(\w)\w+\.head\.(\w+)",
+        ("target.attn_{1}{block}.fully_connect_layer.2.{2}",),
+    ),
+    (
+        rf"renderer\.residuals\.(\d+)\.body\.{_NORMS_AND_CONVS}",
+        ("target.decoder{0}.0.model.0.model.{1}.{2}",),
+    ),
     (rf"renderer\.ups\.(\d+)\.body\.{_NORMS_AND_CONVS}", ("target.decoder{0}.1.model.{1}.{2}",)),
     (r"renderer\.ups\.(\d+)\.shortcut\.(\w+)", ("target.decoder{0}.1.shortcut.0.{1}",)),
     (r"renderer\.out\.1\.(\w+)", ("target.outconv.conv1.{0}", "target.outconv.model.2.{0}")),
-)  # fmt: skip
+)
 
 
 def _indices(match: re.Match[str], config: AnimationConfig) -> dict[str, object]:
@@ -100,5 +128,7 @@ def _shape(state: Mapping[str, Tensor], name: str, dimensions: int) -> tuple[int
         raise GflaError("bad_checkpoint", f"{name} is missing")
     shape = tuple(state[name].shape)
     if len(shape) != dimensions:
-        raise GflaError("bad_checkpoint", f"{name} has shape {shape}; needs {dimensions} dimensions")
+        raise GflaError(
+            "bad_checkpoint", f"{name} has shape {shape}; needs {dimensions} dimensions"
+        )
     return shape

@@ -23,10 +23,16 @@ def main() -> None:
     """Parse, build, train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=CONFIGS / "face-compact.yaml")
-    parser.add_argument("--data", type=Path, required=True, help="folder with train/ and held-out/ packs")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with train/ and held-out/ packs"
+    )
     parser.add_argument("--features", type=Path, required=True, help="VGG16 features, safetensors")
-    parser.add_argument("--out", type=Path, required=True, help="run folder; continues if it holds a run")
-    parser.add_argument("--start-from", type=Path, help="state.pt of an earlier run to take weights from")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="run folder; continues if it holds a run"
+    )
+    parser.add_argument(
+        "--start-from", type=Path, help="state.pt of an earlier run to take weights from"
+    )
     parser.add_argument("--steps", type=int)
     parser.add_argument("--image-size", type=int)
     parser.add_argument("--batch", type=int)

@@ -1,0 +1,1 @@
+"""Training data: packed faces and their random variations."""

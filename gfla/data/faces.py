@@ -49,7 +49,10 @@ class FacePack:
     def frame(self, index: int) -> NDArray[np.uint8]:
         """Frame ``index``: H x W x 3 RGB."""
         data = self.jpeg[self.offsets[index] : self.offsets[index + 1]]
-        return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        if picture is None:
+            raise GflaError("invalid_pack", f"frame {index} of {self.meta.get('path')} is damaged")
+        return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def write_pack(
@@ -82,7 +85,7 @@ def read_pack(path: Path) -> FacePack:
         with np.load(path, allow_pickle=False) as file:
             jpeg, offsets, landmarks = file["jpeg"], file["offsets"], file["landmarks"]
             meta = json.loads(file["meta"].tobytes())
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, EOFError, KeyError, ValueError) as error:
         raise GflaError("invalid_pack", f"{path} is no face pack: {error}") from error
     whole = len(offsets) == len(landmarks) + 1 and len(landmarks) and offsets[-1] == len(jpeg)
     if not whole or landmarks.shape[1:] != (68, 2) or not np.isfinite(landmarks).all():

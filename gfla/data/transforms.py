@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -72,17 +73,17 @@ class Warp:
             places = places + cv2.resize(self.bend, (size, size), interpolation=cv2.INTER_CUBIC)
         places = ((places - offset) @ inverse.T).astype(np.float32) * source - 0.5
         if source >= 2 * size:
-            picture = cv2.resize(picture, (source // 2, source // 2), interpolation=cv2.INTER_AREA)
+            half = (source // 2, source // 2)
+            picture = np.asarray(cv2.resize(picture, half, interpolation=cv2.INTER_AREA), np.uint8)
             places = (places - 0.5) / 2
-        result = cv2.remap(
-            picture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
-        )
+        result = sample_picture(picture, places, cv2.BORDER_REFLECT_101)
         moved = (landmarks @ linear.T + offset).astype(np.float32)
         if self.bend is not None:
             moved = _unbend(moved, self.bend)
         if self.flip:
             result = np.ascontiguousarray(result[:, ::-1])
-            moved = moved[FLIPPED] * np.float32([-1, 1]) + np.float32([1, 0])
+            moved = moved[FLIPPED]
+            moved[:, 0] = 1 - moved[:, 0]
         return result, moved
 
 
@@ -106,12 +107,20 @@ def colour_shift(
     random: np.random.Generator, strength: Augmentation
 ) -> Callable[[Picture], Picture]:
     """A random change of brightness, contrast and white balance, the same for every frame."""
-    gains = 1 + random.uniform(-strength.colour, strength.colour) + random.uniform(
-        -strength.colour / 3, strength.colour / 3, 3
+    gains = (
+        1
+        + random.uniform(-strength.colour, strength.colour)
+        + random.uniform(-strength.colour / 3, strength.colour / 3, 3)
     )
     lift = 255 * random.uniform(-strength.colour, strength.colour) / 2
     table = np.clip(np.arange(256)[:, None] * gains + lift, 0, 255).astype(np.uint8)
-    return lambda picture: cv2.LUT(picture, table[None])
+    return lambda picture: np.asarray(cv2.LUT(picture, table[None]), np.uint8)
+
+
+def sample_picture(picture: NDArray[Any], places: Points, border: int) -> NDArray[Any]:
+    """Bilinear samples of H W C at h w 2 pixel coordinates (x, y); ``border`` is OpenCV's."""
+    x, y = (np.ascontiguousarray(places[..., axis]) for axis in (0, 1))
+    return cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=border)
 
 
 def _still_motion(random: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
@@ -139,6 +148,6 @@ def _unbend(points: Points, bend: NDArray[np.float32]) -> Points:
     place = points.copy()
     for _ in range(5):
         at = np.clip(place * 64 - 0.5, 0, 63).astype(np.float32)
-        move = cv2.remap(dense, at[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        move = sample_picture(dense, at[:, None], cv2.BORDER_REPLICATE)
         place = points - move[:, 0]
     return place

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import Delaunay
 
 from gfla.data.faces import FacePack
+from gfla.data.transforms import sample_picture
 from gfla.guidance.face import face_structure
 from gfla.losses.perceptual import Vgg16Features, feature_distance
 from gfla.models.generators import AnimationGenerator
@@ -75,9 +76,7 @@ def piecewise_affine(source: Picture, source_points: Points, target_points: Poin
     shares = np.concatenate([first, 1 - first.sum(1, keepdims=True)], 1)
     origins = np.einsum("ni,nij->nj", shares, start[mesh.simplices[triangles]])
     maps = np.nan_to_num(origins * size - 0.5).astype(np.float32).reshape(size, size, 2)
-    return np.asarray(
-        cv2.remap(source, maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8
-    )
+    return np.asarray(sample_picture(source, maps, cv2.BORDER_REPLICATE), np.uint8)
 
 
 def picture_distances(

@@ -1,0 +1,1 @@
+"""Structure guidance: what a network is shown of the frame to render."""

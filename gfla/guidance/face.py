@@ -72,7 +72,9 @@ def face_structure(
     """
     landmarks = np.asarray(landmarks)
     if landmarks.shape != (LANDMARKS, 2) or not np.isfinite(landmarks).all():
-        raise GflaError("invalid_landmarks", f"got {landmarks.shape}; allowed: 68 x 2 finite values")
+        raise GflaError(
+            "invalid_landmarks", f"got {landmarks.shape}; allowed: 68 x 2 finite values"
+        )
     points = np.clip(with_forehead(landmarks), -4 * size, 5 * size)
     structure = np.empty((CHANNELS, size, size), np.float32)
     xs, ys, owners = _rasterise(points, size)

@@ -53,6 +53,8 @@ class Vgg16Features(nn.Module):
             convolution = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
             convolution.load_state_dict({"weight": weight.float(), "bias": bias.float()})
             self.convolutions.append(convolution)
+        self.mean: Tensor
+        self.deviation: Tensor
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
         self.register_buffer("deviation", torch.tensor(_DEVIATION).view(1, 3, 1, 1))
         self.requires_grad_(False)

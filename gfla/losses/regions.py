@@ -24,5 +24,7 @@ def expression_weights(structure: Tensor, size: tuple[int, int], weight: float) 
     labels = structure[:, LABELS : LABELS + 1]
     inside = ((labels >= _EYES) & (labels <= _INNER_MOUTH)).to(structure.dtype)
     near = F.avg_pool2d(F.max_pool2d(inside, 5, stride=1, padding=2), 5, stride=1, padding=2)
-    weights = 1 + (weight - 1) * F.interpolate(near, size=size, mode="bilinear", align_corners=False)
+    weights = 1 + (weight - 1) * F.interpolate(
+        near, size=size, mode="bilinear", align_corners=False
+    )
     return weights / weights.mean((1, 2, 3), keepdim=True)

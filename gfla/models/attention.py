@@ -41,6 +41,7 @@ class LocalAttention(nn.Module):
 
     def weights(self, target: Tensor, source: SourceFeatures, flow: Tensor) -> Tensor:
         """Attention coefficients: B k*k H W, summing to 1."""
+        assert self.mix.bias is not None
         hidden = project_target(target, self.mix.weight[:, : self.channels], self.mix.bias)
         hidden = hidden + sample_projection(source.projection, flow, self.kernel // 2)
         return self.head(F.leaky_relu(hidden, SLOPE)).softmax(1)

@@ -78,7 +78,9 @@ class Jump(nn.Sequential):
     """Skip connection of the flow estimator: B C H W -> B C H W."""
 
     def __init__(self, channels: int) -> None:
-        super().__init__(_act(), nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"))
+        super().__init__(
+            _act(), nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
+        )
 
 
 class Out(nn.Sequential):

@@ -167,6 +167,8 @@ class AnimationGenerator(nn.Module):
             raise _shape("structure", structure, f"{config.structure_channels} channels")
         if height % config.multiple or width % config.multiple:
             raise _shape("structure", structure, f"sides that are multiples of {config.multiple}")
+        if height * width <= config.multiple**2:  # nothing to normalise in the deepest layer
+            raise _shape("structure", structure, f"more than {config.multiple} x {config.multiple}")
         if config.flow_prior:
             if landmarks is None:
                 raise GflaError("landmarks_needed", "a landmark flow prior needs landmarks")

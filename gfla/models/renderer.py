@@ -54,10 +54,14 @@ class Renderer(nn.Module):
             kind: of the reference.
             features: of its encoder, layer 1 first.
         """
-        return {
-            int(layer): blocks[kind].prepare(features[int(layer) - 1])
-            for layer, blocks in self.attention.items()
-        }
+        layers = [int(layer) for layer in self.attention]
+        return {k: self.block(k, kind).prepare(features[k - 1]) for k in layers}
+
+    def block(self, layer: int, kind: str) -> LocalAttention:
+        """The attention block for references of a kind at a layer."""
+        block = self.attention.get_submodule(f"{layer}.{kind}")
+        assert isinstance(block, LocalAttention)
+        return block
 
     def forward(
         self,
@@ -95,8 +99,7 @@ class Renderer(nn.Module):
         flows, masks = estimate
         blends = []
         for index, (kind, prepared) in enumerate(references):
-            block = self.attention[str(layer)][kind]
-            attended = block(target, prepared[layer], flows[:, index])
+            attended = self.block(layer, kind)(target, prepared[layer], flows[:, index])
             mask = masks[:, index]
             blends.append((1 - mask) * target + mask * attended)
         return sum(blends[1:], blends[0])

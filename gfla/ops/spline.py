@@ -9,7 +9,9 @@ BORDER = (0.0, 0.5, 1.0)
 """The eight held points lie at these fractions of the picture's sides."""
 
 
-def landmark_flow(target: Tensor, references: Tensor, size: tuple[int, int], ridge: float) -> Tensor:
+def landmark_flow(
+    target: Tensor, references: Tensor, size: tuple[int, int], ridge: float
+) -> Tensor:
     """Dense flow fields that lead from every target landmark to its place in each reference.
 
     One spline per reference through the landmarks' displacements, with eight points on the
@@ -29,7 +31,9 @@ def landmark_flow(target: Tensor, references: Tensor, size: tuple[int, int], rid
         return _landmark_flow(target.double(), references.double(), size, ridge).float()
 
 
-def _landmark_flow(target: Tensor, references: Tensor, size: tuple[int, int], ridge: float) -> Tensor:
+def _landmark_flow(
+    target: Tensor, references: Tensor, size: tuple[int, int], ridge: float
+) -> Tensor:
     batch, count, _, _ = references.shape
     height, width = size
     border = [(x, y) for x in BORDER for y in BORDER if (x, y) != (0.5, 0.5)]
@@ -43,7 +47,9 @@ def _landmark_flow(target: Tensor, references: Tensor, size: tuple[int, int], ri
     affine = torch.cat([controls, controls.new_ones(batch, points, 1)], 2)
     system = controls.new_zeros(batch, points + 3, points + 3)
     system[:, :points, :points] = _kernel(controls, controls)
-    system[:, :points, :points] += ridge * torch.eye(points, dtype=system.dtype, device=system.device)
+    system[:, :points, :points] += ridge * torch.eye(
+        points, dtype=system.dtype, device=system.device
+    )
     system[:, :points, points:] = affine
     system[:, points:, :points] = affine.transpose(1, 2)
     right = torch.cat([values, values.new_zeros(batch, 3, values.shape[2])], 1)
@@ -51,7 +57,9 @@ def _landmark_flow(target: Tensor, references: Tensor, size: tuple[int, int], ri
 
     xs = (torch.arange(width, device=target.device) + 0.5) / width
     ys = (torch.arange(height, device=target.device) + 0.5) / height
-    grid = torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)], -1).view(1, -1, 2)
+    grid = torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)], -1).view(
+        1, -1, 2
+    )
     flow = _kernel(grid.expand(batch, -1, -1), controls.float()) @ solution[:, :points]
     flow += torch.cat([grid, torch.ones_like(grid[..., :1])], 2) @ solution[:, points:]
     flow = flow.view(batch, height, width, count, 2).permute(0, 3, 4, 1, 2)

@@ -1,0 +1,1 @@
+"""Configuration, step and loop of the trainer."""

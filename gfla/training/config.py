@@ -94,11 +94,11 @@ def load_config(path: Path, **overrides: Any) -> FaceTrainingConfig:
     except (OSError, yaml.YAMLError) as error:
         raise GflaError("invalid_config", f"cannot read {path}: {error}") from error
     values |= {name: value for name, value in overrides.items() if value is not None}
-    for name, kind in (("model", None), ("losses", LossWeights)):
-        if isinstance(values.get(name), dict):
-            part = values[name]
-            values[name] = AnimationConfig.from_dict(part) if kind is None else kind(**part)
     try:
+        if isinstance(values.get("model"), dict):
+            values["model"] = AnimationConfig.from_dict(values["model"])
+        if isinstance(values.get("losses"), dict):
+            values["losses"] = LossWeights(**values["losses"])
         if "features" in values:
             values["features"] = tuple(values["features"])
         return FaceTrainingConfig(**values)

@@ -27,7 +27,7 @@ SAMPLE_EVERY = 250
 
 
 class Trainer:
-    """State of a run that checkpoints keep: weights, averages, optimizer, step count, randomness."""
+    """What a run's checkpoints keep: weights, averages, optimizer, step count, randomness."""
 
     def __init__(
         self, generator: AnimationGenerator, config: FaceTrainingConfig, folder: Path
@@ -41,6 +41,13 @@ class Trainer:
         )
         self.step = 0
         self.random = torch.Generator().manual_seed(config.seed)
+
+    @property
+    def averaged(self) -> AnimationGenerator:
+        """The generator with averaged weights: the one that is shown and shipped."""
+        module = self.average.module
+        assert isinstance(module, AnimationGenerator)
+        return module
 
     def learning_rate(self) -> float:
         """Of the step to come: a linear rise, then half a cosine down to a twentieth."""
@@ -87,7 +94,7 @@ class Trainer:
         torch.save(state, partial)
         partial.rename(self.folder / "state.pt")
         info = {"step": self.step, "structure_size": self.config.structure_size}
-        checkpoint.save(self.folder / "average.safetensors", self.average.module, info)
+        checkpoint.save(self.folder / "average.safetensors", self.averaged, info)
 
     def resume(self) -> bool:
         """Continue from the folder's state, if it has one."""
@@ -149,13 +156,15 @@ def train(
 def draw_samples(trainer: Trainer, samples: Sequence[Mapping[str, Tensor]]) -> None:
     """Write a sheet of source, truth and result of every sample clip's last frame."""
     rows = []
-    generator = trainer.average.module.eval()
+    generator = trainer.averaged.eval()
     for block in samples:
         with torch.no_grad():
             images, landmarks = to_unit(block["images"]), block["landmarks"]
             state = generator.start(images[:, 0], block["structures"][:, 0], landmarks[:, 0])
             for t in range(1, images.shape[1]):
-                state, prediction = generator.step(state, block["structures"][:, t], landmarks[:, t])
+                state, prediction = generator.step(
+                    state, block["structures"][:, t], landmarks[:, t]
+                )
         for index in range(len(images)):
             shown = [images[index, 0], images[index, -1], prediction.image[index]]
             rows.append(np.hstack([_to_picture(picture) for picture in shown]))

@@ -72,7 +72,8 @@ def frame_losses(
     config: FaceTrainingConfig,
 ) -> dict[str, Tensor]:
     """The loss terms of one frame that need no feature network."""
-    weights = expression_weights(structure, tuple(target.shape[-2:]), config.losses.expression)
+    height, width = target.shape[-2:]
+    weights = expression_weights(structure, (height, width), config.losses.expression)
     reconstruction = ((prediction.image - target).abs() * weights).mean()
     warped, rough = [], []
     small = F.avg_pool2d(target, target.shape[-1] // structure.shape[-1])

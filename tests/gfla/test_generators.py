@@ -115,6 +115,7 @@ def test_gradients_flow_through_a_block_and_stop_at_its_border():
         (lambda i, s, m: (i, s[:, :15], m), "invalid_shape"),
         (lambda i, s, m: (i, s[..., :60], m), "invalid_shape"),
         (lambda i, s, m: (i[..., :60], s, m), "invalid_shape"),
+        (lambda i, s, m: (i[..., :32, :32], s[..., :32, :32], m), "invalid_shape"),
         (lambda i, s, m: (i[:0], s[:0], m[:0]), "invalid_shape"),
         (lambda i, s, m: (i, s, m[:, :67]), "invalid_shape"),
         (lambda i, s, m: (i, s, None), "landmarks_needed"),

@@ -31,9 +31,7 @@ def expected(block, target, source, flow):
 def test_equals_the_unfolding_form(kernel, reach, dtype):
     block, target, source, flow = inputs(kernel, dtype, reach)
     attended = block(target, block.prepare(source), flow)
-    torch.testing.assert_close(
-        attended, expected(block, target, source, flow), **TOLERANCE[dtype]
-    )
+    torch.testing.assert_close(attended, expected(block, target, source, flow), **TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("kernel", [3, 5])
