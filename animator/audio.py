@@ -7,6 +7,7 @@ picture, gaps and a cut in the middle of a packet all end in timestamps and edit
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from fractions import Fraction
@@ -24,6 +25,7 @@ from av.packet import Packet
 from av.stream import Discard
 
 from animator.media import DEFAULT_LIMITS, MediaLimits, open_media, quoted
+from animator.video_file import demux
 
 _COPIED = {"aac", "mp3", "mp3float", "ac3", "eac3", "opus", "libopus", "flac", "alac"}
 _AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000}
@@ -32,6 +34,8 @@ _BITS_PER_CHANNEL = 96_000
 # Packets before a cut that a decoder needs to be in its steady state (Opus asks for 80 ms); the
 # edit list hides them.
 _PREROLL = Fraction(1, 10)
+
+_LONGEST_SILENCE = 1  # seconds; a longer gap becomes a step in the timestamps
 
 _SEEK_FROM = 10  # seconds; nearer cuts are reached by reading from the beginning
 _SEEK_MARGIN = 2
@@ -85,15 +89,16 @@ def add_audio(
         if source is None:
             resources.close()
             return None
-        if source.codec_context is None:
-            warn(f"The sound of {quoted(path)} is in a coding that is not known; it is left out.")
+        context = source.codec_context
+        if context is None or context.sample_rate <= 0 or context.channels <= 0:
+            warn(f"The sound of {quoted(path)} is in a coding that cannot be read; it is left out.")
             resources.close()
             return None
         if start is not None and start > _SEEK_FROM and not _skip(source, start):
             resources.close()
             source = _open_sound(path, limits, resources)
             assert source is not None
-        kind = _Copied if source.codec_context.name in _COPIED else _Encoded
+        kind = _Copied if context.name in _COPIED else _Encoded
         return kind(output, source, resources, start, end, delay)
     except BaseException:
         resources.close()
@@ -153,8 +158,7 @@ class _Track:
         self._resources.close()
 
     def _source_packets(self) -> Iterator[Packet[AudioStream]]:
-        container: Any = self._source.container
-        packets = container.demux(self._source)
+        packets = demux(self._source.container, self._source)
         with suppress(av.FFmpegError):  # the picture says whether the file is damaged
             yield from packets
 
@@ -167,6 +171,7 @@ class _Copied(_Track):
         self._target = self._output.add_stream_from_template(self._source)
         self._rate = self._source.codec_context.sample_rate
         self._expected: Fraction | None = None
+        self._last = -sys.maxsize
 
     def write_until(self, seconds: Fraction | None) -> None:
         while not self._done and (seconds is None or self._written < seconds):
@@ -190,11 +195,16 @@ class _Copied(_Track):
             return
         if self._end is not None:
             length = min(length, self._end - time)
+        pts = round(time * self._rate)
+        if pts <= self._last:
+            return  # the file's times are out of order, which no output may be
+        self._last = pts
         packet.stream = self._target
         packet.time_base = Fraction(1, self._rate)
-        packet.pts = packet.dts = round(time * self._rate)
+        packet.pts = packet.dts = pts
         packet.duration = round(length * self._rate)
-        self._output.mux(packet)
+        with suppress(av.InvalidDataError):  # a damaged packet is a gap
+            self._output.mux(packet)
 
     def _length(self, packet: Packet[AudioStream]) -> Fraction:
         """Seconds of sound in a packet; the container's figure may be rounded to milliseconds."""
@@ -275,6 +285,9 @@ class _Encoded(_Track):
             samples = samples[:, : max(round(self._end * self._rate) - start, 0)]
         if not samples.shape[1]:
             return
+        if start - first > _LONGEST_SILENCE * self._rate:
+            self._encode(whole=False, pad=True)
+            self._pending_start = None
         if self._pending_start is None:
             self._pending_start = start
         else:
@@ -292,13 +305,19 @@ class _Encoded(_Track):
             self._pending.append(samples)
             self._pending_count += samples.shape[1]
 
-    def _encode(self, *, whole: bool) -> None:
-        """Encode what is pending, in frames of the encoder's size; without `whole` all of it."""
+    def _encode(self, *, whole: bool, pad: bool = False) -> None:
+        """Encode what is pending, in frames of the encoder's size; without `whole` all of it.
+
+        A short frame may only be the very last; `pad` makes it whole with silence.
+        """
         self._target.codec_context.open(strict=False)
         size = self._target.codec_context.frame_size
         if not self._pending or (whole and self._pending_count < size):
             return
         assert self._pending_start is not None
+        if pad:
+            rest = -self._pending_count % size
+            self._append(np.zeros((len(self._pending[0]), rest), np.float32))
         samples = np.concatenate(self._pending, axis=1)
         stop = samples.shape[1] // size * size if whole else samples.shape[1]
         for first in range(0, stop, size):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -18,6 +19,7 @@ from animator.errors import AnimatorError
 from animator.media import MediaLimits, missing_bytes, open_media, quoted, seconds_text
 
 _SEEK_MARGIN = 1  # seconds; lands before the key frame whose decoding order hides its time
+_LARGEST_STEP_BACK = 1  # seconds; frames out of order within it are left out
 _THREADS = 2
 _FORGIVEN = 100  # packets that may fail before the first frame
 
@@ -113,9 +115,12 @@ class VideoFile:
             if last is None or pts > last:
                 last = pts
                 yield pts, frame
+            elif (last - pts) * self.time_base > _LARGEST_STEP_BACK:
+                # All that follows would be left out, and the result be short without a word.
+                raise self._broken(float(last * self.time_base))
 
     def _raw_frames(self) -> Iterator[VideoFrame]:
-        packets = self.container.demux(self.stream)
+        packets = demux(self.container, self.stream)
         position, seen, faults = 0.0, False, 0
         while True:
             try:
@@ -155,6 +160,15 @@ class VideoFile:
         if position:
             message += " Use --end to animate the part before it."
         return AnimatorError("unreadable_video", message)
+
+
+def demux(container: Any, stream: Stream) -> Iterator[Packet[Any]]:
+    """The packets of a stream, the last of which is empty and flushes the decoder.
+
+    The container's own method fails at the end of files in which more streams turned up on the way.
+    """
+    with suppress(IndexError):
+        yield from container.demux(stream)
 
 
 def check_frame_size(path: Path, width: int, height: int, limits: MediaLimits) -> None:

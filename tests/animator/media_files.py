@@ -51,6 +51,7 @@ def write_video(
     pts: Sequence[int],
     time_base: Fraction,
     *,
+    pictures: Sequence[npt.NDArray[np.uint8]] | None = None,
     codec: str = "libx264",
     container: str | None = None,
     pix_fmt: str = "yuv420p",
@@ -62,10 +63,14 @@ def write_video(
     sound_rate: int = 48000,
     sound_start: Fraction = Fraction(0),
     sound_channels: int = 1,
+    sound_gap: range = range(0),
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
-    """Write numbered pictures at exactly these times, and sound from `sound_start` seconds on."""
+    """Write numbered or given pictures at exactly these times, and sound from `sound_start` on.
+
+    Of the sound, no packet has the samples in `sound_gap`.
+    """
     with av.open(str(path), "w", format=container, container_options=container_options) as output:
         video = output.add_stream(codec, rate=Fraction(25), options=options or {})
         video.width, video.height, video.pix_fmt = *size, pix_fmt
@@ -81,22 +86,30 @@ def write_video(
             audio.layout = "mono" if sound_channels == 1 else "stereo"
             audio.codec_context.time_base = Fraction(1, sound_rate)
         for index, time in enumerate(pts):
-            frame = av.VideoFrame.from_ndarray(numbered(index, *size), "rgb24")
+            picture = numbered(index, *size) if pictures is None else pictures[index]
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
             frame.pts, frame.time_base = time, time_base
             output.mux(video.encode(frame))
         output.mux(video.encode(None))
         if audio is not None and sound is not None:
-            _write_sound(output, audio, sound, sound_rate, sound_start)
+            _write_sound(output, audio, sound, sound_rate, sound_start, sound_gap)
     return path
 
 
 def _write_sound(
-    output: Any, stream: Any, sound: npt.NDArray[np.float32], rate: int, start: Fraction
+    output: Any,
+    stream: Any,
+    sound: npt.NDArray[np.float32],
+    rate: int,
+    start: Fraction,
+    gap: range,
 ) -> None:
     stream.codec_context.open(strict=False)
     step = stream.codec_context.frame_size or 1024
     resampler = av.AudioResampler(stream.format, stream.layout, rate)
     for first in range(0, sound.shape[1], step):
+        if first in gap:
+            continue
         samples = np.ascontiguousarray(sound[:, first : first + step])
         frame = av.AudioFrame.from_ndarray(samples, "fltp", "mono")
         frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
@@ -114,20 +127,22 @@ def video_times(path: Path) -> list[Fraction]:
 
 def sound_on_timeline(path: Path, rate: int = 48000) -> npt.NDArray[np.float32]:
     """float32 N: mono sound at `rate`, sample 0 at time 0, silence where there is none."""
+    pieces: list[tuple[int, npt.NDArray[np.float32]]] = []
+    following = None
     with av.open(str(path)) as container:
         resampler = av.AudioResampler("fltp", "mono", rate)
-        pieces: list[tuple[int, npt.NDArray[np.float32]]] = []
         for frame in container.decode(audio=0):
-            start = round(frame.pts * frame.time_base * rate)
-            converted = [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
-            if converted:
-                pieces.append((start, np.concatenate(converted)))
-    # Timestamps in milliseconds jitter; the samples of one stream follow each other.
-    start = pieces[0][0]
-    samples = np.concatenate([piece for _, piece in pieces])
-    timeline = np.zeros(max(start, 0) + len(samples), np.float32)
-    timeline[max(start, 0) :] = samples[: len(timeline) - max(start, 0)]
-    return timeline[max(-start, 0) :] if start < 0 else timeline
+            for piece in resampler.resample(frame):
+                start, samples = round(piece.pts * piece.time_base * rate), piece.to_ndarray()[0]
+                # Timestamps in milliseconds jitter; what is farther off is a gap.
+                if following is not None and abs(start - following) <= 0.003 * rate:
+                    start = following
+                following = start + len(samples)
+                pieces.append((start, samples))
+    timeline = np.zeros(max(start + len(samples) for start, samples in pieces), np.float32)
+    for start, samples in pieces:
+        timeline[max(start, 0) : max(start + len(samples), 0)] = samples[max(-start, 0) :]
+    return timeline
 
 
 def delay_seconds(

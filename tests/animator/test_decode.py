@@ -131,6 +131,35 @@ def test_transparent_frames_lie_over_white(tmp_path: Path) -> None:
     assert pixels[1, 20, 10].tolist() == [0, 0, 255] and pixels[1, 20, 50].tolist() == [255] * 3
 
 
+def test_a_size_that_changes_on_the_way_becomes_that_of_the_first_frame(tmp_path: Path) -> None:
+    options = {"bf": "0"}
+    write_video(tmp_path / "a.ts", range(10), Fraction(1, 25), options=options)
+    write_video(tmp_path / "b.ts", range(10, 20), Fraction(1, 25), size=(320, 192), options=options)
+    path = tmp_path / "both.ts"
+    path.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
+    numbers, times, _ = read(path)
+    assert numbers == [*range(10), *range(10)]
+    assert times == video_times(path)
+
+
+def test_times_that_start_again_are_an_error_and_not_a_shorter_video(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.ts", range(100), Fraction(1, 25))
+    path = tmp_path / "twice.ts"
+    path.write_bytes((tmp_path / "a.ts").read_bytes() * 2)
+    assert code_of(path) == "unreadable_video"
+
+
+def test_streams_that_turn_up_late_do_no_harm(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mpg", range(200), Fraction(1, 25), codec="mpeg1video")
+    write_video(
+        tmp_path / "b.mpg", range(200, 260), Fraction(1, 25), codec="mpeg1video",
+        sound=noise(3, 48000), sound_codec="mp2", sound_start=Fraction(8),
+    )  # fmt: skip
+    path = tmp_path / "late.mpg"
+    path.write_bytes((tmp_path / "a.mpg").read_bytes() + (tmp_path / "b.mpg").read_bytes())
+    assert len(read(path)[0]) == 260
+
+
 def test_large_frames_come_in_small_batches(tmp_path: Path) -> None:
     path = write_video(tmp_path / "big.mp4", range(5), Fraction(1, 25), size=(3840, 2160))
     assert read(path, batch=8)[2] == [2, 2, 1]
