@@ -28,6 +28,14 @@ def shared_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The sample portrait and driving video."""
+    from animator.sample import write_samples
+
+    return write_samples(tmp_path_factory.mktemp("sample") / "new" / "folder")
+
+
+@pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Redis that lives as long as the test session."""
     if find_server() is None:

@@ -15,11 +15,6 @@ from tests.animator.media_files import sound_on_timeline, video_times
 
 
 @pytest.fixture(scope="module")
-def samples(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return write_samples(tmp_path_factory.mktemp("sample") / "new" / "folder")
-
-
-@pytest.fixture(scope="module")
 def frames(samples: tuple[Path, Path]) -> npt.NDArray[np.uint8]:
     with VideoReader(samples[1]) as reader:
         return np.concatenate([batch.pixels for batch in reader])
