@@ -1,0 +1,105 @@
+"""`animator run` on the sample media with the default weights, everything included.
+
+Speed: frames a second of whole commands, start-up included. Memory: the peak of 300 against 3,000
+frames of 512 px, each in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from fractions import Fraction
+from pathlib import Path
+
+from environment import describe
+
+from animator.decode import VideoReader
+from animator.encode import VideoWriter
+from animator.frames import FrameBatch
+from animator.sample import write_samples
+
+RESULTS = Path(__file__).parent / "results"
+SHORT, LONG = 300, 3000
+
+
+def main() -> None:
+    """Measure both and write them down."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--no-memory", action="store_true", help="measure speed alone")
+    parser.add_argument("--out", type=Path, default=RESULTS / "run.json")
+    options = parser.parse_args()
+    report: dict[str, object] = {"environment": describe(), "size": options.size}
+    with tempfile.TemporaryDirectory() as folder:
+        source, driving = write_samples(Path(folder))
+        runs = [run(source, driving, options.size) for _ in range(options.repeats)]
+        rates = [frames / seconds for seconds, _, frames in runs]
+        print(f"{statistics.median(rates):.2f} frames/s (median of {len(rates)}), all: ", end="")
+        print(", ".join(f"{rate:.2f}" for rate in rates))
+        report |= {"frames a second": rates, "stages": stages(source, driving, options.size)}
+        if not options.no_memory:
+            peaks = {}
+            for count in (SHORT, LONG):
+                video = Path(folder) / f"{count}.mp4"
+                repeat(driving, video, count)
+                peaks[count] = run(source, video, options.size)[1]
+                print(f"{count} frames: peak {peaks[count] / 2**20:.0f} MiB")
+            print(f"ratio {peaks[LONG] / peaks[SHORT]:.3f}")
+            report["peak bytes"] = peaks
+    options.out.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def run(source: Path, driving: Path, size: int) -> tuple[float, int, int]:
+    """One command: its seconds, its peak memory in bytes, and its frames."""
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "animator", "run", str(source), str(driving), "--json"]
+    command += ["-o", str(driving.with_suffix(".out.mp4")), "--size", str(size), "--force"]
+    with tempfile.TemporaryFile() as output:
+        child = subprocess.Popen(command, stdout=output, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - began
+        output.seek(0)
+        answer = json.loads(output.read())
+    if status:
+        raise SystemExit(f"the command failed: {answer}")
+    return seconds, usage.ru_maxrss * 1024, answer["frames"]
+
+
+def stages(source: Path, driving: Path, size: int) -> dict[str, float]:
+    """Milliseconds a frame of each stage, in this process."""
+    from animator.pipeline import animate
+    from animator.spec import JobSpec
+
+    output = str(driving.with_suffix(".stages.mp4"))
+    spec = JobSpec(source=str(source), driving=str(driving), output=output, size=size)
+    result = animate(spec)
+    values = {k: round(1000 * v / result.frames, 2) for k, v in result.timings.items()}
+    print("milliseconds a frame:", values)
+    return values
+
+
+def repeat(video: Path, target: Path, count: int) -> None:
+    """The video's frames, forwards again and again, as one long video without sound."""
+    rate = Fraction(30000, 1001)
+    writer = VideoWriter(target, width=512, height=512, time_base=1 / rate, rate=rate)
+    written = 0
+    with writer:
+        while written < count:
+            with VideoReader(video) as reader:
+                for batch in reader:
+                    pixels = batch.pixels[: count - written]
+                    pts = tuple(range(written, written + len(pixels)))
+                    if pts:
+                        writer.write(FrameBatch(pixels, pts, 1 / rate))
+                    written += len(pixels)
+
+
+if __name__ == "__main__":
+    main()
