@@ -1,0 +1,76 @@
+"""The shipped weights: what they are, and that they animate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from animator.compose import crop_square, to_crop
+from animator.decode import VideoReader
+from animator.detectors import make_detector
+from animator.generate import DEFAULT_WEIGHTS, load_generator
+from animator.landmarks import FaceTracker
+from animator.motion import face_square
+from gfla import checkpoint
+from gfla.evaluation.faces import landmark_error
+
+SIZE = 256
+INNER_LIPS = (62, 66)
+
+
+def test_they_describe_themselves_and_are_small():
+    loaded = checkpoint.load(DEFAULT_WEIGHTS)
+    assert DEFAULT_WEIGHTS.stat().st_size < 20e6
+    assert loaded.generator.config.image_fusion
+    assert loaded.generator.config.flow_prior
+    assert loaded.info["name"].startswith("face-compact")
+    assert loaded.info["structure_size"] == 128
+
+
+@pytest.fixture(scope="module")
+def reenacted(samples: tuple[Path, Path]):
+    """The sample's first frame animated by the sample itself: truth, result, landmarks."""
+    detector = make_detector("dlib")
+    with VideoReader(samples[1]) as reader:
+        frames = np.concatenate([batch.pixels for batch in reader])[:90]
+    points = FaceTracker(detector).track(frames).points
+    square = face_square(points[0])
+    truth = [crop_square(frame, square, SIZE) for frame in frames]
+    units = to_crop(points, square, 1) + 0.5
+    generator = load_generator("default", "cpu", "float32")
+    clip = generator.start(truth[0], units[0])
+    results = []
+    for landmarks in units:
+        clip, picture = generator.step(clip, landmarks)
+        results.append(picture)
+    pixels = to_crop(points, square, SIZE)
+    found = FaceTracker(detector).track(np.stack(results)).points
+    return np.stack(truth), np.stack(results), pixels, found
+
+
+def test_the_result_is_nearer_to_the_truth_than_its_source_is(reenacted):
+    truth, results, _, _ = reenacted
+    distance = np.abs(results.astype(int) - truth).mean((1, 2, 3))
+    unmoved = np.abs(truth[:1].astype(int) - truth).mean((1, 2, 3))
+    moving = unmoved > np.median(unmoved)
+    assert distance[moving].mean() < 0.8 * unmoved[moving].mean()
+
+
+def test_the_face_goes_where_it_is_told(reenacted):
+    _, _, wanted, found = reenacted
+    ours = [landmark_error(f, w) for f, w in zip(found, wanted, strict=True)]
+    still = [landmark_error(wanted[0], w) for w in wanted]
+    assert np.isfinite(found).all()
+    assert np.mean(ours) < 3
+    assert np.mean(ours) < 0.5 * np.mean(still)
+
+
+def test_pictures_stay_sharp_through_the_clip(reenacted):
+    truth, results, _, _ = reenacted
+
+    def sharpness(pictures):
+        return np.abs(np.diff(pictures.astype(float), axis=2)).mean()
+
+    assert sharpness(results[-10:]) > 0.7 * sharpness(truth[-10:])
