@@ -106,6 +106,15 @@ class Settings:
         return MediaLimits(**{name: value for name, value in given.items() if value is not None})
 
 
+def share_cores() -> None:
+    """Let the threads of PyTorch on a CPU sleep while they wait for one another.
+
+    By default they spin, and where another program wants the same cores, a frame then takes ten
+    times as long. Has an effect only before torch is imported; a user's own choice is kept.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def _refuse(name: str, got: object, allowed: str) -> AnimatorError:
     return AnimatorError("invalid_option", f"{name} is {got!r}; allowed is {allowed}.")
 

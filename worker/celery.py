@@ -9,7 +9,7 @@ from celery import Celery
 
 from animator.errors import AnimatorError
 from animator.queue import queue_url
-from animator.settings import Settings
+from animator.settings import Settings, share_cores
 from animator.store import PREFIX
 
 TASK = "animator.animate"
@@ -69,6 +69,7 @@ def default_app() -> Celery:
 
     Where it asks for none, the embedded Redis is started.
     """
+    share_cores()
     try:
         settings = Settings.from_environment()
         return make_app(queue_url(settings), settings.concurrency)

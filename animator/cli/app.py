@@ -12,7 +12,7 @@ from animator import __version__
 from animator.cli import options as opt
 from animator.cli.console import absolute, command, print_json, print_path, say
 from animator.errors import AnimatorError
-from animator.settings import Settings
+from animator.settings import Settings, share_cores
 
 app = typer.Typer(
     name="animator",
@@ -30,6 +30,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # never fail on a file's name
+    share_cores()
     app()
 
 
@@ -181,8 +182,8 @@ def sample(
     say("making sample media, which takes some seconds")
     from animator.sample import write_samples
 
-    for path in write_samples(folder):
-        print_path(absolute(path))
+    for made in write_samples(folder):
+        print_path(absolute(made))
 
 
 @app.command()

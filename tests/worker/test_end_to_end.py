@@ -1,0 +1,75 @@
+"""A job from the command line through the queue and the real pipeline to a video."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from animator.client import Client
+from animator.sample import write_samples
+from gfla import checkpoint
+from gfla.build import build_generator, initialise
+from tests.helpers import NARROW
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with sample media and a small model with random weights."""
+    folder = tmp_path_factory.mktemp("media")
+    write_samples(folder)
+    generator = build_generator(NARROW)
+    initialise(generator)
+    checkpoint.save(folder / "random.safetensors", generator, {"name": "random"})
+    return folder
+
+
+def animator(*arguments: str) -> tuple[int, dict[str, Any]]:
+    command = [sys.executable, "-m", "animator", *arguments, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert "Traceback" not in done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_a_job_is_worked_and_its_worker_ends(media: Path, state_dir: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out 'ж'.mp4"
+    status, record = animator(
+        "submit", str(media / "source.png"), str(media / "driving.mp4"), "-o", str(output),
+        "--weights", str(media / "random.safetensors"), "--end", "0.3", "--wait",
+    )  # fmt: skip
+    assert status == 0, record
+    assert record["state"] == "succeeded" and record["error"] is None
+    assert record["frames"] == 9  # 0.3 s at 30000/1001
+    assert record["progress"]["frame"] == record["progress"]["frames"] == 9
+    assert record["weights"].startswith("random@")
+    assert set(record["hashes"]) == {"source", "driving", "weights"}
+    with av.open(str(output)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 9
+        assert len(container.streams.audio) == 1
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
+    client = Client.connect()
+    deadline = time.monotonic() + 20
+    while client.store.workers():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert client.store.get(record["id"]).worker == record["worker"]
+
+
+def test_a_failure_of_the_pipeline_reaches_the_user(
+    media: Path, state_dir: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "text.mp4"
+    text.write_text("not a video")
+    arguments = [str(media / "source.png"), str(text), "-o", str(tmp_path / "out.mp4")]
+    weights = ["--weights", str(media / "random.safetensors")]
+    for verb in (["run"], ["submit", "--wait"]):
+        status, record = animator(*verb, *arguments, *weights)
+        assert status == 1
+        assert (record["state"], record["error"]["code"]) == ("failed", "unreadable_video")
+        assert not (tmp_path / "out.mp4").exists()
