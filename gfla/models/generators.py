@@ -16,11 +16,6 @@ from gfla.models.rollout import Prediction, Reference, RolloutState
 from gfla.ops.spline import landmark_flow
 from gfla.ops.warp import downscale_flow, upscale_flow
 
-SPLINE_LANDMARKS = 60
-"""The prior's control points are landmarks 0-59: the inner lips (60-67) touch in one frame and
-part in the next, where a spline folds, so they are left to the estimated residual."""
-
-
 class AnimationGenerator(nn.Module):
     """Renders a clip frame by frame from a source picture and the frames before (section 5).
 
@@ -126,10 +121,10 @@ class AnimationGenerator(nn.Module):
         if not self.config.flow_prior or landmarks is None:
             return None
         known = [r.landmarks for r in references if r.landmarks is not None]
-        points = torch.stack(known, 1)[:, :, :SPLINE_LANDMARKS]
         height, width = structure.shape[-2:]
-        target = landmarks[:, :SPLINE_LANDMARKS]
-        return landmark_flow(target, points, (height, width), self.config.prior_ridge)
+        return landmark_flow(
+            landmarks, torch.stack(known, 1), (height, width), self.config.prior_ridge
+        )
 
     def _finish(
         self,
