@@ -152,8 +152,8 @@ def test_times_that_start_again_are_an_error_and_not_a_shorter_video(tmp_path: P
 def test_streams_that_turn_up_late_do_no_harm(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mpg", range(200), Fraction(1, 25), codec="mpeg1video")
     write_video(
-        tmp_path / "b.mpg", range(200, 260), Fraction(1, 25), codec="mpeg1video",
-        sound=noise(3, 48000), sound_codec="mp2", sound_start=Fraction(8),
+        tmp_path / "b.mpg", range(230, 290), Fraction(1, 25), codec="mpeg1video",
+        sound=noise(3, 48000), sound_codec="mp2", sound_start=Fraction(9),
     )  # fmt: skip
     path = tmp_path / "late.mpg"
     path.write_bytes((tmp_path / "a.mpg").read_bytes() + (tmp_path / "b.mpg").read_bytes())
