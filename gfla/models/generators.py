@@ -16,6 +16,7 @@ from gfla.models.rollout import Prediction, Reference, RolloutState
 from gfla.ops.spline import landmark_flow
 from gfla.ops.warp import downscale_flow, upscale_flow
 
+
 class AnimationGenerator(nn.Module):
     """Renders a clip frame by frame from a source picture and the frames before (section 5).
 

@@ -235,7 +235,9 @@ def test_weights_that_cannot_be_read_have_a_code(spec, tmp_path):
         assert caught.value.code == "weights_unreadable"
 
 
-@pytest.mark.parametrize("name", ["with space", "quo'te\"", "new\nline", "名前", "-dash", "a:b%03d"])
+@pytest.mark.parametrize(
+    "name", ["with space", "quo'te\"", "new\nline", "名前", "-dash", "a:b%03d"]
+)
 def test_file_names_mean_nothing(name, spec, samples, tmp_path):
     folder = tmp_path / name
     folder.mkdir()
