@@ -9,10 +9,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
-import animator
 from animator import __version__
 from animator.cli.console import printable
 from animator.embedded import EmbeddedRedis
@@ -138,23 +136,21 @@ def _landmarks(problems: list[str]) -> dict[str, str]:
 
 
 def _weights(problems: list[str]) -> dict[str, str]:
-    folder = Path(animator.__file__).parent / "weights"
-    found: dict[str, str] = {}
-    files = sorted(folder.glob("*.safetensors"))
-    if files:
-        found["default"] = f"{files[0]} ({files[0].stat().st_size / 1e6:.1f} MB)"
-    else:
-        problems.append(f"weights: there is no checkpoint in {str(folder)!r}")
-    for card in sorted(folder.glob("*.md"))[:1]:
-        found["model card"] = str(card)
-    for path in sorted(folder.glob("*.json"))[:1]:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        found |= {str(key): str(value) for key, value in values.items() if _plain(value)}
+    from safetensors import safe_open
+
+    from animator.generate import DEFAULT_WEIGHTS
+
+    if not DEFAULT_WEIGHTS.is_file():
+        problems.append(f"weights: there are no weights at {str(DEFAULT_WEIGHTS)!r}")
+        return {}
+    size = DEFAULT_WEIGHTS.stat().st_size / 1e6
+    found = {"default": f"{DEFAULT_WEIGHTS} ({size:.1f} MB)"}
+    with safe_open(DEFAULT_WEIGHTS, "numpy") as weights:
+        info = json.loads(weights.metadata()["info"])
+    found |= {f"its {key.replace('_', ' ')}": str(value) for key, value in info.items()}
+    for card in sorted(DEFAULT_WEIGHTS.parent.glob("*.md"))[:1]:
+        found["its model card"] = str(card)
     return found
-
-
-def _plain(value: object) -> bool:
-    return isinstance(value, (str, int, float))
 
 
 def _queue(problems: list[str]) -> dict[str, str]:
