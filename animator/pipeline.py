@@ -24,7 +24,7 @@ from animator import __version__
 from animator.compose import Composer, crop_square, to_crop
 from animator.decode import DEFAULT_LIMITS, MediaLimits, VideoReader, content_hash, read_image
 from animator.detectors import make_detector
-from animator.encode import VideoWriter
+from animator.encode import VideoWriter, check_output
 from animator.errors import AnimatorError, JobCancelled
 from animator.faces import LandmarkDetector, Landmarks
 from animator.frames import FrameBatch
@@ -171,6 +171,7 @@ def animate(
     began = time.monotonic()
     watch = Watch(report, should_stop)
     try:
+        check_output(spec.output)
         with watch.stage("load"):
             generator = load_generator(spec.weights, spec.device, spec.precision)
             detector = make_detector(spec.detector, spec.device)
@@ -180,7 +181,7 @@ def animate(
         driving = track_driving(spec, detector, limits, watch)
         targets, kept, missing = plan_motion(spec, source, driving)
         with watch.stage("generate", len(kept)):
-            render(spec, generator, source, driving, targets, kept, limits, watch)
+            lacking = render(spec, generator, source, driving, targets, kept, limits, watch)
     except torch.OutOfMemoryError as error:
         message = "The device has not enough memory for this job."
         raise AnimatorError("out_of_memory", message, retryable=True) from error
@@ -191,7 +192,7 @@ def animate(
         seconds=round(seconds, 3),
         fps=round(len(kept) / seconds, 2),
         timings=watch.timings,
-        warnings=tuple(_warnings(spec, source, driving, missing)),
+        warnings=(*_warnings(spec, source, driving, missing), *lacking),
         missing=missing,
         hashes=hashes | {"weights": generator.sha256},
         weights=generator.name,
@@ -255,8 +256,8 @@ def render(
     kept: NDArray[np.intp],
     limits: MediaLimits,
     watch: Watch,
-) -> None:
-    """Roll out, compose and encode."""
+) -> list[str]:
+    """Roll out, compose and encode; returns what the file lacks, in sentences."""
     composer = Composer(spec.output_mode, source.picture, source.square, spec.size, driving.size)
     width, height = composer.output_size
     clip = generator.start(
@@ -282,6 +283,7 @@ def render(
             frames = composer.compose(fit_size(picture, spec.size)[None], shown)
             writer.write(FrameBatch(frames, (driving.pts[index],), driving.time_base))
             watch.advance(1, last_stage=True)
+    return writer.warnings
 
 
 def open_driving(spec: JobSpec, limits: MediaLimits) -> VideoReader:

@@ -220,6 +220,14 @@ def test_bad_driving_files_have_codes(name, spec, tmp_path):
     assert not Path(spec.output).exists()
 
 
+def test_an_output_that_cannot_be_written_is_told_before_the_work(spec, tmp_path):
+    seen: list[Progress] = []
+    with pytest.raises(AnimatorError) as caught:
+        animate(replace(spec, output=str(tmp_path / "none" / "out.mp4")), report=seen.append)
+    assert caught.value.code == "output_not_writable"
+    assert not seen
+
+
 def test_a_picture_without_a_face_has_a_code(spec, tmp_path):
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((200, 200, 3), 90, np.uint8))
     with pytest.raises(AnimatorError) as caught:
