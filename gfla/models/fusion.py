@@ -1,13 +1,16 @@
 """Image-scale fusion: local attention's idea at layer 0, where a 1 x 1 kernel is a blend.
 
-The references themselves, warped at the picture's own size, are blended with the rendered
-picture (paper, figure 2: the module "can be used at different scales"). Texture comes from the
-source; the renderer adds what the source lacks.
+The references themselves, warped at the picture's own size, are blended with a rendered picture
+(paper, figure 2: the module "can be used at different scales"). Texture comes from the source; the
+renderer adds what the source lacks. Its picture is the warped source, reduced to the network's
+size, plus a correction: a renderer that had to begin from nothing would be shut out of the blend
+before it had learned anything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -16,46 +19,61 @@ from torch import Tensor, nn
 from gfla.ops.warp import warp
 
 
+@dataclass(frozen=True)
+class Fused:
+    """What a fusion gives.
+
+    Attributes:
+        picture: B 3 H W in [-1, 1].
+        rendered: B 3 h w, the renderer's own picture at the network's size, not clamped.
+        shares: B (R + 1) H W, of the rendered picture and of each warped reference.
+    """
+
+    picture: Tensor
+    rendered: Tensor
+    shares: Tensor
+
+
 class ImageFusion(nn.Module):
     """Blends a rendered picture and warped references by a softmax of maps."""
 
-    def __init__(self, references: int, start: float = 2.0) -> None:
+    def __init__(
+        self, references: int, start: tuple[float, float, float] = (0.0, -1.5, 1.0)
+    ) -> None:
         """Start out biased towards the source, which is the last reference.
 
         Args:
             references: how many there are, R.
-            start: logit of the source at the start; the previous frames begin at its negative.
+            start: logits at the start of the rendered picture, previous frames and source.
         """
         super().__init__()
-        bias = torch.full((references + 1,), -start)
-        bias[0], bias[-1] = 0.0, start
-        self.bias = nn.Parameter(bias)
+        rendered, previous, source = start
+        self.bias = nn.Parameter(torch.tensor([rendered, *[previous] * (references - 1), source]))
 
     @property
     def maps(self) -> int:
         """How many channels the renderer adds for the shares: R + 1."""
         return len(self.bias)
 
-    def forward(
-        self, output: Tensor, images: Sequence[Tensor], flows: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, output: Tensor, images: Sequence[Tensor], flows: Sequence[Tensor]) -> Fused:
         """Blend.
 
         Args:
-            output: B (3 + R + 1) h w of the renderer: picture before tanh, then share logits.
+            output: B (3 + R + 1) h w of the renderer: correction, then share logits.
             images: R references, B 3 H W; H is a whole multiple of h.
             flows: R flows, B 2 H W in pixels of the references.
-
-        Returns:
-            B 3 H W in [-1, 1], and the shares B (R + 1) H W, the rendered picture's first.
         """
-        output = _resize(output.float(), images[0].shape[-2:])
-        rendered, logits = output[:, :3].tanh(), output[:, 3:] + self.bias.view(1, -1, 1, 1)
-        shares = logits.softmax(1)
-        picture = shares[:, :1] * rendered
-        for index, (image, flow) in enumerate(zip(images, flows, strict=True), start=1):
-            picture = picture + shares[:, index : index + 1] * warp(image.float(), flow)
-        return picture, shares
+        output = output.float()
+        warped = [warp(image.float(), flow) for image, flow in zip(images, flows, strict=True)]
+        size = warped[-1].shape[-2:]
+        reduced = F.avg_pool2d(warped[-1], size[-1] // output.shape[-1])
+        rendered = reduced + 2 * torch.tanh(output[:, :3] / 2)
+        logits = output[:, 3:] + self.bias.view(1, -1, 1, 1)
+        shares = _resize(logits, size).softmax(1)
+        picture = shares[:, :1] * _resize(rendered, size)
+        for index, image in enumerate(warped, start=1):
+            picture = picture + shares[:, index : index + 1] * image
+        return Fused(picture.clamp(-1, 1), rendered, shares)
 
 
 def _resize(maps: Tensor, size: torch.Size) -> Tensor:

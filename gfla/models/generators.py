@@ -10,7 +10,7 @@ from gfla.config import AnimationConfig
 from gfla.errors import GflaError
 from gfla.models.blocks import Encoder
 from gfla.models.flow import FlowEstimator
-from gfla.models.fusion import ImageFusion
+from gfla.models.fusion import Fused, ImageFusion
 from gfla.models.renderer import Renderer
 from gfla.models.rollout import Prediction, Reference, RolloutState
 from gfla.ops.spline import landmark_flow
@@ -95,12 +95,14 @@ class AnimationGenerator(nn.Module):
         kinds = ("previous",) * len(state.previous) + ("reference",)
         prepared = [(k, r.features) for k, r in zip(kinds, references, strict=True)]
         output = self.renderer(structure, prepared, estimates)
-        image, blend = self._finish(output, references, residuals, prior)
+        fused = self._finish(output, references, residuals, prior)
+        image = fused.picture if fused else output.tanh()
         prediction = Prediction(
             image=image,
             flows=self._named({layer: flows for layer, (flows, _) in estimates.items()}),
             masks=self._named({layer: masks for layer, (_, masks) in estimates.items()}),
-            blend=blend,
+            rendered=fused.rendered if fused else image,
+            blend=fused.shares if fused else None,
             residuals=self._named(residuals),
         )
         latest = self._reference("previous", image, structure, landmarks)
@@ -133,9 +135,10 @@ class AnimationGenerator(nn.Module):
         references: tuple[Reference, ...],
         residuals: dict[int, Tensor],
         prior: Tensor | None,
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> Fused | None:
+        """The blend at the pictures' own size, if there is image-scale fusion."""
         if self.fusion is None:
-            return output.tanh(), None
+            return None
         images = [reference.image for reference in references]
         scale = images[0].shape[-1] // output.shape[-1]
         finest = min(residuals)
@@ -145,7 +148,8 @@ class AnimationGenerator(nn.Module):
             if prior is not None:
                 flow = flow + upscale_flow(prior[:, index], scale)
             flows.append(flow)
-        return self.fusion(output, images, flows)
+        fused: Fused = self.fusion(output, images, flows)
+        return fused
 
     def _named(self, values: dict[int, Tensor]) -> dict[tuple[int, str], Tensor]:
         return {

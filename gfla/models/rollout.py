@@ -54,6 +54,7 @@ class Prediction:
         image: B 3 H W in [-1, 1].
         flows: by (layer, reference), B 2 h w, in pixels of that layer.
         masks: by (layer, reference), B 1 h w in 0..1: 1 takes the reference, 0 renders anew.
+        rendered: B 3 h w, the renderer's own picture; ``image`` without image-scale fusion.
         blend: B (R + 1) H W, shares of the rendered picture and of each warped reference in the
             result, or None without image-scale fusion.
         residuals: the estimated part of ``flows``, equal to them without a landmark prior.
@@ -62,6 +63,7 @@ class Prediction:
     image: Tensor
     flows: Mapping[tuple[int, str], Tensor]
     masks: Mapping[tuple[int, str], Tensor]
+    rendered: Tensor
     blend: Tensor | None
     residuals: Mapping[tuple[int, str], Tensor]
 

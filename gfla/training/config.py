@@ -21,6 +21,8 @@ class LossWeights:
     """L1 of the picture."""
     expression: float = 4.0
     """How much more eyes and mouth count within it."""
+    rendered: float = 2.5
+    """L1 of the renderer's own picture, weighted alike; keeps it worth blending in."""
     perceptual: float = 1.0
     """Distance of pretrained features."""
     warped: float = 2.0

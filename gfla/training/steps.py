@@ -77,6 +77,8 @@ def frame_losses(
     reconstruction = ((prediction.image - target).abs() * weights).mean()
     warped, rough = [], []
     small = F.avg_pool2d(target, target.shape[-1] // structure.shape[-1])
+    height, width = small.shape[-2:]
+    small_weights = expression_weights(structure, (height, width), config.losses.expression)
     for (_, name), flow in prediction.flows.items():
         reference = before.source if name == "reference" else before.previous[0]
         warped.append(warped_distance(reference.small.detach(), small, flow))
@@ -84,6 +86,7 @@ def frame_losses(
         rough.append(roughness(flow))
     return {
         "reconstruction": reconstruction,
+        "rendered": ((prediction.rendered - small).abs() * small_weights).mean(),
         "warped": torch.stack(warped).mean(),
         "roughness": torch.stack(rough).mean(),
     }

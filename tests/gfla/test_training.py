@@ -58,7 +58,7 @@ def test_losses_have_a_weight_each_and_gradients(features):
     generator = small_generator(COMPACT).train()
     random = torch.Generator().manual_seed(0)
     terms, frames = rollout_losses(generator, features, batches(1)[0], CONFIG, random)
-    assert set(terms) == {"reconstruction", "warped", "roughness", "perceptual"}
+    assert set(terms) == {"reconstruction", "rendered", "warped", "roughness", "perceptual"}
     assert frames.shape == (1, 2, 3, 64, 64)
     weighted_sum(terms, CONFIG).backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in generator.parameters())
