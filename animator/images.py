@@ -94,7 +94,7 @@ def _to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
 def _to_eight_bits(grey: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
     """Grey of more than 8 bits, whose depth shows only in its type and its largest value."""
     values = np.nan_to_num(grey.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    largest = values.max(initial=0.0)
+    largest = float(values.max(initial=0.0))
     if grey.dtype == np.uint16 or largest > 255:
         scale = 255 / max(65535, largest)
     elif grey.dtype.kind == "f" and largest <= 1:

