@@ -11,7 +11,6 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -29,13 +28,6 @@ from gfla.models.rollout import RolloutState
 DEFAULT_WEIGHTS = Path(__file__).parent / "weights" / "default.safetensors"
 PUBLISHED_SIZE = 256
 """Structure size of checkpoints that do not name theirs: the published models'."""
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One clip between two frames; ``PortraitGenerator.step`` returns the next one."""
-
-    state: RolloutState
 
 
 class PortraitGenerator:
@@ -75,7 +67,7 @@ class PortraitGenerator:
             return self.structure_size
         return self.structure_size * max(1, -(-size // self.structure_size))
 
-    def start(self, picture: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> Clip:
+    def start(self, picture: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> RolloutState:
         """Begin a clip.
 
         Args:
@@ -85,22 +77,24 @@ class PortraitGenerator:
         image = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device)
         image = image.permute(2, 0, 1)[None].float() / 127.5 - 1
         with self._arithmetic():
-            return Clip(self.network.start(image, *self._guidance(landmarks)))
+            return self.network.start(image, *self._guidance(landmarks))
 
-    def step(self, clip: Clip, landmarks: NDArray[np.floating]) -> tuple[Clip, NDArray[np.uint8]]:
+    def step(
+        self, state: RolloutState, landmarks: NDArray[np.floating]
+    ) -> tuple[RolloutState, NDArray[np.uint8]]:
         """Render the next frame.
 
         Args:
-            clip: of ``start`` or of the step before.
+            state: of ``start`` or of the step before.
             landmarks: 68 x 2 of the frame, in units of the crop.
 
         Returns:
-            The clip after the frame, and the frame: uint8 S S 3 RGB.
+            The state after the frame, and the frame: uint8 S S 3 RGB.
         """
         with self._arithmetic():
-            state, prediction = self.network.step(clip.state, *self._guidance(landmarks))
+            state, prediction = self.network.step(state, *self._guidance(landmarks))
         picture = ((prediction.image[0] + 1) * 127.5).round_().clamp_(0, 255).byte()
-        return Clip(state), picture.permute(1, 2, 0).cpu().numpy()
+        return state, picture.permute(1, 2, 0).cpu().numpy()
 
     def _guidance(self, landmarks: NDArray[np.floating]) -> tuple[torch.Tensor, torch.Tensor]:
         size = self.structure_size

@@ -260,7 +260,7 @@ def render(
     """Roll out, compose and encode; returns what the file lacks, in sentences."""
     composer = Composer(spec.output_mode, source.picture, source.square, spec.size, driving.size)
     width, height = composer.output_size
-    clip = generator.start(
+    state = generator.start(
         crop_square(source.picture, source.square, generator.inner_size(spec.size)),
         source.crop_units(source.points),
     )
@@ -278,7 +278,7 @@ def render(
         metadata=provenance(generator),
     ) as writer:
         for index, landmarks in zip(kept, targets, strict=True):
-            clip, picture = generator.step(clip, landmarks)
+            state, picture = generator.step(state, landmarks)
             shown = None if pictures is None else next(pictures)[None]
             frames = composer.compose(fit_size(picture, spec.size)[None], shown)
             writer.write(FrameBatch(frames, (driving.pts[index],), driving.time_base))

@@ -40,10 +40,10 @@ def reenacted(samples: tuple[Path, Path]):
     truth = [crop_square(frame, square, SIZE) for frame in frames]
     units = to_crop(points, square, 1) + 0.5
     generator = load_generator("default", "cpu", "float32")
-    clip = generator.start(truth[0], units[0])
+    state = generator.start(truth[0], units[0])
     results = []
     for landmarks in units:
-        clip, picture = generator.step(clip, landmarks)
+        state, picture = generator.step(state, landmarks)
         results.append(picture)
     pixels = to_crop(points, square, SIZE)
     found = FaceTracker(detector).track(np.stack(results)).points
