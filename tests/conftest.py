@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-# Tests send these signals to processes of theirs, which inherit it if they are ignored here, as they
-# are in a shell's background.
+# Tests send these signals to processes of theirs, which inherit if they are ignored here, as
+# they are in a shell's background.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
