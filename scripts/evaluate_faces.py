@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from rich.progress import track
 
 from animator.detectors import make_detector
@@ -23,7 +23,7 @@ from animator.generate import DEFAULT_WEIGHTS, PUBLISHED_SIZE
 from gfla import checkpoint
 from gfla.data.faces import FacePack, read_pack
 from gfla.evaluation import faces
-from gfla.losses.perceptual import Vgg16Features
+from gfla.losses.perceptual import Vgg16Features, feature_distance
 
 COLUMNS = ("L1", "VGG", "landmarks %")
 LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
@@ -57,16 +57,13 @@ def main() -> None:
     detector = make_detector(options.detector)
     figures: dict[str, list[tuple[float, ...]]] = {name: [] for name in methods}
     for name, clip in track(clips, description="clips"):
-        frames = min(len(clip), options.frames)
-        compared = range(1, frames, options.every)
-        shown = []
-        for method, render in methods.items():
-            results = list(keep(render(clip, frames), compared))
-            figures[method].append(measure(clip, compared, results, features, detector))
-            shown.append(results)
+        compared = range(1, min(len(clip), options.frames), options.every)
+        results = {method: list(render(clip, compared)) for method, render in methods.items()}
+        for method, values in measure(clip, compared, results, features, detector).items():
+            figures[method].append(values)
         if options.sheets:
             options.sheets.mkdir(parents=True, exist_ok=True)
-            sheet = draw(clip, compared, shown)
+            sheet = draw(clip, compared, list(results.values()))
             cv2.imwrite(str(options.sheets / f"{name}.png"), sheet[..., ::-1])
     identities = {clip.meta["identity"] for _, clip in clips}
     print(f"{len(clips)} clips of {len(identities)} people, every {options.every}th frame")
@@ -75,29 +72,33 @@ def main() -> None:
         options.json.write_text(json.dumps({"clips": [n for n, _ in clips], "figures": figures}))
 
 
-def keep(pictures: Iterable[faces.Picture], indices: range) -> Iterable[faces.Picture]:
-    """Those pictures whose place is among the indices."""
-    return (picture for index, picture in enumerate(pictures) if index in indices)
-
-
 def measure(
     clip: FacePack,
     compared: range,
-    results: list[faces.Picture],
+    results: dict[str, list[faces.Picture]],
     features: Vgg16Features,
     detector: LandmarkDetector,
-) -> tuple[float, ...]:
-    """Means over a clip's frames, in the order of the columns."""
-    values = []
-    for index, result in zip(compared, results, strict=True):
+) -> dict[str, tuple[float, ...]]:
+    """Means over a clip's frames by method, in the order of the columns."""
+    values: dict[str, list[tuple[float, ...]]] = {method: [] for method in results}
+    for place, index in enumerate(compared):
         truth = clip.frame(index)
-        pixels = clip.landmarks[index][None] * truth.shape[0] - 0.5
-        boxes, rolls = detector.boxes_of(pixels)
-        found, _ = detector.landmarks(result[None], boxes, rolls)
+        boxes, rolls = detector.boxes_of(clip.landmarks[index][None] * truth.shape[0] - 0.5)
         wanted, _ = detector.landmarks(truth[None], boxes, rolls)
-        error = faces.landmark_error(found[0], wanted[0])
-        values.append((*faces.picture_distances(result, truth, features), error))
-    return tuple(float(value) for value in np.mean(values, 0))
+        with torch.inference_mode():
+            target = faces.as_tensor(truth)
+            target_features = features(target)
+            for method, pictures in results.items():
+                found, _ = detector.landmarks(pictures[place][None], boxes, rolls)
+                ours = faces.as_tensor(pictures[place])
+                values[method].append(
+                    (
+                        float((ours - target).abs().mean()),
+                        float(feature_distance(features(ours), target_features)),
+                        faces.landmark_error(found[0], wanted[0]),
+                    )
+                )
+    return {method: tuple(np.mean(rows, 0).tolist()) for method, rows in values.items()}
 
 
 def draw(clip: FacePack, compared: range, shown: list[list[faces.Picture]]) -> faces.Picture:

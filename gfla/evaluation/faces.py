@@ -13,35 +13,34 @@ from scipy.spatial import Delaunay
 from gfla.data.faces import FacePack
 from gfla.data.transforms import sample_picture
 from gfla.guidance.face import face_structure
-from gfla.losses.perceptual import Vgg16Features, feature_distance
 from gfla.models.generators import AnimationGenerator
 from gfla.training.steps import to_unit
 
 Picture = NDArray[np.uint8]
 Points = NDArray[np.float32]
-Method = Callable[[FacePack, int], Iterator[Picture]]
-"""Renders frames 0, 1, ... of a clip from its first one."""
+Method = Callable[[FacePack, range], Iterator[Picture]]
+"""Renders some frames of a clip, in order, from its first one."""
 OUTER_EYES = (36, 45)
 
 
-def copy_source(clip: FacePack, frames: int) -> Iterator[Picture]:
+def copy_source(clip: FacePack, frames: range) -> Iterator[Picture]:
     """The first baseline: the source, unmoved."""
     source = clip.frame(0)
-    for _ in range(frames):
+    for _ in frames:
         yield source
 
 
-def affine_warp(clip: FacePack, frames: int) -> Iterator[Picture]:
+def affine_warp(clip: FacePack, frames: range) -> Iterator[Picture]:
     """The second baseline: the source, warped piece by piece along its landmarks."""
     source = clip.frame(0)
-    for index in range(frames):
+    for index in frames:
         yield piecewise_affine(source, clip.landmarks[0], clip.landmarks[index])
 
 
 def model(generator: AnimationGenerator, structure_size: int) -> Method:
-    """The network, rolled out from the source; pictures keep their own size."""
+    """The network, rolled out through every frame; pictures keep their own size."""
 
-    def render(clip: FacePack, frames: int) -> Iterator[Picture]:
+    def render(clip: FacePack, frames: range) -> Iterator[Picture]:
         def guidance(index: int) -> tuple[torch.Tensor, torch.Tensor]:
             points = clip.landmarks[index]
             structure = face_structure(points * structure_size - 0.5, structure_size)
@@ -49,9 +48,10 @@ def model(generator: AnimationGenerator, structure_size: int) -> Method:
 
         with torch.inference_mode():
             state = generator.start(as_tensor(clip.frame(0)), *guidance(0))
-            for index in range(frames):
+            for index in range(max(frames) + 1):
                 state, prediction = generator.step(state, *guidance(index))
-                yield as_picture(prediction.image)
+                if index in frames:
+                    yield as_picture(prediction.image)
 
     return render
 
@@ -77,16 +77,6 @@ def piecewise_affine(source: Picture, source_points: Points, target_points: Poin
     origins = np.einsum("ni,nij->nj", shares, start[mesh.simplices[triangles]])
     maps = np.nan_to_num(origins * size - 0.5).astype(np.float32).reshape(size, size, 2)
     return np.asarray(sample_picture(source, maps, cv2.BORDER_REPLICATE), np.uint8)
-
-
-def picture_distances(
-    result: Picture, truth: Picture, features: Vgg16Features
-) -> tuple[float, float]:
-    """L1 in [-1, 1], and the distance of VGG16 features (not LPIPS)."""
-    ours, wanted = as_tensor(result), as_tensor(truth)
-    with torch.inference_mode():
-        distance = feature_distance(features(ours), features(wanted))
-        return float((ours - wanted).abs().mean()), float(distance)
 
 
 def landmark_error(found: Points, wanted: Points) -> float:
