@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from abc import abstractmethod
 from contextlib import AbstractContextManager
 from types import TracebackType
 
@@ -44,9 +45,9 @@ def describe(progress: Progress) -> str:
 class ProgressView(AbstractContextManager["ProgressView"]):
     """Shows the progress of one job on standard error. May be called from any thread."""
 
+    @abstractmethod
     def update(self, stage: str, progress: Progress | None = None) -> None:
         """Show what is being done and how far it is."""
-        raise NotImplementedError
 
     def follow(self, record: JobRecord) -> None:
         """Show the record of a job that somebody else runs."""
