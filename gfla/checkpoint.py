@@ -21,7 +21,7 @@ from gfla.build import build_generator
 from gfla.config import AnimationConfig
 from gfla.errors import GflaError
 from gfla.models.generators import AnimationGenerator
-from gfla.published import infer_animation_config, published_names
+from gfla.published.generators import infer_animation_config, published_names
 
 FORMAT = "gfla-1"
 

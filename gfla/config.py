@@ -91,6 +91,20 @@ class AnimationConfig:
             raise GflaError("invalid_config", f"fields of the wrong type: {error}") from error
 
 
+@dataclass(frozen=True)
+class CriticConfig:
+    """A residual discriminator (appendix B); the defaults are the published image critic's."""
+
+    inputs: int = 3
+    """Channels: 3 for pictures, 6 for the two differences of three neighbouring frames."""
+    widths: tuple[int, ...] = (32, 64, 128, 128)
+    """Output channels of its Downs; the first three for Market-1501."""
+
+    def __post_init__(self) -> None:
+        if not self.widths or min(self.inputs, *self.widths) < 1:
+            raise _invalid("inputs and widths", (self.inputs, self.widths), "positive")
+
+
 def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value
 
