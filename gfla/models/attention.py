@@ -17,11 +17,17 @@ class SourceFeatures:
 
     Attributes:
         features: B C H W.
-        projection: B D (H + 2r) (W + 2r), the source half of the kernel predictor.
+        projection: B D (H + 2r) (W + 2r), the source half of the kernel predictor; None for
+            sampling that predicts no kernels.
     """
 
     features: Tensor
-    projection: Tensor
+    projection: Tensor | None = None
+
+    def detach(self) -> SourceFeatures:
+        """The same values, cut from the graph."""
+        projection = None if self.projection is None else self.projection.detach()
+        return SourceFeatures(self.features.detach(), projection)
 
 
 class LocalAttention(nn.Module):
@@ -41,7 +47,7 @@ class LocalAttention(nn.Module):
 
     def weights(self, target: Tensor, source: SourceFeatures, flow: Tensor) -> Tensor:
         """Attention coefficients: B k*k H W, summing to 1."""
-        assert self.mix.bias is not None
+        assert self.mix.bias is not None and source.projection is not None
         hidden = project_target(target, self.mix.weight[:, : self.channels], self.mix.bias)
         hidden = hidden + sample_projection(source.projection, flow, self.kernel // 2)
         return self.head(F.leaky_relu(hidden, SLOPE)).softmax(1)

@@ -69,10 +69,7 @@ class Prediction:
 
 
 def _detached(frame: Reference) -> Reference:
-    features = {
-        layer: SourceFeatures(value.features.detach(), value.projection.detach())
-        for layer, value in frame.features.items()
-    }
+    features = {layer: value.detach() for layer, value in frame.features.items()}
     return Reference(
         frame.image.detach(), frame.small.detach(), frame.structure, frame.landmarks, features
     )
