@@ -2,53 +2,160 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 from torch import nn
 
-from gfla.config import AnimationConfig
+from gfla.config import (
+    AnimationConfig,
+    CriticConfig,
+    GeneratorConfig,
+    PoseTransferConfig,
+    ViewSynthesisConfig,
+)
+from gfla.errors import GflaError
+from gfla.models.attention import LocalAttention
 from gfla.models.blocks import Encoder
+from gfla.models.discriminators import Critic
+from gfla.models.discriminators import Critic
 from gfla.models.flow import FlowEstimator
 from gfla.models.fusion import ImageFusion
 from gfla.models.generators import AnimationGenerator
-from gfla.models.renderer import Renderer
+from gfla.models.renderer import Renderer, Sampler, ViewEncoder
+from gfla.models.sampling import BilinearSampling, GlobalAttention
+from gfla.models.transfer import REFERENCE, TransferGenerator
 
 IMAGE_CHANNELS = 3
 INITIAL_GAIN = 0.02
+ANIMATION_KINDS = ("previous", "reference")
+
+Generator = AnimationGenerator | TransferGenerator
 
 
-def build_generator(config: AnimationConfig) -> AnimationGenerator:
-    """An untrained animation generator; see ``initialise`` and ``gfla.checkpoint.load``."""
+@overload
+def build_generator(config: AnimationConfig) -> AnimationGenerator: ...
+@overload
+def build_generator(config: PoseTransferConfig | ViewSynthesisConfig) -> TransferGenerator: ...
+@overload
+def build_generator(config: GeneratorConfig) -> Generator: ...
+def build_generator(config: GeneratorConfig) -> Generator:
+    """An untrained generator; see ``initialise`` and ``gfla.checkpoint.load``."""
+    match config:
+        case AnimationConfig():
+            return _animation(config)
+        case PoseTransferConfig():
+            return _pose_transfer(config)
+        case ViewSynthesisConfig():
+            return _view_synthesis(config)
+    raise GflaError("invalid_config", f"no generator is built from a {type(config).__name__}")
+
+
+def _animation(config: AnimationConfig) -> AnimationGenerator:
     references = len(config.references)
-    pictures = references * (IMAGE_CHANNELS + config.structure_channels)
-    prior_channels = 2 * references if config.flow_prior else 0
+    one_picture = IMAGE_CHANNELS + config.structure_channels
+    prior_channels = 2 if config.flow_prior else 0
+    seen_of_one = one_picture + prior_channels
+    estimator: nn.Module
+    if config.flow_estimators == "joint":
+        estimator = _flow_estimator(
+            config, config.structure_channels + references * seen_of_one, references
+        )
+    else:
+        estimator = nn.ModuleDict(
+            {
+                kind: _flow_estimator(config, config.structure_channels + seen_of_one)
+                for kind in ANIMATION_KINDS
+            }
+        )
     fusion = ImageFusion(references) if config.image_fusion else None
     return AnimationGenerator(
         config,
-        encoders={
-            kind: Encoder(IMAGE_CHANNELS, config.encoder_widths)
-            for kind in ("previous", "reference")
-        },
-        flow_estimator=FlowEstimator(
-            inputs=config.structure_channels + pictures + prior_channels,
-            widths=config.flow_widths,
-            layers=tuple(layer for layer, _ in config.attention),
-            references=references,
-        ),
+        encoders={kind: Encoder(IMAGE_CHANNELS, config.encoder_widths) for kind in ANIMATION_KINDS},
+        flow_estimator=estimator,
         renderer=Renderer(
-            structure_channels=config.structure_channels,
-            widths=config.encoder_widths,
-            attention=config.attention,
-            attention_hidden=config.attention_hidden,
-            kinds=("previous", "reference"),
-            outputs=IMAGE_CHANNELS + (fusion.maps if fusion else 0),
+            Encoder(config.structure_channels, config.encoder_widths),
+            _local_attention(config, ANIMATION_KINDS),
+            config.encoder_widths,
+            IMAGE_CHANNELS + (fusion.maps if fusion else 0),
         ),
         fusion=fusion,
     )
+
+
+def _pose_transfer(config: PoseTransferConfig) -> TransferGenerator:
+    widths = config.encoder_widths
+    samplers: dict[int, dict[str, Sampler]] = {}
+    if config.sampling == "local":
+        samplers = _local_attention(config, (REFERENCE,))
+    elif config.sampling == "bilinear":
+        samplers = {layer: {REFERENCE: BilinearSampling()} for layer, _ in config.attention}
+    elif config.sampling == "global":
+        samplers = {
+            layer: {REFERENCE: GlobalAttention(widths[layer - 1])} for layer, _ in config.attention
+        }
+    everything = IMAGE_CHANNELS + 2 * config.structure_channels
+    has_flow = config.sampling in ("local", "bilinear")
+    return TransferGenerator(
+        config,
+        encoder=Encoder(IMAGE_CHANNELS, widths) if samplers else None,
+        flow_estimator=_flow_estimator(config, everything) if has_flow else None,
+        renderer=Renderer(
+            Encoder(config.structure_channels if samplers else everything, widths),
+            samplers,
+            widths,
+            IMAGE_CHANNELS,
+        ),
+    )
+
+
+def _view_synthesis(config: ViewSynthesisConfig) -> TransferGenerator:
+    widths = config.encoder_widths
+    return TransferGenerator(
+        config,
+        encoder=Encoder(IMAGE_CHANNELS, widths),
+        flow_estimator=_flow_estimator(config, IMAGE_CHANNELS, condition=config.structure_channels),
+        renderer=Renderer(
+            ViewEncoder(config.structure_channels, widths[0], widths[-1]),
+            _local_attention(config, (REFERENCE,)),
+            widths,
+            IMAGE_CHANNELS,
+        ),
+    )
+
+
+def build_critic(config: CriticConfig) -> Critic:
+    """An untrained discriminator."""
+    return Critic(config.inputs, config.widths)
+
+
+def _flow_estimator(
+    config: GeneratorConfig, inputs: int, references: int = 1, condition: int = 0
+) -> FlowEstimator:
+    layers = tuple(layer for layer, _ in config.attention)
+    return FlowEstimator(inputs, config.flow_widths, layers, references, condition)
+
+
+def _local_attention(
+    config: GeneratorConfig, kinds: tuple[str, ...]
+) -> dict[int, dict[str, Sampler]]:
+    widths, hidden = config.encoder_widths, config.attention_hidden
+    return {
+        layer: {kind: LocalAttention(widths[layer - 1], kernel, hidden) for kind in kinds}
+        for layer, kernel in config.attention
+    }
+
+
+def build_critic(config: CriticConfig) -> Critic:
+    """An untrained critic of pictures, or of frame differences."""
+    return Critic(config.inputs, config.widths)
 
 
 def initialise(network: nn.Module, gain: float = INITIAL_GAIN) -> None:
     """Initialise as published: orthogonal convolutions (gain 0.02), zero biases."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.orthogonal_(module.weight, gain)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+            for name, parameter in module.named_parameters():
+                if name == "bias":
+                    nn.init.zeros_(parameter)
+                else:  # the weight itself, or the one behind its spectral normalisation
+                    nn.init.orthogonal_(parameter, gain)

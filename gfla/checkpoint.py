@@ -17,13 +17,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gfla.build import build_generator
-from gfla.config import AnimationConfig
+from gfla.build import Generator, build_generator
+from gfla.config import (
+    AnimationConfig,
+    GeneratorConfig,
+    PoseTransferConfig,
+    ViewSynthesisConfig,
+)
 from gfla.errors import GflaError
-from gfla.models.generators import AnimationGenerator
-from gfla.published.generators import infer_animation_config, published_names
+from gfla.published.generators import infer_config, published_names
 
 FORMAT = "gfla-1"
+KINDS: dict[str, type[GeneratorConfig]] = {
+    config.kind: config for config in (AnimationConfig, PoseTransferConfig, ViewSynthesisConfig)
+}
 
 
 @dataclass(frozen=True)
@@ -35,13 +42,13 @@ class Checkpoint:
         info: free JSON values, such as name, steps and the size it was trained at.
     """
 
-    generator: AnimationGenerator
+    generator: Generator
     info: dict[str, Any]
 
 
 def save(
     path: str | Path,
-    generator: AnimationGenerator,
+    generator: Generator,
     info: Mapping[str, Any],
     dtype: torch.dtype = torch.float32,
 ) -> None:
@@ -51,7 +58,7 @@ def save(
     }
     metadata = {
         "format": FORMAT,
-        "kind": "animation",
+        "kind": generator.config.kind,
         "config": json.dumps(generator.config.to_dict()),
         "info": json.dumps(dict(info)),
     }
@@ -71,10 +78,11 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise GflaError("bad_checkpoint", f"cannot read weights from {path}: {error}") from error
-    if metadata.get("format") != FORMAT or metadata.get("kind") != "animation":
+    kind = KINDS.get(metadata.get("kind", ""))
+    if metadata.get("format") != FORMAT or kind is None:
         raise GflaError("bad_checkpoint", f"{path} does not describe itself as {FORMAT} weights")
     try:
-        config = AnimationConfig.from_dict(json.loads(metadata["config"]))
+        config = kind.from_dict(json.loads(metadata["config"]))
         info = json.loads(metadata.get("info", "{}"))
     except (KeyError, ValueError, AttributeError) as error:
         raise GflaError("bad_checkpoint", f"{path} has broken metadata: {error}") from error
@@ -83,7 +91,31 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
     return Checkpoint(generator.to(device).eval(), info)
 
 
-def from_published(state: Mapping[str, Tensor]) -> AnimationGenerator:
+def read_published(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a published ``*_net_G.pth``; nothing in the file is ever executed.
+
+    Raises:
+        GflaError: ``bad_checkpoint`` if the file is missing, broken, or holds anything but named
+            tensors.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise GflaError("bad_checkpoint", f"cannot read {path}: {error}") from error
+    except Exception as error:  # whatever a hostile or broken file makes the reader raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        message = f"{path} holds no tensors that can be read safely: {reason}"
+        raise GflaError("bad_checkpoint", message) from error
+    if not isinstance(state, dict) or not state:
+        raise GflaError("bad_checkpoint", f"{path} holds no named tensors")
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            message = f"{path} holds {name!r}, a {type(value).__name__}; needs tensors by name"
+            raise GflaError("bad_checkpoint", message)
+    return state
+
+
+def from_published(state: Mapping[str, Tensor]) -> Generator:
     """A generator with the weights of a published ``*_net_G.pth``.
 
     Args:
@@ -96,7 +128,7 @@ def from_published(state: Mapping[str, Tensor]) -> AnimationGenerator:
         GflaError: ``bad_checkpoint`` naming what is missing, left over or misshapen.
     """
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    config = infer_animation_config(state)
+    config = infer_config(state)
     generator = build_generator(config)
     names = {key: published_names(key, config) for key in generator.state_dict()}
     expected = {name for group in names.values() for name in group}
@@ -110,7 +142,7 @@ def from_published(state: Mapping[str, Tensor]) -> AnimationGenerator:
     return generator.eval()
 
 
-def to_published(generator: AnimationGenerator) -> dict[str, Tensor]:
+def to_published(generator: Generator) -> dict[str, Tensor]:
     """The generator's weights under the published names; undoes ``from_published``."""
     return {
         name: tensor
@@ -119,7 +151,7 @@ def to_published(generator: AnimationGenerator) -> dict[str, Tensor]:
     }
 
 
-def _load_strictly(generator: AnimationGenerator, tensors: Mapping[str, Tensor]) -> None:
+def _load_strictly(generator: Generator, tensors: Mapping[str, Tensor]) -> None:
     own = generator.state_dict()
     _refuse_difference(set(own), set(tensors))
     for name, tensor in tensors.items():

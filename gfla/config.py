@@ -4,43 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from gfla.errors import GflaError
 
 MAX_PREVIOUS_FRAMES = 4
+Sampling = Literal["local", "bilinear", "global", "none"]
+FlowEstimators = Literal["joint", "separate"]
 
 
 @dataclass(frozen=True)
-class AnimationConfig:
-    """The multi-reference animation generator (paper, section 5, "Image Animation").
+class GeneratorConfig:
+    """What all generators have in common; the widths are the published ones.
 
-    The defaults are the published face model's. "Layer k" is 1/2^k of the structure's size.
+    "Layer k" is 1/2^k of the size that the networks see.
     """
 
-    structure_channels: int = 16
+    kind: ClassVar[str]
+    """Of the model, as checkpoints name it."""
+
+    structure_channels: int
     """Channels of the structure guidance."""
     encoder_widths: tuple[int, ...] = (64, 128, 256)
     """Output channels of the Downs of the source and target branches, layer 1 first."""
     flow_widths: tuple[int, ...] = (32, 64, 128, 256, 256)
     """Output channels of the flow estimator's Downs, layer 1 first."""
     attention: tuple[tuple[int, int], ...] = ((3, 3), (2, 5))
-    """(layer, kernel size) of every local attention block, deepest layer first."""
+    """(layer, kernel size) of every attention block, deepest layer first."""
     attention_hidden: int = 128
     """Hidden channels of the kernel predictor M."""
-    previous_frames: int = 1
-    """How many generated frames serve as references, 1 to 4; 1 is published."""
-    image_fusion: bool = False
-    """Blend the warped reference pictures with the rendered one at image scale."""
-    flow_prior: bool = False
-    """Add a landmark thin-plate spline to the estimated flow; steps then need landmarks."""
-    prior_ridge: float = 4e-4
-    """Ridge of that spline, landmarks in units of the picture. Below 3e-4 lips that close in the
-    target but are open in the reference fold into swirls; above 1e-3 lids and lips lag behind."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.previous_frames <= MAX_PREVIOUS_FRAMES:
-            raise _invalid("previous_frames", self.previous_frames, f"1 to {MAX_PREVIOUS_FRAMES}")
         if self.structure_channels < 1:
             raise _invalid("structure_channels", self.structure_channels, "at least 1")
         if len(self.flow_widths) < len(self.encoder_widths):
@@ -54,18 +48,10 @@ class AnimationConfig:
             raise _invalid("attention", self.attention, f"layers 1 to {len(self.encoder_widths)}")
         if any(kernel % 2 == 0 or kernel < 1 for _, kernel in self.attention):
             raise _invalid("attention", self.attention, "odd kernel sizes")
-        if self.prior_ridge <= 0:
-            raise _invalid("prior_ridge", self.prior_ridge, "above 0")
-
-    @property
-    def references(self) -> tuple[str, ...]:
-        """Names of the references as published: newest previous frame first, source last."""
-        older = tuple(f"previous_{n}" for n in range(2, self.previous_frames + 1))
-        return ("previous", *older, "reference")
 
     @property
     def multiple(self) -> int:
-        """Height and width of a structure must be multiples of this."""
+        """Height and width of what the networks see must be multiples of this."""
         return 2 ** len(self.flow_widths)
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,7 +59,7 @@ class AnimationConfig:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> AnimationConfig:
+    def from_dict(cls, values: dict[str, Any]) -> Self:
         """Read what ``to_dict`` wrote.
 
         Raises:
@@ -89,6 +75,99 @@ class AnimationConfig:
             return cls(**{name: _tuples(value) for name, value in values.items()})
         except TypeError as error:
             raise GflaError("invalid_config", f"fields of the wrong type: {error}") from error
+
+
+@dataclass(frozen=True)
+class PoseTransferConfig(GeneratorConfig):
+    """Pose-guided person image generation (section 3); the defaults are DeepFashion's."""
+
+    kind: ClassVar[str] = "pose-transfer"
+
+    structure_channels: int = 18
+    """One heat map a joint."""
+    sampling: Sampling = "local"
+    """How source features reach the target (table 2): local attention along a flow (the full
+    model), bilinear sampling along a flow, global attention, or none, where the renderer sees
+    source and poses joined by channel (the baseline)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.sampling not in get_args(Sampling):
+            raise _invalid("sampling", self.sampling, ", ".join(get_args(Sampling)))
+
+
+@dataclass(frozen=True)
+class AnimationConfig(GeneratorConfig):
+    """Image animation with several references (section 5); the defaults are the face model's."""
+
+    kind: ClassVar[str] = "animation"
+
+    structure_channels: int = 16
+    """Of the structure guidance: 16 of a face; 20 of a person (17 joints, a skeleton picture)."""
+    previous_frames: int = 1
+    """How many generated frames serve as references, 1 to 4; 1 is published."""
+    flow_estimators: FlowEstimators = "joint"
+    """One estimator that sees all references at once (faces), or one for each kind of reference,
+    previous frame and source, that sees one at a time (persons)."""
+    image_fusion: bool = False
+    """Blend the warped reference pictures with the rendered one at image scale."""
+    flow_prior: bool = False
+    """Add a landmark thin-plate spline to the estimated flow; steps then need landmarks."""
+    prior_ridge: float = 4e-4
+    """Ridge of that spline, landmarks in units of the picture. Below 3e-4 lips that close in the
+    target but are open in the reference fold into swirls; above 1e-3 lids and lips lag behind."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.previous_frames <= MAX_PREVIOUS_FRAMES:
+            raise _invalid("previous_frames", self.previous_frames, f"1 to {MAX_PREVIOUS_FRAMES}")
+        if self.flow_estimators not in get_args(FlowEstimators):
+            allowed = ", ".join(get_args(FlowEstimators))
+            raise _invalid("flow_estimators", self.flow_estimators, allowed)
+        if self.prior_ridge <= 0:
+            raise _invalid("prior_ridge", self.prior_ridge, "above 0")
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Names of the references as published: newest previous frame first, source last."""
+        older = tuple(f"previous_{n}" for n in range(2, self.previous_frames + 1))
+        return ("previous", *older, "reference")
+
+
+@dataclass(frozen=True)
+class ViewSynthesisConfig(GeneratorConfig):
+    """Novel views of an object (section 5, "View Synthesis")."""
+
+    kind: ClassVar[str] = "view-synthesis"
+
+    structure_channels: int = 21
+    """Length of a view vector: 18 azimuths and 3 elevations, one-hot."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.encoder_widths) != len(self.flow_widths) - 2:
+            allowed = (
+                "two fewer than flow_widths: the target starts two layers above the tiled view"
+            )
+            raise _invalid("encoder_widths", self.encoder_widths, allowed)
+
+
+PUBLISHED: dict[str, GeneratorConfig] = {
+    "person-fashion": PoseTransferConfig(),
+    "person-market": PoseTransferConfig(attention=((2, 3),)),
+    "face": AnimationConfig(),
+    "dance": AnimationConfig(structure_channels=20, flow_estimators="separate"),
+    "view": ViewSynthesisConfig(),
+}
+"""The five published models."""
+
+ABLATIONS: dict[str, PoseTransferConfig] = {
+    "baseline": PoseTransferConfig(sampling="none"),
+    "global-attention": PoseTransferConfig(sampling="global"),
+    "bilinear": PoseTransferConfig(sampling="bilinear"),
+    "full": PoseTransferConfig(),
+}
+"""The models of the ablation study (section 4.3, table 2)."""
 
 
 @dataclass(frozen=True)

@@ -35,22 +35,24 @@ class Down(nn.Sequential):
 
 
 class Res(nn.Module):
-    """B C H W -> B C H W, residual."""
+    """B in H W -> B out H W, residual; as many channels out as in unless given."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, inputs: int, outputs: int | None = None) -> None:
         super().__init__()
+        outputs = outputs or inputs
         self.body = nn.Sequential(
-            _norm(channels),
+            _norm(inputs),
             _act(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            _norm(channels),
+            nn.Conv2d(inputs, inputs, 3, padding=1),
+            _norm(inputs),
             _act(),
-            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.Conv2d(inputs, outputs, 3, padding=1),
         )
+        self.shortcut = nn.Identity() if outputs == inputs else nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """B C H W -> B C H W."""
-        return features + self.body(features)
+        """B in H W -> B out H W."""
+        return self.shortcut(features) + self.body(features)
 
 
 class Up(nn.Module):

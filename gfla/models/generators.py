@@ -1,4 +1,4 @@
-"""The generators: networks put together from finished parts, one forward path each."""
+"""The animation generator: a clip frame by frame from several references (section 5)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from gfla.config import AnimationConfig
 from gfla.errors import GflaError
 from gfla.models.blocks import Encoder
-from gfla.models.flow import FlowEstimator
+from gfla.models.flow import Estimates
 from gfla.models.fusion import Fused, ImageFusion
 from gfla.models.renderer import Renderer
 from gfla.models.rollout import Prediction, Reference, RolloutState
@@ -28,10 +28,19 @@ class AnimationGenerator(nn.Module):
         self,
         config: AnimationConfig,
         encoders: dict[str, Encoder],
-        flow_estimator: FlowEstimator,
+        flow_estimator: nn.Module,
         renderer: Renderer,
         fusion: ImageFusion | None,
     ) -> None:
+        """Put the network together.
+
+        Args:
+            config: what it was built from.
+            encoders: of the pictures, by kind of reference: "previous" and "reference".
+            flow_estimator: one for all references, or a ``ModuleDict`` of one for each kind.
+            renderer: the target branch.
+            fusion: image-scale fusion, if any.
+        """
         super().__init__()
         self.config = config
         self.encoders = nn.ModuleDict(encoders)
@@ -81,18 +90,13 @@ class AnimationGenerator(nn.Module):
             got, wanted = tuple(structure.shape), tuple(state.source.structure.shape)
             raise GflaError("invalid_shape", f"structure is {got}, the clip's is {wanted}")
         references = (*state.previous, state.source)
+        kinds = ("previous",) * len(state.previous) + ("reference",)
         prior = self._prior(references, landmarks, structure)
-        inputs = [structure]
-        for reference in references:
-            inputs += [reference.small, reference.structure]
-        if prior is not None:
-            inputs.append(prior.flatten(1, 2) / structure.shape[-1])
-        estimates = self.flow_estimator(torch.cat(inputs, 1))
+        estimates = self._estimate(structure, kinds, references, prior)
         residuals = {layer: flows for layer, (flows, _) in estimates.items()}
         if prior is not None:
             estimates = _add_prior(estimates, prior)
 
-        kinds = ("previous",) * len(state.previous) + ("reference",)
         prepared = [(k, r.features) for k, r in zip(kinds, references, strict=True)]
         output = self.renderer(structure, prepared, estimates)
         fused = self._finish(output, references, residuals, prior)
@@ -128,6 +132,31 @@ class AnimationGenerator(nn.Module):
         return landmark_flow(
             landmarks, torch.stack(known, 1), (height, width), self.config.prior_ridge
         )
+
+    def _estimate(
+        self,
+        structure: Tensor,
+        kinds: tuple[str, ...],
+        references: tuple[Reference, ...],
+        prior: Tensor | None,
+    ) -> Estimates:
+        """Flows and masks of all references; the estimators see the prior but do not add it."""
+        prior = None if prior is None else prior / structure.shape[-1]
+        if not isinstance(self.flow_estimator, nn.ModuleDict):
+            shown = [t for reference in references for t in (reference.small, reference.structure)]
+            if prior is not None:
+                shown.append(prior.flatten(1, 2))
+            together: Estimates = self.flow_estimator(torch.cat([structure, *shown], 1))
+            return together
+        apart = []
+        for index, (kind, reference) in enumerate(zip(kinds, references, strict=True)):
+            shown = [reference.small, reference.structure, structure]
+            if prior is not None:
+                shown.append(prior[:, index])
+            apart.append(self.flow_estimator[kind](torch.cat(shown, 1)))
+        flows = {layer: torch.cat([one[layer][0] for one in apart], 1) for layer in apart[0]}
+        masks = {layer: torch.cat([one[layer][1] for one in apart], 1) for layer in apart[0]}
+        return {layer: (flows[layer], masks[layer]) for layer in flows}
 
     def _finish(
         self,
@@ -185,9 +214,7 @@ class AnimationGenerator(nn.Module):
             raise _shape("image", image, "the structure's size, as there is no image-scale fusion")
 
 
-def _add_prior(
-    estimates: dict[int, tuple[Tensor, Tensor]], prior: Tensor
-) -> dict[int, tuple[Tensor, Tensor]]:
+def _add_prior(estimates: Estimates, prior: Tensor) -> Estimates:
     batch, references = prior.shape[:2]
     flat = prior.flatten(0, 1)
     return {

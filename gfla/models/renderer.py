@@ -8,39 +8,46 @@ from torch import Tensor, nn
 
 from gfla.models.attention import LocalAttention, SourceFeatures
 from gfla.models.blocks import Encoder, Out, Res, Up
+from gfla.models.flow import Estimates
+from gfla.models.sampling import BilinearSampling, GlobalAttention
+
+Sampler = LocalAttention | BilinearSampling | GlobalAttention
+
+
+class ViewEncoder(nn.Module):
+    """Grows a tiled view vector into features two layers up."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.ups = nn.Sequential(Up(inputs, hidden), Up(hidden, outputs))
+
+    def forward(self, view: Tensor) -> list[Tensor]:
+        """B inputs h w -> [B outputs 4h 4w], listed as ``Encoder`` lists its features."""
+        return [self.ups(view)]
 
 
 class Renderer(nn.Module):
-    """Renders a structure with features that local attention brings from the references."""
+    """Renders a structure with features that its samplers bring from the references."""
 
     def __init__(
         self,
-        structure_channels: int,
+        encoder: Encoder | ViewEncoder,
+        samplers: Mapping[int, Mapping[str, Sampler]],
         widths: tuple[int, ...],
-        attention: tuple[tuple[int, int], ...],
-        attention_hidden: int,
-        kinds: Sequence[str],
         outputs: int,
     ) -> None:
-        """Build the branch.
+        """Put the branch together.
 
         Args:
-            structure_channels: of the structure guidance.
-            widths: output channels of the Downs, layer 1 first.
-            attention: (layer, kernel size) of every attention block.
-            attention_hidden: hidden channels of the kernel predictors.
-            kinds: names of the reference kinds; each has attention weights of its own.
+            encoder: of the structure; the last of its features are those of the deepest layer.
+            samplers: by layer and by kind of reference; each kind has weights of its own.
+            widths: of the features, layer 1 first.
             outputs: channels of the output layer.
         """
         super().__init__()
-        self.encoder = Encoder(structure_channels, widths)
+        self.encoder = encoder
         self.attention = nn.ModuleDict(
-            {
-                str(layer): nn.ModuleDict(
-                    {k: LocalAttention(widths[layer - 1], kernel, attention_hidden) for k in kinds}
-                )
-                for layer, kernel in attention
-            }
+            {str(layer): nn.ModuleDict(dict(kinds)) for layer, kinds in samplers.items()}
         )
         self.residuals = nn.ModuleList(Res(width) for width in reversed(widths))
         after = (*reversed(widths[:-1]), widths[0])
@@ -55,26 +62,20 @@ class Renderer(nn.Module):
             features: of its encoder, layer 1 first.
         """
         layers = [int(layer) for layer in self.attention]
-        return {k: self.block(k, kind).prepare(features[k - 1]) for k in layers}
-
-    def block(self, layer: int, kind: str) -> LocalAttention:
-        """The attention block for references of a kind at a layer."""
-        block = self.attention.get_submodule(f"{layer}.{kind}")
-        assert isinstance(block, LocalAttention)
-        return block
+        return {k: self._sampler(k, kind).prepare(features[k - 1]) for k in layers}
 
     def forward(
         self,
         structure: Tensor,
         references: Sequence[tuple[str, Mapping[int, SourceFeatures]]],
-        estimates: Mapping[int, tuple[Tensor, Tensor]],
+        estimates: Estimates,
     ) -> Tensor:
         """Render.
 
         Args:
             structure: B C H W.
             references: kind and prepared features of each reference, R in all.
-            estimates: by layer, flows B R 2 h w and masks B R 1 h w.
+            estimates: flows and masks; empty if the samplers need none.
 
         Returns:
             B outputs H W, without the final tanh.
@@ -83,23 +84,32 @@ class Renderer(nn.Module):
         layer = len(self.ups)
         for residual, up in zip(self.residuals, self.ups, strict=True):
             if str(layer) in self.attention:
-                features = self._attend(layer, features, references, estimates[layer])
+                features = self._attend(layer, features, references, estimates)
             features = up(residual(features))
             layer -= 1
         return self.out(features)
+
+    def _sampler(self, layer: int, kind: str) -> Sampler:
+        sampler = self.attention.get_submodule(f"{layer}.{kind}")
+        assert isinstance(sampler, Sampler)
+        return sampler
 
     def _attend(
         self,
         layer: int,
         target: Tensor,
         references: Sequence[tuple[str, Mapping[int, SourceFeatures]]],
-        estimate: tuple[Tensor, Tensor],
+        estimates: Estimates,
     ) -> Tensor:
         """Fuse the attended references: the published model adds their blends with the target."""
-        flows, masks = estimate
         blends = []
         for index, (kind, prepared) in enumerate(references):
-            attended = self.block(layer, kind)(target, prepared[layer], flows[:, index])
+            sampler = self._sampler(layer, kind)
+            if isinstance(sampler, GlobalAttention):
+                blends.append(target + sampler(target, prepared[layer]))
+                continue
+            flows, masks = estimates[layer]
             mask = masks[:, index]
+            attended = sampler(target, prepared[layer], flows[:, index])
             blends.append((1 - mask) * target + mask * attended)
         return sum(blends[1:], blends[0])

@@ -1,1 +1,1 @@
-"""The published checkpoints: their names for our parameters, and what their tensors say of widths."""
+"""Published checkpoints: their names for our parameters, what their tensors say of widths."""

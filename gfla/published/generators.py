@@ -4,116 +4,191 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
-from gfla.config import AnimationConfig
+from gfla.config import (
+    AnimationConfig,
+    FlowEstimators,
+    GeneratorConfig,
+    PoseTransferConfig,
+    ViewSynthesisConfig,
+)
 from gfla.errors import GflaError
 
-_NORMS_AND_CONVS = r"(0|2|3|5)\.(weight|bias)"
 
-
-def infer_animation_config(state: Mapping[str, Tensor]) -> AnimationConfig:
-    """Read every width of a published animation generator off its tensors.
+def infer_config(state: Mapping[str, Tensor]) -> GeneratorConfig:
+    """Recognise a published generator and read every width off its tensors.
 
     Raises:
         GflaError: ``bad_checkpoint`` naming the first tensor that is missing or misshapen.
     """
-    encoder_widths = _down_widths(state, "source_reference")
-    flow_widths = _down_widths(state, "flow_net")
-    structure_channels = _shape(state, "target.block0.model.0.weight", 1)[0]
-    heads = sorted(
-        int(m[1]) for k in state if (m := re.fullmatch(r"flow_net\.output(\d+)\.weight", k))
-    )
-    if not heads:
-        raise GflaError("bad_checkpoint", "no flow_net.output*.weight: not an animation generator")
-    attention, hidden = [], 0
-    for index, head in enumerate(heads):
-        hidden, _, kernel, _ = _shape(
-            state, f"target.attn_r{index}.fully_connect_layer.0.weight", 4
-        )
-        attention.append((len(flow_widths) - 1 - head, kernel))
-    references = _shape(state, f"flow_net.output{heads[0]}.weight", 4)[0] // 2
+    found = {name.split(".")[0] for name in state}
     try:
-        return AnimationConfig(
-            structure_channels=structure_channels,
-            encoder_widths=encoder_widths,
-            flow_widths=flow_widths,
-            attention=tuple(attention),
-            attention_hidden=hidden,
-            previous_frames=references - 1,
-        )
+        if "flow_net_reference" in found:
+            return _animation(state, "flow_net_reference", "separate")
+        if "source_reference" in found:
+            return _animation(state, "flow_net", "joint")
+        if any(name.startswith("flow_net.cat.") for name in state):
+            channels = _shape(state, "target.block0.model.0.weight", 1)[0]
+            return ViewSynthesisConfig(structure_channels=channels, **_common(state))
+        if {"source", "flow_net", "target"} <= found:
+            channels = _shape(state, "target.block0.model.0.weight", 1)[0]
+            return PoseTransferConfig(structure_channels=channels, **_common(state))
     except GflaError as error:
+        if error.code != "invalid_config":
+            raise
         message = f"its tensors describe no known network: {error.message}"
         raise GflaError("bad_checkpoint", message) from error
+    beginnings = ", ".join(sorted(found)[:6]) or "nothing at all"
+    raise GflaError(
+        "bad_checkpoint",
+        "not a published generator: source.*, flow_net.* or target.* are missing; "
+        f"its names begin with {beginnings}",
+    )
 
 
-def published_names(key: str, config: AnimationConfig) -> tuple[str, ...]:
+def _animation(
+    state: Mapping[str, Tensor], flow_net: str, estimators: FlowEstimators
+) -> AnimationConfig:
+    common = _common(state, "source_reference", flow_net, "attn_r")
+    references = 1
+    if estimators == "joint":
+        head = len(common["flow_widths"]) - 1 - common["attention"][0][0]
+        references = _shape(state, f"{flow_net}.output{head}.weight", 4)[0] // 2 - 1
+    return AnimationConfig(
+        structure_channels=_shape(state, "target.block0.model.0.weight", 1)[0],
+        previous_frames=references,
+        flow_estimators=estimators,
+        **common,
+    )
+
+
+def _common(
+    state: Mapping[str, Tensor],
+    source: str = "source",
+    flow_net: str = "flow_net",
+    attention: str = "attn",
+) -> dict[str, Any]:
+    """The fields that all configurations share, except for the structure's channels."""
+    encoder_widths = _down_widths(state, source)
+    flow_widths = _down_widths(state, flow_net)
+    heads = sorted(
+        int(m[1]) for k in state if (m := re.fullmatch(rf"{flow_net}\.output(\d+)\.weight", k))
+    )
+    if not heads:
+        raise GflaError("bad_checkpoint", f"{flow_net}.output*.weight are missing")
+    blocks, hidden = [], 0
+    for head in heads:
+        layer = len(flow_widths) - 1 - head
+        name = f"target.{attention}{len(encoder_widths) - layer}.fully_connect_layer.0.weight"
+        hidden, _, kernel, _ = _shape(state, name, 4)
+        blocks.append((layer, kernel))
+    return {
+        "encoder_widths": encoder_widths,
+        "flow_widths": flow_widths,
+        "attention": tuple(blocks),
+        "attention_hidden": hidden,
+    }
+
+
+def published_names(key: str, config: GeneratorConfig) -> tuple[str, ...]:
     """Under which names the published checkpoints hold one of our parameters.
 
     Two names where the published network registers a layer twice (its reflect-padded ones).
     """
-    for pattern, name in _RULES:
+    for pattern, names in _RULES:
         if match := re.fullmatch(pattern, key):
-            return tuple(n.format(*match.groups(), **_indices(match, config)) for n in name)
+            groups = {name: value or "" for name, value in match.groupdict().items()}
+            return tuple(name.format(**groups | _numbers(groups, config)) for name in names)
     raise GflaError("bad_checkpoint", f"{key} has no place in the published network")
 
 
+_PART = r"(?P<part>(0|2|3|5)\.(weight|bias))"
+_FLOW = r"flow_estimator(\.(?P<kind>previous|reference))?"
 _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
-        rf"encoders\.(\w+)\.downs\.(?P<down>\d+)\.{_NORMS_AND_CONVS}",
-        ("source_{0}.{down}.model.{2}.{3}",),
+        rf"encoders?(\.(?P<kind>previous|reference))?\.downs\.(?P<down>\d+)\.{_PART}",
+        ("source{of_kind}.{down}.model.{part}",),
     ),
     (
-        rf"flow_estimator\.encoder\.downs\.(?P<down>\d+)\.{_NORMS_AND_CONVS}",
-        ("flow_net.{down}.model.{1}.{2}",),
+        rf"{_FLOW}\.encoder\.downs\.(?P<down>\d+)\.{_PART}",
+        ("flow_net{of_kind}.{down}.model.{part}",),
+    ),
+    (rf"{_FLOW}\.join\.body\.{_PART}", ("flow_net{of_kind}.cat.model.0.model.{part}",)),
+    (
+        rf"{_FLOW}\.join\.shortcut\.(?P<part>\w+)",
+        ("flow_net{of_kind}.cat.model.0.shortcut.0.{part}",),
     ),
     (
-        rf"flow_estimator\.ups\.(\d+)\.body\.{_NORMS_AND_CONVS}",
-        ("flow_net.decoder{0}.model.{1}.{2}",),
-    ),
-    (r"flow_estimator\.ups\.(\d+)\.shortcut\.(\w+)", ("flow_net.decoder{0}.shortcut.0.{1}",)),
-    (
-        r"flow_estimator\.jumps\.(\d+)\.1\.(\w+)",
-        ("flow_net.jump{0}.conv1.{1}", "flow_net.jump{0}.model.2.{1}"),
-    ),
-    (r"flow_estimator\.flow_heads\.(?P<head>\d+)\.(\w+)", ("flow_net.output{head}.{1}",)),
-    (r"flow_estimator\.mask_heads\.(?P<head>\d+)\.(\w+)", ("flow_net.mask{head}.0.{1}",)),
-    (
-        rf"renderer\.encoder\.downs\.(?P<down>\d+)\.{_NORMS_AND_CONVS}",
-        ("target.{down}.model.{1}.{2}",),
+        rf"{_FLOW}\.ups\.(?P<up>\d+)\.body\.{_PART}",
+        ("flow_net{of_kind}.decoder{up}.model.{part}",),
     ),
     (
-        r"renderer\.attention\.(?P<block>\d+)\.(\w)\w+\.mix\.(\w+)",
-        ("target.attn_{1}{block}.fully_connect_layer.0.{2}",),
+        rf"{_FLOW}\.ups\.(?P<up>\d+)\.shortcut\.(?P<part>\w+)",
+        ("flow_net{of_kind}.decoder{up}.shortcut.0.{part}",),
     ),
     (
-        r"renderer\.attention\.(?P<block>\d+)\.(\w)\w+\.head\.(\w+)",
-        ("target.attn_{1}{block}.fully_connect_layer.2.{2}",),
+        rf"{_FLOW}\.jumps\.(?P<jump>\d+)\.1\.(?P<part>\w+)",
+        (
+            "flow_net{of_kind}.jump{jump}.conv1.{part}",
+            "flow_net{of_kind}.jump{jump}.model.2.{part}",
+        ),
     ),
     (
-        rf"renderer\.residuals\.(\d+)\.body\.{_NORMS_AND_CONVS}",
-        ("target.decoder{0}.0.model.0.model.{1}.{2}",),
+        rf"{_FLOW}\.flow_heads\.(?P<head>\d+)\.(?P<part>\w+)",
+        ("flow_net{of_kind}.output{head}.{part}",),
     ),
-    (rf"renderer\.ups\.(\d+)\.body\.{_NORMS_AND_CONVS}", ("target.decoder{0}.1.model.{1}.{2}",)),
-    (r"renderer\.ups\.(\d+)\.shortcut\.(\w+)", ("target.decoder{0}.1.shortcut.0.{1}",)),
-    (r"renderer\.out\.1\.(\w+)", ("target.outconv.conv1.{0}", "target.outconv.model.2.{0}")),
+    (
+        rf"{_FLOW}\.mask_heads\.(?P<head>\d+)\.(?P<part>\w+)",
+        ("flow_net{of_kind}.mask{head}.0.{part}",),
+    ),
+    (rf"renderer\.encoder\.downs\.(?P<down>\d+)\.{_PART}", ("target.{down}.model.{part}",)),
+    (rf"renderer\.encoder\.ups\.(?P<up>\d+)\.body\.{_PART}", ("target.block{up}.model.{part}",)),
+    (
+        r"renderer\.encoder\.ups\.(?P<up>\d+)\.shortcut\.(?P<part>\w+)",
+        ("target.block{up}.shortcut.0.{part}",),
+    ),
+    (
+        r"renderer\.attention\.(?P<block>\d+)\.(?P<kind>\w+)\.mix\.(?P<part>\w+)",
+        ("target.attn{letter}{block}.fully_connect_layer.0.{part}",),
+    ),
+    (
+        r"renderer\.attention\.(?P<block>\d+)\.(?P<kind>\w+)\.head\.(?P<part>\w+)",
+        ("target.attn{letter}{block}.fully_connect_layer.2.{part}",),
+    ),
+    (
+        rf"renderer\.residuals\.(?P<up>\d+)\.body\.{_PART}",
+        ("target.decoder{up}.0.model.0.model.{part}",),
+    ),
+    (rf"renderer\.ups\.(?P<up>\d+)\.body\.{_PART}", ("target.decoder{up}.1.model.{part}",)),
+    (
+        r"renderer\.ups\.(?P<up>\d+)\.shortcut\.(?P<part>\w+)",
+        ("target.decoder{up}.1.shortcut.0.{part}",),
+    ),
+    (
+        r"renderer\.out\.1\.(?P<part>\w+)",
+        ("target.outconv.conv1.{part}", "target.outconv.model.2.{part}"),
+    ),
 )
 
 
-def _indices(match: re.Match[str], config: AnimationConfig) -> dict[str, object]:
-    """The published numbering of the named groups: Downs, flow heads and attention blocks."""
-    groups = match.groupdict()
-    layers = [layer for layer, _ in config.attention]
-    indices: dict[str, object] = {}
+def _numbers(groups: Mapping[str, str], config: GeneratorConfig) -> dict[str, object]:
+    """The published spelling of what the rules name: Downs, heads, attention, references."""
+    spelled: dict[str, object] = {}
     if "down" in groups:
         down = int(groups["down"])
-        indices["down"] = "block0" if down == 0 else f"encoder{down - 1}"
+        spelled["down"] = "block0" if down == 0 else f"encoder{down - 1}"
     if "head" in groups:
-        indices["head"] = len(config.flow_widths) - 1 - int(groups["head"])
+        spelled["head"] = len(config.flow_widths) - 1 - int(groups["head"])
     if "block" in groups:
-        indices["block"] = layers.index(int(groups["block"]))
-    return indices
+        spelled["block"] = len(config.encoder_widths) - int(groups["block"])
+    if "kind" in groups:
+        several = isinstance(config, AnimationConfig)
+        spelled["of_kind"] = f"_{groups['kind']}" if groups["kind"] else ""
+        spelled["letter"] = f"_{groups['kind'][:1]}" if several else ""
+    return spelled
 
 
 def _down_widths(state: Mapping[str, Tensor], branch: str) -> tuple[int, ...]:

@@ -1,0 +1,94 @@
+"""Generators that render one target picture from one source picture (sections 3 and 5)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gfla.config import PoseTransferConfig, ViewSynthesisConfig
+from gfla.errors import GflaError
+from gfla.models.blocks import Encoder
+from gfla.models.flow import Estimates, FlowEstimator
+from gfla.models.renderer import Renderer
+from gfla.models.rollout import Prediction
+from gfla.shapes import shape_of
+
+REFERENCE = "reference"
+"""Name of the only reference."""
+
+
+class TransferGenerator(nn.Module):
+    """Pose transfer or view synthesis: the source picture in another pose, or from another side."""
+
+    def __init__(
+        self,
+        config: PoseTransferConfig | ViewSynthesisConfig,
+        encoder: Encoder | None,
+        flow_estimator: FlowEstimator | None,
+        renderer: Renderer,
+    ) -> None:
+        """Put the network together; the ablations do without some parts.
+
+        Args:
+            config: what it was built from.
+            encoder: of the source picture; None if the renderer sees the picture itself.
+            flow_estimator: None if nothing is sampled along a flow.
+            renderer: the target branch.
+        """
+        super().__init__()
+        self.config = config
+        self.encoder = encoder
+        self.flow_estimator = flow_estimator
+        self.renderer = renderer
+
+    def forward(
+        self, source: Tensor, source_structure: Tensor, target_structure: Tensor
+    ) -> Prediction:
+        """Render the target.
+
+        Args:
+            source: B 3 H W in [-1, 1].
+            source_structure: of the source; B C H W, or B C 1 1 for view synthesis.
+            target_structure: of the picture to render, alike.
+
+        Returns:
+            The picture, B 3 H W in [-1, 1], with flows and masks by (layer, "reference").
+
+        Raises:
+            GflaError: ``invalid_shape``.
+        """
+        self._check(source, source_structure, target_structure)
+        if isinstance(self.config, ViewSynthesisConfig):
+            size = [side // self.config.multiple for side in source.shape[-2:]]
+            source_view, target = (
+                view.expand(-1, -1, *size) for view in (source_structure, target_structure)
+            )
+            seen, condition = source, source_view - target
+        else:
+            target = target_structure
+            seen, condition = torch.cat([source, source_structure, target], 1), None
+        estimates: Estimates = self.flow_estimator(seen, condition) if self.flow_estimator else {}
+        references = []
+        if self.encoder is None:
+            target = seen
+        else:
+            references = [(REFERENCE, self.renderer.prepare(REFERENCE, self.encoder(source)))]
+        image = self.renderer(target, references, estimates).tanh()
+        flows = {(layer, REFERENCE): flow[:, 0] for layer, (flow, _) in estimates.items()}
+        masks = {(layer, REFERENCE): mask[:, 0] for layer, (_, mask) in estimates.items()}
+        return Prediction(image, flows, masks, rendered=image, blend=None, residuals=flows)
+
+    def _check(self, source: Tensor, source_structure: Tensor, target_structure: Tensor) -> None:
+        config = self.config
+        batch, _, height, width = shape_of("source", source, "B 3 H W")
+        multiple = config.multiple
+        if height % multiple or width % multiple or height * width <= multiple**2:
+            raise GflaError(
+                "invalid_shape",
+                f"source is {height} x {width}; its sides must be multiples of {multiple}, and it "
+                f"must be larger than {multiple} x {multiple}",
+            )
+        shape = "B C 1 1" if isinstance(config, ViewSynthesisConfig) else "B C H W"
+        sizes = {"B": batch, "C": config.structure_channels, "H": height, "W": width}
+        shape_of("source_structure", source_structure, shape, **sizes)
+        shape_of("target_structure", target_structure, shape, **sizes)
