@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gfla.build import build_critic, initialise
+from gfla.config import CriticConfig
+from gfla.errors import GflaError
+from gfla.models.discriminators import frame_differences
+from gfla.published.critics import (
+    critic_from_published,
+    critic_to_published,
+    infer_critic_config,
+)
+
+NARROW = CriticConfig(inputs=3, widths=(4, 6, 8))
+
+
+@pytest.fixture
+def critic():
+    torch.manual_seed(0)
+    return build_critic(NARROW)
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (32, 16), (35, 21)])
+def test_logits_are_an_eighth_of_the_picture(critic, height, width):
+    logits = critic(torch.rand(2, 3, height, width) * 2 - 1)
+    assert logits.shape == (2, 1, height // 8, width // 8)
+
+
+def test_every_convolution_is_spectrally_normalised(critic):
+    initialise(critic, gain=0.02)
+    with torch.no_grad():
+        critic(torch.rand(1, 3, 16, 16))  # a step of training renews the singular vectors
+    critic.eval()
+    convolutions = [m for m in critic.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert len(convolutions) == 3 * 3 + 1
+    for convolution in convolutions:
+        largest = torch.linalg.matrix_norm(convolution.weight.detach().flatten(1), 2)
+        assert largest == pytest.approx(1, abs=1e-4)
+
+
+def test_initialise_reaches_the_weights_behind_the_normalisation(critic):
+    initialise(critic, gain=0.5)
+    for name, weight in critic.named_parameters():
+        if "weight" in name:
+            rows = weight.flatten(1)
+            rows = rows if rows.shape[0] <= rows.shape[1] else rows.T
+            assert torch.allclose(rows @ rows.T, 0.25 * torch.eye(len(rows)), atol=1e-5)
+
+
+def test_pictures_that_do_not_fit_are_refused(critic):
+    for shape in ((0, 3, 16, 16), (1, 6, 16, 16), (3, 16, 16), (1, 3, 16, 7)):
+        with pytest.raises(GflaError) as caught:
+            critic(torch.rand(shape))
+        assert caught.value.code == "invalid_shape"
+
+
+def test_two_passes_before_one_backward(critic):
+    real, fake = critic(torch.rand(1, 3, 16, 16)), critic(torch.rand(1, 3, 16, 16))
+    (fake.mean() - real.mean()).backward()
+    assert all(p.grad is not None for p in critic.parameters())
+
+
+def test_frame_differences_are_of_neighbours_in_order():
+    frames = torch.rand(2, 3, 3, 4, 5)
+    differences = frame_differences(frames)
+    assert differences.shape == (2, 6, 4, 5)
+    assert torch.equal(differences[:, :3], frames[:, 0] - frames[:, 1])
+    assert torch.equal(differences[:, 3:], frames[:, 1] - frames[:, 2])
+    with pytest.raises(GflaError):
+        frame_differences(frames[:, :1])
+    with pytest.raises(GflaError):
+        frame_differences(frames[:0])
+
+
+def test_export_and_import_of_published_names_is_the_identity(critic):
+    published = critic_to_published(critic)
+    assert infer_critic_config(published) == NARROW
+    prefixed = {f"module.{name}": tensor for name, tensor in published.items()}
+    again = critic_to_published(critic_from_published(prefixed))
+    assert again.keys() == published.keys()
+    assert all(torch.equal(again[name], published[name]) for name in published)
+
+
+@pytest.mark.parametrize("name", ["conv.weight_u", "encoder0.shortcut.1.bias"])
+def test_what_an_import_lacks_is_named(critic, name):
+    published = critic_to_published(critic)
+    tensor = published.pop(name)
+    with pytest.raises(GflaError, match=f"missing: {name}") as caught:
+        critic_from_published(published)
+    assert caught.value.code == "bad_checkpoint"
+    with pytest.raises(GflaError, match="left over: colour"):
+        critic_from_published(published | {name: tensor, "colour": tensor})
+    with pytest.raises(GflaError, match=name):
+        critic_from_published(published | {name: torch.zeros(99)})
+    with pytest.raises(GflaError, match=name):
+        critic_from_published(published | {name: torch.full_like(tensor, torch.nan)})
+
+
+def test_a_generator_is_no_critic():
+    with pytest.raises(GflaError, match=r"block0\.model\.1\.weight_orig is missing"):
+        critic_from_published({"flow_net.block0.model.2.weight": torch.zeros(4, 3, 4, 4)})

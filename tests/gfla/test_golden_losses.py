@@ -1,0 +1,25 @@
+"""Parity of critics, losses and heat maps with numbers recorded from the published code."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gfla.published.critics import critic_from_published, critic_to_published
+
+
+def golden(shared_dir, name):
+    return load_file(shared_dir / "golden" / f"{name}.safetensors")
+
+
+@pytest.mark.parametrize("name", ["image", "market", "video"])
+def test_discriminator(shared_dir, name):
+    values = golden(shared_dir, f"discriminator_{name}")
+    published = {k.removeprefix("state/"): v for k, v in values.items() if k.startswith("state/")}
+    critic = critic_from_published(published)
+    with torch.no_grad():
+        torch.testing.assert_close(critic(values["in/x"]), values["out/logits"], atol=1e-5, rtol=0)
+    exported = critic_to_published(critic)
+    assert exported.keys() == published.keys()
+    assert all(torch.equal(exported[name], published[name]) for name in published)
