@@ -17,7 +17,6 @@ from gfla.errors import GflaError
 from gfla.models.attention import LocalAttention
 from gfla.models.blocks import Encoder
 from gfla.models.discriminators import Critic
-from gfla.models.discriminators import Critic
 from gfla.models.flow import FlowEstimator
 from gfla.models.fusion import ImageFusion
 from gfla.models.generators import AnimationGenerator
@@ -121,11 +120,6 @@ def _view_synthesis(config: ViewSynthesisConfig) -> TransferGenerator:
             IMAGE_CHANNELS,
         ),
     )
-
-
-def build_critic(config: CriticConfig) -> Critic:
-    """An untrained discriminator."""
-    return Critic(config.inputs, config.widths)
 
 
 def _flow_estimator(
