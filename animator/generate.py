@@ -23,7 +23,8 @@ from gfla import checkpoint
 from gfla.errors import GflaError
 from gfla.guidance.face import face_structure
 from gfla.models.generators import AnimationGenerator
-from gfla.models.rollout import RolloutState
+from gfla.models.rollout import Prediction, RolloutState
+from gfla.pictures import to_picture
 
 DEFAULT_WEIGHTS = Path(__file__).parent / "weights" / "default.safetensors"
 PUBLISHED_SIZE = 256
@@ -77,7 +78,7 @@ class PortraitGenerator:
         image = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device)
         image = image.permute(2, 0, 1)[None].float() / 127.5 - 1
         with self._arithmetic():
-            return self.network.start(image, *self._guidance(landmarks))
+            return self.network.start(image, *self.guidance(landmarks))
 
     def step(
         self, state: RolloutState, landmarks: NDArray[np.floating]
@@ -91,12 +92,18 @@ class PortraitGenerator:
         Returns:
             The state after the frame, and the frame: uint8 S S 3 RGB.
         """
-        with self._arithmetic():
-            state, prediction = self.network.step(state, *self._guidance(landmarks))
-        picture = ((prediction.image[0] + 1) * 127.5).round_().clamp_(0, 255).byte()
-        return state, picture.permute(1, 2, 0).cpu().numpy()
+        state, prediction = self.predict(state, landmarks)
+        return state, to_picture(prediction.image[0])
 
-    def _guidance(self, landmarks: NDArray[np.floating]) -> tuple[torch.Tensor, torch.Tensor]:
+    def predict(
+        self, state: RolloutState, landmarks: NDArray[np.floating]
+    ) -> tuple[RolloutState, Prediction]:
+        """As ``step``, but with all that the networks say of the frame."""
+        with self._arithmetic():
+            return self.network.step(state, *self.guidance(landmarks))
+
+    def guidance(self, landmarks: NDArray[np.floating]) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the networks are told of a frame: its structure 1 C s s and landmarks 1 68 2."""
         size = self.structure_size
         structure = face_structure(landmarks * size - 0.5, size)
         points = torch.from_numpy(np.asarray(landmarks, np.float32))

@@ -40,6 +40,7 @@ from animator.motion import (
     smooth,
 )
 from animator.spec import JobSpec, Progress, Result
+from gfla.models.rollout import RolloutState
 
 Report = Callable[[Progress], None]
 REPORT_SECONDS = 0.1
@@ -93,6 +94,36 @@ class Source:
     def crop_units(self, points: NDArray[np.floating]) -> NDArray[np.float32]:
         """Pixels of the picture as units of the square, 0..1 from edge to edge."""
         return to_crop(points, self.square, 1) + np.float32(0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All that a job needs to know before its first frame is rendered.
+
+    Attributes:
+        generator: the loaded networks.
+        source: the portrait.
+        driving: what is kept of the driving video.
+        targets: T' x 68 x 2, the landmarks of every frame of the result in units of the crop.
+        kept: T', the driving frame of each.
+        missing: the runs of driving frames that showed no face.
+        hashes: SHA-256 of the inputs, by name.
+    """
+
+    generator: PortraitGenerator
+    source: Source
+    driving: Driving
+    targets: NDArray[np.float32]
+    kept: NDArray[np.intp]
+    missing: tuple[tuple[int, int], ...]
+    hashes: dict[str, str]
+
+    def start(self, size: int) -> RolloutState:
+        """The state before the first frame, for results of ``size`` pixels."""
+        source = self.source
+        side = self.generator.inner_size(size)
+        picture = crop_square(source.picture, source.square, side)
+        return self.generator.start(picture, source.crop_units(source.points))
 
 
 @dataclass
@@ -170,33 +201,46 @@ def animate(
     """
     began = time.monotonic()
     watch = Watch(report, should_stop)
-    try:
-        check_output(spec.output)
-        with watch.stage("load"):
-            generator = load_generator(spec.weights, spec.device, spec.precision)
-            detector = make_detector(spec.detector, spec.device)
-            source = find_source(spec, detector, limits)
-            hashes = {name: content_hash(getattr(spec, name)) for name in ("source", "driving")}
-        watch.check()
-        driving = track_driving(spec, detector, limits, watch)
-        targets, kept, missing = plan_motion(spec, source, driving)
-        with watch.stage("generate", len(kept)):
-            lacking = render(spec, generator, source, driving, targets, kept, limits, watch)
-    except torch.OutOfMemoryError as error:
-        message = "The device has not enough memory for this job."
-        raise AnimatorError("out_of_memory", message, retryable=True) from error
+    check_output(spec.output)
+    with coded_memory_errors():
+        plan = make_plan(spec, limits, watch)
+        with watch.stage("generate", len(plan.kept)):
+            lacking = render(spec, plan, limits, watch)
     seconds = time.monotonic() - began
     return Result(
         output=spec.output,
-        frames=len(kept),
+        frames=len(plan.kept),
         seconds=round(seconds, 3),
-        fps=round(len(kept) / seconds, 2),
+        fps=round(len(plan.kept) / seconds, 2),
         timings=watch.timings,
-        warnings=(*_warnings(spec, source, driving, missing), *lacking),
-        missing=missing,
-        hashes=hashes | {"weights": generator.sha256},
-        weights=generator.name,
+        warnings=(*_warnings(spec, plan), *lacking),
+        missing=plan.missing,
+        hashes=plan.hashes | {"weights": plan.generator.sha256},
+        weights=plan.generator.name,
     )
+
+
+@contextmanager
+def coded_memory_errors() -> Iterator[None]:
+    """Raise the coded error when the device runs out of memory."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        message = "The device has not enough memory for this job."
+        raise AnimatorError("out_of_memory", message, retryable=True) from error
+
+
+def make_plan(spec: JobSpec, limits: MediaLimits, watch: Watch) -> Plan:
+    """Everything up to the first frame: load, find the face, follow the driving face, plan."""
+    with watch.stage("load"):
+        generator = load_generator(spec.weights, spec.device, spec.precision)
+        detector = make_detector(spec.detector, spec.device)
+        source = find_source(spec, detector, limits)
+        hashes = {name: content_hash(getattr(spec, name)) for name in ("source", "driving")}
+    watch.check()
+    driving = track_driving(spec, detector, limits, watch)
+    targets, kept, missing = plan_motion(spec, source, driving)
+    return Plan(generator, source, driving, targets, kept, missing, hashes)
 
 
 def find_source(spec: JobSpec, detector: LandmarkDetector, limits: MediaLimits) -> Source:
@@ -247,25 +291,14 @@ def plan_motion(
     return targets, filled.kept, filled.missing
 
 
-def render(
-    spec: JobSpec,
-    generator: PortraitGenerator,
-    source: Source,
-    driving: Driving,
-    targets: NDArray[np.float32],
-    kept: NDArray[np.intp],
-    limits: MediaLimits,
-    watch: Watch,
-) -> list[str]:
+def render(spec: JobSpec, plan: Plan, limits: MediaLimits, watch: Watch) -> list[str]:
     """Roll out, compose and encode; returns what the file lacks, in sentences."""
+    source, driving, generator = plan.source, plan.driving, plan.generator
     composer = Composer(spec.output_mode, source.picture, source.square, spec.size, driving.size)
     width, height = composer.output_size
-    state = generator.start(
-        crop_square(source.picture, source.square, generator.inner_size(spec.size)),
-        source.crop_units(source.points),
-    )
+    state = plan.start(spec.size)
     shows_driving = spec.output_mode == "side-by-side"
-    pictures = driving_frames(spec, kept, limits) if shows_driving else None
+    pictures = driving_frames(spec, plan.kept, limits) if shows_driving else None
     with VideoWriter(
         Path(spec.output),
         width=width,
@@ -277,7 +310,7 @@ def render(
         audio_end=driving.audio[1],
         metadata=provenance(generator),
     ) as writer:
-        for index, landmarks in zip(kept, targets, strict=True):
+        for index, landmarks in zip(plan.kept, plan.targets, strict=True):
             state, picture = generator.step(state, landmarks)
             shown = None if pictures is None else next(pictures)[None]
             frames = composer.compose(fit_size(picture, spec.size)[None], shown)
@@ -313,15 +346,13 @@ def provenance(generator: PortraitGenerator) -> dict[str, str]:
     }
 
 
-def _warnings(
-    spec: JobSpec, source: Source, driving: Driving, missing: tuple[tuple[int, int], ...]
-) -> Iterator[str]:
+def _warnings(spec: JobSpec, plan: Plan) -> Iterator[str]:
     chosen = "the largest" if spec.face == "largest" else f"number {spec.face} from the left"
-    for name, faces in (("picture", source.faces), ("driving video", driving.faces)):
+    for name, faces in (("picture", plan.source.faces), ("driving video", plan.driving.faces)):
         if faces > 1:
             yield f"The {name} shows {faces} faces; {chosen} was used."
-    if missing:
-        count = sum(last - first + 1 for first, last in missing)
+    if plan.missing:
+        count = sum(last - first + 1 for first, last in plan.missing)
         done = {"hold": "hold the last pose", "interpolate": "move on evenly"}
         what = done.get(spec.missing_face, "are left out")
         yield f"{count} driving frames show no face; in the result they {what}."
