@@ -92,9 +92,9 @@ def test_what_an_import_lacks_is_named(critic, name):
     assert caught.value.code == "bad_checkpoint"
     with pytest.raises(GflaError, match="left over: colour"):
         critic_from_published(published | {name: tensor, "colour": tensor})
-    with pytest.raises(GflaError, match=name):
+    with pytest.raises(GflaError, match=r"shape \(99,\)"):
         critic_from_published(published | {name: torch.zeros(99)})
-    with pytest.raises(GflaError, match=name):
+    with pytest.raises(GflaError, match="not finite"):
         critic_from_published(published | {name: torch.full_like(tensor, torch.nan)})
 
 
