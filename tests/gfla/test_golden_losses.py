@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from gfla.guidance.pose import pose_heatmaps
 from gfla.published.critics import critic_from_published, critic_to_published
 
 
@@ -23,3 +24,13 @@ def test_discriminator(shared_dir, name):
     exported = critic_to_published(critic)
     assert exported.keys() == published.keys()
     assert all(torch.equal(exported[name], published[name]) for name in published)
+
+
+@pytest.mark.parametrize(("name", "annotated"), [("fashion", (256, 176)), ("market", (128, 64))])
+def test_pose_heatmaps(shared_dir, name, annotated):
+    values = golden(shared_dir, f"pose_heatmaps_{name}")
+    wanted = values["out/heatmaps"]
+    joints = values["in/keypoints_yx"].flip(-1)
+    maps = pose_heatmaps(joints[None], tuple(wanted.shape[1:]), annotated)[0]
+    torch.testing.assert_close(maps, wanted.float(), atol=1e-3, rtol=0)  # recorded as float16
+    assert torch.equal(maps.flatten(1).argmax(1), wanted.float().flatten(1).argmax(1))

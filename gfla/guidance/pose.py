@@ -1,0 +1,81 @@
+"""Structure guidance for persons: one heat map for each of 18 joints (paper, section 4.1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gfla.errors import GflaError
+from gfla.shapes import shape_of
+
+JOINTS = (
+    "nose",
+    "neck",
+    "right shoulder",
+    "right elbow",
+    "right wrist",
+    "left shoulder",
+    "left elbow",
+    "left wrist",
+    "right hip",
+    "right knee",
+    "right ankle",
+    "left hip",
+    "left knee",
+    "left ankle",
+    "right eye",
+    "left eye",
+    "right ear",
+    "left ear",
+)
+"""OpenPose's COCO order; right and left are the person's own."""
+MISSING = -1.0
+"""Coordinate of a joint that was not found."""
+SIGMA = 6.0
+"""Width of the published heat maps in pixels."""
+
+
+def pose_heatmaps(
+    joints: Tensor,
+    size: tuple[int, int],
+    annotated: tuple[int, int] | None = None,
+    sigma: float = SIGMA,
+) -> Tensor:
+    """Draw the structure guidance of a batch of persons.
+
+    Args:
+        joints: B 18 2, pixel coordinates (x, y) in the order of ``JOINTS``; they may lie outside
+            the picture. A joint with a coordinate of ``MISSING`` was not found.
+        size: height and width of the maps.
+        annotated: height and width of the picture that the coordinates are of, if that is another
+            size: (256, 176) for DeepFashion, whose maps are 256 x 256.
+        sigma: of the Gaussian, in pixels of the maps.
+
+    Returns:
+        B 18 H W in 0..1: exp(-d^2 / (2 sigma^2)) of the distance to the joint, whose coordinates
+        are cut to whole pixels as published; zero for a missing joint. Float32 (float64 for
+        float64 joints).
+
+    Raises:
+        GflaError: ``invalid_shape``, or ``invalid_config`` for sizes or a sigma not above 0.
+    """
+    batch, _, _ = shape_of("joints", joints, f"B {len(JOINTS)} 2")
+    height, width = size
+    rows, columns = annotated or size
+    if min(height, width, rows, columns, sigma) <= 0:
+        message = f"size {size}, annotated {annotated} and sigma {sigma} must be above 0"
+        raise GflaError("invalid_config", message)
+    found = (joints != MISSING).all(-1)
+    joints = joints.double() if joints.dtype == torch.float64 else joints.float()
+    # In this order whole results stay whole; a rounded quotient first would fall short of some.
+    scaled = joints * joints.new_tensor([width, height]) / joints.new_tensor([columns, rows])
+    scaled = scaled.trunc()
+    along_x = _bell(scaled[..., 0], width, sigma)
+    along_y = _bell(scaled[..., 1], height, sigma) * found[..., None]
+    return along_y[..., :, None] * along_x[..., None, :]
+
+
+def _bell(centres: Tensor, length: int, sigma: float) -> Tensor:
+    """A Gaussian along a line of pixels around every centre: ... -> ... length."""
+    places = torch.arange(length, device=centres.device, dtype=centres.dtype)
+    return torch.exp(-((places - centres[..., None]) ** 2) / (2 * sigma**2))
