@@ -18,19 +18,21 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gfla.build import Generator, build_generator
-from gfla.config import (
-    AnimationConfig,
-    GeneratorConfig,
-    PoseTransferConfig,
-    ViewSynthesisConfig,
-)
+from gfla.config import GeneratorConfig
 from gfla.errors import GflaError
+from gfla.header import FORMAT, parse_metadata
+from gfla.published.files import read_published
 from gfla.published.generators import infer_config, published_names
 
-FORMAT = "gfla-1"
-KINDS: dict[str, type[GeneratorConfig]] = {
-    config.kind: config for config in (AnimationConfig, PoseTransferConfig, ViewSynthesisConfig)
-}
+__all__ = [
+    "FORMAT",
+    "Checkpoint",
+    "from_published",
+    "load",
+    "read_published",
+    "save",
+    "to_published",
+]
 
 
 @dataclass(frozen=True)
@@ -78,41 +80,9 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise GflaError("bad_checkpoint", f"cannot read weights from {path}: {error}") from error
-    kind = KINDS.get(metadata.get("kind", ""))
-    if metadata.get("format") != FORMAT or kind is None:
-        raise GflaError("bad_checkpoint", f"{path} does not describe itself as {FORMAT} weights")
-    try:
-        config = kind.from_dict(json.loads(metadata["config"]))
-        info = json.loads(metadata.get("info", "{}"))
-    except (KeyError, ValueError, AttributeError) as error:
-        raise GflaError("bad_checkpoint", f"{path} has broken metadata: {error}") from error
-    generator = build_generator(config)
-    _load_strictly(generator, tensors)
+    config, info = parse_metadata(path, metadata)
+    generator = _build_for(config, tensors)
     return Checkpoint(generator.to(device).eval(), info)
-
-
-def read_published(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a published ``*_net_G.pth``; nothing in the file is ever executed.
-
-    Raises:
-        GflaError: ``bad_checkpoint`` if the file is missing, broken, or holds anything but named
-            tensors.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise GflaError("bad_checkpoint", f"cannot read {path}: {error}") from error
-    except Exception as error:  # whatever a hostile or broken file makes the reader raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        message = f"{path} holds no tensors that can be read safely: {reason}"
-        raise GflaError("bad_checkpoint", message) from error
-    if not isinstance(state, dict) or not state:
-        raise GflaError("bad_checkpoint", f"{path} holds no named tensors")
-    for name, value in state.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
-            message = f"{path} holds {name!r}, a {type(value).__name__}; needs tensors by name"
-            raise GflaError("bad_checkpoint", message)
-    return state
 
 
 def from_published(state: Mapping[str, Tensor]) -> Generator:
@@ -129,8 +99,7 @@ def from_published(state: Mapping[str, Tensor]) -> Generator:
     """
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     config = infer_config(state)
-    generator = build_generator(config)
-    names = {key: published_names(key, config) for key in generator.state_dict()}
+    names = {key: published_names(key, config) for key in _shapes(config)}
     expected = {name for group in names.values() for name in group}
     _refuse_difference(expected, set(state))
     for key, group in names.items():
@@ -138,8 +107,7 @@ def from_published(state: Mapping[str, Tensor]) -> Generator:
             raise GflaError(
                 "bad_checkpoint", f"{' and '.join(group)} differ, but are one layer ({key})"
             )
-    _load_strictly(generator, {key: state[group[0]].float() for key, group in names.items()})
-    return generator.eval()
+    return _build_for(config, {key: state[group[0]] for key, group in names.items()}).eval()
 
 
 def to_published(generator: Generator) -> dict[str, Tensor]:
@@ -151,16 +119,33 @@ def to_published(generator: Generator) -> dict[str, Tensor]:
     }
 
 
-def _load_strictly(generator: Generator, tensors: Mapping[str, Tensor]) -> None:
-    own = generator.state_dict()
-    _refuse_difference(set(own), set(tensors))
+def _build_for(config: GeneratorConfig, tensors: Mapping[str, Tensor]) -> Generator:
+    """The network of a configuration, with exactly these weights as float32.
+
+    Shapes are compared first: a file may claim any width, and memory is only taken for widths
+    that its tensors have.
+    """
+    shapes = _shapes(config)
+    _refuse_difference(set(shapes), set(tensors))
     for name, tensor in tensors.items():
-        if tensor.shape != own[name].shape:
-            got, wanted = tuple(tensor.shape), tuple(own[name].shape)
+        if tensor.shape != shapes[name]:
+            got, wanted = tuple(tensor.shape), tuple(shapes[name])
             raise GflaError("bad_checkpoint", f"{name} has shape {got}; needs {wanted}")
         if not torch.isfinite(tensor).all():
             raise GflaError("bad_checkpoint", f"{name} holds values that are not finite")
-    generator.load_state_dict(dict(tensors))
+    generator = build_generator(config)
+    generator.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    return generator
+
+
+def _shapes(config: GeneratorConfig) -> dict[str, torch.Size]:
+    """Names and shapes of a network's weights, found without memory for them."""
+    try:
+        with torch.device("meta"):
+            state = build_generator(config).state_dict()
+    except (TypeError, RuntimeError) as error:  # widths that are no whole numbers, or beyond them
+        raise GflaError("bad_checkpoint", f"no network has such widths: {error}") from error
+    return {name: tensor.shape for name, tensor in state.items()}
 
 
 def _refuse_difference(expected: set[str], found: set[str]) -> None:
