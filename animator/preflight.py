@@ -17,16 +17,21 @@ from animator.spec import JobSpec
 
 OUTPUT_SUFFIXES = (".mp4", ".m4v", ".mov")
 """What an output file may be called: they are what players expect of the MP4 that is written."""
+SHEET_SUFFIXES = (".png", ".jpg", ".jpeg")
+"""What the sheet of `animator explain` may be called."""
 
 _MAX_NAME = 200  # bytes; file systems allow 255, and a temporary name is a little longer
 
 
-def check_files(spec: JobSpec, *, overwrite: bool = False) -> None:
+def check_files(
+    spec: JobSpec, *, overwrite: bool = False, suffixes: tuple[str, ...] = OUTPUT_SUFFIXES
+) -> None:
     """Check that the inputs can be read and that the output can be written.
 
     Args:
         spec: the job.
         overwrite: whether the output may replace a file.
+        suffixes: what the output's name may end in.
 
     Raises:
         AnimatorError: `no_such_file`, `not_a_file`, `unreadable_file`, `invalid_option`,
@@ -36,14 +41,26 @@ def check_files(spec: JobSpec, *, overwrite: bool = False) -> None:
     _check_input(spec.driving)
     if spec.weights != "default":
         _check_input(spec.weights)
-    _check_output(spec, overwrite)
+    _check_output(spec, overwrite, suffixes)
 
 
-def free_names(source: str, driving: str, folder: Path) -> Iterator[Path]:
+def check_suffix(output: str, suffixes: tuple[str, ...]) -> None:
+    """Refuse an output whose name does not end in one of the suffixes.
+
+    Raises:
+        AnimatorError: `invalid_option`.
+    """
+    path = Path(output)
+    if path.suffix.lower() not in suffixes:
+        message = f"The output is {path.name!r}; its name must end in {', '.join(suffixes)}."
+        raise AnimatorError("invalid_option", message)
+
+
+def free_names(source: str, driving: str, folder: Path, suffix: str = ".mp4") -> Iterator[Path]:
     """Names in `folder` that no file has: `SOURCE--DRIVING.mp4`, then with -1, -2, ... added."""
     stem = f"{_short(Path(source).stem)}--{_short(Path(driving).stem)}"
     for number in itertools.count():
-        path = folder / (f"{stem}-{number}.mp4" if number else f"{stem}.mp4")
+        path = folder / (f"{stem}-{number}{suffix}" if number else f"{stem}{suffix}")
         if not os.path.lexists(path):
             yield path
 
@@ -73,18 +90,14 @@ def _check_input(path: str) -> None:
         raise AnimatorError("unreadable_file", f"{path!r} may not be read by this user.")
 
 
-def _check_output(spec: JobSpec, overwrite: bool) -> None:
+def _check_output(spec: JobSpec, overwrite: bool, suffixes: tuple[str, ...]) -> None:
     output = Path(spec.output)
     if output.is_dir():
         raise AnimatorError(
             "output_exists_as_folder",
             f"{spec.output!r} is a folder; give the name of a file in it.",
         )
-    if output.suffix.lower() not in OUTPUT_SUFFIXES:
-        raise AnimatorError(
-            "invalid_option",
-            f"The output is {output.name!r}; its name must end in {', '.join(OUTPUT_SUFFIXES)}.",
-        )
+    check_suffix(spec.output, suffixes)
     if output.exists():
         for name in ("source", "driving", "weights"):
             path = getattr(spec, name)
