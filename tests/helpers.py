@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 import torch
 
-from gfla.build import build_generator, initialise
-from gfla.config import AnimationConfig
+from gfla.build import Generator, build_generator, initialise
+from gfla.config import AnimationConfig, GeneratorConfig
 from gfla.models.generators import AnimationGenerator
 from tests.golden.faces import MEAN_FACE
 
@@ -33,7 +35,11 @@ COMPACT = AnimationConfig(
 """The same with both extensions."""
 
 
-def small_generator(config: AnimationConfig = NARROW, seed: int = 0) -> AnimationGenerator:
+@overload
+def small_generator(config: AnimationConfig = ..., seed: int = ...) -> AnimationGenerator: ...
+@overload
+def small_generator(config: GeneratorConfig, seed: int = ...) -> Generator: ...
+def small_generator(config: GeneratorConfig = NARROW, seed: int = 0) -> Generator:
     """An untrained generator whose outputs are far from constant."""
     torch.manual_seed(seed)
     generator = build_generator(config)

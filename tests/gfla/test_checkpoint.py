@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from gfla import checkpoint
+from gfla.build import build_generator
+from gfla.config import ABLATIONS, PUBLISHED
 from gfla.errors import GflaError
+from tests.golden.make_golden import narrow
 from tests.helpers import COMPACT, NARROW, face_inputs, small_generator
 
 
@@ -78,6 +82,64 @@ def test_missing_and_foreign_files_are_refused(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(GflaError) as caught:
         checkpoint.load(path)
+    assert caught.value.code == "bad_checkpoint"
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_full_width_weights_survive_the_way_through_a_published_file(tmp_path, name):
+    generator = build_generator(PUBLISHED[name])
+    torch.save(checkpoint.to_published(generator), tmp_path / "a_net_G.pth")
+    published = checkpoint.read_published(tmp_path / "a_net_G.pth")
+    again = checkpoint.from_published(published)
+    assert again.config == generator.config
+    kept = again.state_dict()
+    assert all(torch.equal(kept[key], value) for key, value in generator.state_dict().items())
+
+
+@pytest.mark.parametrize("name", PUBLISHED | ABLATIONS)
+def test_every_kind_of_model_is_saved_and_loaded(tmp_path, name):
+    generator = small_generator(narrow((PUBLISHED | ABLATIONS)[name]))
+    checkpoint.save(tmp_path / "a.safetensors", generator, {})
+    loaded = checkpoint.load(tmp_path / "a.safetensors").generator
+    assert loaded.config == generator.config
+    kept = loaded.state_dict()
+    assert all(torch.equal(kept[key], value) for key, value in generator.state_dict().items())
+
+
+class Trap:
+    """Would make a folder if a pickle of it were loaded carelessly."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+def test_a_published_file_with_code_in_it_is_refused_and_not_run(tmp_path):
+    torch.save({"weights": Trap(str(tmp_path / "trap"))}, tmp_path / "a_net_G.pth")
+    with pytest.raises(GflaError, match="not run") as caught:
+        checkpoint.read_published(tmp_path / "a_net_G.pth")
+    assert caught.value.code == "bad_checkpoint"
+    assert not (tmp_path / "trap").exists()
+
+
+@pytest.mark.parametrize(
+    "content", [{}, [torch.zeros(1)], {"step": 3}, {1: torch.zeros(1)}, torch.zeros(1)]
+)
+def test_published_files_hold_named_tensors_and_nothing_else(tmp_path, content):
+    torch.save(content, tmp_path / "a_net_G.pth")
+    with pytest.raises(GflaError) as caught:
+        checkpoint.read_published(tmp_path / "a_net_G.pth")
+    assert caught.value.code == "bad_checkpoint"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no checkpoint", b"PK\x03\x04 broken"])
+def test_missing_and_broken_published_files_are_refused(tmp_path, content):
+    if content is not None:
+        (tmp_path / "a_net_G.pth").write_bytes(content)
+    with pytest.raises(GflaError) as caught:
+        checkpoint.read_published(tmp_path / "a_net_G.pth")
     assert caught.value.code == "bad_checkpoint"
 
 

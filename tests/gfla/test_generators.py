@@ -6,18 +6,34 @@ import pytest
 import torch
 
 from gfla.build import build_generator
-from gfla.config import AnimationConfig
+from gfla.config import PUBLISHED, AnimationConfig
 from gfla.errors import GflaError
 from tests.helpers import COMPACT, NARROW, face_inputs, small_generator
 
+SEPARATE = dataclasses.replace(NARROW, flow_estimators="separate")
 
-def test_full_width_has_the_published_number_of_parameters():
-    generator = build_generator(AnimationConfig())
-    assert sum(p.numel() for p in generator.parameters()) == 16_906_667
+
+@pytest.mark.parametrize(
+    ("config", "parameters"),
+    [
+        (PUBLISHED["person-fashion"], 14_047_395),
+        (PUBLISHED["face"], 16_906_667),
+        # The published counts of these two are those with 18 structure channels.
+        (dataclasses.replace(PUBLISHED["dance"], structure_channels=18), 23_504_031),
+        (dataclasses.replace(PUBLISHED["view"], structure_channels=18), 14_314_227),
+    ],
+    ids=["person", "face", "dance", "view"],
+)
+def test_full_width_has_the_published_number_of_parameters(config, parameters):
+    with torch.device("meta"):
+        generator = build_generator(config)
+    assert sum(p.numel() for p in generator.parameters()) == parameters
 
 
 @pytest.mark.parametrize("previous", [1, 2, 4])
-@pytest.mark.parametrize("config", [NARROW, COMPACT], ids=["published", "extended"])
+@pytest.mark.parametrize(
+    "config", [NARROW, SEPARATE, COMPACT], ids=["published", "separate", "extended"]
+)
 def test_shapes_and_names_of_a_step(config, previous):
     generator = small_generator(dataclasses.replace(config, previous_frames=previous))
     image, structure, landmarks = face_inputs(batch=2)
@@ -55,6 +71,19 @@ def test_a_clip_continues_from_a_state_as_if_it_had_never_stopped():
         once = generator.step(state, structure, landmarks)[1].image
         again = generator.step(state, structure, landmarks)[1].image
     assert torch.equal(once, again)
+
+
+def test_separate_estimators_see_one_reference_each():
+    generator = small_generator(SEPARATE)
+    image, structure, _ = face_inputs()
+    other = face_inputs(seed=1)[0]
+    with torch.no_grad():
+        state = generator.start(image, structure)
+        changed = dataclasses.replace(state, previous=generator.start(other, structure).previous)
+        one = generator.step(state, structure)[1].flows
+        two = generator.step(changed, structure)[1].flows
+    assert torch.equal(one[3, "reference"], two[3, "reference"])
+    assert not torch.equal(one[3, "previous"], two[3, "previous"])
 
 
 def test_clips_of_a_batch_do_not_see_each_other():
@@ -97,8 +126,9 @@ def test_an_untrained_extended_model_is_near_the_landmark_warp():
     torch.testing.assert_close(prediction.image, image, atol=1e-3, rtol=0)
 
 
-def test_gradients_flow_through_a_block_and_stop_at_its_border():
-    generator = small_generator()
+@pytest.mark.parametrize("config", [NARROW, SEPARATE], ids=["joint", "separate"])
+def test_gradients_flow_through_a_block_and_stop_at_its_border(config):
+    generator = small_generator(config)
     image, structure, _ = face_inputs()
     state, _ = generator.step(generator.start(image, structure), structure)
     through = generator.step(state, structure)[1].image.mean()
@@ -144,6 +174,7 @@ def test_larger_pictures_need_fusion():
         {"flow_widths": (4, 4)},
         {"structure_channels": 0},
         {"prior_ridge": 0.0},
+        {"flow_estimators": "many"},
     ],
 )
 def test_impossible_configurations_are_refused(wrong):

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gfla.build import build_generator
+from gfla.config import ABLATIONS, PUBLISHED, PoseTransferConfig, ViewSynthesisConfig
+from gfla.errors import GflaError
+from gfla.models.attention import SourceFeatures
+from gfla.models.sampling import BilinearSampling, GlobalAttention
+from tests.golden.make_golden import narrow
+from tests.helpers import small_generator
+
+CONFIGS = {"view": PUBLISHED["view"], "person-market": PUBLISHED["person-market"]} | ABLATIONS
+
+IDLE = {
+    "person-market": "encoder.downs.2.",  # nothing looks at the published network's third Down
+    "view": "renderer.encoder.ups.0.body.0.weight",  # scales the norm of a constant map: zeros
+}
+
+
+def inputs(config, batch=2, height=64, width=64):
+    random = torch.Generator().manual_seed(0)
+    size = (1, 1) if isinstance(config, ViewSynthesisConfig) else (height, width)
+    structure = (batch, config.structure_channels, *size)
+    return (
+        torch.rand(batch, 3, height, width, generator=random) * 2 - 1,
+        torch.rand(structure, generator=random),
+        torch.rand(structure, generator=random),
+    )
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_part_of_every_model_learns(name):
+    generator = small_generator(narrow(CONFIGS[name]))
+    prediction = generator(*inputs(generator.config))
+    assert prediction.image.shape == (2, 3, 64, 64)
+    assert prediction.image.abs().max() <= 1
+    prediction.image.square().mean().backward()
+    idle = [n for n, p in generator.named_parameters() if p.grad is None or not p.grad.any()]
+    assert all(n.startswith(IDLE.get(name, "-")) for n in idle)
+    assert all(p.grad.isfinite().all() for p in generator.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("full", {3, 2}),
+        ("bilinear", {3, 2}),
+        ("view", {3, 2}),
+        ("person-market", {2}),
+        ("global-attention", set()),
+        ("baseline", set()),
+    ],
+)
+def test_flows_and_masks_where_the_model_samples_along_a_flow(name, layers):
+    generator = small_generator(narrow(CONFIGS[name]))
+    with torch.no_grad():
+        prediction = generator(*inputs(generator.config))
+    assert set(prediction.flows) == set(prediction.masks) == {(k, "reference") for k in layers}
+    for (layer, _), flow in prediction.flows.items():
+        assert flow.shape == (2, 2, 64 >> layer, 64 >> layer)
+        assert prediction.masks[layer, "reference"].shape == (2, 1, 64 >> layer, 64 >> layer)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_pictures_of_a_batch_do_not_see_each_other(name):
+    generator = small_generator(narrow(CONFIGS[name]))
+    source, before, after = inputs(generator.config)
+    with torch.no_grad():
+        together = generator(source, before, after).image
+        alone = generator(source[1:], before[1:], after[1:]).image
+    torch.testing.assert_close(together[1:], alone, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_target_structure_matters(name):
+    generator = small_generator(narrow(CONFIGS[name]))
+    source, before, after = inputs(generator.config)
+    with torch.no_grad():
+        moved = generator(source, before, after).image
+        still = generator(source, before, before).image
+    assert (moved - still).abs().mean() > 1e-4
+
+
+def test_ablations_differ_from_the_full_model_in_their_parts_alone():
+    networks = {name: build_generator(narrow(config)) for name, config in ABLATIONS.items()}
+    names = {name: set(network.state_dict()) for name, network in networks.items()}
+    attention = {key for key in names["full"] if ".attention." in key}
+    assert names["bilinear"] == names["full"] - attention
+    assert not any("flow_estimator" in key for key in names["global-attention"])
+    assert all(key.startswith("renderer.") for key in names["baseline"])
+
+
+def test_bilinear_sampling_moves_features_along_the_flow():
+    source = torch.arange(20.0).view(1, 1, 4, 5)
+    flow = torch.zeros(1, 2, 4, 5)
+    flow[:, 0] = 1  # one pixel to the right
+    sampler = BilinearSampling()
+    moved = sampler(torch.zeros_like(source), sampler.prepare(source), flow)
+    torch.testing.assert_close(moved[..., :4], source[..., 1:])
+
+
+def test_global_attention_is_the_weighted_sum_that_its_weights_say():
+    torch.manual_seed(0)
+    sampler = GlobalAttention(6).double()
+    target, source = torch.randn(2, 6, 3, 5).double(), torch.randn(2, 6, 4, 2).double()
+    prepared = SourceFeatures(source)
+    weights = sampler.weights(target, prepared)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 15).double())
+    attended = (weights @ source.flatten(2).transpose(1, 2)).transpose(1, 2).view(2, 6, 3, 5)
+    torch.testing.assert_close(sampler(target, prepared), sampler.project(attended))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s, a, b: (s[:0], a[:0], b[:0]),
+        lambda s, a, b: (s[:, :2], a, b),
+        lambda s, a, b: (s, a[:, :17], b),
+        lambda s, a, b: (s, a, b[..., :32]),
+        lambda s, a, b: (s, a, b[:1]),
+        lambda s, a, b: (s[..., :60], a[..., :60], b[..., :60]),
+        lambda s, a, b: (s[..., :32, :32], a[..., :32, :32], b[..., :32, :32]),
+    ],
+)
+def test_wrong_inputs_are_refused(change):
+    generator = small_generator(narrow(PoseTransferConfig()))
+    with pytest.raises(GflaError) as caught:
+        generator(*change(*inputs(generator.config)))
+    assert caught.value.code == "invalid_shape"
+
+
+def test_views_are_vectors():
+    generator = small_generator(narrow(ViewSynthesisConfig()))
+    source, view, _ = inputs(generator.config)
+    with pytest.raises(GflaError, match="1 1"):
+        generator(source, view.expand(-1, -1, 64, 64), view)
+
+
+def test_unknown_sampling_is_refused():
+    with pytest.raises(GflaError, match="local, bilinear, global, none"):
+        PoseTransferConfig(sampling="nearest")
