@@ -36,3 +36,24 @@ def shape_of(name: str, tensor: Tensor, shape: str, **sizes: int) -> tuple[int, 
         message = f"{name} is {got}; needs {' '.join(known)}, each at least 1"
         raise GflaError("invalid_shape", message)
     return got
+
+
+def check_sides(name: str, height: int, width: int, multiple: int) -> None:
+    """Refuse pictures that a stack of Downs cannot halve evenly, or would leave nothing of.
+
+    Args:
+        name: of the picture, for the message.
+        height: in pixels.
+        width: in pixels.
+        multiple: 2 to the number of Downs.
+
+    Raises:
+        GflaError: ``invalid_shape``.
+    """
+    # At one pixel there is nothing to normalise in the deepest layer.
+    if height % multiple or width % multiple or height * width <= multiple**2:
+        raise GflaError(
+            "invalid_shape",
+            f"{name} is {height} x {width}; its sides must be multiples of {multiple}, "
+            f"and it must be larger than {multiple} x {multiple}",
+        )

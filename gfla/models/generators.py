@@ -15,6 +15,7 @@ from gfla.models.renderer import Renderer
 from gfla.models.rollout import Prediction, Reference, RolloutState
 from gfla.ops.spline import landmark_flow
 from gfla.ops.warp import downscale_flow, upscale_flow
+from gfla.shapes import check_sides, shape_of
 
 
 class AnimationGenerator(nn.Module):
@@ -189,29 +190,24 @@ class AnimationGenerator(nn.Module):
 
     def _check(self, structure: Tensor, landmarks: Tensor | None, image: Tensor | None) -> None:
         config = self.config
-        if structure.ndim != 4 or structure.shape[0] < 1:
-            raise _shape("structure", structure, f"B {config.structure_channels} h w with B >= 1")
-        batch, channels, height, width = structure.shape
-        if channels != config.structure_channels:
-            raise _shape("structure", structure, f"{config.structure_channels} channels")
-        if height % config.multiple or width % config.multiple:
-            raise _shape("structure", structure, f"sides that are multiples of {config.multiple}")
-        if height * width <= config.multiple**2:  # nothing to normalise in the deepest layer
-            raise _shape("structure", structure, f"more than {config.multiple} x {config.multiple}")
+        channels = config.structure_channels
+        batch, _, height, width = shape_of("structure", structure, "B C h w", C=channels)
+        check_sides("structure", height, width, config.multiple)
         if config.flow_prior:
             if landmarks is None:
                 raise GflaError("landmarks_needed", "a landmark flow prior needs landmarks")
-            if landmarks.shape != (batch, 68, 2):
-                raise _shape("landmarks", landmarks, f"{batch} 68 2")
+            shape_of("landmarks", landmarks, "B 68 2", B=batch)
         if image is None:
             return
-        if image.ndim != 4 or image.shape[:2] != (batch, 3):
-            raise _shape("image", image, f"{batch} 3 H W")
+        shape_of("image", image, "B 3 H W", B=batch)
         scale = image.shape[-1] // width
-        if scale < 1 or image.shape[-2:] != (scale * height, scale * width):
-            raise _shape("image", image, "a whole multiple of the structure's sides")
-        if scale > 1 and self.fusion is None:
-            raise _shape("image", image, "the structure's size, as there is no image-scale fusion")
+        if image.shape[-2:] != (scale * height, scale * width):
+            allowed = f"a whole multiple of the structure's {height} x {width}"
+        elif scale > 1 and self.fusion is None:
+            allowed = f"{height} x {width}, as there is no image-scale fusion"
+        else:
+            return
+        raise GflaError("invalid_shape", f"image is {tuple(image.shape)}; allowed: {allowed}")
 
 
 def _add_prior(estimates: Estimates, prior: Tensor) -> Estimates:
@@ -221,7 +217,3 @@ def _add_prior(estimates: Estimates, prior: Tensor) -> Estimates:
         layer: (flows + downscale_flow(flat, 2**layer).unflatten(0, (batch, references)), masks)
         for layer, (flows, masks) in estimates.items()
     }
-
-
-def _shape(name: str, tensor: Tensor, allowed: str) -> GflaError:
-    return GflaError("invalid_shape", f"{name} is {tuple(tensor.shape)}; allowed: {allowed}")

@@ -6,12 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from gfla.config import PoseTransferConfig, ViewSynthesisConfig
-from gfla.errors import GflaError
 from gfla.models.blocks import Encoder
 from gfla.models.flow import Estimates, FlowEstimator
 from gfla.models.renderer import Renderer
 from gfla.models.rollout import Prediction
-from gfla.shapes import shape_of
+from gfla.shapes import check_sides, shape_of
 
 REFERENCE = "reference"
 """Name of the only reference."""
@@ -81,13 +80,7 @@ class TransferGenerator(nn.Module):
     def _check(self, source: Tensor, source_structure: Tensor, target_structure: Tensor) -> None:
         config = self.config
         batch, _, height, width = shape_of("source", source, "B 3 H W")
-        multiple = config.multiple
-        if height % multiple or width % multiple or height * width <= multiple**2:
-            raise GflaError(
-                "invalid_shape",
-                f"source is {height} x {width}; its sides must be multiples of {multiple}, and it "
-                f"must be larger than {multiple} x {multiple}",
-            )
+        check_sides("source", height, width, config.multiple)
         shape = "B C 1 1" if isinstance(config, ViewSynthesisConfig) else "B C H W"
         sizes = {"B": batch, "C": config.structure_channels, "H": height, "W": width}
         shape_of("source_structure", source_structure, shape, **sizes)
