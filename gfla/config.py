@@ -172,7 +172,7 @@ ABLATIONS: dict[str, PoseTransferConfig] = {
 
 @dataclass(frozen=True)
 class CriticConfig:
-    """A residual discriminator (appendix B); the defaults are the published image critic's."""
+    """A residual discriminator (appendix D); the defaults are the published image critic's."""
 
     inputs: int = 3
     """Channels: 3 for pictures, 6 for the two differences of three neighbouring frames."""
