@@ -1,0 +1,38 @@
+"""The sheet of one frame on the command line."""
+
+from __future__ import annotations
+
+import typer
+
+from animator.cli.console import StopSignals, print_path, printable, say
+from animator.cli.progress import make_view
+from animator.errors import JobCancelled
+from animator.preflight import SHEET_SUFFIXES, check_files
+from animator.settings import Settings
+from animator.spec import JobSpec, Progress
+
+
+def explain_here(spec: JobSpec, frame: int | None, settings: Settings, *, overwrite: bool) -> None:
+    """Draw the sheet in this process and say where it is."""
+    check_files(spec, overwrite=overwrite, suffixes=SHEET_SUFFIXES)
+    with StopSignals() as signals, make_view() as view:
+        view.update("starting")
+        from animator.explain import explain
+
+        def report(progress: Progress) -> None:
+            view.update("stopping" if signals.requested() else progress.stage, progress)
+
+        try:
+            explained = explain(
+                settings.apply_to(spec),
+                frame,
+                report=report,
+                should_stop=signals.requested,
+                limits=settings.limits(),
+            )
+        except JobCancelled:
+            say("Cancelled; nothing was written.")
+            raise signals.exit() if signals.requested() else typer.Exit(1) from None
+    weights = printable(explained.weights)
+    say(f"frame {explained.frame} of {explained.frames}, counted from 0, by {weights}")
+    print_path(explained.output)
