@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gfla.shapes import shape_of
+
 BORDER = (0.0, 0.5, 1.0)
 """The eight held points lie at these fractions of the picture's sides."""
 
@@ -26,7 +28,12 @@ def landmark_flow(
 
     Returns:
         B R 2 H W, float32, in pixels of ``size``. No gradient flows through the spline.
+
+    Raises:
+        GflaError: ``invalid_shape``.
     """
+    batch, points, _ = shape_of("target", target, "B N 2")
+    shape_of("references", references, "B R N 2", B=batch, N=points)
     with torch.no_grad(), torch.autocast(target.device.type, enabled=False):
         return _landmark_flow(target.double(), references.double(), size, ridge).float()
 

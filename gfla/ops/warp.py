@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gfla.shapes import shape_of
+
 
 def at_least_float32(tensor: Tensor) -> Tensor:
     """Half-precision tensors as float32: coordinates and flows need it; others unchanged."""
@@ -30,8 +32,12 @@ def sample(image: Tensor, positions: Tensor) -> Tensor:
     Returns:
         B C h w in the type of ``image``. Neighbours outside the map are its border pixels, and
         their weights are not renormalised (paper, eq. A.16 with clamped indices).
+
+    Raises:
+        GflaError: ``invalid_shape``, as do all functions here.
     """
-    _, _, height, width = image.shape
+    batch, _, height, width = shape_of("image", image, "B C H W")
+    shape_of("positions", positions, "B 2 h w", B=batch)
     scale = positions.new_tensor([max(width - 1, 1), max(height - 1, 1)]).view(1, 2, 1, 1)
     grid = (positions * (2 / scale) - 1).permute(0, 2, 3, 1)
     return F.grid_sample(
@@ -44,14 +50,14 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
 
     Args:
         image: B C H W.
-        flow: B 2 H W, channel order (x, y), in pixels of ``image``: the target location ``l``
+        flow: B 2 h w, channel order (x, y), in pixels of ``image``: the target location ``l``
             takes its value from ``l + flow(l)``.
 
     Returns:
-        B C H W. Computed in float32 (float64 for float64): half-precision coordinates would
+        B C h w. Computed in float32 (float64 for float64): half-precision coordinates would
         misplace samples by whole pixels.
     """
-    _, _, height, width = flow.shape
+    _, _, height, width = shape_of("flow", flow, "B 2 h w")
     wide = at_least_float32(image)
     warped = sample(wide, flow.to(wide.dtype) + pixel_grid(height, width, wide))
     return warped.to(image.dtype)
@@ -59,6 +65,7 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
 
 def upscale_flow(flow: Tensor, factor: int) -> Tensor:
     """A flow field at ``factor`` times the size, in pixels of the larger map (bilinear)."""
+    shape_of("flow", flow, "B 2 h w")
     if factor == 1:
         return flow
     return factor * F.interpolate(flow, scale_factor=factor, mode="bilinear", align_corners=False)
@@ -66,6 +73,7 @@ def upscale_flow(flow: Tensor, factor: int) -> Tensor:
 
 def downscale_flow(flow: Tensor, factor: int) -> Tensor:
     """A flow field at 1/``factor`` of the size, in pixels of the smaller map (means of blocks)."""
+    shape_of("flow", flow, "B 2 h w")
     if factor == 1:
         return flow
     return F.avg_pool2d(flow, factor) / factor

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
+from gfla.errors import GflaError
 from gfla.ops.spline import landmark_flow
 
 
@@ -39,4 +41,26 @@ def test_references_are_independent_of_each_other():
 def test_coinciding_landmarks_do_not_break_the_system():
     target = points().repeat(1, 2, 1)
     flow = landmark_flow(target, target[:, None] + 0.01, (16, 16), ridge=3e-4)
+    assert torch.isfinite(flow).all()
+
+
+@pytest.mark.parametrize(
+    ("target", "references", "message"),
+    [
+        ((0, 68, 2), (0, 1, 68, 2), "target is (0, 68, 2)"),
+        ((1, 68, 3), (1, 1, 68, 2), "needs B N 2"),
+        ((1, 68, 2), (1, 68, 2), "needs 1 R 68 2"),
+        ((1, 68, 2), (1, 1, 67, 2), "needs 1 R 68 2"),
+    ],
+)
+def test_wrong_shapes_are_refused(target, references, message):
+    with pytest.raises(GflaError) as caught:
+        landmark_flow(torch.zeros(target), torch.zeros(references), (8, 8), 1e-3)
+    assert caught.value.code == "invalid_shape"
+    assert message in caught.value.message
+
+
+def test_landmarks_far_away_give_finite_flows():
+    target = torch.rand(1, 68, 2)
+    flow = landmark_flow(target, 1e6 * torch.rand(1, 1, 68, 2), (5, 7), 1e-3)
     assert torch.isfinite(flow).all()
