@@ -23,7 +23,8 @@ from animator.generate import DEFAULT_WEIGHTS, PUBLISHED_SIZE
 from gfla import checkpoint
 from gfla.data.faces import FacePack, read_pack
 from gfla.evaluation import faces
-from gfla.losses.perceptual import Vgg16Features, feature_distance
+from gfla.losses.features import VggFeatures
+from gfla.losses.perceptual import feature_distance
 
 COLUMNS = ("L1", "VGG", "landmarks %")
 LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
@@ -34,7 +35,9 @@ def main() -> None:
     """Parse, render, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder of held-out packs")
-    parser.add_argument("--features", type=Path, required=True, help="VGG16 features, safetensors")
+    parser.add_argument(
+        "--features", type=Path, required=True, help="VGG16 weights, safetensors or .pth"
+    )
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS)
     parser.add_argument("--frames", type=int, default=60, help="of every clip, at most")
     parser.add_argument("--every", type=int, default=4, help="compare every n-th frame")
@@ -53,7 +56,7 @@ def main() -> None:
         "piecewise-affine warp": faces.affine_warp,
         "model": faces.model(loaded.generator, size),
     }
-    features = Vgg16Features(options.features, LAYERS)
+    features = VggFeatures(LAYERS, "vgg16", options.features)
     detector = make_detector(options.detector)
     figures: dict[str, list[tuple[float, ...]]] = {name: [] for name in methods}
     for name, clip in track(clips, description="clips"):
@@ -76,7 +79,7 @@ def measure(
     clip: FacePack,
     compared: range,
     results: dict[str, list[faces.Picture]],
-    features: Vgg16Features,
+    features: VggFeatures,
     detector: LandmarkDetector,
 ) -> dict[str, tuple[float, ...]]:
     """Means over a clip's frames by method, in the order of the columns."""

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from gfla.build import build_generator, initialise
 from gfla.data.faces import FaceBlocks, read_pack
 from gfla.data.transforms import Augmentation
-from gfla.losses.perceptual import Vgg16Features
+from gfla.losses.features import VggFeatures
 from gfla.training.config import FaceTrainingConfig, load_config
 from gfla.training.loop import Trainer, train
 
@@ -26,7 +26,9 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, required=True, help="folder with train/ and held-out/ packs"
     )
-    parser.add_argument("--features", type=Path, required=True, help="VGG16 features, safetensors")
+    parser.add_argument(
+        "--features", type=Path, required=True, help="VGG16 weights, safetensors or .pth"
+    )
     parser.add_argument(
         "--out", type=Path, required=True, help="run folder; continues if it holds a run"
     )
@@ -67,7 +69,7 @@ def main() -> None:
     held_out = _blocks(options.data / "held-out", config, seed=0)
     loader = DataLoader(blocks, batch_size=config.batch, num_workers=1, prefetch_factor=4)
     samples = [next(iter(DataLoader(held_out, batch_size=12)))]
-    features = Vgg16Features(options.features, config.features)
+    features = VggFeatures(config.features, "vgg16", options.features)
     train(trainer, features, loader, samples, max_minutes=options.max_minutes)
 
 

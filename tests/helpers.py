@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import overload
 
 import torch
+from safetensors.torch import save_file
 
 from gfla.build import Generator, build_generator, initialise
 from gfla.config import AnimationConfig, GeneratorConfig
+from gfla.losses.features import VGG_LAYERS, VggFeatures
 from gfla.models.generators import AnimationGenerator
 from tests.golden.faces import MEAN_FACE
 
@@ -59,3 +63,16 @@ def face_inputs(
         torch.rand(batch, 16, size, size, generator=random),
         face + 0.02 * torch.randn(batch, 68, 2, generator=random),
     )
+
+
+def random_vgg(path: Path, layers: Sequence[str], network: str = "vgg16") -> VggFeatures:
+    """A feature network of the right layout, but narrow and untrained; its file is at ``path``."""
+    torch.manual_seed(0)
+    state, channels = {}, 3
+    for name, place in VGG_LAYERS[network].items():
+        outputs = 4 + 2 * int(name[4])
+        state[f"features.{place}.weight"] = torch.randn(outputs, channels, 3, 3) / channels**0.5 / 2
+        state[f"features.{place}.bias"] = torch.zeros(outputs)
+        channels = outputs
+    save_file(state, path)
+    return VggFeatures(layers, network, path)

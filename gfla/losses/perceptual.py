@@ -1,91 +1,143 @@
-"""Distance of pretrained features (paper, section 3.3, perceptual loss)."""
+"""Distances of pretrained features (paper, section 3.2, equations 13 and 14)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from gfla.errors import GflaError
+from gfla.losses.features import select
+from gfla.ops.warp import at_least_float32
+from gfla.shapes import shape_of
 
-VGG16_CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
-"""Places of the convolutions in torchvision's ``vgg16().features``."""
-VGG16_LAYERS = {"relu1_2": 2, "relu2_2": 4, "relu3_3": 7, "relu4_3": 10, "relu5_3": 13}
-"""How many convolutions lie before each named activation."""
-_POOLED_BEFORE = {2, 4, 7, 10}
-_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-class Vgg16Features(nn.Module):
-    """ImageNet VGG16 up to a layer, frozen.
-
-    Pictures in [-1, 1] are normalised as the network was trained.
-    """
-
-    def __init__(self, path: str | Path, layers: Sequence[str]) -> None:
-        """Read the weights.
-
-        Args:
-            path: safetensors under the key names of torchvision's ``vgg16().features``.
-            layers: names from ``VGG16_LAYERS``.
-
-        Raises:
-            GflaError: ``unknown_layer``, or ``bad_checkpoint`` naming the tensor that is missing.
-        """
-        super().__init__()
-        unknown = sorted(set(layers) - set(VGG16_LAYERS))
-        if unknown or not layers:
-            raise GflaError("unknown_layer", f"{unknown}; known are {list(VGG16_LAYERS)}")
-        self.taps = {VGG16_LAYERS[name]: name for name in layers}
-        places = VGG16_CONVOLUTIONS[: max(self.taps)]
-        try:
-            state = load_file(str(path))
-            tensors = [(state[f"features.{p}.weight"], state[f"features.{p}.bias"]) for p in places]
-        except (OSError, SafetensorError, KeyError) as error:
-            raise GflaError("bad_checkpoint", f"no VGG16 features in {path}: {error}") from error
-        self.convolutions = nn.ModuleList()
-        for weight, bias in tensors:
-            convolution = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
-            convolution.load_state_dict({"weight": weight.float(), "bias": bias.float()})
-            self.convolutions.append(convolution)
-        self.mean: Tensor
-        self.deviation: Tensor
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("deviation", torch.tensor(_DEVIATION).view(1, 3, 1, 1))
-        self.requires_grad_(False)
-        self.to(memory_format=torch.channels_last)  # 2-4 times as fast on CPU in bfloat16
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """B 3 H W in [-1, 1] -> activations of the layers, shallowest first."""
-        features = ((image + 1) / 2 - self.mean) / self.deviation
-        features = features.contiguous(memory_format=torch.channels_last)
-        taps = []
-        for index, convolution in enumerate(self.convolutions):
-            if index in _POOLED_BEFORE:
-                features = F.max_pool2d(features, 2)
-            features = convolution(features).relu()
-            if index + 1 in self.taps:
-                taps.append(features)
-        return taps
+PERCEPTUAL_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+"""Of VGG19, as published; each weighs 1."""
+STYLE_LAYERS = ("relu2_2", "relu3_4", "relu4_4", "relu5_2")
+"""Of VGG19, as published; each weighs 1."""
 
 
-def feature_distance(result: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
-    """Mean over layers of the L1 distance in units of the target's own mean activation.
+def perceptual_loss(
+    result: Mapping[str, Tensor],
+    target: Mapping[str, Tensor],
+    layers: Sequence[str] = PERCEPTUAL_LAYERS,
+) -> Tensor:
+    """Sum over layers of the mean absolute difference of features (equation 13).
 
     Args:
-        result: features of the result, B C H W a layer.
+        result: features of the result by layer, B C H W.
         target: features of the truth, of the same shapes.
+        layers: which of them count.
+
+    Returns:
+        A scalar, 0 for equal features.
+
+    Raises:
+        GflaError: ``unknown_layer`` or ``invalid_shape``.
+    """
+    return torch.stack([F.l1_loss(*pair) for pair in _pairs(result, target, layers)]).sum()
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """Products of all pairs of channels, summed over locations: B C H W -> B C C.
+
+    Divided by C * H * W; float32 or float64.
+
+    Raises:
+        GflaError: ``invalid_shape``.
+    """
+    _, channels, height, width = shape_of("features", features, "B C H W")
+    flat = at_least_float32(features).flatten(2)
+    with torch.autocast(features.device.type, enabled=False):  # sums over many locations
+        return flat @ flat.transpose(1, 2) / (channels * height * width)
+
+
+def style_loss(
+    result: Mapping[str, Tensor],
+    target: Mapping[str, Tensor],
+    layers: Sequence[str] = STYLE_LAYERS,
+) -> Tensor:
+    """Sum over layers of the mean absolute difference of Gram matrices (equation 14).
+
+    Args:
+        result: features of the result by layer, B C H W.
+        target: features of the truth, of the same shapes.
+        layers: which of them count.
+
+    Returns:
+        A scalar, 0 for equal statistics.
+
+    Raises:
+        GflaError: ``unknown_layer`` or ``invalid_shape``.
+    """
+    pairs = _pairs(result, target, layers)
+    return torch.stack(
+        [F.l1_loss(gram_matrix(ours), gram_matrix(truth)) for ours, truth in pairs]
+    ).sum()
+
+
+def feature_distance(result: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
+    """Mean over layers of the L1 distance in units of the target's own mean activation.
+
+    Unlike ``perceptual_loss`` it does not depend on the scale of the layers, so it serves any
+    feature network.
+
+    Args:
+        result: features of the result by layer, B C H W.
+        target: features of the truth, of the same layers and shapes.
 
     Returns:
         A scalar; 0 for equal features.
+
+    Raises:
+        GflaError: ``unknown_layer`` or ``invalid_shape``.
     """
     distances = [
-        F.l1_loss(ours.float(), truth.float()) / truth.float().abs().mean().clamp(min=1e-6)
-        for ours, truth in zip(result, target, strict=True)
+        F.l1_loss(ours, truth) / truth.abs().mean().clamp(min=1e-6)
+        for ours, truth in _pairs(result, target, list(target))
     ]
     return torch.stack(distances).mean()
+
+
+class PerceptualLoss(nn.Module):
+    """``perceptual_loss`` of certain layers."""
+
+    def __init__(self, layers: Sequence[str] = PERCEPTUAL_LAYERS) -> None:
+        """Keep the names of the layers."""
+        super().__init__()
+        self.layers = tuple(layers)
+
+    def forward(self, result: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
+        """See ``perceptual_loss``."""
+        return perceptual_loss(result, target, self.layers)
+
+
+class StyleLoss(nn.Module):
+    """``style_loss`` of certain layers."""
+
+    def __init__(self, layers: Sequence[str] = STYLE_LAYERS) -> None:
+        """Keep the names of the layers."""
+        super().__init__()
+        self.layers = tuple(layers)
+
+    def forward(self, result: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
+        """See ``style_loss``."""
+        return style_loss(result, target, self.layers)
+
+
+def _pairs(
+    result: Mapping[str, Tensor], target: Mapping[str, Tensor], layers: Sequence[str]
+) -> list[tuple[Tensor, Tensor]]:
+    """Features of the same layers, of equal shapes, at full precision."""
+    pairs = []
+    for name, ours, truth in zip(
+        layers, select(result, layers), select(target, layers), strict=True
+    ):
+        shape_of(f"target's {name}", truth, "B C H W")
+        if ours.shape != truth.shape:
+            message = f"{name} of the result is {tuple(ours.shape)}; needs {tuple(truth.shape)}"
+            raise GflaError("invalid_shape", message)
+        pairs.append((at_least_float32(ours), at_least_float32(truth)))
+    return pairs

@@ -1,4 +1,4 @@
-"""Residual discriminators of pictures and of motion (paper, section 5 and appendix B)."""
+"""Residual discriminators of pictures and of motion (paper, section 5 and appendix D)."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ class CriticDown(nn.Module):
             nn.LeakyReLU(SLOPE),
             spectral_norm(nn.Conv2d(hidden, outputs, 4, stride=2, padding=1)),
         )
-        self.shortcut = nn.Sequential(
-            nn.AvgPool2d(2), spectral_norm(nn.Conv2d(inputs, outputs, 1))
-        )
+        self.shortcut = nn.Sequential(nn.AvgPool2d(2), spectral_norm(nn.Conv2d(inputs, outputs, 1)))
 
     def forward(self, features: Tensor) -> Tensor:
         """B in H W -> B out H/2 W/2, rounded down."""

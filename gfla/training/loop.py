@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gfla import checkpoint
 from gfla.errors import GflaError
-from gfla.losses.perceptual import Vgg16Features
+from gfla.losses.features import VggFeatures
 from gfla.models.generators import AnimationGenerator
 from gfla.training.config import FaceTrainingConfig
 from gfla.training.steps import rollout_losses, to_unit, weighted_sum
@@ -57,7 +57,7 @@ class Trainer:
         decay = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress))
         return config.learning_rate * rise * decay
 
-    def update(self, features: Vgg16Features, block: Mapping[str, Tensor]) -> dict[str, float]:
+    def update(self, features: VggFeatures, block: Mapping[str, Tensor]) -> dict[str, float]:
         """One optimizer step; returns the terms of the loss.
 
         Raises:
@@ -112,7 +112,7 @@ class Trainer:
 
 def train(
     trainer: Trainer,
-    features: Vgg16Features,
+    features: VggFeatures,
     blocks: Iterable[Mapping[str, Tensor]],
     samples: Sequence[Mapping[str, Tensor]],
     *,

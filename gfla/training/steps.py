@@ -8,9 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gfla.losses.flow import roughness, warped_distance
-from gfla.losses.perceptual import Vgg16Features, feature_distance
+from gfla.losses.correctness import warped_distance
+from gfla.losses.features import VggFeatures
+from gfla.losses.perceptual import feature_distance
+from gfla.losses.reconstruction import reconstruction_loss
 from gfla.losses.regions import expression_weights
+from gfla.losses.regularity import roughness
 from gfla.models.generators import AnimationGenerator
 from gfla.models.rollout import Prediction, RolloutState
 from gfla.training.config import FaceTrainingConfig
@@ -23,7 +26,7 @@ def to_unit(images: Tensor) -> Tensor:
 
 def rollout_losses(
     generator: AnimationGenerator,
-    features: Vgg16Features,
+    features: VggFeatures,
     block: Mapping[str, Tensor],
     config: FaceTrainingConfig,
     random: torch.Generator,
@@ -74,7 +77,7 @@ def frame_losses(
     """The loss terms of one frame that need no feature network."""
     height, width = target.shape[-2:]
     weights = expression_weights(structure, (height, width), config.losses.expression)
-    reconstruction = ((prediction.image - target).abs() * weights).mean()
+    reconstruction = reconstruction_loss(prediction.image, target, weights)
     warped, rough = [], []
     small = F.avg_pool2d(target, target.shape[-1] // structure.shape[-1])
     height, width = small.shape[-2:]
@@ -86,7 +89,7 @@ def frame_losses(
         rough.append(roughness(flow))
     return {
         "reconstruction": reconstruction,
-        "rendered": ((prediction.rendered - small).abs() * small_weights).mean(),
+        "rendered": reconstruction_loss(prediction.rendered, small, small_weights),
         "warped": torch.stack(warped).mean(),
         "roughness": torch.stack(rough).mean(),
     }

@@ -1,74 +1,130 @@
+"""Losses of pixels, features and logits; flows: test_correctness and test_regularity."""
+
 from __future__ import annotations
+
+import math
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from gfla.errors import GflaError
 from gfla.guidance.face import face_structure
-from gfla.losses.flow import roughness, warped_distance
-from gfla.losses.perceptual import VGG16_CONVOLUTIONS, Vgg16Features, feature_distance
+from gfla.losses.adversarial import AdversarialLoss, critic_loss, generator_loss
+from gfla.losses.perceptual import (
+    PERCEPTUAL_LAYERS,
+    STYLE_LAYERS,
+    PerceptualLoss,
+    StyleLoss,
+    feature_distance,
+    gram_matrix,
+    perceptual_loss,
+    style_loss,
+)
+from gfla.losses.reconstruction import ReconstructionLoss, reconstruction_loss
 from gfla.losses.regions import expression_weights
 from tests.golden.faces import MEAN_FACE
+from tests.helpers import random_vgg
+
+KINDS = ("least-squares", "hinge", "non-saturating")
 
 
-def random_vgg(path, layers=("relu1_2", "relu2_2")):
-    """A file of the right names and shapes; its values need not be trained."""
-    widths = (3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
+@pytest.fixture(scope="module")
+def features(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("features")
+    return random_vgg(folder / "vgg.safetensors", PERCEPTUAL_LAYERS + STYLE_LAYERS, "vgg19")
+
+
+@pytest.mark.parametrize("distance", [feature_distance, PerceptualLoss(), StyleLoss()])
+def test_feature_losses_are_zero_only_for_equal_pictures(features, distance):
     torch.manual_seed(0)
-    state = {}
-    for index, place in enumerate(VGG16_CONVOLUTIONS[:4]):
-        inputs, outputs = widths[index], widths[index + 1]
-        state[f"features.{place}.weight"] = torch.randn(outputs, inputs, 3, 3) / inputs**0.5 / 3
-        state[f"features.{place}.bias"] = torch.zeros(outputs)
-    save_file(state, path)
-    return Vgg16Features(path, layers)
-
-
-def test_feature_distance_is_zero_only_for_equal_pictures(tmp_path):
-    features = random_vgg(tmp_path / "vgg.safetensors")
     picture = torch.rand(1, 3, 32, 32) * 2 - 1
-    assert [tuple(f.shape) for f in features(picture)] == [(1, 64, 32, 32), (1, 128, 16, 16)]
-    assert feature_distance(features(picture), features(picture)) == 0
-    near = feature_distance(features(picture + 0.01), features(picture))
-    assert 0 < near < feature_distance(features(-picture), features(picture))
+    assert distance(features(picture), features(picture)) == 0
+    near = distance(features(picture + 0.01), features(picture))
+    assert 0 < near < distance(features(-picture), features(picture))
 
 
-def test_features_pass_gradients_to_the_picture_but_keep_their_weights(tmp_path):
-    features = random_vgg(tmp_path / "vgg.safetensors")
-    picture = torch.rand(1, 3, 16, 16, requires_grad=True)
-    sum(f.mean() for f in features(picture)).backward()
-    assert picture.grad.abs().sum() > 0
-    assert all(p.grad is None for p in features.parameters())
+def test_perceptual_loss_sums_mean_differences_over_layers():
+    ours = {"a": torch.zeros(1, 2, 3, 3), "b": torch.ones(1, 1, 2, 2), "c": torch.ones(1, 1, 1, 1)}
+    truth = {"a": torch.ones(1, 2, 3, 3), "b": 3 * torch.ones(1, 1, 2, 2)}
+    assert perceptual_loss(ours, truth, ("a", "b")) == 1 + 2
+    assert feature_distance(ours, truth) == pytest.approx((1 + 2 / 3) / 2)
 
 
-def test_feature_files_that_do_not_fit_are_refused(tmp_path):
-    with pytest.raises(GflaError) as caught:
-        random_vgg(tmp_path / "vgg.safetensors", layers=("relu9_9",))
-    assert caught.value.code == "unknown_layer"
-    with pytest.raises(GflaError) as caught:
-        Vgg16Features(tmp_path / "none.safetensors", ("relu1_2",))
-    assert caught.value.code == "bad_checkpoint"
-    with pytest.raises(GflaError) as caught:
-        random_vgg(tmp_path / "vgg.safetensors", layers=("relu5_3",))
-    assert caught.value.code == "bad_checkpoint"
+def test_gram_matrices_are_divided_by_all_that_was_summed_up():
+    maps = torch.stack([torch.ones(4, 5), torch.arange(20.0).view(4, 5)])[None]
+    gram = gram_matrix(maps)
+    assert gram.shape == (1, 2, 2)
+    assert gram[0, 0, 1] == pytest.approx(190 / 40)
+    shuffled = maps.flatten(2)[..., torch.randperm(20)].view_as(maps)
+    assert style_loss({"a": shuffled}, {"a": maps}, ("a",)) < 1e-5
 
 
-def test_roughness_is_zero_for_affine_motion():
-    y, x = torch.meshgrid(torch.arange(8.0), torch.arange(9.0), indexing="ij")
-    flow = torch.stack([2 * x - y + 1, 0.5 * y])[None]
-    assert roughness(flow) < 1e-6
-    assert roughness(flow + torch.randn_like(flow)) > 1
+def test_gram_matrices_keep_their_precision_under_autocast():
+    maps = torch.rand(1, 4, 32, 32)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(gram_matrix(maps), gram_matrix(maps))
+        assert gram_matrix(maps.bfloat16()).dtype == torch.float32
 
 
-def test_warped_distance_is_zero_for_the_right_flow():
-    reference = torch.rand(1, 3, 32, 32)
-    target = torch.roll(reference, shifts=-4, dims=3)
-    flow = torch.zeros(1, 2, 8, 8)
-    flow[:, 0] = 1
-    right = warped_distance(reference[..., :28], target[..., :28], flow[..., :7])
-    wrong = warped_distance(reference, target, torch.zeros_like(flow))
-    assert right < wrong / 3
+def test_features_that_do_not_fit_are_refused():
+    features = {"a": torch.zeros(1, 2, 3, 3)}
+    for loss in (perceptual_loss, style_loss):
+        with pytest.raises(GflaError) as caught:
+            loss(features, features, ("a", "b"))
+        assert caught.value.code == "unknown_layer"
+        for other in (torch.zeros(1, 2, 3, 4), torch.zeros(0, 2, 3, 3)):
+            with pytest.raises(GflaError) as caught:
+                loss(features, {"a": other}, ("a",))
+            assert caught.value.code == "invalid_shape"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_both_sides_want_the_opposite(kind):
+    game = AdversarialLoss(kind)
+    low, high = torch.full((2, 1, 3, 3), -2.0), torch.full((2, 1, 3, 3), 1.0)
+    assert game(high) < game(low)
+    assert game.critic(high, low) < game.critic(low, high)
+    logits = torch.zeros(2, 1, 3, 3, requires_grad=True)
+    game(logits).backward()
+    assert (logits.grad < 0).all()  # a step of the generator raises them
+
+
+def test_adversarial_values():
+    real, fake = torch.tensor([2.0, 0.5]), torch.tensor([-3.0, 0.5])
+    assert generator_loss(fake, "least-squares") == pytest.approx((16 + 0.25) / 2)
+    assert critic_loss(real, fake) == pytest.approx(((1 + 0.25) / 2 + (9 + 0.25) / 2) / 2)
+    assert generator_loss(fake, "hinge") == pytest.approx(1.25)
+    assert critic_loss(real, fake, "hinge") == pytest.approx((0.25 + 0.75) / 2)
+    half = torch.zeros(3)
+    assert generator_loss(half, "non-saturating") == pytest.approx(math.log(2))
+    assert critic_loss(half, half, "non-saturating") == pytest.approx(math.log(2))
+    assert generator_loss(torch.tensor([-1e4]), "non-saturating") == pytest.approx(1e4)
+
+
+def test_unknown_games_are_refused():
+    logits = torch.zeros(1)
+    for play in (
+        lambda: generator_loss(logits, "wasserstein"),
+        lambda: critic_loss(logits, logits, "wasserstein"),
+        lambda: AdversarialLoss("wasserstein"),
+    ):
+        with pytest.raises(GflaError, match="least-squares, hinge, non-saturating") as caught:
+            play()
+        assert caught.value.code == "invalid_config"
+
+
+def test_reconstruction_weighs_pixels():
+    result, target = torch.zeros(2, 3, 4, 4), torch.ones(2, 3, 4, 4)
+    target[..., 0] = 3
+    assert reconstruction_loss(result, target) == pytest.approx(1.5)
+    weights = torch.zeros(2, 1, 4, 4)
+    weights[..., 0] = 4
+    assert ReconstructionLoss()(result, target, weights) == pytest.approx(3)
+    for wrong in (target[:1], target[:, :1], target[..., :3]):
+        with pytest.raises(GflaError):
+            reconstruction_loss(result, wrong)
+    with pytest.raises(GflaError):
+        reconstruction_loss(result[:0], target[:0])
 
 
 def test_eyes_and_mouth_weigh_more():

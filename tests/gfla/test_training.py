@@ -13,8 +13,7 @@ from gfla.training.config import FaceTrainingConfig, load_config
 from gfla.training.loop import Trainer, train
 from gfla.training.steps import rollout_losses, weighted_sum
 from tests.gfla.test_faces_data import blocks, pack
-from tests.gfla.test_losses import random_vgg
-from tests.helpers import COMPACT, small_generator
+from tests.helpers import COMPACT, random_vgg, small_generator
 
 CONFIG = FaceTrainingConfig(
     model=COMPACT,
@@ -33,7 +32,7 @@ CONFIG = FaceTrainingConfig(
 
 @pytest.fixture
 def features(tmp_path):
-    return random_vgg(tmp_path / "vgg.safetensors")
+    return random_vgg(tmp_path / "vgg.safetensors", CONFIG.features)
 
 
 def batches(count: int, seed: int = 0):
