@@ -19,9 +19,11 @@ import torch
 from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
+from animator.settings import Settings
 from gfla import checkpoint
 from gfla.errors import GflaError
 from gfla.guidance.face import face_structure
+from gfla.models.attention import set_attention_backend
 from gfla.models.generators import AnimationGenerator
 from gfla.models.rollout import Prediction, RolloutState
 from gfla.pictures import to_picture
@@ -144,7 +146,13 @@ def load_generator(weights: str, device: str, precision: str) -> PortraitGenerat
         message = f"There are no weights at {str(path)!r}."
         raise AnimatorError("weights_unreadable", message) from None
     with _loading:
-        return _cached_generator(path, stamp, chosen, precision)
+        generator = _cached_generator(path, stamp, chosen, precision)
+    try:
+        set_attention_backend(generator.network, Settings.from_environment().attention)
+    except GflaError as error:
+        message = f"What ANIMATOR_ATTENTION asks for cannot be used: {error.message}."
+        raise AnimatorError("device_unavailable", message) from error
+    return generator
 
 
 @functools.lru_cache(maxsize=2)

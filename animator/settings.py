@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 from urllib.parse import urlsplit
 
 from animator.errors import AnimatorError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LIMITS = ("max_bytes", "max_image_pixels", "max_frame_pixels", "max_seconds", "max_frames")
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket")
+AttentionBackend = Literal["auto", "torch", "triton"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Settings:
     """What `auto` means to jobs in this process (`ANIMATOR_DEVICE`)."""
     detector: Detector = "auto"
     """What `auto` means to jobs in this process (`ANIMATOR_DETECTOR`)."""
+    attention: AttentionBackend = "auto"
+    """How local attention runs in this process (`ANIMATOR_ATTENTION`)."""
     concurrency: int = 1
     """Jobs that one worker runs at the same time (`ANIMATOR_CONCURRENCY`)."""
     max_bytes: int | None = None
@@ -63,6 +66,9 @@ class Settings:
                 raise _refuse("ANIMATOR_BROKER_URL", f"{scheme}://...", allowed)
         if self.detector not in get_args(Detector):
             raise _refuse("ANIMATOR_DETECTOR", self.detector, ", ".join(get_args(Detector)))
+        if self.attention not in get_args(AttentionBackend):
+            allowed = ", ".join(get_args(AttentionBackend))
+            raise _refuse("ANIMATOR_ATTENTION", self.attention, allowed)
         if not DEVICE.fullmatch(self.device):
             raise _refuse("ANIMATOR_DEVICE", self.device, "auto, cpu, cuda, cuda:N")
         for name in ("concurrency", *_LIMITS):
@@ -81,6 +87,7 @@ class Settings:
             broker_url=env.get("ANIMATOR_BROKER_URL") or None,
             device=env.get("ANIMATOR_DEVICE") or "auto",
             detector=cast("Detector", env.get("ANIMATOR_DETECTOR") or "auto"),
+            attention=cast("AttentionBackend", env.get("ANIMATOR_ATTENTION") or "auto"),
             concurrency=1 if concurrency is None else concurrency,
             **{name: _whole_number(env, f"ANIMATOR_{name.upper()}") for name in _LIMITS},
         )

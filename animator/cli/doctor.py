@@ -16,6 +16,7 @@ from animator.cli.console import printable
 from animator.embedded import EmbeddedRedis
 from animator.errors import AnimatorError
 from animator.settings import Settings
+from gfla.errors import GflaError
 
 PACKAGES = (
     "torch", "av", "opencv-python", "opencv-python-headless", "numpy", "dlib-bin", "face-alignment",
@@ -46,6 +47,7 @@ def examine() -> Report:
     for name, look in (
         ("versions", _versions),
         ("device", _device),
+        ("attention", _attention),
         ("media", _media),
         ("landmarks", _landmarks),
         ("weights", _weights),
@@ -103,6 +105,24 @@ def _device(problems: list[str]) -> dict[str, str]:
         properties = torch.cuda.get_device_properties(index)
         memory = f"{properties.total_memory / 2**30:.0f} GiB"
         found[f"cuda:{index}"] = f"{properties.name}, {memory}"
+    return found
+
+
+def _attention(problems: list[str]) -> dict[str, str]:
+    from animator.generate import choose_device
+    from gfla.ops.backends import available_backends, resolve_backend
+
+    settings = Settings.from_environment()
+    device = choose_device(settings.device).type
+    found = {"auto takes": resolve_backend("auto", device)}
+    if settings.attention != "auto":
+        found["ANIMATOR_ATTENTION"] = settings.attention
+        try:
+            resolve_backend(settings.attention, device)
+        except GflaError as error:
+            problems.append(f"attention: {error.message}")
+    for backend in available_backends():
+        found[backend.name] = ("" if backend.usable else "not usable: ") + backend.reason
     return found
 
 
