@@ -62,7 +62,7 @@ class Client:
         Raises:
             AnimatorError: as `animator.preflight.check_files`, or `queue_unavailable`.
         """
-        check_files(spec, overwrite=overwrite)
+        check_files(spec, overwrite=overwrite, settings=self.settings)
         record = self.store.create(spec, overwrite=overwrite)
         try:
             self.queue.enqueue(record.id)

@@ -7,7 +7,7 @@ here, and nothing else in this package knows of them.
 from __future__ import annotations
 
 import functools
-import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,17 +20,32 @@ from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
 from animator.settings import Settings
+from animator.weights_library import (
+    DEFAULT_WEIGHTS,
+    PUBLISHED_SIZE,
+    read_record,
+    require_face,
+    resolve_spec,
+    sha256_of,
+    structure_size,
+)
 from gfla import checkpoint
 from gfla.errors import GflaError
-from gfla.guidance.face import face_structure
+from gfla.guidance.face import LABELS, face_structure
 from gfla.models.attention import set_attention_backend
 from gfla.models.generators import AnimationGenerator
 from gfla.models.rollout import Prediction, RolloutState
 from gfla.pictures import to_picture
 
-DEFAULT_WEIGHTS = Path(__file__).parent / "weights" / "default.safetensors"
-PUBLISHED_SIZE = 256
-"""Structure size of checkpoints that do not name theirs: the published models'."""
+__all__ = [
+    "DEFAULT_WEIGHTS",
+    "PUBLISHED_SIZE",
+    "PortraitGenerator",
+    "choose_device",
+    "fit_size",
+    "load_generator",
+    "with_background",
+]
 
 
 class PortraitGenerator:
@@ -39,6 +54,9 @@ class PortraitGenerator:
     Attributes:
         name: of the weights, with the start of their SHA-256.
         sha256: of the weights' file.
+        structure_size: side of the guidance in pixels.
+        background_edges: whether the guidance shows the edges of the source's background, as the
+            published face model was trained with.
     """
 
     def __init__(self, weights: Path, device: torch.device, precision: str) -> None:
@@ -50,18 +68,22 @@ class PortraitGenerator:
             precision: "float32" or "bfloat16" (autocast).
 
         Raises:
-            AnimatorError: weights_unreadable.
+            AnimatorError: weights_unreadable, weights_wrong_kind.
         """
         try:
-            self.sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+            self.sha256 = sha256_of(weights)
             loaded = checkpoint.load(weights, device)
         except (OSError, GflaError) as error:
             message = f"The weights {str(weights)!r} cannot be used: {error}."
             raise AnimatorError("weights_unreadable", message) from error
-        self.network: AnimationGenerator = loaded.generator.requires_grad_(False)
+        config = loaded.generator.config
+        require_face(config, str(weights))
+        assert isinstance(loaded.generator, AnimationGenerator)
+        self.network = loaded.generator.requires_grad_(False)
         self.name = f"{loaded.info.get('name', weights.stem)}@{self.sha256[:12]}"
         self.device = device
-        self.structure_size = int(loaded.info.get("structure_size", PUBLISHED_SIZE))
+        self.structure_size = structure_size(config, loaded.info, str(weights))
+        self.background_edges = loaded.info.get("background_edges") is True
         self._bfloat16 = precision == "bfloat16"
 
     def inner_size(self, size: int) -> int:
@@ -79,8 +101,9 @@ class PortraitGenerator:
         """
         image = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device)
         image = image.permute(2, 0, 1)[None].float() / 127.5 - 1
+        seen = fit_size(picture, self.structure_size) if self.background_edges else None
         with self._arithmetic():
-            return self.network.start(image, *self.guidance(landmarks))
+            return self.network.start(image, *self._drawn(landmarks, seen))
 
     def step(
         self, state: RolloutState, landmarks: NDArray[np.floating]
@@ -102,12 +125,30 @@ class PortraitGenerator:
     ) -> tuple[RolloutState, Prediction]:
         """As ``step``, but with all that the networks say of the frame."""
         with self._arithmetic():
-            return self.network.step(state, *self.guidance(landmarks))
+            return self.network.step(state, *self.guidance(landmarks, state))
 
-    def guidance(self, landmarks: NDArray[np.floating]) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the networks are told of a frame: its structure 1 C s s and landmarks 1 68 2."""
+    def guidance(
+        self, landmarks: NDArray[np.floating], state: RolloutState
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the networks are told of a frame.
+
+        Args:
+            landmarks: 68 x 2 of the frame, in units of the crop.
+            state: of the clip, whose source lends the frame its background.
+
+        Returns:
+            Its structure 1 C s s and its landmarks 1 68 2.
+        """
+        structure, points = self._drawn(landmarks, None)
+        if self.background_edges:
+            structure = with_background(structure, state.source.structure)
+        return structure, points
+
+    def _drawn(
+        self, landmarks: NDArray[np.floating], picture: NDArray[np.uint8] | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         size = self.structure_size
-        structure = face_structure(landmarks * size - 0.5, size)
+        structure = face_structure(landmarks * size - 0.5, size, picture)
         points = torch.from_numpy(np.asarray(landmarks, np.float32))
         return (
             torch.from_numpy(structure)[None].to(self.device),
@@ -122,6 +163,27 @@ class PortraitGenerator:
             yield
 
 
+def with_background(structure: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """A frame's structure with the edges of the source's background around its face.
+
+    What is animated keeps the source's background, so every frame has the edges that the source
+    has: those outside the source's own face, and outside the frame's face where that has moved
+    over them. They come from the source's structure, a part of the clip's state, so nothing else
+    is kept between frames and no edge is looked for twice.
+
+    Args:
+        structure: B 16 s s of the frame, without background.
+        source: B 16 s s of the source, with the edges of its picture.
+
+    Returns:
+        B 16 s s.
+    """
+    # The source's own outline is not background. Its distance maps are 0 up to 2 px around it.
+    background = source[:, 0] * (source[:, 1:LABELS].amin(1) > 0)
+    edges = torch.maximum(structure[:, 0], background * (structure[:, LABELS] == 0))
+    return torch.cat([edges[:, None], structure[:, 1:]], 1)
+
+
 _loading = threading.Lock()
 
 
@@ -129,17 +191,19 @@ def load_generator(weights: str, device: str, precision: str) -> PortraitGenerat
     """The model for a job; jobs of one process that ask for the same share it.
 
     Args:
-        weights: "default" or a path.
+        weights: "default", a name in this machine's library, or an absolute path.
         device: "auto", "cpu", "cuda" or "cuda:N".
         precision: "auto" (float32 on CPU, bfloat16 on CUDA), "float32" or "bfloat16".
 
     Raises:
-        AnimatorError: weights_unreadable, device_unavailable.
+        AnimatorError: no_such_weights, weights_unreadable, weights_changed, weights_wrong_kind,
+            device_unavailable.
     """
     chosen = choose_device(device)
     if precision == "auto":
         precision = "bfloat16" if chosen.type == "cuda" else "float32"
-    path = DEFAULT_WEIGHTS if weights == "default" else Path(weights)
+    settings = Settings.from_environment()
+    path = resolve_spec(weights, settings)
     try:
         stamp = path.stat().st_mtime_ns
     except OSError:
@@ -148,10 +212,14 @@ def load_generator(weights: str, device: str, precision: str) -> PortraitGenerat
     with _loading:
         generator = _cached_generator(path, stamp, chosen, precision)
     try:
-        set_attention_backend(generator.network, Settings.from_environment().attention)
+        set_attention_backend(generator.network, settings.attention)
     except GflaError as error:
         message = f"What ANIMATOR_ATTENTION asks for cannot be used: {error.message}."
         raise AnimatorError("device_unavailable", message) from error
+    imported = path != DEFAULT_WEIGHTS and not os.path.isabs(weights)
+    if imported and generator.sha256 != read_record(weights, settings).sha256:
+        message = f"The weights {weights!r} are not the file that was imported; import them again."
+        raise AnimatorError("weights_changed", message)
     return generator
 
 

@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from animator.errors import AnimatorError
+from animator.settings import Settings
 from animator.spec import JobSpec
+from animator.weights_library import describe_file, require_face, resolve_spec, structure_size
 
 OUTPUT_SUFFIXES = (".mp4", ".m4v", ".mov")
 """What an output file may be called: they are what players expect of the MP4 that is written."""
@@ -24,23 +26,32 @@ _MAX_NAME = 200  # bytes; file systems allow 255, and a temporary name is a litt
 
 
 def check_files(
-    spec: JobSpec, *, overwrite: bool = False, suffixes: tuple[str, ...] = OUTPUT_SUFFIXES
+    spec: JobSpec,
+    *,
+    overwrite: bool = False,
+    suffixes: tuple[str, ...] = OUTPUT_SUFFIXES,
+    settings: Settings | None = None,
 ) -> None:
-    """Check that the inputs can be read and that the output can be written.
+    """Check that the inputs can be read, the weights fit, and the output can be written.
 
     Args:
         spec: the job.
         overwrite: whether the output may replace a file.
         suffixes: what the output's name may end in.
+        settings: where the weights library is; by default as the environment says.
 
     Raises:
         AnimatorError: `no_such_file`, `not_a_file`, `unreadable_file`, `invalid_option`,
-            `output_exists`, `output_exists_as_folder` or `output_not_writable`.
+            `no_such_weights`, `weights_unreadable`, `weights_wrong_kind`, `output_exists`,
+            `output_exists_as_folder` or `output_not_writable`.
     """
-    _check_input(spec.source)
-    _check_input(spec.driving)
-    if spec.weights != "default":
-        _check_input(spec.weights)
+    check_input(spec.source)
+    check_input(spec.driving)
+    weights = resolve_spec(spec.weights, settings or Settings.from_environment())
+    check_input(str(weights))
+    header = describe_file(weights)
+    require_face(header.config, spec.weights)
+    structure_size(header.config, header.info, spec.weights)
     _check_output(spec, overwrite, suffixes)
 
 
@@ -72,7 +83,12 @@ def _short(stem: str) -> str:
     return os.fsencode(stem)[: _MAX_NAME // 2].decode(errors="ignore")
 
 
-def _check_input(path: str) -> None:
+def check_input(path: str) -> None:
+    """Check that a file is there, is a regular one and may be read.
+
+    Raises:
+        AnimatorError: `no_such_file`, `not_a_file` or `unreadable_file`.
+    """
     try:
         mode = os.stat(path).st_mode
     except PermissionError:
@@ -101,7 +117,7 @@ def _check_output(spec: JobSpec, overwrite: bool, suffixes: tuple[str, ...]) -> 
     if output.exists():
         for name in ("source", "driving", "weights"):
             path = getattr(spec, name)
-            if path != "default" and output.samefile(path):
+            if os.path.isabs(path) and output.samefile(path):
                 raise AnimatorError("invalid_option", f"The output is the {name} file itself.")
         if not overwrite:
             raise AnimatorError("output_exists", f"{spec.output!r} exists; --force replaces it.")

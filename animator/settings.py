@@ -53,6 +53,8 @@ class Settings:
     """Longest driving video (`ANIMATOR_MAX_SECONDS`)."""
     max_frames: int | None = None
     """Most frames in a driving video (`ANIMATOR_MAX_FRAMES`)."""
+    max_weights_bytes: int = 2 * 1024**3
+    """Largest weights file that is imported (`ANIMATOR_MAX_WEIGHTS_BYTES`)."""
 
     def __post_init__(self) -> None:
         """Check what the environment may have got wrong."""
@@ -71,7 +73,7 @@ class Settings:
             raise _refuse("ANIMATOR_ATTENTION", self.attention, allowed)
         if not DEVICE.fullmatch(self.device):
             raise _refuse("ANIMATOR_DEVICE", self.device, "auto, cpu, cuda, cuda:N")
-        for name in ("concurrency", *_LIMITS):
+        for name in ("concurrency", "max_weights_bytes", *_LIMITS):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise _refuse(f"ANIMATOR_{name.upper()}", value, "a whole number from 1")
@@ -81,21 +83,26 @@ class Settings:
         """The settings that the environment asks for; empty variables count as not set."""
         env = os.environ if environment is None else environment
         state_dir = env.get("ANIMATOR_STATE_DIR")
-        concurrency = _whole_number(env, "ANIMATOR_CONCURRENCY")
+        numbers = ("concurrency", "max_weights_bytes", *_LIMITS)
+        given = {name: _whole_number(env, f"ANIMATOR_{name.upper()}") for name in numbers}
         return cls(
             state_dir=Path(state_dir).expanduser().absolute() if state_dir else _user_state_dir(),
             broker_url=env.get("ANIMATOR_BROKER_URL") or None,
             device=env.get("ANIMATOR_DEVICE") or "auto",
             detector=cast("Detector", env.get("ANIMATOR_DETECTOR") or "auto"),
             attention=cast("AttentionBackend", env.get("ANIMATOR_ATTENTION") or "auto"),
-            concurrency=1 if concurrency is None else concurrency,
-            **{name: _whole_number(env, f"ANIMATOR_{name.upper()}") for name in _LIMITS},
+            **{name: value for name, value in given.items() if value is not None},
         )
 
     @property
     def log_dir(self) -> Path:
         """Where workers that the command started write their logs."""
         return self.state_dir / "logs"
+
+    @property
+    def weights_dir(self) -> Path:
+        """The weights library: what `animator weights import` brought."""
+        return self.state_dir / "weights"
 
     def apply_to(self, spec: JobSpec) -> JobSpec:
         """The specification with this process's own meaning of `auto`."""

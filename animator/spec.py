@@ -27,9 +27,24 @@ Face = Literal["largest"] | int
 
 MIN_SIZE, MAX_SIZE = 128, 1024
 
+DEFAULT_WEIGHTS_NAME = "default"
+"""What the weights that are shipped are called."""
+MAX_WEIGHTS_NAME = 64
+_WEIGHTS_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_WEIGHTS_NAME - 1}}}", re.ASCII)
+_FILE_SUFFIXES = (".safetensors", ".pth", ".pt", ".json")
+
 DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?", re.ASCII)
 _CLOCK = re.compile(r"(?:(?:(\d{1,4}):)?([0-5]?\d):)?(\d{1,7}(?:\.\d{1,9})?)", re.ASCII)
 _RATIO = re.compile(r"(\d{1,12})/([1-9]\d{0,11})", re.ASCII)
+
+
+def is_weights_name(text: str) -> bool:
+    """Whether weights may be called so: 1 to 64 letters, digits, dots, hyphens and underscores.
+
+    A name begins with a letter or a digit and does not end like a file's, so that it is never
+    mistaken for a path.
+    """
+    return _WEIGHTS_NAME.fullmatch(text) is not None and not text.lower().endswith(_FILE_SUFFIXES)
 
 
 def parse_time(text: str) -> Fraction:
@@ -62,9 +77,9 @@ def _check_choice(name: str, got: object, choice: object) -> None:
         raise _refuse(name, got, ", ".join(allowed))
 
 
-def _check_path(name: str, got: object) -> None:
+def _check_path(name: str, got: object, allowed: str = "an absolute path") -> None:
     if not isinstance(got, str) or not os.path.isabs(got) or "\0" in got:
-        raise _refuse(name, got, "an absolute path")
+        raise _refuse(name, got, allowed)
 
 
 def _load_object(text: str | bytes, what: str) -> dict[str, Any]:
@@ -117,14 +132,15 @@ class JobSpec:
     precision: Precision = "auto"
     """Arithmetic of the networks."""
     weights: str = "default"
-    """The checkpoint: "default" for the one that is shipped, or an absolute path."""
+    """The checkpoint: "default" for the one that is shipped, a name in the weights library, or an
+    absolute path. A name travels as a name: every machine looks it up in its own library."""
 
     def __post_init__(self) -> None:
         """Check every field."""
         for name in ("source", "driving", "output"):
             _check_path(name, getattr(self, name))
-        if self.weights != "default":
-            _check_path("weights", self.weights)
+        if not (isinstance(self.weights, str) and is_weights_name(self.weights)):
+            _check_path("weights", self.weights, "default, a name of weights, or an absolute path")
         _check_choice("motion", self.motion, Motion)
         _check_choice("anchor", self.anchor, Anchor)
         _check_choice("missing_face", self.missing_face, MissingFace)

@@ -32,7 +32,17 @@ Progress, notes and errors go to standard error. An error is one line, `error [c
 def page() -> str:
     """The whole page."""
     group: Any = typer.main.get_command(app)
-    return HEAD + "".join(_command(name, item) for name, item in group.commands.items())
+    return HEAD + "".join(_entry(name, item) for name, item in group.commands.items())
+
+
+def _entry(name: str, item: Any) -> str:
+    """A command, or a group of them with a line of its own."""
+    if not hasattr(item, "commands"):
+        return _command(name, item)
+    parts = [_command(f"{name} {verb}", command) for verb, command in item.commands.items()]
+    return "\n".join(["", f"## {name}", "", item.help, ""]) + "".join(
+        part.replace("## ", "### ", 1) for part in parts
+    )
 
 
 def _command(name: str, command: Any) -> str:

@@ -6,8 +6,10 @@ import importlib.util
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import typer.main
 
@@ -29,9 +31,15 @@ def test_the_page_of_commands_is_up_to_date() -> None:
     assert written == module.page(), "run: python scripts/generate_cli_docs.py"
 
 
+def every_command(group: Any) -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        yield name, command
+        if hasattr(command, "commands"):
+            yield from ((f"{name} {verb}", item) for verb, item in every_command(command))
+
+
 def test_every_command_and_option_has_help() -> None:
-    group = typer.main.get_command(app)
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
+    for name, command in every_command(typer.main.get_command(app)):
         assert command.help, name
         for item in command.params:
             assert item.help, f"{name} {item.opts}"

@@ -10,8 +10,10 @@ import typer
 
 from animator import __version__
 from animator.cli import options as opt
+from animator.cli import weights as weights_commands
 from animator.cli.console import absolute, command, print_json, print_path, say
 from animator.errors import AnimatorError
+from animator.preflight import free_names
 from animator.settings import Settings, share_cores
 
 app = typer.Typer(
@@ -21,6 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(weights_commands.app, name="weights")
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of a job, as submit printed it.")]
 
@@ -81,6 +85,57 @@ def run(
     from animator.cli.jobs import run_here
 
     run_here(spec, Settings.from_environment(), overwrite=force, as_json=as_json)
+
+
+@app.command()
+@command
+def explain(
+    source: opt.Source,
+    driving: opt.Driving,
+    frame: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Which frame of the result, counted from 0. "
+            "\\[default: the one that moves furthest from the source]",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Where to draw it, .png or .jpg. "
+            "\\[default: SOURCE--DRIVING.png in this folder, never replacing a file]",
+            show_default=False,
+        ),
+    ] = None,
+    force: opt.Force = False,
+    start: opt.Start = None,
+    end: opt.End = None,
+    face: opt.Face = "largest",
+    missing_face: opt.MissingFace = "hold",
+    detector: opt.Detector = "auto",
+    motion: opt.Motion = "relative",
+    anchor: opt.Anchor = "auto",
+    smoothing: opt.Smoothing = 0.5,
+    size: opt.Size = 256,
+    device: opt.Device = "auto",
+    precision: opt.Precision = "auto",
+    weights: opt.Weights = "default",
+) -> None:
+    """Draw one sheet that shows how the networks come to a frame: flows, masks, attention."""
+    target = str(next(free_names(source, driving, Path.cwd(), ".png"))) if output is None else output
+    spec = opt.make_spec(
+        source, driving, target, start=start, end=end, face=face, missing_face=missing_face,
+        detector=detector, motion=motion, anchor=anchor, smoothing=smoothing, size=size,
+        device=device, precision=precision, weights=weights,
+    )  # fmt: skip
+    from animator.cli.explain import explain_here
+
+    explain_here(spec, frame, Settings.from_environment(), overwrite=force)
 
 
 @app.command()

@@ -17,6 +17,7 @@ from animator.embedded import EmbeddedRedis
 from animator.errors import AnimatorError
 from animator.settings import Settings
 from gfla.errors import GflaError
+from animator.weights_library import DEFAULT_WEIGHTS, list_weights
 
 PACKAGES = (
     "torch", "av", "opencv-python", "opencv-python-headless", "numpy", "dlib-bin", "face-alignment",
@@ -158,8 +159,6 @@ def _landmarks(problems: list[str]) -> dict[str, str]:
 def _weights(problems: list[str]) -> dict[str, str]:
     from safetensors import safe_open
 
-    from animator.generate import DEFAULT_WEIGHTS
-
     if not DEFAULT_WEIGHTS.is_file():
         problems.append(f"weights: there are no weights at {str(DEFAULT_WEIGHTS)!r}")
         return {}
@@ -170,6 +169,10 @@ def _weights(problems: list[str]) -> dict[str, str]:
     found |= {f"its {key.replace('_', ' ')}": str(value) for key, value in info.items()}
     for card in sorted(DEFAULT_WEIGHTS.parent.glob("*.md"))[:1]:
         found["its model card"] = str(card)
+    for entry in list_weights(Settings.from_environment())[1:]:
+        found[entry.name] = entry.problem or (
+            f"{entry.purpose}, imported {entry.imported} ({entry.size / 1e6:.1f} MB)"
+        )
     return found
 
 

@@ -37,7 +37,7 @@ _WIDE = 400
 
 def run_here(spec: JobSpec, settings: Settings, *, overwrite: bool, as_json: bool) -> None:
     """Animate in this process and say what came of it."""
-    check_files(spec, overwrite=overwrite)
+    check_files(spec, overwrite=overwrite, settings=settings)
     record = JobRecord("", spec, JobState.RUNNING, now(), __version__, attempt=1)
     with StopSignals() as signals, make_view(quiet=as_json) as view:
         try:

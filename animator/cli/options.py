@@ -11,7 +11,9 @@ from animator import spec
 from animator.cli.console import absolute
 from animator.errors import AnimatorError
 from animator.preflight import free_names
+from animator.settings import Settings
 from animator.spec import JobSpec
+from animator.weights_library import for_spec, weights_names
 
 StateName = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
@@ -130,11 +132,23 @@ Precision = Annotated[
         rich_help_panel=_MACHINE,
     ),
 ]
+
+
+def complete_weights(incomplete: str) -> list[str]:
+    """Names of weights for the shell's completion."""
+    try:
+        names = weights_names(Settings.from_environment())
+    except (AnimatorError, OSError):
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
 Weights = Annotated[
     str,
     typer.Option(
-        metavar="[default|FILE]",
-        help="Another checkpoint than the one shipped.",
+        metavar="[NAME|FILE]",
+        help="Other weights than those shipped: a name from `animator weights list`, or a file.",
+        autocompletion=complete_weights,
         rich_help_panel=_MACHINE,
     ),
 ]
@@ -149,6 +163,8 @@ def make_spec(
 ) -> JobSpec:
     """The specification that the command line asks for, with absolute paths.
 
+    Weights of the library stay a name.
+
     Raises:
         AnimatorError: `invalid_option`.
     """
@@ -162,6 +178,6 @@ def make_spec(
         driving=absolute(driving),
         output=absolute(target),
         face=int(face) if face != "largest" else "largest",
-        weights=weights if weights == "default" else absolute(weights),
+        weights=for_spec(weights, Settings.from_environment()),
         **options,
     )
