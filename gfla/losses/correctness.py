@@ -17,7 +17,8 @@ from gfla.ops.warp import at_least_float32, warp
 from gfla.shapes import shape_of
 
 Sampling = Literal["gaussian", "bilinear"]
-MAX_MEBIBYTES = 64.0
+MAX_MEBIBYTES = 16.0
+"""On CPU no slower than more, which no longer fits into caches; enough rows for a GPU."""
 CORRECTNESS_LAYERS = {1: "relu2_1", 2: "relu3_1", 3: "relu4_1", 4: "relu5_1"}
 """Layer of a flow, and the VGG activation of that size; the published models use 2 and 3."""
 _SMALLEST_MAXIMUM = 1e-3

@@ -61,16 +61,7 @@ def style_loss(
 ) -> Tensor:
     """Sum over layers of the mean absolute difference of Gram matrices (equation 14).
 
-    Args:
-        result: features of the result by layer, B C H W.
-        target: features of the truth, of the same shapes.
-        layers: which of them count.
-
-    Returns:
-        A scalar, 0 for equal statistics.
-
-    Raises:
-        GflaError: ``unknown_layer`` or ``invalid_shape``.
+    Arguments and errors are those of ``perceptual_loss``; 0 for equal statistics.
     """
     pairs = _pairs(result, target, layers)
     return torch.stack(

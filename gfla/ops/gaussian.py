@@ -1,4 +1,4 @@
-"""Sampling a map through a Gaussian window, which passes gradients from further than two pixels."""
+"""Sampling through a Gaussian window, whose gradient sees further than a bilinear sample's."""
 
 from __future__ import annotations
 

@@ -202,6 +202,21 @@ def test_autocast_does_not_round():
     assert rounded == pytest.approx(expected.item(), abs=0.01)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_cuda_agrees_with_cpu(sampling):
+    flow, source, target = inputs(height=33, width=20)
+    there = flow.cuda().requires_grad_()
+    flow.requires_grad_()
+    loss = sampling_correctness(flow, source, target, sampling)
+    other = sampling_correctness(there, source.cuda(), target.cuda(), sampling)
+    torch.testing.assert_close(other.cpu(), loss, atol=1e-5, rtol=1e-5)
+    loss.backward()
+    other.backward()
+    torch.testing.assert_close(there.grad.cpu(), flow.grad, atol=1e-6, rtol=1e-4)
+
+
 def test_what_does_not_fit_is_refused():
     flow, source, target = inputs()
     for wrong in (
