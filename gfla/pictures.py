@@ -6,6 +6,7 @@ here knows a model, so every generator's flows, masks and attention kernels can 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -142,9 +143,11 @@ def attention_heat(weights: Tensor, flow: Tensor, cells: Sequence[tuple[int, int
     """
     area, height, width = shape_of("weights", weights, "K H W")
     shape_of("flow", flow, "2 H W", H=height, W=width)
-    kernel = round(area**0.5)
-    if kernel**2 != area:
-        raise GflaError("invalid_shape", f"weights are for {area} places; allowed: a square number")
+    kernel = math.isqrt(area)
+    if kernel**2 != area or area % 2 == 0:
+        raise GflaError(
+            "invalid_shape", f"weights has {area} maps; needs an odd square"
+        )
     steps = torch.arange(kernel, dtype=torch.float64) - kernel // 2
     heat = torch.zeros(len(cells), height, width, dtype=torch.float64)
     for index, (row, column) in enumerate(cells):
