@@ -10,7 +10,7 @@ shows them. Nothing else grows with the length of the video.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -326,7 +326,7 @@ def open_driving(spec: JobSpec, limits: MediaLimits) -> VideoReader:
 
 def driving_frames(
     spec: JobSpec, kept: NDArray[np.intp], limits: MediaLimits
-) -> Iterator[NDArray[np.uint8]]:
+) -> Generator[NDArray[np.uint8], None, None]:
     """The driving pictures of the frames that are kept, H W 3 each."""
     wanted = set(kept.tolist())
     index = 0

@@ -5,9 +5,11 @@ Made like a figure of a paper: a white page, one grid for everything, words in T
 
 from __future__ import annotations
 
+import bisect
 import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import cv2
 import numpy as np
@@ -254,7 +256,8 @@ def _broken(text: str, size: int, width: int) -> Iterator[str]:
             yield line
         line = word
         while font.getlength(line) > width:
-            fit = next(n for n in range(len(line) - 1, 0, -1) if font.getlength(line[:n]) <= width)
+            ends = range(1, len(line))
+            fit = max(bisect.bisect(ends, width, key=lambda n: ceil(font.getlength(line[:n]))), 1)
             yield line[:fit]
             line = line[fit:]
     if line:

@@ -145,9 +145,7 @@ def attention_heat(weights: Tensor, flow: Tensor, cells: Sequence[tuple[int, int
     shape_of("flow", flow, "2 H W", H=height, W=width)
     kernel = math.isqrt(area)
     if kernel**2 != area or area % 2 == 0:
-        raise GflaError(
-            "invalid_shape", f"weights has {area} maps; needs an odd square"
-        )
+        raise GflaError("invalid_shape", f"weights has {area} maps; needs an odd square")
     steps = torch.arange(kernel, dtype=torch.float64) - kernel // 2
     heat = torch.zeros(len(cells), height, width, dtype=torch.float64)
     for index, (row, column) in enumerate(cells):
