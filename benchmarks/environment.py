@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -41,6 +44,40 @@ def seconds(work: Callable[[], object]) -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter() - began
+
+
+def peak_bytes(work: Callable[[], object], device: str = "cpu") -> int:
+    """The most memory that one call needs beyond what is held before it.
+
+    On CUDA the allocator's peak. On the CPU the process's resident set as the kernel sees it, so
+    the libraries' own scratch memory counts, too: its high-water mark is reset before the call
+    (Linux). Call it in a process that has done nothing but a small warm-up: freed memory that the
+    C library has kept would be used again unseen.
+    """
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        result = work()  # what it returns is a part of what it needs
+        torch.cuda.synchronize()
+        peak = torch.cuda.max_memory_allocated() - before
+    else:
+        if not sys.platform.startswith("linux"):
+            raise SystemExit("peak memory on the CPU is measured on Linux alone")
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")
+        before = _resident("VmRSS")
+        result = work()
+        peak = _resident("VmHWM") - before
+    del result
+    return peak
+
+
+def _resident(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (value,) = [line.split()[1] for line in lines if line.startswith(f"{field}:")]
+    return 1024 * int(value)
 
 
 def interleaved(sides: Sequence[Callable[[], object]], repeats: int) -> list[dict[str, float]]:
