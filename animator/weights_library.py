@@ -206,7 +206,10 @@ def describe_file(path: Path) -> Header:
     except GflaError as error:
         message = f"The weights {str(path)!r} cannot be used: {error.message}."
         if path.suffix in (".pth", ".pt"):
-            message += " A published file is first brought in by `animator weights import`."
+            message = (
+                f"{str(path)!r} is no checkpoint of this project; a published file is first "
+                "brought into the library by `animator weights import`."
+            )
         raise AnimatorError("weights_unreadable", message) from error
 
 

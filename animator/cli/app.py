@@ -127,7 +127,7 @@ def explain(
     weights: opt.Weights = "default",
 ) -> None:
     """Draw one sheet that shows how the networks come to a frame: flows, masks, attention."""
-    target = str(next(free_names(source, driving, Path.cwd(), ".png"))) if output is None else output
+    target = output or str(next(free_names(source, driving, Path.cwd(), ".png")))
     spec = opt.make_spec(
         source, driving, target, start=start, end=end, face=face, missing_face=missing_face,
         detector=detector, motion=motion, anchor=anchor, smoothing=smoothing, size=size,
