@@ -16,8 +16,8 @@ from animator.cli.console import printable
 from animator.embedded import EmbeddedRedis
 from animator.errors import AnimatorError
 from animator.settings import Settings
-from gfla.errors import GflaError
 from animator.weights_library import DEFAULT_WEIGHTS, list_weights
+from gfla.errors import GflaError
 
 PACKAGES = (
     "torch", "av", "opencv-python", "opencv-python-headless", "numpy", "dlib-bin", "face-alignment",
