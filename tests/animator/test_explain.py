@@ -21,7 +21,8 @@ from animator import pipeline
 from animator.decode import DEFAULT_LIMITS, read_image
 from animator.encode import VideoWriter
 from animator.errors import AnimatorError, JobCancelled
-from animator.explain import Insides, explain, look_inside, places
+from animator.explain import explain, look_inside
+from animator.explain_sheet import Insides, places
 from animator.frames import FrameBatch
 from animator.pipeline import Watch, animate, make_plan
 from animator.sheet import TILE, WIDTH, Legend, Mark, Row, Tile, draw_sheet, readable
