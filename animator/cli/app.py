@@ -127,9 +127,10 @@ def explain(
     weights: opt.Weights = "default",
 ) -> None:
     """Draw one sheet that shows how the networks come to a frame: flows, masks, attention."""
-    target = output or str(next(free_names(source, driving, Path.cwd(), ".png")))
+    if output is None:
+        output = str(next(free_names(source, driving, Path.cwd(), ".png")))
     spec = opt.make_spec(
-        source, driving, target, start=start, end=end, face=face, missing_face=missing_face,
+        source, driving, output, start=start, end=end, face=face, missing_face=missing_face,
         detector=detector, motion=motion, anchor=anchor, smoothing=smoothing, size=size,
         device=device, precision=precision, weights=weights,
     )  # fmt: skip
