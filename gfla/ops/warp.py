@@ -38,8 +38,10 @@ def sample(image: Tensor, positions: Tensor) -> Tensor:
     """
     batch, _, height, width = shape_of("image", image, "B C H W")
     shape_of("positions", positions, "B 2 h w", B=batch)
-    scale = positions.new_tensor([max(width - 1, 1), max(height - 1, 1)]).view(1, 2, 1, 1)
-    grid = (positions * (2 / scale) - 1).permute(0, 2, 3, 1)
+    # Numbers, not a tensor of them: CUDA graphs cannot take in what comes from the host.
+    x = positions[:, 0] * (2 / max(width - 1, 1)) - 1
+    y = positions[:, 1] * (2 / max(height - 1, 1)) - 1
+    grid = torch.stack([x, y], 3)
     return F.grid_sample(
         image, grid.to(image.dtype), mode="bilinear", padding_mode="border", align_corners=True
     )
