@@ -22,7 +22,6 @@ from animator.errors import AnimatorError
 from animator.settings import Settings
 from animator.weights_library import (
     DEFAULT_WEIGHTS,
-    PUBLISHED_SIZE,
     read_record,
     require_face,
     resolve_spec,
@@ -36,16 +35,6 @@ from gfla.models.attention import set_attention_backend
 from gfla.models.generators import AnimationGenerator
 from gfla.models.rollout import Prediction, RolloutState
 from gfla.pictures import to_picture
-
-__all__ = [
-    "DEFAULT_WEIGHTS",
-    "PUBLISHED_SIZE",
-    "PortraitGenerator",
-    "choose_device",
-    "fit_size",
-    "load_generator",
-    "with_background",
-]
 
 
 class PortraitGenerator:

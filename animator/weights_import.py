@@ -48,6 +48,7 @@ from gfla.build import Generator
 from gfla.config import ViewSynthesisConfig
 from gfla.errors import GflaError
 from gfla.models.generators import AnimationGenerator
+from gfla.published.files import read_published
 
 _NO_NAME = re.compile(r"latest|\d+", re.ASCII)
 """How training calls its files: such a name says nothing."""
@@ -177,7 +178,7 @@ def _read(path: Path) -> tuple[Generator, dict[str, Any]]:
         if beginning[8:9] == b"{":  # safetensors: the length of a JSON object, then the object
             loaded = checkpoint.load(path)
             return loaded.generator, loaded.info
-        state = checkpoint.read_published(path)
+        state = read_published(path)
         try:
             generator = checkpoint.from_published(state)
         except GflaError as error:

@@ -21,18 +21,8 @@ from gfla.build import Generator, build_generator
 from gfla.config import GeneratorConfig
 from gfla.errors import GflaError
 from gfla.header import FORMAT, parse_metadata
-from gfla.published.files import read_published
 from gfla.published.generators import infer_config, published_names
-
-__all__ = [
-    "FORMAT",
-    "Checkpoint",
-    "from_published",
-    "load",
-    "read_published",
-    "save",
-    "to_published",
-]
+from gfla.strict import check_names, check_tensors
 
 
 @dataclass(frozen=True)
@@ -100,8 +90,7 @@ def from_published(state: Mapping[str, Tensor]) -> Generator:
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     config = infer_config(state)
     names = {key: published_names(key, config) for key in _shapes(config)}
-    expected = {name for group in names.values() for name in group}
-    _refuse_difference(expected, set(state))
+    check_names({name for group in names.values() for name in group}, set(state))
     for key, group in names.items():
         if any(not torch.equal(state[group[0]], state[name]) for name in group[1:]):
             raise GflaError(
@@ -125,14 +114,7 @@ def _build_for(config: GeneratorConfig, tensors: Mapping[str, Tensor]) -> Genera
     Shapes are compared first: a file may claim any width, and memory is only taken for widths
     that its tensors have.
     """
-    shapes = _shapes(config)
-    _refuse_difference(set(shapes), set(tensors))
-    for name, tensor in tensors.items():
-        if tensor.shape != shapes[name]:
-            got, wanted = tuple(tensor.shape), tuple(shapes[name])
-            raise GflaError("bad_checkpoint", f"{name} has shape {got}; needs {wanted}")
-        if not torch.isfinite(tensor).all():
-            raise GflaError("bad_checkpoint", f"{name} holds values that are not finite")
+    check_tensors(_shapes(config), tensors)
     generator = build_generator(config)
     generator.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     return generator
@@ -146,14 +128,3 @@ def _shapes(config: GeneratorConfig) -> dict[str, torch.Size]:
     except (TypeError, RuntimeError) as error:  # widths that are no whole numbers, or beyond them
         raise GflaError("bad_checkpoint", f"no network has such widths: {error}") from error
     return {name: tensor.shape for name, tensor in state.items()}
-
-
-def _refuse_difference(expected: set[str], found: set[str]) -> None:
-    complaints = []
-    for title, names in (("missing", expected - found), ("left over", found - expected)):
-        if names:
-            shown = ", ".join(sorted(names)[:8])
-            more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-            complaints.append(f"{title}: {shown}{more}")
-    if complaints:
-        raise GflaError("bad_checkpoint", "; ".join(complaints))

@@ -19,7 +19,7 @@ from rich.progress import track
 
 from animator.detectors import make_detector
 from animator.faces import LandmarkDetector
-from animator.generate import DEFAULT_WEIGHTS, PUBLISHED_SIZE
+from animator.weights_library import DEFAULT_WEIGHTS, PUBLISHED_SIZE
 from gfla import checkpoint
 from gfla.data.faces import FacePack, read_pack
 from gfla.evaluation import faces

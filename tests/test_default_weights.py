@@ -10,9 +10,10 @@ import pytest
 from animator.compose import crop_square, to_crop
 from animator.decode import VideoReader
 from animator.detectors import make_detector
-from animator.generate import DEFAULT_WEIGHTS, load_generator
+from animator.generate import load_generator
 from animator.landmarks import FaceTracker
 from animator.motion import face_square
+from animator.weights_library import DEFAULT_WEIGHTS
 from gfla import checkpoint
 from gfla.evaluation.faces import landmark_error
 

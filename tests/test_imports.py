@@ -20,6 +20,7 @@ FORBIDDEN = {
 
 LIGHT = (
     "animator.cli",
+    "animator.cli.explain",
     "animator.cli.jobs",
     "animator.client",
     "animator.errors",
@@ -30,7 +31,7 @@ LIGHT = (
     "worker.tasks",
     "worker.dispatch",
 )
-HEAVY = ("torch", "cv2", "dlib", "av", "face_alignment", "scipy", "skimage")
+HEAVY = ("torch", "torchvision", "cv2", "dlib", "av", "face_alignment", "scipy", "skimage")
 
 
 def imported(path: Path) -> Iterator[str]:

@@ -15,8 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from gfla.checkpoint import read_published
 from gfla.errors import GflaError
+from gfla.published.files import read_published
 from gfla.shapes import shape_of
 
 Network = Literal["vgg16", "vgg19"]

@@ -1,4 +1,4 @@
-"""The convolution blocks that every network here is put together from (pre-activation; paper, appendix D)."""
+"""The blocks that every network is put together from (pre-activation; paper, appendix D)."""
 
 from __future__ import annotations
 

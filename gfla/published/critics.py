@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from gfla.build import build_critic
 from gfla.config import CriticConfig
 from gfla.errors import GflaError
 from gfla.models.discriminators import Critic
+from gfla.strict import check_tensors
 
 _PARTS = {
     "bias": "bias",
@@ -62,23 +62,7 @@ def critic_from_published(state: Mapping[str, Tensor]) -> Critic:
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     critic = build_critic(infer_critic_config(state))
     names = {key: published_critic_name(key) for key in critic.state_dict()}
-    complaints = [
-        f"{title}: {', '.join(sorted(found))}"
-        for title, found in (
-            ("missing", set(names.values()) - set(state)),
-            ("left over", set(state) - set(names.values())),
-        )
-        if found
-    ]
-    for key, own in critic.state_dict().items():
-        tensor = state.get(names[key], own)
-        if tensor.shape != own.shape:
-            got, wanted = tuple(tensor.shape), tuple(own.shape)
-            complaints.append(f"{names[key]} has shape {got}; needs {wanted}")
-        elif not torch.isfinite(tensor).all():
-            complaints.append(f"{names[key]} holds values that are not finite")
-    if complaints:
-        raise GflaError("bad_checkpoint", "; ".join(complaints))
+    check_tensors({names[key]: own.shape for key, own in critic.state_dict().items()}, state)
     critic.load_state_dict({key: state[name].float() for key, name in names.items()})
     return critic.eval()
 

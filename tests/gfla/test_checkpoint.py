@@ -11,6 +11,8 @@ from gfla import checkpoint
 from gfla.build import build_generator
 from gfla.config import ABLATIONS, PUBLISHED
 from gfla.errors import GflaError
+from gfla.header import FORMAT
+from gfla.published.files import read_published
 from tests.golden.make_golden import narrow
 from tests.helpers import COMPACT, NARROW, face_inputs, small_generator
 
@@ -43,7 +45,7 @@ def rewrite(path, change):
     """Save the checkpoint again after a change to its tensors and metadata."""
     tensors = load_file(path)
     metadata = {
-        "format": checkpoint.FORMAT,
+        "format": FORMAT,
         "kind": "animation",
         "config": json.dumps(NARROW.to_dict()),
         "info": "{}",
@@ -89,7 +91,7 @@ def test_missing_and_foreign_files_are_refused(tmp_path, content):
 def test_full_width_weights_survive_the_way_through_a_published_file(tmp_path, name):
     generator = build_generator(PUBLISHED[name])
     torch.save(checkpoint.to_published(generator), tmp_path / "a_net_G.pth")
-    published = checkpoint.read_published(tmp_path / "a_net_G.pth")
+    published = read_published(tmp_path / "a_net_G.pth")
     again = checkpoint.from_published(published)
     assert again.config == generator.config
     kept = again.state_dict()
@@ -119,7 +121,7 @@ class Trap:
 def test_a_published_file_with_code_in_it_is_refused_and_not_run(tmp_path):
     torch.save({"weights": Trap(str(tmp_path / "trap"))}, tmp_path / "a_net_G.pth")
     with pytest.raises(GflaError, match="not run") as caught:
-        checkpoint.read_published(tmp_path / "a_net_G.pth")
+        read_published(tmp_path / "a_net_G.pth")
     assert caught.value.code == "bad_checkpoint"
     assert not (tmp_path / "trap").exists()
 
@@ -130,7 +132,7 @@ def test_a_published_file_with_code_in_it_is_refused_and_not_run(tmp_path):
 def test_published_files_hold_named_tensors_and_nothing_else(tmp_path, content):
     torch.save(content, tmp_path / "a_net_G.pth")
     with pytest.raises(GflaError) as caught:
-        checkpoint.read_published(tmp_path / "a_net_G.pth")
+        read_published(tmp_path / "a_net_G.pth")
     assert caught.value.code == "bad_checkpoint"
 
 
@@ -139,7 +141,7 @@ def test_missing_and_broken_published_files_are_refused(tmp_path, content):
     if content is not None:
         (tmp_path / "a_net_G.pth").write_bytes(content)
     with pytest.raises(GflaError) as caught:
-        checkpoint.read_published(tmp_path / "a_net_G.pth")
+        read_published(tmp_path / "a_net_G.pth")
     assert caught.value.code == "bad_checkpoint"
 
 

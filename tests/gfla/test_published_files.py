@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from gfla.checkpoint import from_published, load, read_published, save
+from gfla.checkpoint import from_published, load, save
 from gfla.config import AnimationConfig
 from gfla.errors import GflaError
 from gfla.header import read_header
+from gfla.published.files import read_published
 from tests.helpers import NARROW, small_generator
 
 
