@@ -90,6 +90,7 @@ def main() -> None:
 
 def measure(case: Case, device: str, compiled: bool, repeats: int) -> dict[str, Any]:
     """All sides of one case: how far their results differ, seconds and peaks."""
+    torch.compiler.reset()  # compile for this very size
     report: dict[str, Any] = {"case": asdict(case), "seconds": {}, "peak bytes": {}}
     blocks = sides(case, device, compiled)
     report["largest difference"] = differences(case, device, blocks)
