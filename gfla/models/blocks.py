@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 SLOPE = 0.1
 """Negative slope of every LeakyReLU."""
 
 
+class InstanceNorm(nn.InstanceNorm2d):
+    """Instance norm with affine parameters and no running statistics: B C H W -> B C H W.
+
+    One picture alone is a batch whose statistics are its own, and batch norm can read it with
+    channels last in memory, where instance norm would copy it first.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=True)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """B C H W -> B C H W."""
+        last = features.is_contiguous(memory_format=torch.channels_last)
+        if features.shape[0] != 1 or features.is_contiguous() or not last:
+            return super().forward(features)
+        return F.batch_norm(
+            features, None, None, self.weight, self.bias, training=True, eps=self.eps
+        )
+
+
 def _norm(channels: int) -> nn.Module:
-    return nn.InstanceNorm2d(channels, affine=True)
+    return InstanceNorm(channels)
 
 
 def _act() -> nn.Module:
