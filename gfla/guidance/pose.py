@@ -6,31 +6,9 @@ import torch
 from torch import Tensor
 
 from gfla.errors import GflaError
+from gfla.joints import JOINTS, MISSING
 from gfla.shapes import shape_of
 
-JOINTS = (
-    "nose",
-    "neck",
-    "right shoulder",
-    "right elbow",
-    "right wrist",
-    "left shoulder",
-    "left elbow",
-    "left wrist",
-    "right hip",
-    "right knee",
-    "right ankle",
-    "left hip",
-    "left knee",
-    "left ankle",
-    "right eye",
-    "left eye",
-    "right ear",
-    "left ear",
-)
-"""OpenPose's COCO order; right and left are the person's own."""
-MISSING = -1.0
-"""Coordinate of a joint that was not found."""
 SIGMA = 6.0
 """Width of the published heat maps in pixels."""
 
