@@ -66,8 +66,8 @@ class AnimationGenerator(nn.Module):
             GflaError: ``invalid_shape`` or ``landmarks_needed``.
         """
         self._check(structure, landmarks, image)
-        source = self._reference("reference", image, structure, landmarks)
-        previous = self._reference("previous", image, structure, landmarks)
+        source = self.reference("reference", image, structure, landmarks)
+        previous = self.reference("previous", image, structure, landmarks)
         return RolloutState(source, (previous,) * self.config.previous_frames)
 
     def step(
@@ -86,18 +86,8 @@ class AnimationGenerator(nn.Module):
         Raises:
             GflaError: ``invalid_shape`` or ``landmarks_needed``.
         """
-        self._check(structure, landmarks, None)
-        if structure.shape != state.source.structure.shape:
-            got, wanted = tuple(structure.shape), tuple(state.source.structure.shape)
-            raise GflaError("invalid_shape", f"structure is {got}, the clip's is {wanted}")
-        references = (*state.previous, state.source)
-        kinds = ("previous",) * len(state.previous) + ("reference",)
-        prior = self._prior(references, landmarks, structure)
-        estimates = self._estimate(structure, kinds, references, prior)
-        residuals = {layer: flows for layer, (flows, _) in estimates.items()}
-        if prior is not None:
-            estimates = _add_prior(estimates, prior)
-
+        references, estimates, residuals, prior = self._flows(state, structure, landmarks)
+        kinds = self._kinds(state)
         prepared = [(k, r.features) for k, r in zip(kinds, references, strict=True)]
         output = self.renderer(structure, prepared, estimates)
         fused = self._finish(output, references, residuals, prior)
@@ -110,12 +100,40 @@ class AnimationGenerator(nn.Module):
             blend=fused.shares if fused else None,
             residuals=self._named(residuals),
         )
-        latest = self._reference("previous", image, structure, landmarks)
+        latest = self.reference("previous", image, structure, landmarks)
         return RolloutState(state.source, (latest, *state.previous[:-1])), prediction
 
-    def _reference(
+    def estimate(
+        self, state: RolloutState, structure: Tensor, landmarks: Tensor | None = None
+    ) -> dict[tuple[int, str], Tensor]:
+        """The flows of ``step`` alone, by (layer, reference); the state's features may be empty."""
+        _, estimates, _, _ = self._flows(state, structure, landmarks)
+        return self._named({layer: flows for layer, (flows, _) in estimates.items()})
+
+    def _flows(
+        self, state: RolloutState, structure: Tensor, landmarks: Tensor | None
+    ) -> tuple[tuple[Reference, ...], Estimates, dict[int, Tensor], Tensor | None]:
+        """References, flows and masks, the estimated part of the flows, and the prior."""
+        self._check(structure, landmarks, None)
+        if structure.shape != state.source.structure.shape:
+            got, wanted = tuple(structure.shape), tuple(state.source.structure.shape)
+            raise GflaError("invalid_shape", f"structure is {got}, the clip's is {wanted}")
+        references = (*state.previous, state.source)
+        prior = self._prior(references, landmarks, structure)
+        estimates = self._estimate(structure, self._kinds(state), references, prior)
+        residuals = {layer: flows for layer, (flows, _) in estimates.items()}
+        if prior is not None:
+            estimates = _add_prior(estimates, prior)
+        return references, estimates, residuals, prior
+
+    @staticmethod
+    def _kinds(state: RolloutState) -> tuple[str, ...]:
+        return ("previous",) * len(state.previous) + ("reference",)
+
+    def reference(
         self, kind: str, image: Tensor, structure: Tensor, landmarks: Tensor | None
     ) -> Reference:
+        """A picture as a reference of its kind, "previous" or "reference": a part of a state."""
         small = image
         if image.shape[-2:] != structure.shape[-2:]:
             small = F.avg_pool2d(image, image.shape[-1] // structure.shape[-1])

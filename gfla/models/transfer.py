@@ -57,15 +57,7 @@ class TransferGenerator(nn.Module):
             GflaError: ``invalid_shape``.
         """
         self._check(source, source_structure, target_structure)
-        if isinstance(self.config, ViewSynthesisConfig):
-            size = [side // self.config.multiple for side in source.shape[-2:]]
-            source_view, target = (
-                view.expand(-1, -1, *size) for view in (source_structure, target_structure)
-            )
-            seen, condition = source, source_view - target
-        else:
-            target = target_structure
-            seen, condition = torch.cat([source, source_structure, target], 1), None
+        seen, condition, target = self._shown(source, source_structure, target_structure)
         estimates: Estimates = self.flow_estimator(seen, condition) if self.flow_estimator else {}
         references = []
         if self.encoder is None:
@@ -73,9 +65,30 @@ class TransferGenerator(nn.Module):
         else:
             references = [(REFERENCE, self.renderer.prepare(REFERENCE, self.encoder(source)))]
         image = self.renderer(target, references, estimates).tanh()
-        flows = {(layer, REFERENCE): flow[:, 0] for layer, (flow, _) in estimates.items()}
+        flows = _named_flows(estimates)
         masks = {(layer, REFERENCE): mask[:, 0] for layer, (_, mask) in estimates.items()}
         return Prediction(image, flows, masks, rendered=image, blend=None, residuals=flows)
+
+    def estimate(
+        self, source: Tensor, source_structure: Tensor, target_structure: Tensor
+    ) -> dict[tuple[int, str], Tensor]:
+        """The flows of ``forward`` alone, by (layer, "reference"); none without an estimator."""
+        self._check(source, source_structure, target_structure)
+        seen, condition, _ = self._shown(source, source_structure, target_structure)
+        return _named_flows(self.flow_estimator(seen, condition) if self.flow_estimator else {})
+
+    def _shown(
+        self, source: Tensor, source_structure: Tensor, target_structure: Tensor
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """What the flow estimator sees, what joins it, and what the renderer sees."""
+        if isinstance(self.config, ViewSynthesisConfig):
+            size = [side // self.config.multiple for side in source.shape[-2:]]
+            source_view, target = (
+                view.expand(-1, -1, *size) for view in (source_structure, target_structure)
+            )
+            return source, source_view - target, target
+        seen = torch.cat([source, source_structure, target_structure], 1)
+        return seen, None, target_structure
 
     def _check(self, source: Tensor, source_structure: Tensor, target_structure: Tensor) -> None:
         config = self.config
@@ -85,3 +98,7 @@ class TransferGenerator(nn.Module):
         sizes = {"B": batch, "C": config.structure_channels, "H": height, "W": width}
         shape_of("source_structure", source_structure, shape, **sizes)
         shape_of("target_structure", target_structure, shape, **sizes)
+
+
+def _named_flows(estimates: Estimates) -> dict[tuple[int, str], Tensor]:
+    return {(layer, REFERENCE): flow[:, 0] for layer, (flow, _) in estimates.items()}
