@@ -69,7 +69,7 @@ class PortraitGenerator:
         require_face(config, str(weights))
         assert isinstance(loaded.generator, AnimationGenerator)
         self.network = loaded.generator.requires_grad_(False)
-        if device.type == "cpu":  # a quarter less time there; see benchmarks/bench_generator.py
+        if device.type == "cpu":  # a sixth to a quarter less time there
             self.network = self.network.to(memory_format=torch.channels_last)
         self.name = f"{loaded.info.get('name', weights.stem)}@{self.sha256[:12]}"
         self.device = device

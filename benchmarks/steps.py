@@ -47,6 +47,11 @@ class Variant:
         return ", ".join(parts)
 
     @property
+    def layout(self) -> torch.memory_format:
+        """Of pictures, maps and weights."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    @property
     def plain(self) -> bool:
         """Whether this is what all others are compared with."""
         return self == Variant()
@@ -85,9 +90,7 @@ def place(network: AnimationGenerator, variant: Variant, device: str) -> Animati
     else:
         network = copy.deepcopy(network).to(device)
         set_attention_backend(network, variant.form)
-    if variant.channels_last:
-        network = network.to(memory_format=torch.channels_last)
-    return network
+    return network.to(memory_format=variant.layout)
 
 
 def autocast(variant: Variant, device: str) -> Callable[[], AbstractContextManager[object]]:
@@ -112,8 +115,7 @@ def make_step(
     Returns:
         A call that gives the picture of the clip's second frame.
     """
-    layout = torch.channels_last if variant.channels_last else torch.contiguous_format
-    image, structure = (t.to(device).contiguous(memory_format=layout) for t in inputs)
+    image, structure = (t.to(device).contiguous(memory_format=variant.layout) for t in inputs)
     network, arithmetic = place(network, variant, device), autocast(variant, device)
     with torch.no_grad(), arithmetic():
         state = network.step(network.start(image, structure), structure)[0]
