@@ -11,13 +11,13 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from gfla.data.files import replacing, write_text
 from gfla.errors import GflaError
 from gfla.joints import JOINTS, MISSING, Joints
 
@@ -96,7 +96,7 @@ def write_annotations(path: str | Path, rows: Iterable[Annotation]) -> None:
         _check_name(row.name, GflaError("invalid_data", f"{row.name!r} cannot be written"))
         x, y = (json.dumps([_shortened(value) for value in row.joints[:, axis]]) for axis in (0, 1))
         lines.append(f"{row.name}:{y}:{x}")
-    write_whole(Path(path), "\n".join([*lines, ""]))
+    write_text(Path(path), "\n".join([*lines, ""]))
 
 
 def read_pairs(path: str | Path, skipped: list[str] | None = None) -> list[Pair]:
@@ -135,19 +135,11 @@ def read_pairs(path: str | Path, skipped: list[str] | None = None) -> list[Pair]
 
 def write_pairs(path: str | Path, pairs: Iterable[Pair]) -> None:
     """Write pairs of source and target, whole or not at all."""
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerows([PAIRS, *pairs])
-    os.replace(part, path)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file that appears under its name when it is complete."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    with (
+        replacing(Path(path)) as part,
+        part.open("w", newline="", encoding="utf-8") as file,
+    ):
+        csv.writer(file, lineterminator="\n").writerows([PAIRS, *pairs])
 
 
 def checked_name(name: str) -> str:

@@ -1,0 +1,255 @@
+"""Pairs of pictures of one person, to train pose transfer: fashion, Market-1501, or one's own."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gfla.data.poses import Pair, read_annotations, read_pairs
+from gfla.data.samples import Sample
+from gfla.errors import GflaError
+from gfla.guidance.pose import SIGMA, pose_heatmaps
+from gfla.joints import MISSING, Joints, found
+
+IMAGES, ANNOTATION, PAIRS = "images", "annotation.csv", "pairs.csv"
+"""What a prepared folder holds."""
+FILL = (128, 128, 128)
+"""Colour of what comes into the picture from outside; 0 in [-1, 1]."""
+Picture = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PairAugmentation:
+    """How strongly the pictures of a pair are varied; the defaults are Market-1501's."""
+
+    rotation: float = 5.0
+    """Largest rotation of the source, degrees."""
+    shift: float = 5.0
+    """Largest shift of the source, pixels."""
+    scale: tuple[float, float] = (0.95, 1.05)
+    """Range of the source's zoom."""
+    target_rotation: float = 0.2
+    """Part of the rotation that the target gets at most, by a draw of its own."""
+    target_shift: float = 0.5
+    """Part of the shift that the target gets at most, likewise; it is never zoomed."""
+
+    def __post_init__(self) -> None:
+        low, high = self.scale
+        if not 0 < low <= high or min(self.rotation, self.shift) < 0:
+            message = f"scale is {self.scale}, rotation {self.rotation}, shift {self.shift}"
+            raise GflaError("invalid_config", f"{message}; allowed: above 0, and not below 0")
+
+    def draw(
+        self, random: np.random.Generator, size: tuple[int, int]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Maps of source and target, 2 x 3 each, from pixels (x, y) to pixels."""
+        source = self._one(random, size, 1.0, 1.0, self.scale)
+        target = self._one(random, size, self.target_rotation, self.target_shift, (1.0, 1.0))
+        return source, target
+
+    def _one(
+        self,
+        random: np.random.Generator,
+        size: tuple[int, int],
+        rotation: float,
+        shift: float,
+        scale: tuple[float, float],
+    ) -> npt.NDArray[np.float64]:
+        angle = math.radians(rotation * random.uniform(-self.rotation, self.rotation))
+        zoom = random.uniform(*scale)
+        move = shift * random.uniform(-self.shift, self.shift, 2)
+        linear = zoom * np.array(
+            [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+        )
+        centre = np.array([size[1] - 1, size[0] - 1]) / 2
+        return np.column_stack([linear, centre - linear @ centre + move])
+
+
+class PersonPairs:
+    """Endless samples of a prepared folder; see ``gfla.data.samples.Samples``.
+
+    A sample holds ``source`` and ``target`` (uint8 3 H W) and ``source_structure`` and
+    ``target_structure`` (float32 18 H W, heat maps). Every epoch visits each pair once, in an order
+    of its own.
+
+    Attributes:
+        pairs: names of source and target.
+        skipped: a sentence for every row and every pair that is left out.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        size: tuple[int, int] = (256, 256),
+        *,
+        annotated: tuple[int, int] | None = None,
+        augmentation: PairAugmentation | None = None,
+        shuffled: bool = True,
+        seed: int = 0,
+        sigma: float = SIGMA,
+    ) -> None:
+        """Read the tables; pictures are read when they are asked for.
+
+        Args:
+            folder: with ``images/``, ``annotation.csv`` and ``pairs.csv``, as the scripts
+                ``prepare_fashion.py``, ``prepare_market.py`` and ``prepare_poses.py`` write it.
+            size: height and width of the samples; pictures of another size are resized (bicubic).
+            annotated: height and width that the annotation's coordinates are of; None if they are
+                of the pictures as they are.
+            augmentation: how source and target are varied; None for not at all.
+            shuffled: whether every epoch has an order of its own; else it is the file's.
+            seed: of order and variation.
+            sigma: of the heat maps, pixels.
+
+        Raises:
+            GflaError: ``invalid_data`` if a table cannot be read, or pictures or joints are missing
+                for more than half of the pairs; ``invalid_config`` for a size that is not positive.
+        """
+        folder = Path(folder)
+        if min(size) < 1 or seed < 0:
+            raise GflaError("invalid_config", f"size {size}, seed {seed}; allowed: above 0, from 0")
+        self.folder, self.size, self.annotated = folder / IMAGES, size, annotated
+        self.augmentation, self.sigma = augmentation, sigma
+        self.shuffled, self.seed = shuffled, seed
+        self.skipped: list[str] = []
+        rows = read_annotations(folder / ANNOTATION, self.skipped)
+        self.joints: Mapping[str, Joints] = {row.name: row.joints for row in rows}
+        wanted = read_pairs(folder / PAIRS, self.skipped)
+        self.pairs = self._usable(wanted)
+        if len(self.pairs) * 2 < max(len(wanted), 1):
+            reasons = "; ".join(self.skipped[:3])
+            message = f"{folder} has {len(wanted)} pairs, {len(self.pairs)} of them usable"
+            raise GflaError("invalid_data", f"{message} ({reasons or 'the file is empty'})")
+
+    def __len__(self) -> int:
+        """How many pairs there are, the samples of an epoch."""
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:
+        """The sample of an index from 0, the same one every time.
+
+        Raises:
+            GflaError: ``invalid_data`` naming the picture if it is damaged.
+        """
+        source, target = self.pair(index)
+        random = np.random.default_rng([self.seed, index])
+        if self.augmentation is None:
+            maps: tuple[npt.NDArray[np.float64] | None, ...] = (None, None)
+        else:
+            maps = self.augmentation.draw(random, self.size)
+        image, structure = self.person(source, maps[0])
+        target_image, target_structure = self.person(target, maps[1])
+        return {
+            "source": image,
+            "source_structure": structure,
+            "target": target_image,
+            "target_structure": target_structure,
+        }
+
+    def pair(self, index: int) -> Pair:
+        """Names of the pictures of a sample."""
+        if index < 0:
+            raise IndexError(f"samples are counted from 0, got {index}")
+        epoch, place = divmod(index, len(self.pairs))
+        return self.pairs[
+            _order(self.seed, epoch, len(self.pairs))[place] if self.shuffled else place
+        ]
+
+    def person(
+        self, name: str, moved: npt.NDArray[np.float64] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """One picture (uint8 3 H W) and its heat maps (18 H W), moved by a 2 x 3 map if given."""
+        picture, old = read_picture(self.folder / name, self.size)
+        joints, annotated = self.joints[name], self.annotated or old
+        if moved is not None:
+            picture = _move(picture, moved)
+            joints, annotated = _moved(joints, annotated, self.size, moved), self.size
+        points = torch.from_numpy(joints)[None]
+        structure = pose_heatmaps(points, self.size, annotated, self.sigma)[0].float()
+        return torch.from_numpy(picture).permute(2, 0, 1).contiguous(), structure
+
+    def _usable(self, wanted: list[Pair]) -> list[Pair]:
+        there = _files(self.folder)
+        usable, told = [], set()
+        for pair in wanted:
+            for name in pair:
+                if name in self.joints and name in there:
+                    continue
+                if name not in told:
+                    lacking = "has no joints" if name not in self.joints else "is not there"
+                    self.skipped.append(f"{name!r} {lacking}")
+                told.add(name)
+            if not told.intersection(pair):
+                usable.append(pair)
+        return usable
+
+
+def read_picture(path: Path, size: tuple[int, int]) -> tuple[Picture, tuple[int, int]]:
+    """Read a whole picture, at another size.
+
+    Returns:
+        uint8 H W 3 RGB of the size that is asked for, and height and width that it had.
+
+    Raises:
+        GflaError: ``invalid_data`` naming the file if it is damaged, cut off, or none.
+    """
+    try:
+        with Image.open(path) as image:
+            old = (image.height, image.width)
+            rgb = image.convert("RGB")
+            if old != tuple(size):
+                rgb = rgb.resize((size[1], size[0]), Image.Resampling.BICUBIC)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise GflaError("invalid_data", f"{path} is a damaged picture, or none: {error}") from error
+    return np.array(rgb), old
+
+
+def _move(picture: Picture, moved: npt.NDArray[np.float64]) -> Picture:
+    inverse = np.linalg.inv(np.vstack([moved, [0, 0, 1]]))[:2]
+    # Pillow counts from the corner of a pixel, this map from its middle.
+    inverse[:, 2] += 0.5 - inverse[:, :2] @ [0.5, 0.5]
+    height, width = picture.shape[:2]
+    image = Image.fromarray(picture).transform(
+        (width, height),
+        Image.Transform.AFFINE,
+        tuple(inverse.ravel()),
+        Image.Resampling.BILINEAR,
+        fillcolor=FILL,
+    )
+    return np.array(image)
+
+
+def _moved(
+    joints: Joints,
+    annotated: tuple[int, int],
+    size: tuple[int, int],
+    moved: npt.NDArray[np.float64],
+) -> Joints:
+    """Joints in the pixels of the sample, moved as its picture is."""
+    scale = np.array([size[1] / annotated[1], size[0] / annotated[0]])
+    places = (joints * scale) @ moved[:, :2].T + moved[:, 2]
+    return np.where(found(joints)[:, None], places, MISSING)
+
+
+def _files(folder: Path) -> set[str]:
+    """Names of all files in a folder and below, with forward slashes."""
+    names: set[str] = set()
+    for parent, _, files in os.walk(folder):
+        inside = os.path.relpath(parent, folder).replace(os.sep, "/")
+        names.update(name if inside == "." else f"{inside}/{name}" for name in files)
+    return names
+
+
+@functools.lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, count: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng([seed, epoch]).permutation(count)
