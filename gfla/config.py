@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, get_args
 
 from gfla.errors import GflaError
 
 MAX_PREVIOUS_FRAMES = 4
+MAX_LAYERS = 10
+"""Halvings of the picture; a file that claims thousands would take minutes to look at."""
 Sampling = Literal["local", "bilinear", "global", "none"]
 FlowEstimators = Literal["joint", "separate"]
 
@@ -37,6 +40,8 @@ class GeneratorConfig:
     def __post_init__(self) -> None:
         if self.structure_channels < 1:
             raise _invalid("structure_channels", self.structure_channels, "at least 1")
+        if len(self.flow_widths) > MAX_LAYERS:
+            raise _invalid("the number of flow_widths", len(self.flow_widths), f"1 to {MAX_LAYERS}")
         if len(self.flow_widths) < len(self.encoder_widths):
             raise _invalid("flow_widths", self.flow_widths, "at least as many as encoder_widths")
         if min(*self.encoder_widths, *self.flow_widths, self.attention_hidden) < 1:
@@ -111,6 +116,10 @@ class AnimationConfig(GeneratorConfig):
     previous frame and source, that sees one at a time (persons)."""
     image_fusion: bool = False
     """Blend the warped reference pictures with the rendered one at image scale."""
+    fusion_hidden: int = 0
+    """Channels of a small network at full size that corrects the blend, seeing the warped pictures
+    and both structures; 0 for none. What the renderer cannot place through its bottleneck, such as
+    the inside of a mouth, is placed here."""
     flow_prior: bool = False
     """Add a landmark thin-plate spline to the estimated flow; steps then need landmarks."""
     prior_ridge: float = 4e-4
@@ -124,6 +133,9 @@ class AnimationConfig(GeneratorConfig):
         if self.flow_estimators not in get_args(FlowEstimators):
             allowed = ", ".join(get_args(FlowEstimators))
             raise _invalid("flow_estimators", self.flow_estimators, allowed)
+        if self.fusion_hidden < 0 or (self.fusion_hidden and not self.image_fusion):
+            allowed = "0, or channels where there is image_fusion"
+            raise _invalid("fusion_hidden", self.fusion_hidden, allowed)
         if self.prior_ridge <= 0:
             raise _invalid("prior_ridge", self.prior_ridge, "above 0")
 
@@ -189,4 +201,4 @@ def _tuples(value: Any) -> Any:
 
 
 def _invalid(name: str, got: object, allowed: str) -> GflaError:
-    return GflaError("invalid_config", f"{name} is {got!r}; allowed: {allowed}")
+    return GflaError("invalid_config", f"{name} is {reprlib.repr(got)}; allowed: {allowed}")

@@ -30,9 +30,14 @@ def test_full_width_has_the_published_number_of_parameters(config, parameters):
     assert sum(p.numel() for p in generator.parameters()) == parameters
 
 
+CORRECTED = dataclasses.replace(COMPACT, fusion_hidden=6)
+
+
 @pytest.mark.parametrize("previous", [1, 2, 4])
 @pytest.mark.parametrize(
-    "config", [NARROW, SEPARATE, COMPACT], ids=["published", "separate", "extended"]
+    "config",
+    [NARROW, SEPARATE, COMPACT, CORRECTED],
+    ids=["published", "separate", "extended", "corrected"],
 )
 def test_shapes_and_names_of_a_step(config, previous):
     generator = small_generator(dataclasses.replace(config, previous_frames=previous))
@@ -112,6 +117,25 @@ def test_fusion_takes_pictures_larger_than_the_structures():
     torch.testing.assert_close(prediction.blend.sum(1), torch.ones(1, 192, 192))
 
 
+def test_the_correction_of_the_blend_sees_both_structures_and_learns():
+    generator = small_generator(CORRECTED)
+    image, structure, landmarks = face_inputs(image_size=128)
+    other = structure.flip(1)
+    state = generator.start(image, structure, landmarks)
+    generator.step(state, structure, landmarks)[1].image.mean().backward()
+    assert all(p.grad is not None and p.grad.any() for p in generator.fusion.parameters())
+    with torch.no_grad():  # with the rest of the network deaf to structures
+        for parameter in generator.renderer.out.parameters():
+            parameter.zero_()
+        for head in (generator.flow_estimator.flow_heads, generator.flow_estimator.mask_heads):
+            for parameter in head.parameters():
+                parameter.zero_()
+        seen = generator.step(state, structure, landmarks)[1].image
+        assert not torch.equal(seen, generator.step(state, other, landmarks)[1].image)
+        moved = generator.start(image, other, landmarks)
+        assert not torch.equal(seen, generator.step(moved, structure, landmarks)[1].image)
+
+
 def test_an_untrained_extended_model_is_near_the_landmark_warp():
     """With zero residual flow and shares on the source, a still face gives the source itself."""
     generator = small_generator(COMPACT)
@@ -175,12 +199,16 @@ def test_larger_pictures_need_fusion():
         {"structure_channels": 0},
         {"prior_ridge": 0.0},
         {"flow_estimators": "many"},
+        {"fusion_hidden": 8},
+        {"flow_widths": (4,) * 5000},
+        {"attention": ((3, 3),) * 5000},
     ],
 )
 def test_impossible_configurations_are_refused(wrong):
     with pytest.raises(GflaError) as caught:
         AnimationConfig(**wrong)
     assert caught.value.code == "invalid_config"
+    assert len(caught.value.message) < 200
 
 
 def test_configurations_survive_json():
