@@ -22,7 +22,7 @@ from gfla.config import GeneratorConfig
 from gfla.errors import GflaError
 from gfla.header import FORMAT, parse_metadata
 from gfla.published.generators import infer_config, published_names
-from gfla.strict import check_names, check_tensors
+from gfla.strict import check_tensors
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,9 @@ def from_published(state: Mapping[str, Tensor]) -> Generator:
     """
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     config = infer_config(state)
-    names = {key: published_names(key, config) for key in _shapes(config)}
-    check_names({name for group in names.values() for name in group}, set(state))
+    shapes = _shapes(config)
+    names = {key: published_names(key, config) for key in shapes}
+    check_tensors({name: shapes[key] for key, group in names.items() for name in group}, state)
     for key, group in names.items():
         if any(not torch.equal(state[group[0]], state[name]) for name in group[1:]):
             raise GflaError(

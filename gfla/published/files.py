@@ -7,6 +7,7 @@ asks PyTorch for tensors only, and looks at the archive's directory before anyth
 from __future__ import annotations
 
 import re
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -42,7 +43,9 @@ def read_published(path: str | Path) -> dict[str, Tensor]:
             _check_archive(path, size)
         elif beginning != _OLD_FORMAT:
             raise _bad(path, "is no file that torch.save wrote")
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tensors that are refused below
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise GflaError("bad_checkpoint", f"cannot read {path}: {error}") from error
     except GflaError:

@@ -159,6 +159,11 @@ def test_incomplete_published_files_are_refused_by_name():
     lacking = {k: v for k, v in published.items() if k != "flow_net.mask2.0.bias"}
     with pytest.raises(GflaError, match=r"missing: flow_net\.mask2\.0\.bias"):
         checkpoint.from_published(lacking)
+    name = "source_reference.block0.model.3.bias"
+    with pytest.raises(GflaError, match=rf"{name} holds values that are not finite"):
+        checkpoint.from_published(published | {name: torch.full_like(published[name], torch.nan)})
+    with pytest.raises(GflaError, match=rf"{name} has shape \(9,\)"):
+        checkpoint.from_published(published | {name: torch.zeros(9)})
     with pytest.raises(GflaError, match=r"left over: target\.more"):
         checkpoint.from_published(published | {"target.more": torch.zeros(1)})
     with pytest.raises(GflaError, match=r"missing"):
