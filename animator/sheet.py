@@ -159,7 +159,7 @@ def readable(text: str) -> str:
     """The text with escapes for what the font does not have or what would break the line."""
     return "".join(
         char
-        if char.isprintable() and (char.isascii() or char.encode("latin-1", "ignore"))
+        if char.isprintable() and (char.isascii() or char == "·")  # it has hardly any others
         else char.encode("unicode_escape").decode()
         for char in text
     )

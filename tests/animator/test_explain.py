@@ -291,7 +291,8 @@ def test_legends_and_keys_are_beside_the_tiles() -> None:
 
 
 def test_any_words_can_be_written() -> None:
-    assert readable("café 12 x 3") == "café 12 x 3"
+    assert readable("a · 12 x 3") == "a · 12 x 3"
+    assert readable("café") == "caf\\xe9"  # which the font would draw as an empty box
     assert readable("名\n\udcff") == "\\u540d\\n\\udcff"
     words = ["", " ", "long" * 200, "a  b", "名前" * 50]
     draw_sheet(words[2], words, [Row(text, text, [tile()]) for text in words])
