@@ -149,9 +149,10 @@ def _check_name(name: str) -> None:
     if not is_weights_name(name) or name.lower() == DEFAULT_WEIGHTS_NAME:
         raise AnimatorError(
             "invalid_option",
-            f"--name is {name!r}; allowed are up to {MAX_WEIGHTS_NAME} letters, digits, dots, "
-            "hyphens and underscores, beginning with a letter or digit, not ending like a file "
-            f"of weights, and not {DEFAULT_WEIGHTS_NAME}.",
+            f"Imported weights cannot be called {name!r}; give as --name up to "
+            f"{MAX_WEIGHTS_NAME} letters, digits, dots, hyphens and underscores, beginning with a "
+            "letter or digit, not ending like a file of weights, and not "
+            f"{DEFAULT_WEIGHTS_NAME}.",
         )
 
 
@@ -247,8 +248,10 @@ def _library(settings: Settings) -> Iterator[None]:
         full = getattr(error, "errno", 0) in (errno.ENOSPC, errno.EDQUOT) or "No space" in str(
             error
         )
-        message = f"The weights library {str(folder)!r} cannot be written: {error}."
-        raise AnimatorError("disk_full" if full else "output_not_writable", message) from error
+        reason = getattr(error, "strerror", None) or error
+        message = f"The weights library {str(folder)!r} cannot be written: {reason}."
+        code = "disk_full" if full else "output_not_writable"
+        raise AnimatorError(code, message, retryable=full) from error
 
 
 @contextmanager

@@ -94,7 +94,8 @@ def list_weights(settings: Settings) -> list[WeightsInfo]:
 
 def weights_names(settings: Settings) -> list[str]:
     """The names in the library, "default" first."""
-    found = sorted(path.stem for path in settings.weights_dir.glob(f"*{SUFFIX}"))
+    files = settings.weights_dir.glob(f"*{SUFFIX}")
+    found = sorted(path.stem for path in files if path.is_file())
     return [DEFAULT_WEIGHTS_NAME, *(name for name in found if _may_be_imported_as(name))]
 
 

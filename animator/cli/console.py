@@ -15,11 +15,15 @@ from types import FrameType, TracebackType
 from typing import Any, ParamSpec
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from animator.errors import AnimatorError
 from animator.spec import JobState
 
 P = ParamSpec("P")
+_WIDE = 400
+"""Columns of a table that goes into a pipe or a file: nothing is cut there."""
 
 
 def printable(text: str) -> str:
@@ -37,6 +41,11 @@ def say(text: str = "") -> None:
 def print_json(value: object) -> None:
     """One JSON document on standard output."""
     print(json.dumps(value, indent=2), flush=True)
+
+
+def print_table(table: Table) -> None:
+    """A table on standard output, as wide as the terminal."""
+    Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False).print(table)
 
 
 def print_path(path: str) -> None:

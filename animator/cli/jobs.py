@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +15,7 @@ from animator.cli.console import (
     StopSignals,
     print_json,
     print_path,
+    print_table,
     printable,
     say,
     show_error,
@@ -30,9 +29,6 @@ from animator.queue import open_store
 from animator.settings import Settings
 from animator.spec import JobError, JobRecord, JobSpec, JobState, Progress, Result
 from animator.store import JobStore, connect, now
-
-_WIDE = 400
-"""Columns of a table that goes into a pipe or a file: nothing is cut there."""
 
 
 def run_here(spec: JobSpec, settings: Settings, *, overwrite: bool, as_json: bool) -> None:
@@ -207,7 +203,7 @@ def _show_table(records: Sequence[JobRecord]) -> None:
             detail = "" if record.progress is None else describe(record.progress)
         cells = (record.id, _state(record), record.created[:19], detail, record.spec.output)
         table.add_row(*(Text(printable(cell)) for cell in cells))
-    Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False).print(table)
+    print_table(table)
 
 
 def cancel_job(job_id: str, *, as_json: bool) -> None:

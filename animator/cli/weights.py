@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from animator.cli.console import command, print_json, print_path, printable, say, show_error
+from animator.cli.console import (
+    command,
+    print_json,
+    print_path,
+    print_table,
+    printable,
+    say,
+    show_error,
+)
 from animator.cli.options import complete_weights
 from animator.errors import AnimatorError
 from animator.settings import Settings
@@ -21,8 +27,6 @@ app = typer.Typer(
     help="Bring in published weights, list those that are there, check them.",
     no_args_is_help=True,
 )
-_WIDE = 400
-"""Columns of a table that goes into a pipe or a file: nothing is cut there."""
 
 
 @app.command("import")
@@ -122,8 +126,9 @@ def _show_table(found: list[WeightsInfo]) -> None:
     table = Table(box=None, pad_edge=False)
     for title in ("NAME", "KIND", "PARAMETERS", "SIZE", "SHA-256", "FROM"):
         right = title in ("PARAMETERS", "SIZE")
+        # On a narrow terminal all give way but the name, which has to be typed.
         table.add_column(
-            title, no_wrap=title != "FROM", overflow="fold", justify="right" if right else "left"
+            title, no_wrap=title == "NAME", overflow="fold", justify="right" if right else "left"
         )
     for info in found:
         cells = (
@@ -135,7 +140,7 @@ def _show_table(found: list[WeightsInfo]) -> None:
             _origin(info),
         )
         table.add_row(*(Text(printable(cell)) for cell in cells))
-    Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False).print(table)
+    print_table(table)
 
 
 def _origin(info: WeightsInfo) -> str:

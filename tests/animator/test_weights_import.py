@@ -101,7 +101,7 @@ NAMES = ("", ".", "..", "../up", "a/b", "a b", "-a", "default", "Default", "a" *
 def test_names_cannot_lead_elsewhere(name, animator, library, tmp_path):
     done = animator("import", write_published(tmp_path, "small"), f"--name={name}")
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr.startswith("error [invalid_option]: --name is ")
+    assert done.stderr.startswith("error [invalid_option]: Imported weights cannot be called ")
     assert not library.weights_dir.exists()
 
 
@@ -251,6 +251,7 @@ def test_a_library_that_cannot_be_written_has_a_code(library, tmp_path):
     with pytest.raises(AnimatorError) as caught:
         import_weights(write_published(tmp_path, "a"), settings=library)
     assert caught.value.code == "output_not_writable"
+    assert caught.value.message.endswith("cannot be written: Not a directory.")
     library.state_dir.unlink()
 
 

@@ -145,7 +145,17 @@ def test_files_can_be_verified_by_path(library, tmp_path):
 def test_what_lies_about_in_the_folder_is_no_entry(library):
     for name in ("default.safetensors", ".hidden.safetensors", "notes.txt", "a b.safetensors"):
         (library.weights_dir / name).touch()
+    os.mkfifo(library.weights_dir / "pipe.safetensors")  # reading it would wait for ever
+    (library.weights_dir / "folder.safetensors").mkdir()
     assert [info.name for info in list_weights(library)] == ["default", "dance", "face"]
+
+
+def test_a_narrow_terminal_shows_whole_names(library, monkeypatch):
+    monkeypatch.setattr("animator.cli.console._WIDE", 40)
+    table = CliRunner().invoke(app, ["weights", "list"]).stdout
+    assert all(len(line.rstrip()) <= 40 for line in table.splitlines())
+    for name in ("NAME", "default", "dance", "face"):
+        assert any(line.split()[:1] == [name] for line in table.splitlines())
 
 
 def test_doctor_names_what_there_is(library):
