@@ -66,7 +66,9 @@ def _animation(config: AnimationConfig) -> AnimationGenerator:
                 for kind in ANIMATION_KINDS
             }
         )
-    fusion = ImageFusion(references) if config.image_fusion else None
+    fusion = None
+    if config.image_fusion:
+        fusion = ImageFusion(references, config.structure_channels, config.fusion_hidden)
     return AnimationGenerator(
         config,
         encoders={kind: Encoder(IMAGE_CHANNELS, config.encoder_widths) for kind in ANIMATION_KINDS},

@@ -4,7 +4,8 @@ The references themselves, warped at the picture's own size, are blended with a 
 (paper, figure 2: the module "can be used at different scales"). Texture comes from the source; the
 renderer adds what the source lacks. Its picture is the warped source, reduced to the network's
 size, plus a correction: a renderer that had to begin from nothing would be shut out of the blend
-before it had learned anything.
+before it had learned anything. The renderer draws through a bottleneck at 1/8; a small network at
+full size may add to its output what it sees in the warped pictures and in the structures.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gfla.models.blocks import Out, Res
 from gfla.ops.warp import warp
 
 
@@ -38,16 +40,32 @@ class ImageFusion(nn.Module):
     """Blends a rendered picture and warped references by a softmax of maps."""
 
     def __init__(
-        self, references: int, start: tuple[float, float, float] = (0.0, -1.5, 1.0)
+        self,
+        references: int,
+        structure_channels: int = 0,
+        hidden: int = 0,
+        start: tuple[float, float, float] = (0.0, -1.5, 1.0),
     ) -> None:
         """Start out biased towards the source, which is the last reference.
 
         Args:
             references: how many there are, R.
+            structure_channels: of the structure guidance, C.
+            hidden: channels of the network that corrects the renderer's output; 0 for none.
             start: logits at the start of the rendered picture, previous frames and source.
         """
         super().__init__()
         rendered, previous, source = start
+        outputs = 3 + references + 1
+        self.correct = None
+        if hidden:
+            inputs = outputs + 3 * references + 2 * structure_channels
+            self.correct = nn.Sequential(
+                nn.Conv2d(inputs, hidden, 3, padding=1),
+                Res(hidden),
+                Res(hidden),
+                Out(hidden, outputs),
+            )
         self.bias = nn.Parameter(torch.tensor([rendered, *[previous] * (references - 1), source]))
 
     @property
@@ -55,19 +73,28 @@ class ImageFusion(nn.Module):
         """How many channels the renderer adds for the shares: R + 1."""
         return len(self.bias)
 
-    def forward(self, output: Tensor, images: Sequence[Tensor], flows: Sequence[Tensor]) -> Fused:
+    def forward(
+        self,
+        output: Tensor,
+        images: Sequence[Tensor],
+        flows: Sequence[Tensor],
+        structures: Sequence[Tensor] = (),
+    ) -> Fused:
         """Blend.
 
         Args:
             output: B (3 + R + 1) h w of the renderer: correction, then share logits.
             images: R references, B 3 H W; H is a whole multiple of h.
             flows: R flows, B 2 H W in pixels of the references.
+            structures: of the target and, warped, of the source, B C h w; for ``correct``.
         """
-        output = output.float()
         warped = [warp(image.float(), flow) for image, flow in zip(images, flows, strict=True)]
         size = warped[-1].shape[-2:]
-        reduced = F.avg_pool2d(warped[-1], size[-1] // output.shape[-1])
-        rendered = reduced + 2 * torch.tanh(output[:, :3] / 2)
+        reduced = [F.avg_pool2d(image, size[-1] // output.shape[-1]) for image in warped]
+        if self.correct is not None:
+            output = output + self.correct(torch.cat([output, *reduced, *structures], 1))
+        output = output.float()
+        rendered = reduced[-1] + 2 * torch.tanh(output[:, :3] / 2)
         logits = output[:, 3:] + self.bias.view(1, -1, 1, 1)
         shares = _resize(logits, size).softmax(1)
         picture = shares[:, :1] * _resize(rendered, size)

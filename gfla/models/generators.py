@@ -14,7 +14,7 @@ from gfla.models.fusion import Fused, ImageFusion
 from gfla.models.renderer import Renderer
 from gfla.models.rollout import Prediction, Reference, RolloutState
 from gfla.ops.spline import landmark_flow
-from gfla.ops.warp import downscale_flow, upscale_flow
+from gfla.ops.warp import downscale_flow, upscale_flow, warp
 from gfla.shapes import check_sides, shape_of
 
 
@@ -90,7 +90,7 @@ class AnimationGenerator(nn.Module):
         kinds = self._kinds(state)
         prepared = [(k, r.features) for k, r in zip(kinds, references, strict=True)]
         output = self.renderer(structure, prepared, estimates)
-        fused = self._finish(output, references, residuals, prior)
+        fused = self._finish(output, structure, references, residuals, prior)
         image = fused.picture if fused else output.tanh()
         prediction = Prediction(
             image=image,
@@ -180,6 +180,7 @@ class AnimationGenerator(nn.Module):
     def _finish(
         self,
         output: Tensor,
+        structure: Tensor,
         references: tuple[Reference, ...],
         residuals: dict[int, Tensor],
         prior: Tensor | None,
@@ -196,7 +197,11 @@ class AnimationGenerator(nn.Module):
             if prior is not None:
                 flow = flow + upscale_flow(prior[:, index], scale)
             flows.append(flow)
-        fused: Fused = self.fusion(output, images, flows)
+        structures = []
+        if self.fusion.correct is not None:
+            known = references[-1].structure
+            structures = [structure, warp(known, downscale_flow(flows[-1], scale))]
+        fused: Fused = self.fusion(output, images, flows, structures)
         return fused
 
     def _named(self, values: dict[int, Tensor]) -> dict[tuple[int, str], Tensor]:
