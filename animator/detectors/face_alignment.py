@@ -6,17 +6,12 @@ are not part of any package: they are taken from torch.hub's folder or fetched i
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import logging
-import os
 import pickle
-import tempfile
 import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -24,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from animator.downloads import fetch, weights_folder
 from animator.errors import AnimatorError
 from animator.faces import POINTS, FaceBox
 
@@ -46,11 +42,6 @@ _UP = 0.12
 """How far the crop's centre lies above that of the box, in heights of the box."""
 
 
-def weights_folder() -> Path:
-    """Where torch.hub keeps weight files."""
-    return Path(torch.hub.get_dir()) / "checkpoints"
-
-
 def missing_weights() -> list[str]:
     """The names of the weight files that are not in the folder."""
     folder = weights_folder()
@@ -69,7 +60,7 @@ def fetch_weights(timeout: float = 20.0) -> None:
     for name in missing_weights():
         log.info("fetching %s", WEIGHTS[name])
         try:
-            _fetch(WEIGHTS[name], weights_folder() / name, timeout)
+            fetch(WEIGHTS[name], weights_folder() / name, timeout)
         except (OSError, urllib.error.URLError, ValueError) as error:
             wanted = " and ".join(WEIGHTS[file] for file in missing_weights())
             raise AnimatorError(
@@ -78,27 +69,6 @@ def fetch_weights(timeout: float = 20.0) -> None:
                 f"put {wanted} into {weights_folder()}, or use the detector dlib.",
                 retryable=True,
             ) from error
-
-
-def _fetch(url: str, path: Path, timeout: float) -> None:
-    """Download to a temporary name, compare the checksum in the name, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    checksum = hashlib.sha256()
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with (
-            os.fdopen(handle, "wb") as file,
-            urllib.request.urlopen(url, timeout=timeout) as answer,
-        ):
-            while block := answer.read(1 << 20):
-                checksum.update(block)
-                file.write(block)
-        expected = path.name.split(".")[0].rsplit("-", 1)[1]
-        if not checksum.hexdigest().startswith(expected):
-            raise ValueError(f"the checksum of {url} is wrong")
-        os.replace(part, path)
-    finally:
-        Path(part).unlink(missing_ok=True)
 
 
 def resolve_device(device: str) -> torch.device:
