@@ -54,14 +54,27 @@ def predictor_path() -> Path:
     Raises:
         AnimatorError: detector_unavailable if the wheel or its file is missing.
     """
+    return model_path(PREDICTOR_FILE, "landmark file")
+
+
+def model_path(name: str, what: str) -> Path:
+    """Where a file of the wheel `face_recognition_models` is, without importing that package.
+
+    Args:
+        name: of the file.
+        what: it is, for the message.
+
+    Raises:
+        AnimatorError: detector_unavailable if the wheel or the file is missing.
+    """
     spec = importlib.util.find_spec("face_recognition_models")
     for folder in (spec.submodule_search_locations if spec else None) or ():
-        path = Path(folder) / "models" / PREDICTOR_FILE
+        path = Path(folder) / "models" / name
         if path.is_file():
             return path
     raise AnimatorError(
         "detector_unavailable",
-        f"The landmark file {PREDICTOR_FILE} of dlib was not found; "
+        f"The {what} {name} of dlib was not found; "
         "install it with: pip install face_recognition_models.",
     )
 

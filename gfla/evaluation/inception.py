@@ -1,0 +1,195 @@
+"""FID and KID: distances of two sets of pictures, by torchmetrics on features given once.
+
+torchmetrics computes the features inside each of its metrics. Here one pass of the network serves
+both: the metrics get the features, through a network that hands on what it is given.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, get_args
+
+import torch
+from torch import Tensor, nn
+
+from gfla.errors import GflaError
+from gfla.evaluation.pretrained import PretrainedFile, find, require
+from gfla.shapes import shape_of
+
+InceptionResize = Literal["tensorflow", "antialias"]
+INCEPTION = PretrainedFile(
+    "the Inception v3 of FID (torch-fidelity's conversion of the original)",
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+    "weights-inception-2015-12-05-6726825d.pth",
+)
+
+
+class PictureFeatures(Protocol):
+    """What turns pictures, uint8 B 3 H W, into features, B D."""
+
+    num_features: int
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """The features of a batch."""
+        ...
+
+
+class InceptionFeatures(nn.Module):
+    """The 2048 features of the last pooling of the Inception v3 that FID is defined with."""
+
+    num_features = 2048
+
+    def __init__(
+        self, path: str | Path | None = None, resize: InceptionResize = "tensorflow"
+    ) -> None:
+        """Load it.
+
+        Args:
+            path: the file of its weights; without it that of ``weights_folder``, downloaded once.
+            resize: how pictures come to 299 x 299: ``tensorflow`` is bilinear as the network was
+                used when FID was defined, ``antialias`` is smoothed before it shrinks.
+
+        Raises:
+            GflaError: ``invalid_config``, ``missing_package``, ``features_unavailable`` or
+                ``bad_checkpoint``.
+        """
+        super().__init__()
+        if resize not in get_args(InceptionResize):
+            allowed = ", ".join(get_args(InceptionResize))
+            raise GflaError(
+                "invalid_config", f"Inception's resize is {resize!r}; allowed: {allowed}"
+            )
+        require("torch_fidelity")
+        fid = require("torchmetrics.image.fid")
+        found = find(INCEPTION, path)
+        self.sha256 = found.sha256
+        try:
+            # torch-fidelity reads the file as a plain pickle; so what is in it is looked at before.
+            torch.load(found.path, map_location="cpu", weights_only=True)
+            self.network = fid.NoTrainInceptionV3(
+                "inception-v3-compat", ["2048"], str(found.path), antialias=resize == "antialias"
+            )
+        except Exception as error:  # noqa: BLE001 - whatever a damaged file makes the readers raise
+            message = f"{found.path} holds no Inception v3 ({type(error).__name__}: {error})"
+            raise GflaError("bad_checkpoint", message) from error
+
+    @torch.inference_mode()
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Features B 2048 of pictures, uint8 B 3 H W.
+
+        Raises:
+            GflaError: ``invalid_shape``.
+        """
+        shape_of("pictures", pictures, "B 3 H W")
+        if pictures.dtype != torch.uint8:
+            raise GflaError("invalid_shape", f"pictures are {pictures.dtype}; needs uint8")
+        device = next(self.parameters()).device
+        features: Tensor = self.network(pictures.to(device))
+        return features.cpu()
+
+
+@dataclass(frozen=True)
+class KidOptions:
+    """How KID is averaged.
+
+    Attributes:
+        subsets: random subsets of each set, over which the mean is taken.
+        size: pictures in a subset.
+    """
+
+    subsets: int = 100
+    size: int = 1000
+
+
+class SetDistances:
+    """FID and KID of sets of pictures to one set of real ones, whose features are kept."""
+
+    def __init__(
+        self,
+        features: PictureFeatures,
+        *,
+        fid: bool = True,
+        kid: KidOptions | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Set up.
+
+        Args:
+            features: of pictures.
+            fid: whether the Frechet distance is wanted.
+            kid: whether, and how, the kernel distance is. It keeps every feature in memory.
+            seed: draws its subsets.
+
+        Raises:
+            GflaError: ``missing_package``.
+        """
+        self._features = features
+        self._seed, self._kid_options = seed, kid
+        given = _Given(features.num_features)
+        self._fid = self._kid = None
+        if fid:
+            module = require("torchmetrics.image.fid")
+            self._fid = module.FrechetInceptionDistance(given, reset_real_features=False)
+        if kid is not None:
+            module = require("torchmetrics.image.kid")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that it keeps features is said above
+                self._kid = module.KernelInceptionDistance(
+                    given, subsets=kid.subsets, subset_size=kid.size, reset_real_features=False
+                )
+        self.real = self.fake = 0
+
+    def add(self, pictures: Tensor, *, real: bool) -> None:
+        """Take pictures, uint8 B 3 H W, into one of the sets."""
+        features = self._features(pictures).double()
+        for metric in self._metrics():
+            metric.update(features, real=real)
+        if real:
+            self.real += len(features)
+        else:
+            self.fake += len(features)
+
+    def compute(self) -> dict[str, float]:
+        """The distances by name: ``fid``, ``kid``.
+
+        Raises:
+            GflaError: ``too_few_samples``.
+        """
+        fewest = min(self.real, self.fake)
+        needed = max(2, 0 if self._kid_options is None else self._kid_options.size)
+        if fewest < needed:
+            raise GflaError(
+                "too_few_samples",
+                f"there are {self.real} real and {self.fake} generated pictures; FID needs 2, KID "
+                f"as many as a subset has ({needed} here)",
+            )
+        found: dict[str, float] = {}
+        if self._fid is not None:
+            found["fid"] = float(self._fid.compute())
+        if self._kid is not None:
+            with torch.random.fork_rng(devices=[]):  # it draws from PyTorch's own randomness
+                torch.manual_seed(self._seed)
+                found["kid"] = float(self._kid.compute()[0])
+        return found
+
+    def forget_generated(self) -> None:
+        """Begin the next set of generated pictures."""
+        for metric in self._metrics():
+            metric.reset()
+        self.fake = 0
+
+    def _metrics(self) -> list[Any]:
+        return [metric for metric in (self._fid, self._kid) if metric is not None]
+
+
+class _Given(nn.Module):
+    """Hands features on to a metric that wants a network."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features
