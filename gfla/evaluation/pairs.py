@@ -75,26 +75,29 @@ def open_pairs(protocol: Protocol, folder: Path, reference: Path | None = None) 
     """
     if protocol.data == "person":
         return _open_person(protocol, folder, reference)
-    from gfla.data.open import open_samples
+    from gfla.data.open import Wanted, open_samples
 
+    size = protocol.pictures.height, protocol.pictures.width
+    wanted = Wanted(protocol.split, size, size, frames=1, seed=protocol.seed)
+    samples = open_samples(protocol.data, folder, wanted, {})
     count = protocol.samples or protocol.expected_samples
     if count is None:
         message = f"a protocol on endless data ({protocol.data}) needs samples, how many to take"
         raise GflaError("invalid_protocol", message)
-    samples = open_samples(protocol.data, folder, protocol.split, {"seed": protocol.seed})
     names = [f"{index:05d}" for index in range(count)]
     real = _reference(protocol, folder, reference)
     return EvaluationPairs(samples, range(count), names, names, None, real)
 
 
 def _open_person(protocol: Protocol, folder: Path, reference: Path | None) -> EvaluationPairs:
-    from gfla.data.pairs import PersonPairs
+    from gfla.data.pairs import PAIRS, PersonPairs
 
     options = protocol.pictures
     if options.resize != "bicubic":
         raise GflaError("invalid_protocol", "pairs of persons are resized by bicubic only")
     split = folder / protocol.split
-    split = split if split.is_dir() else folder
+    if not split.is_dir() and (folder / PAIRS).is_file():
+        split = folder
     data = PersonPairs(split, (options.height, options.width), shuffled=False)
     expected = protocol.expected_samples
     if expected is not None and len(data) != expected:

@@ -24,6 +24,7 @@ Resize = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 FileFormat = Literal["none", "png", "jpeg"]
 Reference = Literal["targets", "training-set"]
 Setting = Literal["self", "cross"]
+Split = Literal["train", "held-out"]
 SETS = ("fid", "kid")
 """Metrics of two sets of pictures."""
 MOTION = ("landmarks", "identity", "jitter", "drift")
@@ -121,8 +122,8 @@ class Protocol:
     """One sentence."""
     data: str = "person"
     """Kind of data of ``pairs``, as ``gfla.data.open`` calls it."""
-    split: str = "held-out"
-    """Which part of the data."""
+    split: Split = "held-out"
+    """Which part of the data of ``pairs``."""
     samples: int | None = None
     """Take only so many clips or pairs, drawn by the seed; None is all."""
     expected_samples: int | None = None
