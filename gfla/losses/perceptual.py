@@ -72,6 +72,7 @@ def style_loss(
 def feature_distance(result: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
     """Mean over layers of the L1 distance in units of the target's own mean activation.
 
+    Each picture has its own units: the distance of a batch is the mean of its pictures' distances.
     Unlike ``perceptual_loss`` it does not depend on the scale of the layers, so it serves any
     feature network.
 
@@ -85,8 +86,9 @@ def feature_distance(result: Mapping[str, Tensor], target: Mapping[str, Tensor])
     Raises:
         GflaError: ``unknown_layer`` or ``invalid_shape``.
     """
+    places = (1, 2, 3)
     distances = [
-        F.l1_loss(ours, truth) / truth.abs().mean().clamp(min=1e-6)
+        ((ours - truth).abs().mean(places) / truth.abs().mean(places).clamp(min=1e-6)).mean()
         for ours, truth in _pairs(result, target, list(target))
     ]
     return torch.stack(distances).mean()

@@ -1,108 +1,311 @@
-"""What a training run is made of: values in YAML, one line of documentation each."""
+"""What a training run is made of: frozen values, one line of documentation each.
+
+``gfla.training.files`` reads them from YAML; the shipped ones are in ``configs/``.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import yaml
-
-from gfla.config import AnimationConfig
+from gfla.config import AnimationConfig, GeneratorConfig, PoseTransferConfig, ViewSynthesisConfig
 from gfla.errors import GflaError
+from gfla.losses.adversarial import Kind as AdversarialKind
+from gfla.losses.features import Network, Normalisation
+from gfla.losses.perceptual import PERCEPTUAL_LAYERS, STYLE_LAYERS
+
+Stage = Literal["flow", "all"]
+Schedule = Literal["constant", "cosine"]
+DataKind = Literal["person", "faces", "dance", "views", "synthetic-views"]
+
+FACE_CHANNELS = 16
+"""Structure channels of a face, whose part labels the expression weights need."""
+TEMPORAL_FRAMES = 3
+"""Neighbouring frames that the temporal critic sees."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What the pictures are; see ``gfla.data.open``."""
+
+    kind: DataKind = "person"
+    """Which reader opens the folder."""
+    image_size: tuple[int, int] = (256, 256)
+    """Height and width of the pictures."""
+    structure_size: tuple[int, int] | None = None
+    """Height and width of the structures, which is what the networks see; image_size unless
+    given. Smaller ones need image-scale fusion."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """More for this reader, such as still_share for faces."""
+    workers: int = 2
+    """Processes that load ahead; 0 loads between steps."""
+    prefetch: int = 4
+    """Batches that each of them keeps ready."""
+
+    def __post_init__(self) -> None:
+        _at_least(self, workers=0, prefetch=1)
+        _check(min(self.image_size) >= 1, "data.image_size", self.image_size, "positive")
+        small = self.structure_size or self.image_size
+        scale = self.image_size[0] // max(1, small[0])
+        _check(
+            scale >= 1 and self.image_size == (scale * small[0], scale * small[1]),
+            "data.structure_size",
+            small,
+            f"sizes of which image_size {self.image_size} is a whole multiple",
+        )
+
+    @property
+    def seen_size(self) -> tuple[int, int]:
+        """Height and width of what the networks see."""
+        return self.structure_size or self.image_size
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the loss terms."""
+    """Weights of the loss terms; 0 leaves a term out. The defaults are published."""
 
     reconstruction: float = 5.0
     """L1 of the picture."""
-    expression: float = 4.0
-    """How much more eyes and mouth count within it."""
-    rendered: float = 2.5
-    """L1 of the renderer's own picture, weighted alike; keeps it worth blending in."""
-    perceptual: float = 1.0
-    """Distance of pretrained features."""
-    warped: float = 2.0
+    adversarial: float = 2.0
+    """What each critic says."""
+    perceptual: float = 0.5
+    """L1 of VGG features."""
+    style: float = 500.0
+    """L1 of Gram matrices of VGG features."""
+    correctness: float = 5.0
+    """Sampling correctness of all flows."""
+    regularity: float = 0.0025
+    """Affine residual of all flows."""
+    flow_correctness: float = 20.0
+    """Correctness in stage "flow"."""
+    flow_regularity: float = 0.01
+    """Regularity in stage "flow"."""
+    expression: float = 1.0
+    """How much more eyes and mouth count in L1 terms; a factor, for faces."""
+    rendered: float = 0.0
+    """L1 of the renderer's own picture; keeps it worth blending in (image-scale fusion)."""
+    warped: float = 0.0
     """L1 of the references warped at the attention layers' sizes."""
-    roughness: float = 0.05
-    """Second differences of the estimated part of the flow."""
+    roughness: float = 0.0
+    """Second differences of the estimated part of the flows."""
+    feature_distance: float = 0.0
+    """Distance of features in units of their own strength."""
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            _check(0 <= value < float("inf"), f"losses.{item.name}", value, "at least 0")
 
 
 @dataclass(frozen=True)
-class FaceTrainingConfig:
-    """One run of the face animation trainer."""
+class FeatureConfig:
+    """The pretrained network behind perceptual, style, correctness and feature distance."""
 
-    model: AnimationConfig = field(default_factory=AnimationConfig)
-    """The network."""
-    structure_size: int = 128
-    """Side of the structures, which is what the networks see."""
-    image_size: int = 128
-    """Side of the pictures: a whole multiple of structure_size."""
-    frames: int = 3
-    """Frames rendered one after another in a block, gradients flowing through."""
-    batch: int = 4
-    """Blocks a step."""
-    still_share: float = 0.35
-    """Share of the blocks made from stills."""
-    steps: int = 6000
-    """Length of the run; the learning rate follows it."""
-    learning_rate: float = 6e-4
-    """Peak; cosine decay to a twentieth after a short rise."""
-    warmup_steps: int = 100
-    """Steps of that rise."""
-    gradient_clip: float = 1.0
-    """Largest norm of the gradient."""
-    ema: float = 0.998
-    """Decay of the averaged weights, which are the ones that are shipped."""
-    initial_gain: float = 0.5
-    """Gain of the orthogonal initialisation."""
-    losses: LossWeights = field(default_factory=LossWeights)
-    """Weights of the loss terms."""
-    features: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
-    """Layers of the perceptual loss."""
-    feature_crop: int = 128
-    """Side of the random window that the perceptual loss sees."""
-    bfloat16: bool = True
-    """Autocast the networks to bfloat16."""
-    seed: int = 1
-    """Of initialisation and data."""
+    network: Network = "vgg19"
+    """vgg19 as published, or vgg16."""
+    path: str | None = None
+    """File of weights under torchvision's names; torchvision's own are downloaded unless given."""
+    normalise: Normalisation = "none"
+    """none as published, or imagenet as the network was trained."""
+    perceptual: tuple[str, ...] = PERCEPTUAL_LAYERS
+    """Layers of the perceptual term."""
+    style: tuple[str, ...] = STYLE_LAYERS
+    """Layers of the style term; vgg16 has no relu3_4 and relu4_4."""
+    distance: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+    """Layers of the feature distance."""
+    crop: int = 0
+    """Side of the random window that perceptual, style and feature distance see; 0 for all."""
 
     def __post_init__(self) -> None:
-        if self.image_size % self.structure_size or self.structure_size % self.model.multiple:
-            raise GflaError(
-                "invalid_config",
-                f"image_size {self.image_size} must be a multiple of structure_size "
-                f"{self.structure_size}, and that one of {self.model.multiple}",
-            )
-        if min(self.frames, self.batch, self.steps) < 1:
-            raise GflaError("invalid_config", "frames, batch and steps must be at least 1")
+        _at_least(self, crop=0)
+
+
+@dataclass(frozen=True)
+class CriticsConfig:
+    """The critics; without an adversarial loss there are none."""
+
+    kind: AdversarialKind = "least-squares"
+    """Of the game."""
+    image: tuple[int, ...] = (32, 64, 128, 128)
+    """Widths of the critic of pictures; three for Market-1501."""
+    temporal: tuple[int, ...] = ()
+    """Widths of the critic of three neighbouring frames; none for pairs."""
+    start: int = 0
+    """Step at which they join in."""
+
+    def __post_init__(self) -> None:
+        _at_least(self, start=0)
+        _check(bool(self.image), "critics.image", self.image, "at least one width")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Adam for the generator, and one for the critics."""
+
+    learning_rate: float = 1e-4
+    """Peak of the generator's."""
+    critic_ratio: float = 0.1
+    """The critics' learning rate in units of the generator's."""
+    betas: tuple[float, float] = (0.0, 0.999)
+    """Decay of Adam's means."""
+    warmup_steps: int = 0
+    """Steps of a linear rise at the start."""
+    schedule: Schedule = "constant"
+    """What follows the rise: nothing, or half a cosine over the whole run."""
+    floor: float = 0.05
+    """Where the cosine ends, in units of the peak."""
+    gradient_clip: float = 0.0
+    """Largest norm of the generator's gradient; 0 for any."""
+
+    def __post_init__(self) -> None:
+        _at_least(self, warmup_steps=0)
+        _check(self.learning_rate > 0, "optimizer.learning_rate", self.learning_rate, "above 0")
+        _check(self.critic_ratio > 0, "optimizer.critic_ratio", self.critic_ratio, "above 0")
+        _check(self.gradient_clip >= 0, "optimizer.gradient_clip", self.gradient_clip, "at least 0")
+        _check(0 <= self.floor <= 1, "optimizer.floor", self.floor, "0 to 1")
+        _check(all(0 <= b < 1 for b in self.betas), "optimizer.betas", self.betas, "0 to below 1")
+
+
+@dataclass(frozen=True)
+class RecordConfig:
+    """What a run writes, and how often; changes no result."""
+
+    log_every: int = 20
+    """Steps between lines of metrics, which hold means."""
+    sheet_every: int = 500
+    """Steps between sample sheets; 0 for none but the last."""
+    sheet_rows: int = 8
+    """Samples on a sheet."""
+    save_every: int = 1000
+    """Steps between checkpoints; 0 to go by minutes alone."""
+    save_minutes: float = 10.0
+    """Minutes between checkpoints."""
+
+    def __post_init__(self) -> None:
+        _at_least(self, log_every=1, sheet_every=0, sheet_rows=1, save_every=0)
+        _check(self.save_minutes > 0, "record.save_minutes", self.save_minutes, "above 0")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One run."""
+
+    name: str = "unnamed"
+    """What it is called: the shipped configuration's name, or the file's."""
+    model: GeneratorConfig = field(default_factory=PoseTransferConfig)
+    """The network, with its kind."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """The pictures."""
+    stage: Stage = "all"
+    """flow trains the flow estimator alone (stage 1); all trains everything."""
+    start_from: str | None = None
+    """Weights to begin with, such as average.safetensors of stage 1; random ones unless given."""
+    losses: LossWeights = field(default_factory=LossWeights)
+    """Weights of the loss terms."""
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    """The feature network."""
+    critics: CriticsConfig = field(default_factory=CriticsConfig)
+    """The critics."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """How weights move."""
+    batch: int = 8
+    """Pairs or clips that one device sees at once."""
+    accumulate: int = 1
+    """Batches of a step, whose gradients are averaged."""
+    frames: int = 1
+    """Frames of a clip that are rendered one after another."""
+    block: int = 1
+    """Frames that gradients flow through: a step each, of the frames' blocks in turn."""
+    steps: int = 200_000
+    """Length of the run; a cosine follows it."""
+    ema: float = 0.999
+    """Decay of the averaged weights, which are what a run is for; 0 for the latest ones."""
+    bf16: bool = False
+    """Autocast the networks to bfloat16."""
+    initial_gain: float = 0.02
+    """Gain of the orthogonal initialisation."""
+    seed: int = 1
+    """Of initialisation, data and windows."""
+    record: RecordConfig = field(default_factory=RecordConfig)
+    """What is written, and how often."""
+
+    def __post_init__(self) -> None:
+        _at_least(self, batch=1, accumulate=1, frames=1, block=1, steps=1, seed=0)
+        _check(0 <= self.ema < 1, "ema", self.ema, "0 to below 1")
+        _check(self.frames % self.block == 0, "block", self.block, f"divisors of {self.frames}")
+        self._check_model()
+        self._check_losses()
+
+    @property
+    def animates(self) -> bool:
+        """Whether it renders clips rather than pairs."""
+        return isinstance(self.model, AnimationConfig)
+
+    @property
+    def has_critics(self) -> bool:
+        """Whether critics take part at some time."""
+        return self.stage == "all" and self.losses.adversarial > 0
+
+    @property
+    def blocks(self) -> int:
+        """Steps that one batch of clips is good for."""
+        return self.frames // self.block
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as YAML-ready values."""
-        return dataclasses.asdict(self)
+        values = _plain(dataclasses.asdict(self))
+        values["model"] = {"kind": self.model.kind} | values["model"]
+        return dict(values)
+
+    def _check_model(self) -> None:
+        wanted = "clips" if self.animates else "pairs"
+        kinds = {"clips": ("faces", "dance"), "pairs": ("person",)}[wanted]
+        if isinstance(self.model, ViewSynthesisConfig):
+            kinds = ("views", "synthetic-views")
+        _check(self.data.kind in kinds, "data.kind", self.data.kind, " or ".join(kinds))
+        _check(self.animates or self.frames == 1, "frames", self.frames, "1 for pairs")
+        sides, multiple = self.data.seen_size, self.model.multiple
+        _check(
+            not (sides[0] % multiple or sides[1] % multiple),
+            "data's sizes",
+            sides,
+            f"multiples of {multiple} for this model",
+        )
+        fused = isinstance(self.model, AnimationConfig) and self.model.image_fusion
+        _check(
+            fused or sides == self.data.image_size,
+            "data.structure_size",
+            sides,
+            f"{self.data.image_size}, without image-scale fusion",
+        )
+
+    def _check_losses(self) -> None:
+        samples_along_flows = not (
+            isinstance(self.model, PoseTransferConfig) and self.model.sampling in ("none", "global")
+        )
+        _check(samples_along_flows or self.stage == "all", "stage", self.stage, "all without flows")
+        faces = self.animates and self.model.structure_channels == FACE_CHANNELS
+        expression = self.losses.expression
+        _check(faces or expression == 1, "losses.expression", expression, "1 but for faces")
+        if self.critics.temporal:
+            _check(
+                self.block >= TEMPORAL_FRAMES, "block", self.block, "3 or more for critics.temporal"
+            )
 
 
-def load_config(path: Path, **overrides: Any) -> FaceTrainingConfig:
-    """Read a YAML file of the fields above; missing fields keep their defaults.
+def _plain(value: Any) -> Any:
+    """Tuples as lists, so that YAML stays safe to load."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
-    Raises:
-        GflaError: ``invalid_config`` naming unknown fields or values that are not allowed.
-    """
-    try:
-        values = yaml.safe_load(path.read_text()) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise GflaError("invalid_config", f"cannot read {path}: {error}") from error
-    values |= {name: value for name, value in overrides.items() if value is not None}
-    try:
-        if isinstance(values.get("model"), dict):
-            values["model"] = AnimationConfig.from_dict(values["model"])
-        if isinstance(values.get("losses"), dict):
-            values["losses"] = LossWeights(**values["losses"])
-        if "features" in values:
-            values["features"] = tuple(values["features"])
-        return FaceTrainingConfig(**values)
-    except TypeError as error:
-        raise GflaError("invalid_config", f"{path}: {error}") from error
+
+def _at_least(config: object, **least: int) -> None:
+    for name, value in least.items():
+        _check(getattr(config, name) >= value, name, getattr(config, name), f"at least {value}")
+
+
+def _check(fine: bool, name: str, got: object, allowed: str) -> None:
+    if not fine:
+        raise GflaError("invalid_config", f"{name} is {got!r}; allowed: {allowed}")

@@ -1,185 +1,341 @@
-"""The training loop: explicit arguments in, a run folder out."""
+"""The training loop: explicit arguments in, a trained run out."""
 
 from __future__ import annotations
 
-import json
-import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import cv2
-import numpy as np
 import torch
+from lightning.fabric import Fabric
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from gfla import checkpoint
 from gfla.errors import GflaError
-from gfla.losses.features import VggFeatures
-from gfla.models.generators import AnimationGenerator
-from gfla.training.config import FaceTrainingConfig
-from gfla.training.steps import rollout_losses, to_unit, weighted_sum
+from gfla.training.loader import Failure, Loaded, check_failures
+from gfla.training.records import Records, save_batch
+from gfla.training.state import Run
+from gfla.training.tasks.base import Batch
+from gfla.training.tasks.critics import Critics
 
-LOG_EVERY = 20
-SAMPLE_EVERY = 250
+End = Literal["finished", "max-minutes", "max-steps", "stopped"]
 
 
-class Trainer:
-    """What a run's checkpoints keep: weights, averages, optimizer, step count, randomness."""
+@dataclass(frozen=True)
+class Limits:
+    """When a call ends though the run has not."""
+
+    max_minutes: float | None = None
+    """Of this call."""
+    max_steps: int | None = None
+    """Of this call."""
+    should_stop: Callable[[], bool] = lambda: False
+    """Polled after every step."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a run is doing, after a step.
+
+    Attributes:
+        step: steps made.
+        steps: of the whole run.
+        values: the loss and its terms, means since the last line of metrics.
+        pictures_per_second: rendered in training, of all processes, in the last seconds.
+        seconds_left: estimated; None until something is known.
+        failed: samples that were replaced.
+        waiting: share of the time of this call that went into waiting for data.
+    """
+
+    step: int
+    steps: int
+    values: Mapping[str, float]
+    pictures_per_second: float
+    seconds_left: float | None
+    failed: int
+    waiting: float
+
+
+class Loop:
+    """A run on its devices."""
 
     def __init__(
-        self, generator: AnimationGenerator, config: FaceTrainingConfig, folder: Path
+        self,
+        fabric: Fabric,
+        run: Run,
+        folder: Path,
+        *,
+        info: Mapping[str, Any] | None = None,
+        state: dict[str, Any] | None = None,
+        report: Callable[[Report], None] = lambda report: None,
     ) -> None:
-        self.generator = generator
-        self.config = config
+        """Move the run to its device and set up what processes share.
+
+        Args:
+            fabric: launched.
+            run: to train.
+            folder: of the run.
+            info: goes into the averaged weights' file.
+            state: of ``read_state``, where the run goes on from.
+            report: called after every step of the first process.
+        """
+        self.fabric = fabric
+        self.run = run
         self.folder = folder
-        self.average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(config.ema))
-        self.optimizer = torch.optim.Adam(
-            generator.parameters(), lr=config.learning_rate, betas=(0.5, 0.999)
-        )
-        self.step = 0
-        self.random = torch.Generator().manual_seed(config.seed)
+        self.info = dict(info or {})
+        self.report = report
+        self.critics: Any = None
+        self.critic_optimizer: Any = None
+        self.task, self.optimizer = fabric.setup(run.task, run.optimizer)
+        if run.critics is not None and run.critic_optimizer is not None:
+            self.critics, self.critic_optimizer = fabric.setup(run.critics, run.critic_optimizer)
+        fabric.to_device(run.average)
+        if (
+            state is not None
+        ):  # when all is where it belongs, so that the optimizers' means go there
+            run.load_state_dict(state)
+        self.clock = _Clock(run)
 
-    @property
-    def averaged(self) -> AnimationGenerator:
-        """The generator with averaged weights: the one that is shown and shipped."""
-        module = self.average.module
-        assert isinstance(module, AnimationGenerator)
-        return module
+    def train(
+        self,
+        batches: Iterable[Loaded],
+        records: Records | None,
+        sheet_batch: Batch | None,
+        limits: Limits,
+    ) -> End:
+        """Train until the run's last step or a limit; either way ends with a checkpoint.
 
-    def learning_rate(self) -> float:
-        """Of the step to come: a linear rise, then half a cosine down to a twentieth."""
-        config = self.config
-        rise = min(1.0, (self.step + 1) / config.warmup_steps)
-        progress = min(1.0, self.step / config.steps)
-        decay = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress))
-        return config.learning_rate * rise * decay
+        Args:
+            batches: endless, beginning at the run's position, of this process.
+            records: of the first process; None elsewhere.
+            sheet_batch: samples that sheets are drawn of; None for no sheets.
+            limits: of this call.
 
-    def update(self, features: VggFeatures, block: Mapping[str, Tensor]) -> dict[str, float]:
-        """One optimizer step; returns the terms of the loss.
+        Returns:
+            Why it ended.
 
         Raises:
-            GflaError: ``diverged`` if the loss is not finite; weights are left as they were.
+            GflaError: ``diverged`` or ``broken_data``; the last checkpoint stays as it is.
         """
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
-        terms, _ = rollout_losses(self.generator, features, block, self.config, self.random)
-        loss = weighted_sum(terms, self.config)
-        values = {name: float(value.detach()) for name, value in terms.items()}
-        if not math.isfinite(float(loss.detach())):
-            raise GflaError("diverged", f"the loss of step {self.step} is not finite: {values}")
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(
-            self.generator.parameters(), self.config.gradient_clip, error_if_nonfinite=False
-        )
-        if torch.isfinite(norm):
-            self.optimizer.step()
-            self.average.update_parameters(self.generator)
-        self.step += 1
-        return values | {"gradient_norm": float(norm), "loss": float(loss.detach())}
+        run, begun, source = self.run, self.run.step, iter(batches)
+        self.clock.start()
+        end: End | None = "finished" if run.step >= run.config.steps else None
+        while end is None:
+            before = run.step
+            loaded = self._load(source, records)
+            carried: list[list[Tensor]] = [[] for _ in loaded]
+            for block in range(run.config.blocks):
+                values = self._step(loaded, block, carried)
+                self._note(values, records)
+            run.position += run.step_size
+            end = self._end(limits, begun)
+            self._keep(before, records, sheet_batch)
+        self.save()
+        self._draw(records, sheet_batch)
+        return end
 
     def save(self) -> None:
-        """Write the run's state, and the averaged weights as a checkpoint of their own."""
-        state = {
-            "generator": self.generator.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "random": self.random.get_state(),
+        """Write a checkpoint; all processes return when it is there."""
+        if self.fabric.is_global_zero:
+            self.run.save(self.folder, self.info)
+        self.clock.saved = time.monotonic()
+        self.fabric.barrier()
+
+    def _load(self, source: Iterator[Loaded], records: Records | None) -> list[dict[str, Tensor]]:
+        """The batches of a step, on the device."""
+        began, run = time.monotonic(), self.run
+        loaded, failures = [], list[Failure]()
+        for _ in range(run.config.accumulate):
+            batch = next(source)
+            failures += batch.failures
+            if batch.tensors is None:
+                reason = batch.failures[-1].reason
+                raise GflaError("broken_data", f"sample after sample fails; the latest: {reason}")
+            loaded.append(self.fabric.to_device(batch.tensors))
+        self.clock.waited += time.monotonic() - began
+        if failures and records is not None:
+            records.skipped(run.step + 1, failures)
+        run.failed += self._summed(len(failures))
+        if run.failed:
+            reason = failures[-1].reason if failures else "see skipped.jsonl"
+            check_failures(run.failed, run.position, reason)
+        return loaded
+
+    def _step(
+        self, batches: list[dict[str, Tensor]], block: int, carried: list[list[Tensor]]
+    ) -> dict[str, float]:
+        """One step of all weights: gradients of all batches, averaged."""
+        run, config = self.run, self.run.config
+        run.set_rates()
+        self.optimizer.zero_grad(set_to_none=True)
+        playing = run.critics if run.step >= config.critics.start else None
+        if playing is not None:
+            self.critic_optimizer.zero_grad(set_to_none=True)
+        sums: dict[str, Tensor] = {}
+        for index in range(len(batches)):
+            terms = self._gradients(batches, index, block, carried, playing)
+            for name, term in terms.items():
+                sums[name] = sums.get(name, torch.zeros_like(term)) + term / len(batches)
+        clip = config.optimizer.gradient_clip or float("inf")
+        sums["gradient_norm"] = torch.nn.utils.clip_grad_norm_(run.task.parameters(), clip)
+        values = dict(zip(sums, torch.stack(list(sums.values())).tolist(), strict=True))
+        self._check(values, batches)
+        self.optimizer.step()
+        if playing is not None:
+            self.critic_optimizer.step()
+        run.average.update_parameters(run.generator)
+        run.step += 1
+        return values
+
+    def _gradients(
+        self,
+        batches: list[dict[str, Tensor]],
+        index: int,
+        block: int,
+        carried: list[list[Tensor]],
+        critics: Critics | None,
+    ) -> dict[str, Tensor]:
+        """Add one batch's gradients; processes share them after the last batch alone."""
+        run, count = self.run, len(batches)
+        alone = index < count - 1
+        seed = (run.config.seed, run.step)
+        with self.fabric.no_backward_sync(self.task, enabled=alone):
+            outcome = self.task(batches[index], block, carried[index], seed, critics)
+            self.fabric.backward(outcome["loss"] / count)
+        carried[index] = outcome["carried"]
+        terms = {"loss": outcome["loss"].detach()} | outcome["terms"]
+        if critics is None:
+            return terms
+        self.critics.train(index == 0)  # spectral normalisation moves once a step
+        with self.fabric.no_backward_sync(self.critics, enabled=alone):
+            losses = self.critics(outcome["real"], outcome["fake"])
+            self.fabric.backward(torch.stack(list(losses.values())).sum() / count)
+        self.critics.train()
+        return terms | {name: loss.detach() for name, loss in losses.items()}
+
+    def _check(self, values: Mapping[str, float], batches: list[dict[str, Tensor]]) -> None:
+        """Stop before numbers that are none reach the weights; all processes stop together."""
+        bad = not all(abs(value) < float("inf") for value in values.values())
+        if not self._summed(int(bad)):
+            return
+        rank = self.fabric.global_rank
+        path = self.folder / f"diverged-{self.run.step:07d}-{rank}.npz"
+        save_batch(path, batches)
+        terms = ", ".join(f"{name} {value:.5g}" for name, value in values.items())
+        raise GflaError(
+            "diverged",
+            f"step {self.run.step + 1} is not finite: {terms}; its batch is in {path}, and the "
+            "weights are those of the last checkpoint",
+        )
+
+    def _note(self, values: Mapping[str, float], records: Records | None) -> None:
+        """Add up metrics, write a line when it is time, report."""
+        run, clock = self.run, self.clock
+        run.sums = {name: run.sums.get(name, 0.0) + value for name, value in values.items()} | {
+            "steps": run.sums.get("steps", 0.0) + 1
         }
-        partial = self.folder / "state.pt.part"
-        torch.save(state, partial)
-        partial.rename(self.folder / "state.pt")
-        info = {"step": self.step, "structure_size": self.config.structure_size}
-        checkpoint.save(self.folder / "average.safetensors", self.averaged, info)
-
-    def resume(self) -> bool:
-        """Continue from the folder's state, if it has one."""
-        path = self.folder / "state.pt"
-        if not path.exists():
-            return False
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        self.generator.load_state_dict(state["generator"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
-        self.random.set_state(state["random"])
-        return True
-
-
-def train(
-    trainer: Trainer,
-    features: VggFeatures,
-    blocks: Iterable[Mapping[str, Tensor]],
-    samples: Sequence[Mapping[str, Tensor]],
-    *,
-    max_minutes: float | None = None,
-    save_minutes: float = 5.0,
-) -> None:
-    """Train until the run's last step or the time limit; either way ends with a checkpoint.
-
-    Args:
-        trainer: what is trained; its folder gets ``metrics.jsonl``, ``samples/`` and checkpoints.
-        features: of the perceptual loss.
-        blocks: batches for ``rollout_losses``, endless.
-        samples: batches that sample sheets are drawn of, never trained on.
-        max_minutes: time limit of this call.
-        save_minutes: between checkpoints.
-    """
-    (trainer.folder / "samples").mkdir(parents=True, exist_ok=True)
-    started = saved = time.monotonic()
-    batches: Iterator[Mapping[str, Tensor]] = iter(blocks)
-    sums: dict[str, float] = {}
-    with (trainer.folder / "metrics.jsonl").open("a", buffering=1) as log:
-        while trainer.step < trainer.config.steps:
-            values = trainer.update(features, next(batches))
-            sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
-            now = time.monotonic()
-            if trainer.step % LOG_EVERY == 0:
-                means = {name: total / LOG_EVERY for name, total in sums.items()}
-                log.write(json.dumps(_log_line(trainer, means, now - started)) + "\n")
-                sums = {}
-            if trainer.step % SAMPLE_EVERY == 0:
-                draw_samples(trainer, samples)
-            if now - saved > 60 * save_minutes:
-                trainer.save()
-                saved = now
-            if max_minutes is not None and now - started > 60 * max_minutes:
-                break
-    trainer.save()
-    draw_samples(trainer, samples)
-
-
-def draw_samples(trainer: Trainer, samples: Sequence[Mapping[str, Tensor]]) -> None:
-    """Write a sheet of source, truth and result of every sample clip's last frame."""
-    rows = []
-    generator = trainer.averaged.eval()
-    for block in samples:
-        with torch.no_grad():
-            images, landmarks = to_unit(block["images"]), block["landmarks"]
-            state = generator.start(images[:, 0], block["structures"][:, 0], landmarks[:, 0])
-            for t in range(1, images.shape[1]):
-                state, prediction = generator.step(
-                    state, block["structures"][:, t], landmarks[:, t]
+        means = {name: total / run.sums["steps"] for name, total in run.sums.items()}
+        means.pop("steps")
+        rate = clock.tick(self.fabric.world_size)
+        if records is not None:
+            left = run.config.steps - run.step
+            pace = clock.seconds_a_step
+            self.report(
+                Report(
+                    run.step, run.config.steps, means, rate, left * pace if pace else None,
+                    run.failed, clock.waiting,
                 )
-        for index in range(len(images)):
-            shown = [images[index, 0], images[index, -1], prediction.image[index]]
-            rows.append(np.hstack([_to_picture(picture) for picture in shown]))
-    if rows:
-        half = (len(rows) + 1) // 2
-        rows += [np.zeros_like(rows[0])] * (2 * half - len(rows))
-        sheet = np.hstack([np.vstack(rows[:half]), np.vstack(rows[half:])])
-        cv2.imwrite(str(trainer.folder / "samples" / f"{trainer.step:06d}.png"), sheet[..., ::-1])
+            )  # fmt: skip
+        if run.step % run.config.record.log_every == 0:
+            run.sums = {}
+            if records is not None:
+                extra = {
+                    "learning_rate": run.learning_rate(),
+                    "images_per_second": rate,
+                    "waiting": clock.waiting,
+                    "failed": run.failed,
+                }
+                records.metrics(run.step, means | extra)
+
+    def _end(self, limits: Limits, begun: int) -> End | None:
+        """Whether to end, and why; all processes agree."""
+        run, end = self.run, 0
+        if limits.max_minutes is not None and self.clock.minutes >= limits.max_minutes:
+            end = 1
+        if limits.should_stop():
+            end = 2
+        end = self._largest(end)
+        if run.step >= run.config.steps:
+            return "finished"
+        if end:
+            return "stopped" if end == 2 else "max-minutes"
+        if limits.max_steps is not None and run.step - begun >= limits.max_steps:
+            return "max-steps"
+        return None
+
+    def _keep(self, before: int, records: Records | None, sheet_batch: Batch | None) -> None:
+        """Checkpoint and sheet, when it is time."""
+        record, run = self.run.config.record, self.run
+        if record.sheet_every and run.step // record.sheet_every > before // record.sheet_every:
+            self._draw(records, sheet_batch)
+        due = time.monotonic() - self.clock.saved > 60 * record.save_minutes
+        if record.save_every and run.step // record.save_every > before // record.save_every:
+            due = True
+        if self._largest(int(due)):
+            self.save()
+
+    def _draw(self, records: Records | None, sheet_batch: Batch | None) -> None:
+        if records is None or sheet_batch is None:
+            return
+        batch = self.fabric.to_device(dict(sheet_batch))
+        with self.fabric.autocast():
+            picture = self.run.task.sheet(self.run.averaged, batch)
+        records.sheet(self.run.step, picture)
+
+    def _summed(self, value: int) -> int:
+        return self._agreed(value, "sum")
+
+    def _largest(self, value: int) -> int:
+        return self._agreed(value, "max")
+
+    def _agreed(self, value: int, how: str) -> int:
+        if self.fabric.world_size == 1:
+            return value
+        shared = self.fabric.all_reduce(torch.tensor(float(value)), reduce_op=how)
+        assert isinstance(shared, Tensor)
+        return int(shared)
 
 
-def _log_line(trainer: Trainer, means: Mapping[str, float], seconds: float) -> dict[str, Any]:
-    rounded = {name: float(f"{value:.5g}") for name, value in means.items()}
-    rate = trainer.learning_rate()
-    return {"step": trainer.step, "seconds": round(seconds, 1), "learning_rate": rate} | rounded
+class _Clock:
+    """Times of one call."""
 
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self.start()
 
-def _to_picture(image: Tensor) -> np.ndarray[Any, Any]:
-    return ((image + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
+    def start(self) -> None:
+        """Begin to count."""
+        self.begun = self.saved = self._last = time.monotonic()
+        self.waited = 0.0
+        self.seconds_a_step: float | None = None
+
+    @property
+    def minutes(self) -> float:
+        """Since the begin."""
+        return (time.monotonic() - self.begun) / 60
+
+    @property
+    def waiting(self) -> float:
+        """Share of the time that went into waiting for data."""
+        return self.waited / max(time.monotonic() - self.begun, 1e-9)
+
+    def tick(self, world: int) -> float:
+        """Count a step; pictures a second, as an average that forgets."""
+        now = time.monotonic()
+        took, self._last = now - self._last, now
+        old = self.seconds_a_step
+        self.seconds_a_step = took if old is None else 0.9 * old + 0.1 * took
+        config = self._run.config
+        pictures = config.batch * config.accumulate * config.block * world
+        return pictures / max(self.seconds_a_step, 1e-9)

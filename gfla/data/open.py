@@ -1,0 +1,125 @@
+"""One way to open every data set: its kind, its folder, and options of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from gfla.data.samples import Samples
+from gfla.errors import GflaError
+
+Split = Literal["train", "held-out"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a training run asks of every data set.
+
+    Attributes:
+        split: folder inside the data set's.
+        image_size: height and width of pictures.
+        structure_size: height and width of structures.
+        frames: of a clip, without its source.
+        seed: of order and variation.
+    """
+
+    split: Split
+    image_size: tuple[int, int]
+    structure_size: tuple[int, int]
+    frames: int
+    seed: int
+
+
+def open_samples(kind: str, folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples:
+    """Open a data set.
+
+    Args:
+        kind: one of ``KINDS``.
+        folder: with ``train`` and ``held-out``, as the ``prepare_*`` scripts write them; synthetic
+            kinds need none.
+        wanted: sizes and the like.
+        options: more that this kind's reader takes, by name.
+
+    Raises:
+        GflaError: ``invalid_config`` for an unknown kind or option, ``invalid_data`` or another
+            code of the reader where the data is not what it should be.
+    """
+    if kind not in KINDS:
+        raise GflaError("invalid_config", f"data kind is {kind!r}; allowed: {', '.join(KINDS)}")
+    split = folder / wanted.split
+    if kind not in SYNTHETIC and not split.is_dir():
+        raise GflaError("no_data", f"there is no folder {split}; see docs/data.md on preparing it")
+    return KINDS[kind](split, wanted, options)
+
+
+def _person(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples:
+    from gfla.data.pairs import PairAugmentation, PersonPairs
+
+    values = _known(PersonPairs, options, ("annotated", "augmentation", "sigma"))
+    if values.get("annotated") is not None:
+        values["annotated"] = tuple(values["annotated"])
+    values["augmentation"] = _augmentation(PairAugmentation, values.get("augmentation"), None)
+    training = wanted.split == "train"
+    if not training:
+        values["augmentation"] = None
+    return PersonPairs(folder, wanted.image_size, shuffled=training, seed=wanted.seed, **values)
+
+
+def _faces(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples:
+    from gfla.data.faces import FaceBlocks
+    from gfla.data.transforms import Augmentation
+
+    values = _known(FaceBlocks.open, options, ("still_share", "augmentation"))
+    if wanted.image_size[0] != wanted.image_size[1]:
+        raise GflaError("invalid_config", f"faces are square, not {wanted.image_size}")
+    return FaceBlocks.open(
+        folder,
+        frames=wanted.frames,
+        image_size=wanted.image_size[0],
+        structure_size=wanted.structure_size[0],
+        still_share=float(values.get("still_share", 0.35)),
+        augmentation=_augmentation(Augmentation, values.get("augmentation"), Augmentation()),
+        seed=wanted.seed,
+    )
+
+
+def _known(
+    reader: Callable[..., Any], options: Mapping[str, Any], allowed: tuple[str, ...]
+) -> dict[str, Any]:
+    takes = [name for name in allowed if name in inspect.signature(reader).parameters]
+    unknown = sorted(set(options) - set(takes))
+    if unknown:
+        raise GflaError(
+            "invalid_config", f"unknown data.options {unknown}; known are {', '.join(takes)}"
+        )
+    return dict(options)
+
+
+def _augmentation(kind: type[Any], value: object, default: Any) -> Any:
+    """True for the kind's own values, a mapping to change some of them, false for the default."""
+    if value is None or value is False:
+        return default
+    changes = value if isinstance(value, Mapping) else {}
+    known = [item.name for item in dataclasses.fields(kind)]
+    unknown = sorted(set(changes) - set(known))
+    if unknown or not (value is True or isinstance(value, Mapping)):
+        raise GflaError(
+            "invalid_config",
+            f"data.options.augmentation is {value!r}; allowed: true, false, or values of "
+            f"{', '.join(known)}",
+        )
+    pairs = {name: tuple(v) if isinstance(v, list) else v for name, v in changes.items()}
+    return kind(**pairs)
+
+
+KINDS: dict[str, Callable[[Path, Wanted, Mapping[str, Any]], Samples]] = {
+    "person": _person,
+    "faces": _faces,
+}
+"""Readers by kind of data."""
+SYNTHETIC = ("synthetic-views",)
+"""Kinds that are made, not read."""

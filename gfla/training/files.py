@@ -1,0 +1,201 @@
+"""Training configurations in YAML: strict reading, inheritance, overrides, differences."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from gfla.config import GeneratorConfig
+from gfla.errors import GflaError
+from gfla.header import KINDS
+from gfla.training.config import TrainingConfig
+
+CONFIGS = Path(__file__).parent / "configs"
+"""The shipped configurations."""
+FREE_TO_CHANGE = ("name", "start_from", "record", "data.workers", "data.prefetch")
+"""What a run may be resumed with another value of, as it changes no result."""
+
+
+def shipped() -> list[str]:
+    """Names of the shipped configurations."""
+    return sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+
+
+def load_config(name: str | Path, overrides: Iterable[str] = ()) -> TrainingConfig:
+    """Read a configuration.
+
+    Args:
+        name: a shipped configuration's name, or the path of a YAML file. A file may name another
+            one as its ``base``, whose values it changes.
+        overrides: ``key=value`` with dots between the parts of a key; values are YAML.
+
+    Raises:
+        GflaError: ``invalid_config`` naming the file and the unknown key or the value that is not
+            allowed.
+    """
+    values = _read(str(name), seen=())
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key.strip():
+            raise _invalid(f"{override!r} is no key=value")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise _invalid(f"{override!r}: the value is no YAML: {error}") from error
+        for part in reversed(key.strip().split(".")):
+            value = {part: value}
+        values = _merge(values, value)
+    values.setdefault("name", Path(name).stem)
+    return config_from(values)
+
+
+def config_from(values: Mapping[str, Any]) -> TrainingConfig:
+    """The configuration of plain values, such as ``TrainingConfig.to_dict`` makes.
+
+    Raises:
+        GflaError: ``invalid_config``.
+    """
+    config = _typed(TrainingConfig, values, "")
+    assert isinstance(config, TrainingConfig)
+    return config
+
+
+def dump(config: TrainingConfig) -> str:
+    """The configuration as YAML that ``load_config`` reads."""
+    return yaml.safe_dump(config.to_dict(), sort_keys=False)
+
+
+def differences(one: TrainingConfig, other: TrainingConfig) -> list[str]:
+    """What would change a run's result, as lines "key: value, not value".
+
+    Batches are compared by ``launch``, which knows how many devices share a step.
+    """
+    ours, theirs = _flat(one.to_dict()), _flat(other.to_dict())
+    free = (*FREE_TO_CHANGE, "batch", "accumulate")
+    return [
+        f"{key}: {ours.get(key)!r}, not {theirs.get(key)!r}"
+        for key in dict.fromkeys([*ours, *theirs])
+        if ours.get(key) != theirs.get(key)
+        and not any(key == name or key.startswith(f"{name}.") for name in free)
+    ]
+
+
+def _read(name: str, seen: tuple[Path, ...]) -> dict[str, Any]:
+    path = CONFIGS / f"{name}.yaml" if name in shipped() else Path(name)
+    if not path.is_file():
+        known = ", ".join(shipped())
+        raise _invalid(f"{name!r} is neither a YAML file nor one of: {known}")
+    if path in seen:
+        raise _invalid(f"{path} is its own base")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise _invalid(f"cannot read {path}: {error}") from error
+    if not isinstance(values, dict):
+        raise _invalid(f"{path} holds no keys and values")
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    beside = path.parent / str(base)
+    inherited = _read(str(beside) if beside.is_file() else str(base), (*seen, path))
+    inherited.pop("name", None)
+    return _merge(inherited, values)
+
+
+def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, Mapping)
+        merged[key] = _merge(old, value) if both and old else value
+    return merged
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, f"{before}{key}.")
+        else:
+            flat[before + key] = value
+    return flat
+
+
+def _typed(wanted: Any, value: Any, where: str) -> Any:
+    """The value as the wanted type; only what means the same is converted."""
+    origin, inner = get_origin(wanted), get_args(wanted)
+    if wanted is Any:
+        return value
+    if wanted is GeneratorConfig:
+        return _model(value, where)
+    if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
+        return _dataclass(wanted, value, where)
+    if origin in (Union, types.UnionType):
+        rest = [part for part in inner if part is not type(None)]
+        return None if value is None else _typed(rest[0], value, where)
+    if origin is Literal:
+        if value not in inner:
+            raise _wrong(where, value, ", ".join(map(str, inner)))
+        return value
+    if origin is tuple:
+        many = isinstance(value, list | tuple)
+        if not many or (inner[-1] is not Ellipsis and len(value) != len(inner)):
+            count = "a list" if inner[-1] is Ellipsis else f"a list of {len(inner)}"
+            raise _wrong(where, value, count)
+        return tuple(_typed(inner[0], item, where) for item in value)
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise _wrong(where, value, "keys and values")
+        return dict(value)
+    return _scalar(wanted, value, where)
+
+
+def _scalar(wanted: type, value: Any, where: str) -> Any:
+    if wanted is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML takes 1e-4 for text
+        except ValueError:
+            pass
+    elif type(value) is wanted:
+        return value
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    raise _wrong(where, value, names[wanted])
+
+
+def _dataclass(wanted: type, value: Any, where: str) -> Any:
+    if not isinstance(value, Mapping):
+        raise _wrong(where, value, "keys and values")
+    hints = get_type_hints(wanted)
+    known = [item.name for item in dataclasses.fields(wanted)]
+    _known_only(value, known, where)
+    before = f"{where}." if where else ""
+    return wanted(**{key: _typed(hints[key], item, before + key) for key, item in value.items()})
+
+
+def _model(value: Any, where: str) -> GeneratorConfig:
+    kind = value.get("kind") if isinstance(value, Mapping) else None
+    if kind not in KINDS:
+        raise _wrong(f"{where}.kind", kind, ", ".join(KINDS))
+    fields = {key: item for key, item in value.items() if key != "kind"}
+    _known_only(fields, [item.name for item in dataclasses.fields(KINDS[kind])], where)
+    return KINDS[kind].from_dict(fields)
+
+
+def _known_only(value: Mapping[str, Any], known: list[str], where: str) -> None:
+    unknown = [key for key in value if key not in known]
+    if unknown:
+        inside = f" in {where}" if where else ""
+        raise _invalid(f"unknown key {unknown[0]!r}{inside}; known are {', '.join(sorted(known))}")
+
+
+def _wrong(where: str, got: object, allowed: str) -> GflaError:
+    return _invalid(f"{where or 'the configuration'} is {got!r}; allowed: {allowed}")
+
+
+def _invalid(message: str) -> GflaError:
+    return GflaError("invalid_config", message)

@@ -1,0 +1,229 @@
+"""From a configuration and folders to a run on its devices."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.strategies import DDPStrategy
+from torch.utils.data import default_collate
+
+from gfla.data.open import Split, Wanted, open_samples
+from gfla.data.samples import Positions, Samples
+from gfla.errors import GflaError
+from gfla.training.config import TrainingConfig
+from gfla.training.files import differences, dump
+from gfla.training.loader import Sturdy, make_loader
+from gfla.training.loop import End, Limits, Loop, Report
+from gfla.training.records import Records, code_version
+from gfla.training.state import AVERAGE, Run, read_state, write_whole
+from gfla.training.tasks.base import Batch
+
+CONFIG, ABOUT = "config.yaml", "run.json"
+OpenData = Callable[[str, Path, Wanted, Mapping[str, Any]], Samples]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to train, on what, where."""
+
+    config: TrainingConfig
+    """Of the run."""
+    data: Path
+    """Folder of the data set."""
+    out: Path
+    """Folder of the run; one that holds the same run is resumed."""
+    devices: int = 1
+    """Processes, one for each GPU; on a CPU they share its cores."""
+    device: str = "auto"
+    """cpu, cuda, or auto: cuda where there is one."""
+    limits: Limits = Limits()
+    """Of this call."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a call ended.
+
+    Attributes:
+        end: why.
+        step: steps made in all.
+        weights: file of the averaged weights.
+    """
+
+    end: End
+    step: int
+    weights: Path
+
+
+def launch(
+    request: Request,
+    report: Callable[[Report], None] = lambda report: None,
+    say: Callable[[str], None] = lambda text: None,
+    open_data: OpenData = open_samples,
+) -> Result:
+    """Train, or go on with a run.
+
+    With several devices this process starts the others with its own command line; all of them
+    come here.
+
+    Args:
+        request: see there.
+        report: called after every step in the first process.
+        say: called with a sentence for a person, likewise.
+        open_data: how data is opened.
+
+    Raises:
+        GflaError: ``other_run`` naming what differs if the folder holds another run,
+            ``device_unavailable``, ``invalid_config``, ``diverged``, ``broken_data``, or what
+            opening the data, the features or the weights raises.
+    """
+    config = request.config
+    found = read_state(request.out)
+    state = None if found is None else _resumable(request, *found)
+    samples = open_samples_for(request, "train", open_data)
+    fabric = make_fabric(request)
+    fabric.launch()
+    run = Run(config, devices=request.devices, fresh=state is None)
+    first = fabric.is_global_zero
+    if first:
+        _write_about(request, new=state is None)
+    info = about_weights(config)
+    loop = Loop(fabric, run, request.out, info=info, state=state, report=report)
+    fabric.barrier()
+    positions = Positions(config.batch, run.position, fabric.global_rank, fabric.world_size)
+    batches = make_loader(
+        samples, positions, config.data.workers, config.data.prefetch,
+        pin_memory=fabric.device.type == "cuda",
+    )  # fmt: skip
+    if first:
+        count = sum(parameter.numel() for parameter in run.generator.parameters())
+        begin = f"goes on after step {run.step}" if state else "begins"
+        say(f"{config.name}: {count:,} parameters, {begin}, {config.steps:,} steps in all")
+    if state is None:
+        loop.save()  # from here on the folder holds a run
+    if not first:
+        return Result(loop.train(batches, None, None, request.limits), run.step, request.out)
+    with Records(request.out, run.step) as records:
+        sheet = sheet_batch(request, open_data)
+        end = loop.train(batches, records, sheet, request.limits)
+    return Result(end, run.step, request.out / AVERAGE)
+
+
+def make_fabric(request: Request) -> Fabric:
+    """Device, precision and processes of a request.
+
+    Raises:
+        GflaError: ``device_unavailable`` or ``invalid_config``.
+    """
+    there, name = torch.cuda.device_count(), request.device
+    if name not in ("auto", "cpu", "cuda") or request.devices < 1:
+        message = f"device is {name!r}, devices {request.devices}"
+        raise GflaError("invalid_config", f"{message}; allowed: auto, cpu, cuda, and 1 or more")
+    if name == "auto":
+        name = "cuda" if there else "cpu"
+    if name == "cuda" and there < request.devices:
+        raise GflaError(
+            "device_unavailable", f"{request.devices} CUDA devices were asked for, {there} found"
+        )
+    for logger in ("lightning.fabric", "lightning.pytorch", "lightning"):
+        logging.getLogger(logger).setLevel(logging.ERROR)
+    # Not every parameter of every model takes part, and that never changes within a run.
+    warnings.filterwarnings("ignore", message=".*find_unused_parameters=True.*")
+    several = DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
+    return Fabric(
+        accelerator=name,
+        devices=request.devices,
+        strategy=several if request.devices > 1 else "auto",
+        precision="bf16-mixed" if request.config.bf16 else "32-true",
+    )
+
+
+def open_samples_for(request: Request, split: Split, open_data: OpenData = open_samples) -> Samples:
+    """The data of a request; held-out samples have a seed of their own."""
+    data = request.config.data
+    wanted = Wanted(
+        split,
+        data.image_size,
+        data.seen_size,
+        request.config.frames,
+        request.config.seed if split == "train" else 0,
+    )
+    return open_data(data.kind, request.data, wanted, data.options)
+
+
+def sheet_batch(request: Request, open_data: OpenData = open_samples) -> Batch:
+    """The samples of the sheets: held-out ones where there are any."""
+    try:
+        samples = open_samples_for(request, "held-out", open_data)
+    except GflaError as error:
+        if error.code != "no_data":
+            raise
+        samples = open_samples_for(request, "train", open_data)
+    sturdy = Sturdy(samples)
+    found = [sturdy[index][0] for index in range(request.config.record.sheet_rows)]
+    whole = [sample for sample in found if sample is not None]
+    if not whole:
+        raise GflaError("broken_data", "none of the samples for the sheets can be used")
+    batch: Batch = default_collate(whole)
+    return batch
+
+
+def about_weights(config: TrainingConfig) -> dict[str, Any]:
+    """What the averaged weights' file says of itself, besides its step."""
+    info: dict[str, Any] = {"name": config.name, "code": code_version()}
+    if config.animates:
+        info["structure_size"] = config.data.seen_size[0]
+    else:
+        info["image_size"] = list(config.data.image_size)
+    return info
+
+
+def _resumable(request: Request, config: TrainingConfig, state: dict[str, Any]) -> dict[str, Any]:
+    """The state of a folder, if it is of this very run."""
+    differs = differences(config, request.config)
+    ours, now = state["step_size"], step_size(request)
+    if ours != now:
+        differs.append(
+            f"pictures or clips a step (batch x accumulate x devices): {ours}, not {now}"
+        )
+    if differs:
+        raise GflaError(
+            "other_run",
+            f"{request.out} holds another run ({'; '.join(differs)}); train into another folder, "
+            "or go on with the configuration that this one has",
+        )
+    return state
+
+
+def step_size(request: Request) -> int:
+    """Pairs or clips of a step, of all processes."""
+    return request.config.batch * request.config.accumulate * request.devices
+
+
+def _write_about(request: Request, new: bool) -> None:
+    """The resolved configuration, and a line about each call."""
+    request.out.mkdir(parents=True, exist_ok=True)
+    text = dump(request.config).encode()
+    write_whole(request.out / CONFIG, lambda file: file.write(text))
+    path = request.out / ABOUT
+    calls = [] if new or not path.exists() else json.loads(path.read_text(encoding="utf-8"))
+    calls.append(
+        {
+            "begun": datetime.now(UTC).isoformat(timespec="seconds"),
+            "code": code_version(),
+            "torch": torch.__version__,
+            "data": str(request.data.resolve()),
+            "devices": request.devices,
+        }
+    )
+    content = json.dumps(calls, indent=2).encode()
+    write_whole(path, lambda file: file.write(content))

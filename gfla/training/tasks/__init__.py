@@ -1,0 +1,21 @@
+"""What a batch means to a generator: one task for pairs of pictures, one for clips."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from gfla.build import Generator
+from gfla.models.generators import AnimationGenerator
+from gfla.training.config import TrainingConfig
+from gfla.training.tasks.animation import AnimationTask
+from gfla.training.tasks.base import Task
+from gfla.training.tasks.transfer import TransferTask
+
+
+def build_task(
+    config: TrainingConfig, generator: Generator, features: nn.Module | None = None
+) -> Task:
+    """The task of a generator; ``features`` as for ``gfla.training.tasks.base.Task``."""
+    if isinstance(generator, AnimationGenerator):
+        return AnimationTask(config, generator, features)
+    return TransferTask(config, generator, features)

@@ -1,0 +1,152 @@
+"""Animation: clips frame by frame, in blocks that gradients flow through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from gfla.build import Generator
+from gfla.models.discriminators import frame_differences
+from gfla.models.generators import AnimationGenerator
+from gfla.models.rollout import Prediction, Reference, RolloutState
+from gfla.training.config import TEMPORAL_FRAMES
+from gfla.training.tasks.base import Batch, Looks, Outcome, Task, exact, generator_of, to_unit
+from gfla.training.tasks.critics import IMAGE, TEMPORAL, Critics
+
+
+class AnimationTask(Task):
+    """A batch holds ``images`` (uint8 B (1 + T) 3 S S, the source first) and ``structures``.
+
+    A landmark flow prior needs ``landmarks``, too.
+    """
+
+    @property
+    def network(self) -> AnimationGenerator:
+        """The generator."""
+        assert isinstance(self.generator, AnimationGenerator)
+        return self.generator
+
+    def forward(
+        self,
+        batch: Batch,
+        block: int,
+        carried: list[Tensor],
+        seed: Sequence[int],
+        critics: Critics | None,
+    ) -> Outcome:
+        """See ``Task``. The frames before the block are ``carried``, newest first."""
+        first = 1 + block * self.config.block
+        frames = range(first, first + self.config.block)
+        images, draw, looks = to_unit(batch["images"]), generator_of(seed), self.looks()
+        if self.config.stage == "flow":
+            return self.outcome(self._flow_stage(batch, images, frames, looks), [], {}, {})
+        state = self._begin(batch, images, first, carried)
+        sums: dict[str, Tensor] = {}
+        rendered = []
+        for t in frames:
+            structure, landmarks = batch["structures"][:, t], _landmarks(batch, t)
+            after, prediction = self.network.step(state, structure, landmarks)
+            terms = self._frame_terms(prediction, state, images[:, t], structure, looks, draw)
+            for name, term in terms.items():
+                sums[name] = sums.get(name, term.new_zeros(())) + term / len(frames)
+            rendered.append(prediction.image)
+            state = after
+        carried = [reference.image for reference in state.previous]
+        if critics is None:
+            return self.outcome(sums, carried, {}, {})
+        result, truth = torch.stack(rendered, 1), images[:, first : first + len(frames)]
+        real, fake = _shown(truth, result, TEMPORAL in critics.critics, draw)
+        sums["adversarial"] = critics.judge(fake)
+        return self.outcome(sums, carried, real, fake)
+
+    def predict(self, generator: Generator, batch: Batch) -> tuple[Tensor, Tensor, Prediction]:
+        """See ``Task``."""
+        assert isinstance(generator, AnimationGenerator)
+        images, structures = to_unit(batch["images"]), batch["structures"]
+        state = generator.start(images[:, 0], structures[:, 0], _landmarks(batch, 0))
+        for t in range(1, images.shape[1]):
+            state, prediction = generator.step(state, structures[:, t], _landmarks(batch, t))
+        return images[:, 0], images[:, -1], prediction
+
+    def _begin(
+        self, batch: Batch, images: Tensor, first: int, carried: list[Tensor]
+    ) -> RolloutState:
+        """The state before frame ``first``: all references seen by the weights of now."""
+        structures, start = batch["structures"], _landmarks(batch, 0)
+        if not carried:
+            return self.network.start(images[:, 0], structures[:, 0], start)
+        source = self.network.reference("reference", images[:, 0], structures[:, 0], start)
+        previous = []
+        for age, image in enumerate(carried, 1):
+            t = max(0, first - age)
+            previous.append(
+                self.network.reference("previous", image, structures[:, t], _landmarks(batch, t))
+            )
+        return RolloutState(source, tuple(previous))
+
+    def _frame_terms(
+        self,
+        prediction: Prediction,
+        before: RolloutState,
+        truth: Tensor,
+        structure: Tensor,
+        looks: Looks | None,
+        draw: torch.Generator,
+    ) -> dict[str, Tensor]:
+        small = self.reduced(truth)
+        with exact(truth):
+            terms = self.pixel_terms(prediction, truth, small, structure)
+            terms |= self.roughness_term(prediction)
+        terms |= self.flow_terms(prediction.flows, self._pictures(before), small, looks)
+        return terms | self.feature_terms(prediction.image, truth, looks, draw)
+
+    def _pictures(self, state: RolloutState) -> dict[str, Tensor]:
+        """What the references show, by name."""
+        references = (*state.previous, state.source)
+        names = self.network.config.references
+        return {name: each.small for name, each in zip(names, references, strict=True)}
+
+    def _flow_stage(
+        self, batch: Batch, images: Tensor, frames: range, looks: Looks | None
+    ) -> dict[str, Tensor]:
+        """Terms of the flows alone; the frames before are the real ones, as none is rendered."""
+        sums: dict[str, Tensor] = {}
+        ages = range(1, self.network.config.previous_frames + 1)
+        seen = {t: self.reduced(images[:, t]) for t in range(images.shape[1])}
+
+        def real(t: int) -> Reference:
+            structure, landmarks = batch["structures"][:, t], _landmarks(batch, t)
+            return Reference(images[:, t], seen[t], structure, landmarks, {})
+
+        for t in frames:
+            state = RolloutState(real(0), tuple(real(max(0, t - age)) for age in ages))
+            structure, landmarks = batch["structures"][:, t], _landmarks(batch, t)
+            flows = self.network.estimate(state, structure, landmarks)
+            terms = self.flow_terms(flows, self._pictures(state), seen[t], looks)
+            for name, term in terms.items():
+                sums[name] = sums.get(name, term.new_zeros(())) + term / len(frames)
+        return sums
+
+
+def _landmarks(batch: Mapping[str, Tensor], t: int) -> Tensor | None:
+    return batch["landmarks"][:, t] if "landmarks" in batch else None
+
+
+def _shown(
+    truth: Tensor, result: Tensor, temporal: bool, draw: torch.Generator
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """A random frame for the critic of pictures, a random window for the temporal one.
+
+    ``truth`` and ``result`` are B T 3 H W.
+    """
+    frames = truth.shape[1]
+    at = int(torch.randint(frames, (), generator=draw))
+    real, fake = {IMAGE: truth[:, at]}, {IMAGE: result[:, at]}
+    if temporal:
+        begin = int(torch.randint(frames - TEMPORAL_FRAMES + 1, (), generator=draw))
+        window = slice(begin, begin + TEMPORAL_FRAMES)
+        real[TEMPORAL] = frame_differences(truth[:, window])
+        fake[TEMPORAL] = frame_differences(result[:, window])
+    return real, fake

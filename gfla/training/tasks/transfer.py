@@ -1,0 +1,56 @@
+"""Pose transfer and view synthesis: one picture from another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from gfla.build import Generator
+from gfla.models.rollout import Prediction
+from gfla.models.transfer import REFERENCE, TransferGenerator
+from gfla.training.tasks.base import Batch, Outcome, Task, exact, generator_of, to_unit
+from gfla.training.tasks.critics import IMAGE, Critics
+
+
+class TransferTask(Task):
+    """A batch holds ``source`` and ``target`` (uint8 B 3 H W), and a structure of each."""
+
+    @property
+    def network(self) -> TransferGenerator:
+        """The generator."""
+        assert isinstance(self.generator, TransferGenerator)
+        return self.generator
+
+    def forward(
+        self,
+        batch: Batch,
+        block: int,
+        carried: list[Tensor],
+        seed: Sequence[int],
+        critics: Critics | None,
+    ) -> Outcome:
+        """See ``Task``."""
+        source, truth = to_unit(batch["source"]), to_unit(batch["target"])
+        structures = batch["source_structure"], batch["target_structure"]
+        looks, pictures = self.looks(), {REFERENCE: source}
+        if self.config.stage == "flow":
+            flows = self.network.estimate(source, *structures)
+            return self.outcome(self.flow_terms(flows, pictures, truth, looks), [], {}, {})
+        prediction = self.network(source, *structures)
+        result = prediction.image
+        with exact(result):
+            terms = self.pixel_terms(prediction, truth, truth, structures[1])
+            terms |= self.roughness_term(prediction)
+        terms |= self.flow_terms(prediction.flows, pictures, truth, looks)
+        terms |= self.feature_terms(result, truth, looks, generator_of(seed))
+        if critics is None:
+            return self.outcome(terms, [], {}, {})
+        terms["adversarial"] = critics.judge({IMAGE: result})
+        return self.outcome(terms, [], {IMAGE: truth}, {IMAGE: result})
+
+    def predict(self, generator: Generator, batch: Batch) -> tuple[Tensor, Tensor, Prediction]:
+        """See ``Task``."""
+        source = to_unit(batch["source"])
+        prediction = generator(source, batch["source_structure"], batch["target_structure"])
+        return source, to_unit(batch["target"]), prediction
