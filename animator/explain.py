@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, PngImagePlugin
-
 from animator.decode import DEFAULT_LIMITS, MediaLimits
 from animator.errors import AnimatorError
 from animator.explain_sheet import Insides, draw
 from animator.generate import fit_size
-from animator.output_file import OutputFile, check_output, coded_errors
+from animator.output_file import check_output
+from animator.picture_file import write_picture
 from animator.pipeline import (
     Plan,
     Report,
@@ -25,7 +23,6 @@ from animator.pipeline import (
     provenance,
 )
 from animator.preflight import SHEET_SUFFIXES, check_suffix
-from animator.sheet import Picture
 from animator.spec import JobSpec
 from gfla import pictures
 
@@ -92,7 +89,7 @@ def explain(
     with watch.stage("draw"):
         sheet = draw(spec, plan, insides)
         watch.check()
-        _write(Path(spec.output), sheet, provenance(plan.generator)["comment"])
+        write_picture(Path(spec.output), sheet, provenance(plan.generator)["comment"])
     return Explained(spec.output, number, len(plan.kept), plan.generator.name)
 
 
@@ -127,22 +124,3 @@ def look_inside(
         prediction,
         pictures.kernels_by_reference(recorded, prediction.flows),
     )
-
-
-def _write(output: Path, sheet: Picture, comment: str) -> None:
-    """Put the sheet into its file, whole; like every result, it says that it is generated."""
-    encoded = io.BytesIO()
-    image = Image.fromarray(sheet)
-    if output.suffix.lower() == ".png":
-        info = PngImagePlugin.PngInfo()
-        info.add_text("Comment", comment)
-        image.save(encoded, format="PNG", optimize=True, pnginfo=info)
-    else:
-        image.save(encoded, format="JPEG", quality=82, progressive=True, comment=comment.encode())
-    file = OutputFile(output)
-    try:
-        with coded_errors(output):
-            file.write(encoded.getvalue())
-            file.publish()
-    finally:
-        file.remove()

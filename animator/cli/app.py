@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from animator import __version__
+from animator.cli import evaluate as evaluate_commands
 from animator.cli import options as opt
+from animator.cli import pose as pose_options
 from animator.cli import weights as weights_commands
 from animator.cli.console import absolute, command, print_json, print_path, say
 from animator.errors import AnimatorError
@@ -25,6 +27,7 @@ app = typer.Typer(
 )
 
 app.add_typer(weights_commands.app, name="weights")
+app.add_typer(evaluate_commands.app, name="evaluate")
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of a job, as submit printed it.")]
 
@@ -137,6 +140,30 @@ def explain(
     from animator.cli.explain import explain_here
 
     explain_here(spec, frame, Settings.from_environment(), overwrite=force)
+
+
+@app.command()
+@command
+def pose(
+    source: pose_options.Source,
+    target: pose_options.Target,
+    output: pose_options.Output,
+    force: opt.Force = False,
+    weights: pose_options.Weights = None,
+    source_pose: pose_options.SourcePose = None,
+    frame: pose_options.Frame = "auto",
+    size: pose_options.Size = None,
+    fps: pose_options.Fps = 25.0,
+    detector_weights: pose_options.DetectorWeights = None,
+    device: opt.Device = "auto",
+    precision: opt.Precision = "auto",
+) -> None:
+    """Show the person of a picture in another pose, or in a sequence of poses."""
+    pose_options.pose_here(
+        Settings.from_environment(), overwrite=force, source=source, target=target, output=output,
+        weights=weights, source_pose=source_pose, frame=frame, size=size, fps=fps,
+        detector_weights=detector_weights, device=device, precision=precision,
+    )  # fmt: skip
 
 
 @app.command()
