@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gfla.errors import GflaError
+
 Picture = NDArray[np.uint8]
 Points = NDArray[np.float32]
 
@@ -23,7 +25,13 @@ FLIPPED = np.array(
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How strongly training blocks are varied; all frames of a block alike."""
+    """How strongly training blocks are varied.
+
+    What is lost (detail) is lost in every frame of a block, source and truth alike, so that the
+    network keeps the quality that it is given and invents none. What is added (noise, blocks of
+    compression) is added to the source alone: it does not move with a face, and a truth with it
+    would ask for what nobody can predict. All else holds for every frame alike, but reshaping.
+    """
 
     scale: tuple[float, float] = (0.9, 1.3)
     """Range of the picture's zoom."""
@@ -35,6 +43,63 @@ class Augmentation:
     """Mirror half of the blocks."""
     colour: float = 0.15
     """Largest relative change of brightness, contrast and each channel."""
+    gamma: float = 0.15
+    """Largest relative change of the exponent of grey values."""
+    saturation: float = 0.3
+    """Largest relative change of saturation."""
+    coarse_share: float = 0.12
+    """Share of blocks that lose detail by being made smaller and larger again."""
+    coarsest: float = 2.5
+    """Largest factor by which they are made smaller."""
+    blur_share: float = 0.06
+    """Share of blocks that are out of focus."""
+    blur: float = 1.2
+    """Largest sigma of that blur, in pixels of 256."""
+    noise_share: float = 0.08
+    """Share of blocks whose source is noisy."""
+    noise: float = 8.0
+    """Largest standard deviation of that noise, in grey values."""
+    jpeg_share: float = 0.12
+    """Share of blocks whose source is compressed once more."""
+    jpeg_quality: tuple[int, int] = (35, 90)
+    """Range of the quality of that JPEG."""
+    glasses_share: float = 0.08
+    """Share of blocks whose face gets drawn glasses, clear or tinted."""
+    mask_share: float = 0.015
+    """Share of blocks whose face gets a drawn mask over nose, mouth and chin."""
+    reshape_share: float = 0.15
+    """Share of clips' blocks whose frames, but not whose source, get one smooth warp: landmarks of
+    another face's shape, as another person's motion brings, with a truth that fits them exactly."""
+    jitter: float = 0.0015
+    """Standard deviation of noise on the landmarks, in units of the face, frame by frame. Detected
+    ones vary by 0.003; smoothed ones, as animation gives them, by less than half of it."""
+
+    def __post_init__(self) -> None:
+        shares = {name: value for name, value in vars(self).items() if name.endswith("_share")}
+        wrong = [f"{name} {value}" for name, value in shares.items() if not 0 <= value <= 1]
+        if wrong or self.coarsest < 1 or not 0 < self.scale[0] <= self.scale[1]:
+            allowed = "shares lie in 0..1, coarsest is at least 1, scale rises from above 0"
+            raise GflaError("invalid_config", f"{', '.join(wrong) or self}; {allowed}")
+
+
+UNCHANGED = Augmentation(
+    scale=(1.0, 1.0),
+    shift=0.0,
+    rotation=0.0,
+    flip=False,
+    colour=0.0,
+    gamma=0.0,
+    saturation=0.0,
+    coarse_share=0.0,
+    blur_share=0.0,
+    noise_share=0.0,
+    jpeg_share=0.0,
+    glasses_share=0.0,
+    mask_share=0.0,
+    reshape_share=0.0,
+    jitter=0.0,
+)
+"""Frames as they are, for measuring and for sample sheets."""
 
 
 @dataclass(frozen=True)
@@ -106,15 +171,27 @@ def random_still_warps(random: np.random.Generator, count: int) -> list[Warp]:
 def colour_shift(
     random: np.random.Generator, strength: Augmentation
 ) -> Callable[[Picture], Picture]:
-    """A random change of brightness, contrast and white balance, the same for every frame."""
+    """A random change of brightness, contrast, gamma, white balance and saturation.
+
+    The same for every frame that is given.
+    """
     gains = (
         1
         + random.uniform(-strength.colour, strength.colour)
         + random.uniform(-strength.colour / 3, strength.colour / 3, 3)
     )
     lift = 255 * random.uniform(-strength.colour, strength.colour) / 2
-    table = np.clip(np.arange(256)[:, None] * gains + lift, 0, 255).astype(np.uint8)
-    return lambda picture: np.asarray(cv2.LUT(picture, table[None]), np.uint8)
+    exponent = 1 + random.uniform(-strength.gamma, strength.gamma)
+    curve = 255 * (np.arange(256) / 255) ** exponent
+    table = np.clip(curve[:, None] * gains + lift + 0.5, 0, 255).astype(np.uint8)
+    share = 1 + random.uniform(-strength.saturation, strength.saturation)
+    mix = share * np.eye(3) + (1 - share) * np.array([0.299, 0.587, 0.114])
+
+    def change(picture: Picture) -> Picture:
+        shifted = cv2.LUT(picture, table[None])
+        return np.asarray(shifted if share == 1 else cv2.transform(shifted, mix), np.uint8)
+
+    return change
 
 
 def sample_picture(picture: NDArray[Any], places: Points, border: int) -> NDArray[Any]:

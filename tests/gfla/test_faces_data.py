@@ -4,13 +4,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
-from gfla.data.faces import FaceBlocks, FacePack, read_pack, write_pack
-from gfla.data.transforms import FLIPPED, Augmentation, Warp, random_still_warps
+from gfla.data.faces import FaceBlocks, FacePack, read_pack, read_packs, write_pack
+from gfla.data.transforms import FLIPPED, UNCHANGED, Augmentation, Warp, random_still_warps
 from gfla.errors import GflaError
 from tests.golden.faces import MEAN_FACE
 
-STILL = Augmentation(scale=(1.0, 1.0), shift=0.0, rotation=0.0, flip=False, colour=0.0)
+STILL = UNCHANGED
 
 
 def marked(landmarks: np.ndarray, size: int = 256) -> np.ndarray:
@@ -74,10 +75,11 @@ def test_pickled_objects_are_refused(tmp_path):
 
 @pytest.mark.parametrize("packs", [[pack(20)], [pack(1)]], ids=["clip", "still"])
 def test_landmarks_stay_on_what_they_mark(packs):
-    random = np.random.default_rng(0)
-    source = blocks(packs)
-    for _ in range(20):
-        block = source.draw(random)
+    # Sharp marks on faces that wear nothing, with the landmarks as they are.
+    sharp = {"coarse_share": 0.0, "blur_share": 0.0, "glasses_share": 0.0, "mask_share": 0.0}
+    source = blocks(packs, augmentation=Augmentation(**sharp, reshape_share=0.5, jitter=0.0))
+    for index in range(20):
+        block = source[index]
         for image, landmarks in zip(block["images"], block["landmarks"], strict=True):
             picture, points = image.permute(1, 2, 0).numpy(), landmarks.numpy()
             # In a mirrored block the other eye's landmark lies on the mark.
@@ -95,12 +97,110 @@ def test_blocks_have_the_shapes_and_ranges_they_promise():
     assert block["landmarks"].shape == (4, 68, 2)
 
 
-def test_the_same_seed_draws_the_same_blocks():
+def test_a_block_depends_on_seed_and_index_alone():
     packs = [pack(9), pack(12, "b"), pack(1)]
-    first, second = (next(iter(blocks(packs, seed=5))) for _ in range(2))
-    assert all(torch.equal(first[name], second[name]) for name in first)
-    other = next(iter(blocks(packs, seed=6)))
-    assert not torch.equal(first["images"], other["images"])
+    source = blocks(packs, seed=5)
+    in_order = [source[index] for index in range(4)]
+    for index in (3, 0, 2):
+        again = blocks(packs, seed=5)[index]
+        assert all(torch.equal(again[name], in_order[index][name]) for name in again)
+    assert not torch.equal(in_order[0]["images"], in_order[1]["images"])
+    assert not torch.equal(in_order[0]["images"], blocks(packs, seed=6)[0]["images"])
+    with pytest.raises(IndexError):
+        source[-1]
+
+
+def test_loader_workers_change_nothing():
+    source = blocks([pack(9), pack(1)], image_size=32, structure_size=32)
+    loaded = DataLoader(source, 2, sampler=range(6), num_workers=2)
+    for step, batch in enumerate(loaded):
+        for row, index in enumerate((2 * step, 2 * step + 1)):
+            assert torch.equal(batch["images"][row], source[index]["images"])
+
+
+@pytest.mark.parametrize(("length", "frames"), [(40, 30), (9, 30), (4, 6)])
+def test_long_blocks_come_from_short_clips_too(length, frames):
+    source = blocks([pack(length)], frames=frames, image_size=32, structure_size=32)
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        _, *targets = source._clip_indices(random, length)
+        steps = set(np.abs(np.diff(targets)))
+        assert len(targets) == frames
+        assert 0 <= min(targets) and max(targets) < length
+        assert len(steps - {0}) == 1 or length == 4
+    assert source[0]["images"].shape == (frames + 1, 3, 32, 32)
+
+
+def test_identities_are_drawn_fairly():
+    packs = [pack(16, "many") for _ in range(4)] + [pack(16, "one")]
+    odds = blocks(packs).odds
+    assert odds[4] == pytest.approx(2 * odds[0])
+
+
+def test_a_damaged_frame_says_which_it_is(tmp_path):
+    write_pack(tmp_path / "a.npz", [marked(MEAN_FACE)], MEAN_FACE[None], {"path": "a.mp4"})
+    whole = read_pack(tmp_path / "a.npz")
+    jpeg = whole.jpeg.copy()
+    jpeg[-40:] = 0
+    broken = FacePack(jpeg, whole.offsets, whole.landmarks, whole.meta)
+    with pytest.raises(GflaError, match=r"frame 0 of a\.mp4") as caught:
+        blocks([broken])[0]
+    assert caught.value.code == "invalid_sample"
+
+
+def test_packs_may_stay_on_disk(tmp_path):
+    frames = [marked(MEAN_FACE), 255 - marked(MEAN_FACE)]
+    landmarks = np.stack([MEAN_FACE] * 2).astype(np.float32)
+    write_pack(tmp_path / "a.npz", frames, landmarks, {})
+    here, there = (read_pack(tmp_path / "a.npz", on_disk=disk) for disk in (False, True))
+    assert len(there.jpeg) == len(here.jpeg)
+    assert all(np.array_equal(here.frame(i), there.frame(i)) for i in range(2))
+
+
+def write_folder(folder, packs: int, broken: int) -> None:
+    for number in range(packs):
+        write_pack(folder / f"{number}.npz", [marked(MEAN_FACE)], MEAN_FACE[None], {})
+    for number in range(broken):
+        path = folder / f"{number}.npz"
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+
+
+def test_a_broken_pack_is_left_out_and_listed(tmp_path):
+    write_folder(tmp_path, packs=3, broken=1)
+    options = {"frames": 2, "image_size": 32, "structure_size": 32, "still_share": 0.5, "seed": 0}
+    source = FaceBlocks.open(tmp_path, augmentation=UNCHANGED, **options)
+    assert len(source.stills) == 2
+    assert [name for name, _ in source.skipped] == ["0.npz"]
+
+
+def test_a_folder_of_broken_packs_stops_at_once(tmp_path):
+    write_folder(tmp_path, packs=3, broken=2)
+    with pytest.raises(GflaError) as caught:
+        read_packs(tmp_path)
+    assert caught.value.code == "invalid_data"
+    with pytest.raises(GflaError) as caught:
+        read_packs(tmp_path / "none")
+    assert caught.value.code == "no_data"
+
+
+def test_landmarks_that_are_no_numbers_are_refused(tmp_path):
+    points = MEAN_FACE[None].copy()
+    points[0, 3] = np.nan
+    write_pack(tmp_path / "a.npz", [marked(MEAN_FACE)], points, {})
+    with pytest.raises(GflaError, match="not a number"):
+        read_pack(tmp_path / "a.npz")
+
+
+def test_a_killed_write_leaves_no_pack(tmp_path, monkeypatch):
+    def killed(*_args, **_arrays):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_pack(tmp_path / "a.npz", [marked(MEAN_FACE)], MEAN_FACE[None], {})
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_packs_are_refused():
