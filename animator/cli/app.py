@@ -12,6 +12,7 @@ from animator import __version__
 from animator.cli import evaluate as evaluate_commands
 from animator.cli import options as opt
 from animator.cli import pose as pose_options
+from animator.cli import train as train_command
 from animator.cli import weights as weights_commands
 from animator.cli.console import absolute, command, print_json, print_path, say
 from animator.errors import AnimatorError
@@ -299,3 +300,6 @@ def stop(
     from animator.cli.jobs import stop_embedded
 
     stop_embedded(force=force)
+
+
+app.command()(train_command.train)

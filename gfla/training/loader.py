@@ -92,6 +92,7 @@ def make_loader(
         collate_fn=_collate,
         worker_init_fn=_begin_worker if workers else None,
         pin_memory=pin_memory,
+        generator=torch.Generator(),  # of seeds that nothing uses, so that the run's stays as it is
     )
 
 

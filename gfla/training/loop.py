@@ -142,6 +142,21 @@ class Loop:
         self.clock.saved = time.monotonic()
         self.fabric.barrier()
 
+    def measure(self, batch: dict[str, Tensor]) -> float:
+        """Seconds of a step with all its losses on one batch; for runs that are thrown away."""
+        self.run.step = max(self.run.step, self.run.config.critics.start)
+        self._synchronise()
+        began = time.perf_counter()
+        carried: list[list[Tensor]] = [[]]
+        for block in range(self.run.config.blocks):
+            self._step([batch], block, carried)
+        self._synchronise()
+        return (time.perf_counter() - began) / self.run.config.blocks
+
+    def _synchronise(self) -> None:
+        if self.fabric.device.type == "cuda":
+            torch.cuda.synchronize(self.fabric.device)
+
     def _load(self, source: Iterator[Loaded], records: Records | None) -> list[dict[str, Tensor]]:
         """The batches of a step, on the device."""
         began, run = time.monotonic(), self.run
@@ -179,7 +194,9 @@ class Loop:
                 sums[name] = sums.get(name, torch.zeros_like(term)) + term / len(batches)
         clip = config.optimizer.gradient_clip or float("inf")
         sums["gradient_norm"] = torch.nn.utils.clip_grad_norm_(run.task.parameters(), clip)
-        values = dict(zip(sums, torch.stack(list(sums.values())).tolist(), strict=True))
+        together = self.fabric.all_reduce(torch.stack(list(sums.values())), reduce_op="mean")
+        assert isinstance(together, Tensor)
+        values = dict(zip(sums, together.tolist(), strict=True))
         self._check(values, batches)
         self.optimizer.step()
         if playing is not None:
@@ -215,9 +232,11 @@ class Loop:
         return terms | {name: loss.detach() for name, loss in losses.items()}
 
     def _check(self, values: Mapping[str, float], batches: list[dict[str, Tensor]]) -> None:
-        """Stop before numbers that are none reach the weights; all processes stop together."""
-        bad = not all(abs(value) < float("inf") for value in values.values())
-        if not self._summed(int(bad)):
+        """Stop before numbers that are none reach the weights.
+
+        The values are the same in all processes, so all of them stop.
+        """
+        if all(abs(value) < float("inf") for value in values.values()):
             return
         rank = self.fabric.global_rank
         path = self.folder / f"diverged-{self.run.step:07d}-{rank}.npz"
