@@ -40,7 +40,9 @@ def _entry(name: str, item: Any) -> str:
     if not hasattr(item, "commands"):
         return _command(name, item)
     parts = [_command(f"{name} {verb}", command) for verb, command in item.commands.items()]
-    return "\n".join(["", f"## {name}", "", item.help, ""]) + "".join(
+    # A group with options of its own is a command, too.
+    own = _command(name, item) if item.params else "\n".join(["", f"## {name}", "", item.help, ""])
+    return own + "".join(
         part.replace("## ", "### ", 1) for part in parts
     )
 
