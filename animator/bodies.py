@@ -33,6 +33,7 @@ MIN_JOINT = 2.0
 ones."""
 _LONG_SIDE = 1333
 _SHORT_SIDE = 800
+_MOST_PERSONS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +115,7 @@ class KeypointRcnn:
                 min_size=short_side,
                 max_size=max(_LONG_SIDE, short_side),
                 box_score_thresh=MIN_PERSON,
+                box_detections_per_img=_MOST_PERSONS,
             )
         try:
             # Nothing is initialised only to be overwritten: that alone would take seconds.
