@@ -87,6 +87,25 @@ def _faces(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples:
     )
 
 
+def _views(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples:
+    from gfla.data.shapenet import ShapeNetViews
+    from gfla.data.views import ViewPairs
+
+    values = _known(ViewPairs, options, ("targets",))
+    return ViewPairs(ShapeNetViews(folder), wanted.image_size, seed=wanted.seed, **values)
+
+
+def _synthetic_views(_: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples:
+    from gfla.data.solids import HELD_OUT, SyntheticViews
+    from gfla.data.views import ViewPairs
+
+    pairs = {name: value for name, value in options.items() if name != "objects"}
+    values = _known(ViewPairs, pairs, ("targets",))
+    first = 0 if wanted.split == "train" else HELD_OUT
+    views = SyntheticViews(int(options.get("objects", 64)), max(wanted.image_size), first)
+    return ViewPairs(views, wanted.image_size, seed=wanted.seed, **values)
+
+
 def _known(
     reader: Callable[..., Any], options: Mapping[str, Any], allowed: tuple[str, ...]
 ) -> dict[str, Any]:
@@ -119,6 +138,8 @@ def _augmentation(kind: type[Any], value: object, default: Any) -> Any:
 KINDS: dict[str, Callable[[Path, Wanted, Mapping[str, Any]], Samples]] = {
     "person": _person,
     "faces": _faces,
+    "views": _views,
+    "synthetic-views": _synthetic_views,
 }
 """Readers by kind of data."""
 SYNTHETIC = ("synthetic-views",)
