@@ -67,7 +67,7 @@ def config_from(values: Mapping[str, Any]) -> TrainingConfig:
 
 def dump(config: TrainingConfig) -> str:
     """The configuration as YAML that ``load_config`` reads."""
-    return yaml.safe_dump(config.to_dict(), sort_keys=False)
+    return yaml.safe_dump(config.to_dict(), sort_keys=False, default_flow_style=None, width=100)
 
 
 def differences(one: TrainingConfig, other: TrainingConfig) -> list[str]:
