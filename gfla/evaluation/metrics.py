@@ -7,6 +7,7 @@ given to that very network.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -195,7 +196,9 @@ class Lpips(nn.Module):
         self.sha256 = found.sha256
         try:
             state = torch.load(found.path, map_location="cpu", weights_only=True)
-            with torch.random.fork_rng(devices=[]):  # it draws weights that are then replaced
+            # It draws weights that are then replaced, and asks torchvision in an old way.
+            with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 self.network = package.LPIPS(
                     net=backbone, version=version, pnet_rand=True, verbose=False
                 )

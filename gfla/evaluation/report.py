@@ -14,7 +14,7 @@ from gfla.evaluation.stats import Estimate
 
 _COLUMNS = {
     "l1": ("L1 ↓", "mean absolute difference, pictures in [-1, 1]"),
-    "ssim": ("SSIM ↑", "Gaussian window of 11, sigma 1.5, in colour (torchmetrics)"),
+    "ssim": ("SSIM ↑", "Gaussian window of 11, sigma 1.5, colours, mirrored border (torchmetrics)"),
     "psnr": ("PSNR dB ↑", "mean over pictures (torchmetrics)"),
     "vgg16-features": (
         "VGG16 feature distance ↓",
