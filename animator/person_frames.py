@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from animator.decode import VideoReader
+from animator.decode import VideoReader, read_image
 from animator.errors import AnimatorError
-from animator.images import read_still
 from animator.person_media import Media, is_still
 from animator.windows import MARGIN, Window
 from gfla.data.files import replacing, write_text
@@ -260,9 +259,7 @@ def _frames(path: Path, options: FrameOptions) -> Iterator[tuple[int, Picture]]:
 
 def _all_frames(path: Path) -> Iterator[tuple[int, Picture]]:
     if is_still(path):
-        picture = read_still(path)
-        assert picture is not None
-        yield 0, picture
+        yield 0, read_image(path)
         return
     number = 0
     with VideoReader(path) as reader:

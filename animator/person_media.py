@@ -118,7 +118,9 @@ def read_identities(path: Path) -> dict[str, str]:
 
 
 def is_still(path: Path) -> bool:
-    """Whether a file is a picture that does not move, by its first bytes."""
+    """Whether a file is a picture that does not move, by its name or its first bytes."""
+    if path.suffix.lower() in STILLS:
+        return True
     try:
         with Image.open(path) as image:
             return image.format != "GIF"

@@ -83,6 +83,8 @@ class Target:
             self._poses = _from_table(Path(path), None)
         elif row and Path(file).suffix.lower() == ".csv" and not Path(path).exists():
             self._poses = _from_table(Path(file), row)
+        elif Path(path).suffix.lower() in PICTURES:
+            self._still = read_image(path, limits)
         elif Path(path).suffix.lower() != ".gif":
             self._still = read_still(path, limits)
         self.kind = self._kind()
