@@ -68,6 +68,7 @@ class FaceTracker:
 
     Attributes:
         faces: the largest number of faces seen in one frame.
+        cuts: the frames, from 0, with which a new shot began.
 
     Raises:
         AnimatorError: invalid_option for a `face` that is not "largest" or 1, 2, ...
@@ -88,6 +89,8 @@ class FaceTracker:
         self.detector = detector
         self.face = face
         self.faces = 0
+        self.cuts: list[int] = []
+        self._frames = 0
         self._last: _Found | None = None
         self._away = 0
         self._doubts = 0
@@ -98,6 +101,8 @@ class FaceTracker:
     def track(self, frames: NDArray[np.uint8]) -> Landmarks:
         """The landmarks of the next T frames, uint8 T x H x W x 3, RGB."""
         cuts = [self._shot_changed(frame) for frame in frames]
+        self.cuts += [self._frames + index for index, cut in enumerate(cuts) if cut]
+        self._frames += len(frames)
         parts: list[Landmarks] = []
         done = 0
         while done < len(frames):

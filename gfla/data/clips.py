@@ -1,0 +1,200 @@
+"""What decides which footage of faces is trained on: splits by identity, and quality."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gfla.errors import GflaError
+
+Split = Literal["train", "held-out"]
+SPLITS: tuple[Split, ...] = ("train", "held-out")
+PERMISSIVE = frozenset({"MIT", "Apache-2.0", "BSD", "BSL-1.0", "CC0 1.0", "CC BY 4.0"})
+"""Licences under which footage is trained on."""
+CLIP, STILL = "face_video", "portrait"
+NOBODY = frozenset({"", "none", "several"})
+"""Identities of files that do not show one real person."""
+_SIDE = 256
+
+
+@dataclass(frozen=True)
+class Footage:
+    """One file of a manifest.
+
+    Attributes:
+        path: relative to the manifest's folder.
+        kind: "face_video" or "portrait".
+        identity: the same for all files of one person.
+        licence: as the manifest has it.
+        split: if the manifest says.
+    """
+
+    path: str
+    kind: str
+    identity: str
+    licence: str
+    split: str = ""
+
+
+def read_manifest(path: Path) -> list[Footage]:
+    """The clips and portraits of a manifest; rows of other kinds are passed over.
+
+    Args:
+        path: CSV with the columns path, kind, identity and license, and perhaps split.
+
+    Raises:
+        GflaError: ``invalid_data`` if a column is missing or a split is neither train nor
+            held-out; ``no_data`` if there is no such file.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            missing = {"path", "kind", "identity", "license"} - set(reader.fieldnames or ())
+            if missing:
+                message = f"{path} lacks the columns {', '.join(sorted(missing))}"
+                raise GflaError("invalid_data", message)
+            rows = list(reader)
+    except OSError as error:
+        raise GflaError("no_data", f"{path} cannot be read: {error}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise GflaError("invalid_data", f"{path} is no CSV: {error}") from error
+    footage = [
+        Footage(row["path"], row["kind"], row["identity"], row["license"], row.get("split") or "")
+        for row in rows
+        if row["kind"] in (CLIP, STILL)
+    ]
+    for item in footage:
+        if item.split and item.split not in SPLITS:
+            message = f"{item.path}: split is {item.split!r}; allowed are train and held-out"
+            raise GflaError("invalid_data", message)
+    return footage
+
+
+def split_by_identity(
+    footage: Iterable[Footage],
+) -> tuple[list[tuple[Footage, Split]], list[tuple[Footage, str]]]:
+    """Decide what is trained on and what is held out, so that nobody is on both sides.
+
+    The manifest's split holds where it has one. Otherwise files under a permissive licence are
+    trained on, and people who occur under other licences only are held out; such files of people
+    who are trained on are left out.
+
+    Returns:
+        What is taken with its split, and what is not with the reason.
+
+    Raises:
+        GflaError: ``invalid_data`` if the manifest puts one identity into both splits.
+    """
+    footage = list(footage)
+    said: dict[str, str] = {}
+    for item in footage:
+        if item.split and said.setdefault(item.identity, item.split) != item.split:
+            message = f"identity {item.identity} is in both splits, see {item.path}"
+            raise GflaError("invalid_data", message)
+    trained = {i.identity for i in footage if not i.split and i.licence in PERMISSIVE}
+    taken: list[tuple[Footage, Split]] = []
+    left: list[tuple[Footage, str]] = []
+    for item in footage:
+        wanted = said.get(item.identity)
+        if item.identity in NOBODY:
+            left.append((item, "not one real person"))
+        elif wanted is not None:
+            taken.append((item, "train" if wanted == "train" else "held-out"))
+        elif item.licence in PERMISSIVE:
+            taken.append((item, "train"))
+        elif item.identity in trained:
+            left.append((item, "a trained identity under another licence"))
+        else:
+            taken.append((item, "held-out"))
+    return taken, left
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What footage must be like."""
+
+    smallest_face: float = 80.0
+    """Greater extent of the landmarks, in pixels of the footage; a clip's median."""
+    sharpness: float = 15.0
+    """Variance of the Laplacian over the face, at a crop of 256 pixels; a clip's median. Sharp
+    clips have 50 to 300, blurred ones below 20."""
+    turn: float = 0.5
+    """Largest offset of the nose's tip from the middle of the eyes, along them, in units of their
+    distance; 0.5 is about 45 degrees."""
+    longest_gap: int = 2
+    """Unusable frames in a row that are passed over; more of them end a pack."""
+    fewest_frames: int = 8
+    """Of a pack of a clip."""
+    most_frames: int = 300
+    """Of a pack; longer stretches become several packs."""
+
+    def __post_init__(self) -> None:
+        if self.fewest_frames < 2 or self.most_frames < self.fewest_frames or self.longest_gap < 0:
+            message = (
+                f"{self.fewest_frames} to {self.most_frames} frames with gaps of "
+                f"{self.longest_gap}; allowed: at least 2, rising, gaps from 0"
+            )
+            raise GflaError("invalid_config", message)
+
+
+def face_extent(points: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The greater extent of landmarks ... 68 2: ... values in their unit."""
+    return np.asarray((points.max(-2) - points.min(-2)).max(-1))
+
+
+def head_turn(points: NDArray[np.floating]) -> NDArray[np.floating]:
+    """How far heads are turned to the picture's right, as ``Quality.turn``: ... 68 2 -> ..."""
+    left, right = points[..., 36:42, :].mean(-2), points[..., 42:48, :].mean(-2)
+    across = right - left
+    offset = points[..., 30, :] - (left + right) / 2
+    squared = np.maximum((across**2).sum(-1), 1e-12)
+    return np.asarray((offset * across).sum(-1) / squared)
+
+
+def sharpness(crop: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> float:
+    """Variance of the Laplacian over a face.
+
+    Args:
+        crop: S S 3, RGB.
+        landmarks: 68 2, in units of the crop.
+    """
+    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    if grey.shape[0] != _SIDE:
+        method = cv2.INTER_AREA if grey.shape[0] > _SIDE else cv2.INTER_CUBIC
+        grey = cv2.resize(grey, (_SIDE, _SIDE), interpolation=method)
+    low = np.clip(np.floor(landmarks.min(0) * _SIDE).astype(int), 0, _SIDE - 1)
+    high = np.clip(np.ceil(landmarks.max(0) * _SIDE).astype(int), low + 1, _SIDE)
+    face = np.ascontiguousarray(grey[low[1] : high[1], low[0] : high[0]])
+    return float(np.asarray(cv2.Laplacian(face, cv2.CV_64F)).var())
+
+
+def stretches(
+    usable: NDArray[np.bool_], cuts: Sequence[int], limits: Quality
+) -> list[NDArray[np.intp]]:
+    """The usable frames of a clip, in stretches that may each become a pack.
+
+    Args:
+        usable: T, which frames show the face well enough.
+        cuts: frames with which a new shot begins; no stretch goes across.
+        limits: see ``Quality``.
+
+    Returns:
+        Frame numbers of each stretch of at least ``fewest_frames``, none above ``most_frames``.
+    """
+    frames = np.flatnonzero(usable)
+    if not len(frames):
+        return []
+    shot = np.searchsorted(np.sort(np.asarray(cuts, np.intp)), frames, "right")
+    ends = (np.diff(frames) > limits.longest_gap + 1) | (np.diff(shot) > 0)
+    parts: list[NDArray[np.intp]] = []
+    for part in np.split(frames, np.flatnonzero(ends) + 1):
+        # Evenly, so that no short rest is lost.
+        parts += np.array_split(part, -(-len(part) // limits.most_frames))
+    return [part for part in parts if len(part) >= limits.fewest_frames]

@@ -1,0 +1,57 @@
+"""Pack footage of faces for training: clips and stills in, steady square crops with landmarks out.
+
+MANIFEST is a CSV with the columns path, kind (face_video or portrait), identity and license, and
+perhaps split, beside the media. Rows under a permissive licence go to OUT/train, people who occur
+only under other licences to OUT/held-out, so that nobody is on both sides. What is left out is
+listed in OUT/report.txt, file by file in OUT/report.json; stopped, it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from animator.clips import PackOptions, prepare_clips
+from animator.errors import AnimatorError
+from gfla.data.clips import Quality
+from gfla.errors import GflaError
+
+
+def main() -> None:
+    """Parse, pack, report."""
+    standard = PackOptions()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--stills", type=Path, help="folder of photos, each of another person")
+    parser.add_argument("--stills-license", default="MIT")
+    parser.add_argument("--detector", default=standard.detector)
+    parser.add_argument("--size", type=int, default=standard.size, help="side of the crops")
+    parser.add_argument("--smoothing", type=float, default=standard.smoothing, help="0 to 1")
+    parser.add_argument("--smallest-face", type=float, default=standard.quality.smallest_face)
+    parser.add_argument("--sharpness", type=float, default=standard.quality.sharpness)
+    parser.add_argument("--turn", type=float, default=standard.quality.turn)
+    parser.add_argument("--workers", type=int, default=0, help="processes (default: one a core)")
+    options = parser.parse_args()
+    try:
+        report = prepare_clips(
+            options.manifest,
+            options.out,
+            PackOptions(
+                detector=options.detector,
+                size=options.size,
+                smoothing=options.smoothing,
+                quality=Quality(options.smallest_face, options.sharpness, options.turn),
+            ),
+            stills=options.stills,
+            stills_licence=options.stills_license,
+            workers=options.workers,
+        )
+    except (AnimatorError, GflaError) as error:
+        sys.exit(f"error [{error.code}]: {error.message}")
+    print(report.text())
+
+
+if __name__ == "__main__":
+    main()
