@@ -212,7 +212,7 @@ def plan_scene(
     if target_size is None and (request.frame == "whole" or window == Window.whole(size)):
         target_size = size if _lies_in(poses.joints, size) or request.frame == "whole" else None
     target_window = choose_window(request.frame, poses.joints, target_size, generator.aspect)
-    height = request.size or generator.picture_size[0]
+    height = request.size or generator.size[0]
     return Scene(
         generator,
         window.cut(picture, generator.size),

@@ -39,6 +39,8 @@ MARKET = (128, 64)
 MARKET_ATTENTION = ((2, 3),)
 """By which a model for Market-1501 is told from others where its file does not say."""
 MAX_SIDE = 1024
+"""Largest side that networks may see."""
+MAX_PICTURE = 100_000
 
 
 class PersonGenerator:
@@ -187,7 +189,7 @@ def _sizes(
             return MARKET, MARKET
         return (PUBLISHED_SIZE, PUBLISHED_SIZE), FASHION
     seen = _size(info["image_size"])
-    before = _size(info.get("picture_size", info["image_size"]))
+    before = _size(info.get("picture_size", info["image_size"]), MAX_PICTURE)
     if seen is None or before is None or any(side % config.multiple for side in seen):
         raise AnimatorError(
             "weights_unreadable",
@@ -197,9 +199,9 @@ def _sizes(
     return seen, before
 
 
-def _size(value: Any) -> tuple[int, int] | None:
+def _size(value: Any, most: int = MAX_SIDE) -> tuple[int, int] | None:
     if not isinstance(value, list) or len(value) != 2:
         return None
-    if not all(type(side) is int and 0 < side <= MAX_SIDE for side in value):
+    if not all(type(side) is int and 0 < side <= most for side in value):
         return None
     return value[0], value[1]

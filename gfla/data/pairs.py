@@ -6,6 +6,7 @@ import functools
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ IMAGES, ANNOTATION, PAIRS = "images", "annotation.csv", "pairs.csv"
 """What a prepared folder holds."""
 FILL = (128, 128, 128)
 """Colour of what comes into the picture from outside; 0 in [-1, 1]."""
+_TRIED = 20
 Picture = npt.NDArray[np.uint8]
 
 
@@ -130,6 +132,19 @@ class PersonPairs:
             reasons = "; ".join(self.skipped[:3])
             message = f"{folder} has {len(wanted)} pairs, {len(self.pairs)} of them usable"
             raise GflaError("invalid_data", f"{message} ({reasons or 'the file is empty'})")
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """Height and width of the first picture that is whole, which stands for all.
+
+        Raises:
+            GflaError: ``invalid_data`` if all of the first are damaged.
+        """
+        tried = [source for source, _ in self.pairs[:_TRIED]]
+        for name in tried[:-1]:
+            with suppress(GflaError):
+                return read_picture(self.folder / name, self.size)[1]
+        return read_picture(self.folder / tried[-1], self.size)[1]
 
     def __len__(self) -> int:
         """How many pairs there are, the samples of an epoch."""

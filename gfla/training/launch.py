@@ -17,6 +17,7 @@ from lightning.fabric.strategies import DDPStrategy
 from torch.utils.data import default_collate
 
 from gfla.data.open import Split, Wanted, open_samples
+from gfla.data.pairs import PersonPairs
 from gfla.data.samples import Positions, Samples
 from gfla.errors import GflaError
 from gfla.training.config import TrainingConfig
@@ -96,7 +97,7 @@ def launch(
     first = fabric.is_global_zero
     if first:
         _write_about(request, new=state is None)
-    info = about_weights(config)
+    info = about_weights(config, samples)
     loop = Loop(fabric, run, request.out, info=info, state=state, report=report)
     fabric.barrier()
     positions = Positions(config.batch, run.position, fabric.global_rank, fabric.world_size)
@@ -178,13 +179,20 @@ def sheet_batch(request: Request, open_data: OpenData = open_samples) -> Batch:
     return batch
 
 
-def about_weights(config: TrainingConfig) -> dict[str, Any]:
-    """What the averaged weights' file says of itself, besides its step."""
+def about_weights(config: TrainingConfig, samples: Samples | None = None) -> dict[str, Any]:
+    """What the averaged weights' file says of itself, besides its step.
+
+    Args:
+        config: of the run.
+        samples: what it is trained on; their pictures may have had another aspect.
+    """
     info: dict[str, Any] = {"name": config.name, "code": code_version()}
     if config.animates:
         info["structure_size"] = config.data.seen_size[0]
     else:
         info["image_size"] = list(config.data.image_size)
+        if isinstance(samples, PersonPairs):
+            info["picture_size"] = list(samples.picture_size)
     return info
 
 

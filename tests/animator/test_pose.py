@@ -90,7 +90,7 @@ def test_a_photo_gives_its_pose(
     assert (result.frames, result.held, finder.asked) == (1, 0, 2)
     assert result.weights.startswith("little@")
     with Image.open(tmp_path / "out.png") as image:
-        assert image.size == (66, 96) and "AI-generated" in image.info["Comment"]
+        assert image.size == (44, 64) and "AI-generated" in image.info["Comment"]
 
 
 def test_json_and_tables_need_no_detector_and_mean_the_same(
@@ -170,7 +170,7 @@ def test_a_video_gives_its_times_and_its_sound(
     assert (result.frames, result.held, finder.asked) == (6, 1, 7)
     assert list(dict.fromkeys(stages)) == ["load", "poses", "generate"]
     with VideoReader(tmp_path / "out.mp4") as reader:
-        assert reader.info.has_audio and (reader.info.width, reader.info.height) == (66, 96)
+        assert reader.info.has_audio and (reader.info.width, reader.info.height) == (44, 64)
         times = [at * batch.time_base for batch in reader for at in batch.pts]
     assert times == [Fraction(at, 30) for at in pts]
 

@@ -144,6 +144,15 @@ def test_a_damaged_picture_is_named(tmp_path: Path, kept: int) -> None:
     assert caught.value.code == "invalid_data"
 
 
+def test_the_size_of_pictures_before_they_are_resized(tmp_path: Path) -> None:
+    write_prepared(tmp_path, (64, 48), names=("a.jpg", "b.jpg"))
+    (tmp_path / "images" / "a.jpg").write_bytes(b"")
+    assert PersonPairs(tmp_path, (32, 32)).picture_size == (64, 48)
+    (tmp_path / "images" / "b.jpg").write_bytes(b"")
+    with pytest.raises(GflaError, match=r"\.jpg"):
+        _ = PersonPairs(tmp_path, (32, 32)).picture_size
+
+
 def test_sizes_that_make_no_sense(tmp_path: Path) -> None:
     with pytest.raises(GflaError):
         PersonPairs(write_prepared(tmp_path), (0, 64))
