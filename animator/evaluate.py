@@ -176,7 +176,7 @@ def _pairs(
         folder = request.out / "pictures" / f"{place:02d}" if request.save_pictures else None
         rows[name] = transfer.measure_row(name, render, pairs, measures, protocol, tell, folder)
     properties = {name: transfer.model_properties(m.generator) for name, m in models.items()}
-    table = transfer.pairs_table(protocol.description, rows, properties, protocol)
+    table = transfer.pairs_table(protocol.description or protocol.name, rows, properties, protocol)
     evaluation = Evaluation(
         protocol,
         [table],

@@ -100,7 +100,7 @@ def model_renderer(generator: TransferGenerator, device: torch.device) -> Render
 def model_properties(generator: TransferGenerator) -> dict[str, str]:
     """What table 2 says of a model beside its figures."""
     count = sum(weights.numel() for weights in generator.parameters())
-    cells = {"parameters": f"{count / 1e6:.2f} M"}
+    cells = {"parameters": f"{count / 1e6:.3g} M"}
     if isinstance(generator.config, PoseTransferConfig):
         sampling = generator.config.sampling
         cells["flow-based"] = "Y" if sampling in ("local", "bilinear") else "N"
