@@ -143,7 +143,7 @@ class FaceBlocks:
             warps: list[Warp | None] = [*random_still_warps(random, self.frames + 1)]
         else:
             pack = self.clips[random.choice(len(self.clips), p=self.odds)]
-            places = self._clip_indices(random, len(pack))
+            places = clip_indices(random, len(pack), self.frames)
             reshaped = random.random() < strength.reshape_share
             warps = [None, *(random_still_warps(random, 1) * self.frames)]
             warps = warps if reshaped else [None] * (self.frames + 1)
@@ -175,16 +175,23 @@ class FaceBlocks:
             "landmarks": torch.from_numpy(np.asarray(landmarks, np.float32)),
         }
 
-    def _clip_indices(self, random: np.random.Generator, length: int) -> list[int]:
-        """A source anywhere, and T frames a few frames apart from each other."""
-        longest = min(LARGEST_STRIDE, (length - 1) // self.frames)
-        stride = int(random.integers(1, max(longest, 1) + 1))
-        span = min(stride * (self.frames - 1), length - 1)
-        first = int(random.integers(0, length - span))
-        targets = bounced(first + stride * np.arange(self.frames), length)
-        if random.random() < 0.5:
-            targets = targets[::-1]
-        return [int(random.integers(0, length)), *(int(place) for place in targets)]
+
+def clip_indices(random: np.random.Generator, length: int, frames: int) -> list[int]:
+    """A block of a clip: a source anywhere, and frames that are a few frames apart from each other.
+
+    Args:
+        random: draws them.
+        length: of the clip, at least 2; a shorter one than the block is run through to and fro.
+        frames: of the block, without its source.
+    """
+    longest = min(LARGEST_STRIDE, (length - 1) // frames)
+    stride = int(random.integers(1, max(longest, 1) + 1))
+    span = min(stride * (frames - 1), length - 1)
+    first = int(random.integers(0, length - span))
+    targets = bounced(first + stride * np.arange(frames), length)
+    if random.random() < 0.5:
+        targets = targets[::-1]
+    return [int(random.integers(0, length)), *(int(place) for place in targets)]
 
 
 def bounced(places: NDArray[np.intp], length: int) -> NDArray[np.intp]:

@@ -106,6 +106,23 @@ def _synthetic_views(_: Path, wanted: Wanted, options: Mapping[str, Any]) -> Sam
     return ViewPairs(views, wanted.image_size, seed=wanted.seed, **values)
 
 
+def _dance(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples:
+    from gfla.data.persons import ClipAugmentation, PersonClips
+
+    values = _known(PersonClips, options, ("augmentation", "sigma"))
+    chosen = _augmentation(ClipAugmentation, values.pop("augmentation", None), None)
+    if wanted.split != "train":
+        chosen = None
+    return PersonClips(
+        folder,
+        wanted.image_size,
+        frames=wanted.frames,
+        augmentation=chosen,
+        seed=wanted.seed,
+        **values,
+    )
+
+
 def _known(
     reader: Callable[..., Any], options: Mapping[str, Any], allowed: tuple[str, ...]
 ) -> dict[str, Any]:
@@ -138,6 +155,7 @@ def _augmentation(kind: type[Any], value: object, default: Any) -> Any:
 KINDS: dict[str, Callable[[Path, Wanted, Mapping[str, Any]], Samples]] = {
     "person": _person,
     "faces": _faces,
+    "dance": _dance,
     "views": _views,
     "synthetic-views": _synthetic_views,
 }

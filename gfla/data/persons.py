@@ -1,0 +1,141 @@
+"""Clips of moving persons, to train person animation: folders of frames and a table of joints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gfla.data.faces import clip_indices
+from gfla.data.pairs import ANNOTATION, IMAGES, read_picture
+from gfla.data.poses import read_annotations
+from gfla.data.samples import Sample
+from gfla.errors import GflaError
+from gfla.guidance.pose import SIGMA
+from gfla.guidance.skeleton import skeleton_structures
+from gfla.joints import Joints, found, resized
+
+FEWEST_JOINTS = 4
+"""Frames with fewer joints than this are left out."""
+
+
+@dataclass(frozen=True)
+class ClipAugmentation:
+    """How strongly clips are varied, all frames alike; the defaults are the published ones."""
+
+    rotation: float = 5.0
+    """Largest rotation, degrees."""
+    shift: tuple[float, float] = (20.0, 3.0)
+    """Largest shift to the side and upwards or downwards, pixels of 256."""
+    scale: tuple[float, float] = (0.98, 1.02)
+    """Range of the zoom."""
+
+    def draw(self, random: np.random.Generator, size: tuple[int, int]) -> NDArray[np.float64]:
+        """A map 2 x 3 from pixels (x, y) to pixels of a picture of this height and width."""
+        angle = math.radians(random.uniform(-self.rotation, self.rotation))
+        zoom = random.uniform(*self.scale)
+        move = random.uniform(-1, 1, 2) * self.shift * max(size) / 256
+        turned = [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+        linear = zoom * np.array(turned)
+        centre = np.array([size[1] - 1, size[0] - 1]) / 2
+        return np.column_stack([linear, centre - linear @ centre + move])
+
+
+class PersonClips:
+    """Endless random blocks of clips: a source frame and ``frames`` later ones.
+
+    A block is a dict of ``images`` uint8 (1 + T) 3 H W and ``structures`` float32 (1 + T) 20 H W;
+    index 0 is the source, a frame of the same clip. Every clip is equally likely.
+
+    Args:
+        folder: with ``annotation.csv`` (published layout) and ``images/CLIP/FRAME.jpg``; the frames
+            of a clip are in the order of their names.
+        size: height and width of the samples.
+        frames: T.
+        augmentation: how clips are varied; None for not at all.
+        seed: of the draw.
+        sigma: of the heat maps in pixels.
+
+    Attributes:
+        clips: names of frames of each clip that has at least two.
+        skipped: a sentence for every row and frame that is left out.
+
+    Raises:
+        GflaError: ``invalid_data`` if the table cannot be read or more than half of its frames are
+            unusable, ``no_data`` if no clip is left, ``invalid_config`` for impossible sizes.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        size: tuple[int, int] = (256, 256),
+        *,
+        frames: int = 6,
+        augmentation: ClipAugmentation | None = None,
+        seed: int = 0,
+        sigma: float = SIGMA,
+    ) -> None:
+        if min(*size, frames) < 1:
+            message = f"size {size}, {frames} frames: each must be at least 1"
+            raise GflaError("invalid_config", message)
+        self.folder, self.size, self.frames = folder / IMAGES, size, frames
+        self.augmentation, self.seed, self.sigma = augmentation, seed, sigma
+        self.skipped: list[str] = []
+        rows = read_annotations(folder / ANNOTATION, self.skipped)
+        self.joints: Mapping[str, Joints] = {row.name: row.joints for row in rows}
+        clips: dict[str, list[str]] = {}
+        for row in sorted(rows, key=lambda row: row.name):
+            if not (self.folder / row.name).is_file():
+                self.skipped.append(f"{row.name!r} is not there")
+            elif found(row.joints).sum() < FEWEST_JOINTS:
+                self.skipped.append(f"{row.name!r} has fewer than {FEWEST_JOINTS} joints")
+            else:
+                clips.setdefault(str(PurePosixPath(row.name).parent), []).append(row.name)
+        self.clips = [names for names in clips.values() if len(names) > 1]
+        if len(self.skipped) > max(len(rows) // 2, 1):
+            reasons = "; ".join(self.skipped[:3])
+            message = f"{len(self.skipped)} of {len(rows)} frames of {folder} are unusable"
+            raise GflaError("invalid_data", f"{message} ({reasons})")
+        if not self.clips:
+            raise GflaError("no_data", f"{folder} has no clip of two frames or more")
+        # OpenCV's threads would not live on in forked loader workers.
+        cv2.setNumThreads(1)
+
+    def __getitem__(self, index: int, /) -> Sample:
+        """The block of an index from 0.
+
+        Raises:
+            GflaError: ``invalid_sample`` naming the frame if its picture is damaged.
+            IndexError: below 0.
+        """
+        if index < 0:
+            raise IndexError(f"blocks have indices from 0, got {index}")
+        random = np.random.default_rng([self.seed, index])
+        clip = self.clips[random.integers(len(self.clips))]
+        chosen = [clip[place] for place in clip_indices(random, len(clip), self.frames)]
+        moved = self.augmentation.draw(random, self.size) if self.augmentation else None
+        pictures, joints = zip(*(self._frame(name, moved) for name in chosen), strict=True)
+        images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
+        structures = skeleton_structures(np.stack(joints), self.size, sigma=self.sigma)
+        return {"images": images, "structures": structures}
+
+    def _frame(
+        self, name: str, moved: NDArray[np.float64] | None
+    ) -> tuple[NDArray[np.uint8], Joints]:
+        try:
+            picture, old = read_picture(self.folder / name, self.size)
+        except GflaError as error:
+            raise GflaError("invalid_sample", error.message) from error
+        joints = resized(self.joints[name], old, self.size)
+        if moved is None:
+            return picture, joints
+        height, width = self.size
+        warped = cv2.warpAffine(picture, moved, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        placed = joints @ moved[:, :2].T + moved[:, 2]
+        return np.asarray(warped, np.uint8), np.where(found(joints)[:, None], placed, joints)
