@@ -14,7 +14,8 @@ from typing import TypeVar
 import torch
 
 from animator.errors import AnimatorError, JobCancelled
-from animator.evaluate_faces import Instruments, evaluate_faces, read_clips
+from animator.evaluate_cases import read_clips
+from animator.evaluate_faces import Instruments, evaluate_faces
 from animator.evaluate_sheets import face_sheets, pair_sheets
 from animator.generate import PortraitGenerator, choose_device, load_generator
 from animator.output_file import OutputFile, coded_errors
@@ -29,7 +30,7 @@ from gfla.evaluation.folders import compare_folders
 from gfla.evaluation.metrics import MetricFiles
 from gfla.evaluation.pairs import EvaluationPairs, open_pairs
 from gfla.evaluation.protocol import Protocol, package_versions
-from gfla.evaluation.report import Evaluation, SampleFigures
+from gfla.evaluation.report import Evaluation, SampleFigures, Table
 from gfla.models.attention import set_attention_backend
 from gfla.models.transfer import TransferGenerator
 
@@ -157,6 +158,7 @@ def _faces(
             "SHA-256": _sha256([request.data / f"{name}.npz" for name in names]),
         },
         _versions() | {"detector": instruments.detector.version},
+        list(_faces_remarks(result.tables, protocol)),
     )
     return evaluation, face_sheets(result, list(models), protocol)
 
@@ -184,7 +186,7 @@ def _pairs(
         measures.networks,
         _pairs_data(request, pairs),
         _versions(),
-        pairs.remarks,
+        [*pairs.remarks, *_sets_remarks(measures)],
     )
     return evaluation, pair_sheets(table, pairs, renderers, protocol)
 
@@ -197,7 +199,8 @@ def _folders(
     measures = transfer.Measures.load(protocol, request.files, choose_device(request.device))
     table = compare_folders(request.reference, request.data, protocol, measures, tell)
     data = {"real": str(request.reference), "generated": str(request.data)}
-    evaluation = Evaluation(protocol, [table], {}, measures.networks, data, _versions())
+    remarks = list(_sets_remarks(measures))
+    evaluation = Evaluation(protocol, [table], {}, measures.networks, data, _versions(), remarks)
     return evaluation, iter(())
 
 
@@ -257,6 +260,27 @@ def _pairs_data(request: Request, pairs: EvaluationPairs) -> Mapping[str, object
     if pairs.reference:
         data["pictures of the training set"] = len(pairs.reference)
     return data
+
+
+def _faces_remarks(tables: Sequence[Table], protocol: Protocol) -> Iterator[str]:
+    if "self" not in protocol.clips.settings or "drift" not in protocol.metrics:
+        return
+    figures = [figure for table in tables for row in table.rows.values()
+               if (figure := row.get("drift"))]  # fmt: skip
+    late = protocol.clips.drift_late
+    if figures:
+        yield f"drift is of the {figures[0].samples} clips that have {late} frames"
+    else:
+        yield f"there is no drift, because no clip has {late} frames"
+
+
+def _sets_remarks(measures: transfer.Measures) -> Iterator[str]:
+    sets = measures.sets
+    if sets is not None and min(sets.real, sets.fake) < sets.num_features:
+        yield (
+            f"FID is of {sets.real} real and {sets.fake} generated pictures, fewer than its "
+            f"{sets.num_features} features; compare it with nothing but FID of as many pictures"
+        )
 
 
 def _versions() -> dict[str, str]:

@@ -127,7 +127,8 @@ class SetDistances:
         """
         self._features = features
         self._seed, self._kid_options = seed, kid
-        given = _Given(features.num_features)
+        self.num_features = features.num_features
+        given = _Given(self.num_features)
         self._fid = self._kid = None
         if fid:
             module = require("torchmetrics.image.fid")

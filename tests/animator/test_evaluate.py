@@ -12,20 +12,13 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from animator import evaluate_faces
 from animator.cli import app
 from animator.decode import VideoReader
 from animator.detectors import make_detector
 from animator.errors import AnimatorError
 from animator.evaluate import Request, evaluate, labelled
-from animator.evaluate_faces import (
-    Instruments,
-    cross_cases,
-    measure_case,
-    read_clips,
-    retargeted,
-    self_cases,
-)
+from animator.evaluate_cases import Case, cross_cases, read_clips, retargeted, self_cases
+from animator.evaluate_faces import Instruments, measure_case
 from animator.evaluate_sheets import file_name
 from animator.generate import fit_size
 from animator.identity import SAME_PERSON, IdentityModel, similarity
@@ -189,7 +182,7 @@ def test_drift_is_a_late_distance_over_an_early_one(packs: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         rendered = list(brighter(None, None, case.targets))
-        patch.setattr(evaluate_faces.Case, "driving_frame", halved)
+        patch.setattr(Case, "driving_frame", halved)
         samples, _ = measure_case(case, {"m": lambda *given: iter(rendered)}, tools)
     figures = samples[0].figures
     assert figures["drift early"] == pytest.approx(3.5 / 127.5, rel=1e-4)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gfla.config import PoseTransferConfig
+from gfla.config import PoseTransferConfig, ViewSynthesisConfig
 from gfla.errors import GflaError
 from gfla.evaluation import transfer
 from gfla.evaluation.inception import SetDistances
@@ -26,8 +26,8 @@ def quiet(what, done, total):
     assert 0 < done <= total
 
 
-def run(pairs, protocol=PROTOCOL, measures=None, seed=0, save=None):
-    generator = small_generator(PoseTransferConfig(**WIDTHS), seed)
+def run(pairs, protocol=PROTOCOL, measures=None, seed=0, save=None, generator=None):
+    generator = generator or small_generator(PoseTransferConfig(**WIDTHS), seed)
     measures = measures or transfer.Measures.load(protocol, MetricFiles())
     transfer.add_reference(measures, pairs, protocol, quiet)
     rows = {
@@ -69,6 +69,17 @@ def test_samples_are_drawn_by_the_seed(tmp_path):
     folder = write_prepared(tmp_path, (64, 64), NAMES)
     drawn = [open_pairs(replace(PROTOCOL, samples=3, seed=n), folder).names for n in (0, 0, 1)]
     assert len(drawn[0]) == 3 and drawn[0] == drawn[1] != drawn[2]
+
+
+def test_views_are_pairs_too(tmp_path):
+    protocol = replace(PROTOCOL, data="synthetic-views", pictures=PictureOptions(256, 256))
+    with pytest.raises(GflaError, match="endless data"):
+        open_pairs(protocol, tmp_path)
+    pairs = open_pairs(replace(protocol, samples=3), tmp_path)
+    assert list(pairs.names) == ["00000", "00001", "00002"]
+    table = run(pairs, generator=small_generator(ViewSynthesisConfig(**WIDTHS)))
+    assert table.rows["model"]["l1"].samples == 3
+    assert list(table.properties["model"]) == ["parameters"]
 
 
 def test_incomplete_data_is_refused(tmp_path):
