@@ -19,6 +19,7 @@ from gfla.training.state import Run
 from gfla.training.tasks.base import Batch
 from gfla.training.tasks.critics import Critics
 
+Pictures = dict[str, Tensor]
 End = Literal["finished", "max-minutes", "max-steps", "stopped"]
 
 
@@ -187,16 +188,12 @@ class Loop:
         playing = run.critics if run.step >= config.critics.start else None
         if playing is not None:
             self.critic_optimizer.zero_grad(set_to_none=True)
-        sums: dict[str, Tensor] = {}
-        for index in range(len(batches)):
-            terms = self._gradients(batches, index, block, carried, playing)
-            for name, term in terms.items():
-                sums[name] = sums.get(name, torch.zeros_like(term)) + term / len(batches)
+        values, shown = self._generator_gradients(batches, block, carried, playing)
+        if playing is not None:
+            values |= self._critic_gradients(shown)
         clip = config.optimizer.gradient_clip or float("inf")
-        sums["gradient_norm"] = torch.nn.utils.clip_grad_norm_(run.task.parameters(), clip)
-        together = self.fabric.all_reduce(torch.stack(list(sums.values())), reduce_op="mean")
-        assert isinstance(together, Tensor)
-        values = dict(zip(sums, together.tolist(), strict=True))
+        norm = torch.nn.utils.clip_grad_norm_(run.task.parameters(), clip)
+        values["gradient_norm"] = float(norm)
         self._check(values, batches)
         self.optimizer.step()
         if playing is not None:
@@ -205,31 +202,46 @@ class Loop:
         run.step += 1
         return values
 
-    def _gradients(
+    def _generator_gradients(
         self,
         batches: list[dict[str, Tensor]],
-        index: int,
         block: int,
         carried: list[list[Tensor]],
         critics: Critics | None,
-    ) -> dict[str, Tensor]:
-        """Add one batch's gradients; processes share them after the last batch alone."""
-        run, count = self.run, len(batches)
-        alone = index < count - 1
-        seed = (run.config.seed, run.step)
-        with self.fabric.no_backward_sync(self.task, enabled=alone):
-            outcome = self.task(batches[index], block, carried[index], seed, critics)
-            self.fabric.backward(outcome["loss"] / count)
-        carried[index] = outcome["carried"]
-        terms = {"loss": outcome["loss"].detach()} | outcome["terms"]
-        if critics is None:
-            return terms
-        self.critics.train(index == 0)  # spectral normalisation moves once a step
-        with self.fabric.no_backward_sync(self.critics, enabled=alone):
-            losses = self.critics(outcome["real"], outcome["fake"])
-            self.fabric.backward(torch.stack(list(losses.values())).sum() / count)
+    ) -> tuple[dict[str, float], list[tuple[Pictures, Pictures]]]:
+        """Add them up; terms, and what the critics shall see. The last batch alone is shared."""
+        count, values, shown = len(batches), dict[str, float](), []
+        seed = (self.run.config.seed, self.run.step)
+        for index, batch in enumerate(batches):
+            with self.fabric.no_backward_sync(self.task, enabled=index < count - 1):
+                outcome = self.task(batch, block, carried[index], seed, critics)
+                terms = self._means({"loss": outcome["loss"].detach()} | outcome["terms"])
+                # Before the gradients: on a CPU those of a flow that is no number are a crash.
+                self._check(terms, batches)
+                self.fabric.backward(outcome["loss"] / count)
+            carried[index] = outcome["carried"]
+            shown.append((outcome["real"], outcome["fake"]))
+            values = {name: values.get(name, 0.0) + term / count for name, term in terms.items()}
+        return values, shown
+
+    def _critic_gradients(self, shown: list[tuple[Pictures, Pictures]]) -> dict[str, float]:
+        """Likewise, after the generator has been judged by critics that all batches share."""
+        count, values = len(shown), dict[str, float]()
+        for index, (real, fake) in enumerate(shown):
+            self.critics.train(index == 0)  # spectral normalisation moves once a step
+            with self.fabric.no_backward_sync(self.critics, enabled=index < count - 1):
+                losses = self.critics(real, fake)
+                self.fabric.backward(torch.stack(list(losses.values())).sum() / count)
+            means = self._means({name: loss.detach() for name, loss in losses.items()})
+            values = {name: values.get(name, 0.0) + mean / count for name, mean in means.items()}
         self.critics.train()
-        return terms | {name: loss.detach() for name, loss in losses.items()}
+        return values
+
+    def _means(self, values: Mapping[str, Tensor]) -> dict[str, float]:
+        """Of all processes, as numbers."""
+        together = self.fabric.all_reduce(torch.stack(list(values.values())), reduce_op="mean")
+        assert isinstance(together, Tensor)
+        return dict(zip(values, together.tolist(), strict=True))
 
     def _check(self, values: Mapping[str, float], batches: list[dict[str, Tensor]]) -> None:
         """Stop before numbers that are none reach the weights.

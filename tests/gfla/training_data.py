@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=1)
     parser.add_argument("--max-steps", type=int)
     parser.add_argument("--die-after", type=int)
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     torch.set_num_threads(1)
     config = load_config(options.config, options.overrides)
 
