@@ -22,6 +22,7 @@ LIGHT = (
     "animator.cli",
     "animator.cli.explain",
     "animator.cli.jobs",
+    "animator.cli.pose",
     "animator.client",
     "animator.errors",
     "animator.settings",

@@ -51,6 +51,7 @@ def examine() -> Report:
         ("attention", _attention),
         ("media", _media),
         ("landmarks", _landmarks),
+        ("bodies", _bodies),
         ("weights", _weights),
         ("queue", _queue),
     ):
@@ -154,6 +155,16 @@ def _landmarks(problems: list[str]) -> dict[str, str]:
     if not any(detector.usable for detector in detectors):
         problems.append("landmarks: no detector can be used")
     return found
+
+
+def _bodies(problems: list[str]) -> dict[str, str]:
+    from animator.bodies import KEYPOINT_RCNN_URL, own_weights_path
+
+    path = own_weights_path()
+    if path.is_file():
+        return {"keypoint-rcnn": f"Weights in {path.parent}."}
+    lacking = f"not usable: {path.name} not in {path.parent}; fetched on first use"
+    return {"keypoint-rcnn": f"{lacking} from {KEYPOINT_RCNN_URL}."}
 
 
 def _weights(problems: list[str]) -> dict[str, str]:
