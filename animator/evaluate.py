@@ -59,7 +59,7 @@ class Request:
         reference: folder of real pictures: the training set, or what generated ones are held
             against.
         device: "auto", "cpu", "cuda" or "cuda:N".
-        precision: "auto", "float32" or "bfloat16".
+        precision: "float32", so that a GPU gives the figures of a CPU, "bfloat16", or "auto".
         save_pictures: whether the rendered pictures of pairs are kept.
         overwrite: whether tables in ``out`` may be replaced.
     """
@@ -71,7 +71,7 @@ class Request:
     files: MetricFiles = field(default_factory=MetricFiles)
     reference: Path | None = None
     device: str = "auto"
-    precision: str = "auto"
+    precision: str = "float32"
     save_pictures: bool = False
     overwrite: bool = False
 
@@ -157,7 +157,7 @@ def _faces(
             "identities": result.identities,
             "SHA-256": _sha256([request.data / f"{name}.npz" for name in names]),
         },
-        _versions() | {"detector": instruments.detector.version},
+        _versions(request, device) | {"detector": instruments.detector.version},
         list(_faces_remarks(result.tables, protocol)),
     )
     return evaluation, face_sheets(result, list(models), protocol)
@@ -172,7 +172,9 @@ def _pairs(
     measures = transfer.Measures.load(protocol, request.files, device)
     transfer.add_reference(measures, pairs, protocol, tell)
     renderers: dict[str, transfer.Renderer] = {transfer.COPY: transfer.copy_renderer}
-    renderers |= {name: transfer.model_renderer(m.generator, device) for name, m in models.items()}
+    bfloat16 = _precision(request, device) == "bfloat16"
+    for name, model in models.items():
+        renderers[name] = transfer.model_renderer(model.generator, device, bfloat16)
     rows: dict[str, tuple[list[SampleFigures], dict[str, float]]] = {}
     for place, (name, render) in enumerate(renderers.items()):
         folder = request.out / "pictures" / f"{place:02d}" if request.save_pictures else None
@@ -185,7 +187,7 @@ def _pairs(
         {name: model.sha256 for name, model in models.items()},
         measures.networks,
         _pairs_data(request, pairs),
-        _versions(),
+        _versions(request, device),
         [*pairs.remarks, *_sets_remarks(measures)],
     )
     return evaluation, pair_sheets(table, pairs, renderers, protocol)
@@ -195,12 +197,13 @@ def _folders(
     request: Request, tell: Report, should_stop: Callable[[], bool]
 ) -> tuple[Evaluation, Iterator[tuple[str, bytes]]]:
     assert request.reference is not None
-    protocol = request.protocol
-    measures = transfer.Measures.load(protocol, request.files, choose_device(request.device))
+    protocol, device = request.protocol, choose_device(request.device)
+    measures = transfer.Measures.load(protocol, request.files, device)
     table = compare_folders(request.reference, request.data, protocol, measures, tell)
     data = {"real": str(request.reference), "generated": str(request.data)}
     remarks = list(_sets_remarks(measures))
-    evaluation = Evaluation(protocol, [table], {}, measures.networks, data, _versions(), remarks)
+    versions = _versions(request, device)
+    evaluation = Evaluation(protocol, [table], {}, measures.networks, data, versions, remarks)
     return evaluation, iter(())
 
 
@@ -283,8 +286,17 @@ def _sets_remarks(measures: transfer.Measures) -> Iterator[str]:
         )
 
 
-def _versions() -> dict[str, str]:
-    return package_versions() | {"CUDA": torch.version.cuda or "none"}
+def _precision(request: Request, device: torch.device) -> str:
+    if request.precision != "auto":
+        return request.precision
+    return "bfloat16" if device.type == "cuda" else "float32"
+
+
+def _versions(request: Request, device: torch.device) -> dict[str, str]:
+    cuda = device.type == "cuda"
+    machine = torch.cuda.get_device_name(device) if cuda else device.type
+    found = package_versions() | {"arithmetic": f"{_precision(request, device)} on {machine}"}
+    return found | ({"CUDA": str(torch.version.cuda)} if cuda else {})
 
 
 def _sha256(paths: Sequence[Path]) -> str:

@@ -120,7 +120,7 @@ def evaluate(
     inception: Inception = None,
     lpips_backbone: Backbone = None,
     device: opt.Device = "auto",
-    precision: opt.Precision = "auto",
+    precision: opt.Precision = "float32",
     as_json: opt.Json = False,
 ) -> None:
     """Measure weights by a protocol: a table with a row for each, and sheets to look at."""

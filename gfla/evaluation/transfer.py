@@ -85,13 +85,16 @@ def copy_renderer(batch: Mapping[str, Tensor]) -> Tensor:
     return batch["source"]
 
 
-def model_renderer(generator: TransferGenerator, device: torch.device) -> Renderer:
-    """A network as a renderer."""
+def model_renderer(
+    generator: TransferGenerator, device: torch.device, bfloat16: bool = False
+) -> Renderer:
+    """A network as a renderer, in float32 or by autocast in bfloat16."""
 
     @torch.inference_mode()
     def render(batch: Mapping[str, Tensor]) -> Tensor:
         structures = (batch[name].to(device) for name in ("source_structure", "target_structure"))
-        image = generator(to_unit(batch["source"].to(device)), *structures).image
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            image = generator(to_unit(batch["source"].to(device)), *structures).image
         return ((image.float() + 1) * 127.5).round().clamp(0, 255).byte().cpu()
 
     return render

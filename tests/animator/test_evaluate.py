@@ -81,7 +81,7 @@ def test_faces_from_the_command_to_the_tables(
 ) -> None:
     protocol = tmp_path / "protocol.json"
     protocol.write_text(json.dumps(FACES.to_dict()))
-    arguments = ["evaluate", "--protocol", str(protocol), "--data", str(packs)]
+    arguments = ["evaluate", "--protocol", str(protocol), "--data", str(packs), "--device", "cpu"]
     arguments += ["--weights", f"mine={face_weights}"]
     done = run(app, [*arguments, "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
@@ -90,6 +90,7 @@ def test_faces_from_the_command_to_the_tables(
     assert table["protocol_sha256"] == FACES.sha256 and FACES.sha256 in page
     assert table["data"]["clips"] == 2 and table["data"]["identities"] == 2
     assert len(table["weights"]["mine"]) == 64 and table["versions"]["torch"]
+    assert table["versions"]["arithmetic"] == "float32 on cpu"
     own, cross = table["tables"]
     assert [row["name"] for row in own["rows"]] == [
         "copy of the source", "piecewise-affine warp", "mine",
