@@ -28,6 +28,8 @@ KEYPOINT_RCNN_URL = (
 """Trained on COCO; its name ends in the first digits of the file's SHA-256."""
 MIN_PERSON = 0.7
 """Least certainty of a person, 0 to 1."""
+SAME_BODY = 0.3
+"""Least overlap of boxes in successive frames that are one person's, 0 to 1."""
 MIN_JOINT = 2.0
 """Least height of a joint's peak, in the network's own unit; torchvision's examples draw no lower
 ones."""
@@ -63,6 +65,29 @@ class BodyDetector(Protocol):
     def find(self, picture: NDArray[np.uint8]) -> list[Body]:
         """The persons in a picture uint8 H W 3 RGB, the largest first."""
         ...
+
+
+def follow(bodies: list[Body], before: Body | None) -> Body | None:
+    """Who goes on from the frame before: whose box overlaps most with that one's, else the largest.
+
+    Args:
+        bodies: in this frame, the largest first.
+        before: who was followed so far.
+    """
+    if before is not None and bodies:
+        nearest = max(bodies, key=lambda body: _overlap(body, before))
+        if _overlap(nearest, before) >= SAME_BODY:
+            return nearest
+    return bodies[0] if bodies else None
+
+
+def _overlap(one: Body, other: Body) -> float:
+    """Common area in parts of the area of both boxes, 0 to 1."""
+    left, top = (max(one.box[i], other.box[i]) for i in (0, 1))
+    right, bottom = (min(one.box[i], other.box[i]) for i in (2, 3))
+    common = max(0.0, right - left) * max(0.0, bottom - top)
+    whole = one.area + other.area - common
+    return common / whole if whole > 0 else 0.0
 
 
 def largest_body(picture: NDArray[np.uint8], detector: BodyDetector, what: str | Path) -> Joints:

@@ -27,7 +27,7 @@ from gfla.data.person_sets import save_picture
 from gfla.data.poses import Annotation, write_annotations, write_pairs
 from gfla.data.preparation import Outcome, Report, fix_options, in_parallel
 from gfla.errors import GflaError
-from gfla.joints import Joints, found
+from gfla.joints import MISSING, Joints, found
 
 if TYPE_CHECKING:
     from animator.bodies import BodyDetector
@@ -195,10 +195,7 @@ def _cut(
     poses, skipped = media.poses, []
     if poses is None:
         assert detector is not None, "media without poses need a detector"
-        poses = {}
-        for number, picture in _frames(media.path, options):
-            bodies = detector.find(picture)
-            poses[number] = bodies[0].joints if bodies else np.full((18, 2), -1.0)
+        poses = _found(media.path, options, detector)
     else:
         wanted = sorted(poses)[:: options.every]
         poses = {number: poses[number] for number in _thinned(wanted, options.max_frames)}
@@ -229,6 +226,18 @@ def _cut(
             break
     skipped += [(f"{media.name}, frame {n}", "the video has no such frame") for n in left]
     return Packed(rows, skipped)
+
+
+def _found(path: Path, options: FrameOptions, detector: BodyDetector) -> dict[int, Joints]:
+    """The joints of one person by frame, all of them missing where nobody was found."""
+    from animator.bodies import follow  # loads PyTorch, which nothing else here needs
+
+    poses, followed = {}, None
+    for number, picture in _frames(path, options):
+        body = follow(detector.find(picture), followed)
+        followed = body or followed
+        poses[number] = np.full((18, 2), MISSING) if body is None else body.joints
+    return poses
 
 
 def _window(

@@ -12,7 +12,9 @@ from PIL import Image, PngImagePlugin
 from animator.output_file import OutputFile, coded_errors
 
 
-def encode_picture(picture: NDArray[np.uint8], suffix: str, comment: str, quality: int = 82) -> bytes:
+def encode_picture(
+    picture: NDArray[np.uint8], suffix: str, comment: str, quality: int = 82
+) -> bytes:
     """A picture uint8 H W 3 RGB as PNG (suffix .png) or JPEG, with a comment in it."""
     encoded = io.BytesIO()
     image = Image.fromarray(picture)
@@ -21,11 +23,15 @@ def encode_picture(picture: NDArray[np.uint8], suffix: str, comment: str, qualit
         info.add_text("Comment", comment)
         image.save(encoded, format="PNG", optimize=True, pnginfo=info)
     else:
-        image.save(encoded, format="JPEG", quality=quality, progressive=True, comment=comment.encode())
+        image.save(
+            encoded, format="JPEG", quality=quality, progressive=True, comment=comment.encode()
+        )
     return encoded.getvalue()
 
 
-def write_picture(output: Path, picture: NDArray[np.uint8], comment: str, quality: int = 82) -> None:
+def write_picture(
+    output: Path, picture: NDArray[np.uint8], comment: str, quality: int = 82
+) -> None:
     """Write a picture as its suffix says; ``quality`` is JPEG's.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.bodies import BodyDetector
+from animator.bodies import Body, BodyDetector, follow
 from animator.decode import MediaLimits, VideoReader, read_image
 from animator.errors import AnimatorError
 from animator.images import read_still
@@ -131,6 +131,7 @@ class Target:
 
     def _follow_video(self, detector: BodyDetector, watch: Watch) -> Poses:
         found_joints: list[Joints | None] = []
+        followed: Body | None = None
         pts: list[int] = []
         with (
             VideoReader(self.path, limits=self._limits) as reader,
@@ -138,7 +139,9 @@ class Target:
         ):
             for batch in reader:
                 for picture in batch.pixels:
-                    found_joints.append(_largest(detector, picture))
+                    body = follow(detector.find(picture), followed)
+                    followed = body or followed
+                    found_joints.append(None if body is None else body.joints)
                     watch.advance(1)
                 pts.extend(batch.pts)
             info = reader.info

@@ -48,14 +48,15 @@ def draw_pairs(
     by_person: list[list[Pair]] = []
     for person in sorted(people):
         pictures = people[person]
-        pairs: list[Pair] = []
+        draws: list[list[Pair]] = []
         for place in random.permutation(len(pictures)).tolist():
             sources = _sources(pictures, place, gap)
             count = min(per_picture, len(sources))
             if count:
                 chosen = random.choice(len(sources), count, replace=False)
-                pairs += [(sources[i], pictures[place][2]) for i in chosen]
-        by_person.append(pairs)
+                draws.append([(sources[i], pictures[place][2]) for i in chosen])
+        # Every target once before any comes twice, so that a small number has many targets.
+        by_person.append([d[turn] for turn in range(per_picture) for d in draws if turn < len(d)])
     if total is None:
         return [pair for pairs in by_person for pair in pairs]
     # Everybody in turn, so that a small number shows many persons.

@@ -78,8 +78,10 @@ def _openpose(people: list[Any]) -> Joints | None:
     bodies = []
     for person in people:
         points, scores = _triples(person["pose_keypoints_2d"])
+        if not len(points):  # only hands or a face were looked for, or found
+            continue
         seen = scores > MIN_SCORE
-        if len(points) and seen.any() and np.abs(points[seen]).max() <= 1:
+        if seen.any() and np.abs(points[seen]).max() <= 1:
             message = "its coordinates are parts of the picture; write pixels (--keypoint_scale 0)"
             raise GflaError("invalid_data", message)
         joints = from_openpose(points, seen)

@@ -27,6 +27,8 @@ def test_pairs_are_of_one_person_and_far_apart_where_that_can_be() -> None:
 def test_few_pairs_show_everybody_in_turn() -> None:
     pairs = draw_pairs(CLIPS, per_picture=4, gap=5, seed=0, total=5)
     assert [source[0] for source, _ in pairs][:2] == ["a", "b"] and len(pairs) == 5
+    many = draw_pairs({"anna": CLIPS["anna"]}, per_picture=4, gap=5, seed=0, total=20)
+    assert len({target for _, target in many}) == 20
     assert {name for name in pairs[2]} == {"c", "d"}
 
 

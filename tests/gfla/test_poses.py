@@ -197,6 +197,8 @@ def test_openpose_without_a_person_or_with_unknown_units(tmp_path: Path) -> None
     path = tmp_path / "a.json"
     path.write_text('{"people": []}')
     assert read_pose_json(path) == {}
+    path.write_text('{"people": [{"pose_keypoints_2d": []}]}')
+    assert read_pose_json(path) == {}
     path.write_text(json.dumps({"people": [{"pose_keypoints_2d": triples(np.full((18, 2), 0.5))}]}))
     assert "keypoint_scale" in refused(read_pose_json, path)
 
