@@ -44,6 +44,8 @@ Points = NDArray[np.float32]
 
 NOTES = "notes"
 """Folder of what came of every file, by which a stopped preparation goes on."""
+_WIDEST = 1.25
+"""Largest side of a stretch's crop, in units of that of its typical face."""
 _ATTEMPTS = 2
 """A file during which the process died this often is left out."""
 
@@ -188,7 +190,8 @@ def _read_clip(
     points, seconds, cuts = _track(path, options)
     found = np.asarray(np.isfinite(points).all((1, 2)), np.bool_)
     turned = found & (np.abs(head_turn(np.where(found[:, None, None], points, 0))) > limits.turn)
-    parts = stretches(found & ~turned, cuts, limits)
+    good = stretches(found & ~turned, cuts, limits)
+    parts = [steady for part in good for steady in _steady(points, part, options)]
     _drop(note, "no face", int((~found).sum()))
     _drop(note, "turned away", int(turned.sum()))
     _drop(note, "in too short a stretch", int((found & ~turned).sum()) - sum(map(len, parts)))
@@ -264,6 +267,16 @@ def clip_square(points: NDArray[np.float32], margin: float = PackOptions.margin)
     low, high = np.percentile(points.min(1), 10, 0), np.percentile(points.max(1), 90, 0)
     middle = (typical.cx + float(low[0] + high[0]) / 2) / 2
     return Square(middle, typical.cy, max(typical.side, 1.35 * float((high - low).max())))
+
+
+def _steady(points: Points, part: NDArray[np.intp], options: PackOptions) -> list[NDArray[np.intp]]:
+    """A stretch, halved until the face does not wander so far that its crop would be too wide."""
+    typical = face_square(np.median(points[part], 0), options.margin)
+    steady = clip_square(points[part], options.margin).side <= _WIDEST * typical.side
+    half = len(part) // 2
+    if steady or half < options.quality.fewest_frames:
+        return [part]
+    return [*_steady(points, part[:half], options), *_steady(points, part[half:], options)]
 
 
 def in_units(points: NDArray[np.float32], square: Square) -> Points:

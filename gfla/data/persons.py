@@ -54,8 +54,9 @@ class PersonClips:
     index 0 is the source, a frame of the same clip. Every clip is equally likely.
 
     Args:
-        folder: with ``annotation.csv`` (published layout) and ``images/CLIP/FRAME.jpg``; the frames
-            of a clip are in the order of their names.
+        folder: with ``annotation.csv`` (published layout) and ``images/CLIP/000012.jpg``, as
+            ``scripts/prepare_poses.py`` writes it for videos; the frames of a clip are in the order
+            of their names. Pictures whose names are no numbers are photos, and left alone.
         size: height and width of the samples.
         frames: T.
         augmentation: how clips are varied; None for not at all.
@@ -91,6 +92,8 @@ class PersonClips:
         self.joints: Mapping[str, Joints] = {row.name: row.joints for row in rows}
         clips: dict[str, list[str]] = {}
         for row in sorted(rows, key=lambda row: row.name):
+            if not PurePosixPath(row.name).stem.isdigit():
+                continue  # a photo: prepared folders may have both
             if not (self.folder / row.name).is_file():
                 self.skipped.append(f"{row.name!r} is not there")
             elif found(row.joints).sum() < FEWEST_JOINTS:

@@ -32,6 +32,8 @@ def write_clips(folder, clips=2, frames=5):
             name = f"c{clip}/{frame:05d}.png"
             cv2.imwrite(str(folder / "images" / name), picture)
             rows.append(Annotation(name, joints))
+    # Photos beside the clips' folders are no clip.
+    rows += [Annotation(f"photo{number}.png", BODY) for number in range(3)]
     write_annotations(folder / "annotation.csv", rows)
     return rows
 
@@ -117,7 +119,7 @@ def test_broken_frames_are_left_out_listed_or_told(tmp_path):
 
 def test_useless_folders_stop_at_once(tmp_path):
     write_clips(tmp_path)
-    for path in list((tmp_path / "images").rglob("*.png"))[:7]:
+    for path in list((tmp_path / "images").rglob("*.png"))[:9]:
         path.unlink()
     with pytest.raises(GflaError) as caught:
         PersonClips(tmp_path, (SIZE, SIZE))
