@@ -71,18 +71,20 @@ def _person(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples
 
 def _faces(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples:
     from gfla.data.faces import FaceBlocks
-    from gfla.data.transforms import Augmentation
+    from gfla.data.transforms import UNCHANGED, Augmentation
 
     values = _known(FaceBlocks.open, options, ("still_share", "augmentation"))
     if wanted.image_size[0] != wanted.image_size[1]:
         raise GflaError("invalid_config", f"faces are square, not {wanted.image_size}")
+    # Unlike pairs, faces are varied unless it is switched off.
+    augmentation = _augmentation(Augmentation, values.get("augmentation", True), UNCHANGED)
     return FaceBlocks.open(
         folder,
         frames=wanted.frames,
         image_size=wanted.image_size[0],
         structure_size=wanted.structure_size[0],
         still_share=float(values.get("still_share", 0.35)),
-        augmentation=_augmentation(Augmentation, values.get("augmentation"), Augmentation()),
+        augmentation=augmentation if wanted.split == "train" else UNCHANGED,
         seed=wanted.seed,
     )
 
