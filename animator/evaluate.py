@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -106,6 +106,8 @@ def evaluate(
         JobCancelled: if ``should_stop`` said so.
     """
     _check_out(request)
+    if request.device == "auto":
+        request = replace(request, device=Settings.from_environment().device)
     measure = {"faces": _faces, "pairs": _pairs, "folders": _folders}[request.protocol.task]
 
     def tell(what: str, done: int, total: int) -> None:
@@ -130,7 +132,7 @@ def coded_data_errors() -> Iterator[None]:
         yield
     except GflaError as error:
         code = _CODES.get(error.code, "bad_data")
-        raise AnimatorError(code, f"{error.message[:1].upper()}{error.message[1:]}.") from error
+        raise AnimatorError(code, f"The evaluation stops: {error.message}.") from error
 
 
 def _faces(

@@ -51,6 +51,12 @@ def column(name: str, protocol: Protocol) -> tuple[str, str]:
             f"mean {protocol.perceptual} of the {clips.drift_window} frames up to one over that up "
             f"to the other, on clips that are long enough{loop}"
         )
+    if name in ("fid", "kid"):
+        title, meaning = _COLUMNS[name]
+        sets = protocol.sets
+        drawn = f", mean over {sets.kid_subsets} subsets of {sets.kid_size}" * (name == "kid")
+        against = "" if protocol.task == "folders" else f"; real pictures: the {sets.reference}"
+        return title, f"{meaning}{drawn}; pictures resized by {sets.inception_resize}{against}"
     if name in _COLUMNS:
         return _COLUMNS[name]
     backbone, version, masked = lpips_parts(name)
