@@ -36,6 +36,15 @@ ProtocolName = Annotated[
         help="A protocol that is shipped (`animator evaluate protocols`), or a YAML or JSON file.",
     ),
 ]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Change the protocol, such as split=train or pictures.height=128; may be given again.",
+        show_default=False,
+    ),
+]
 Out = Annotated[
     Path,
     typer.Option("--out", "-o", metavar="DIR", help="Gets table.md and table.json."),
@@ -90,6 +99,7 @@ def evaluate(
         ),
     ] = None,
     protocol: ProtocolName = "faces",
+    changes: Changes = None,
     weights: Annotated[
         list[str] | None,
         typer.Option(
@@ -131,7 +141,7 @@ def evaluate(
     from animator.evaluate import Request, coded_data_errors, labelled
 
     with coded_data_errors():
-        followed = _protocol(protocol, samples, features)
+        followed = _protocol(protocol, changes, samples, features)
         files = _files(followed, features, inception, lpips_backbone)
     if followed.task == "folders":
         message = "A protocol of folders is for `animator evaluate folders REAL FAKE`."
@@ -167,6 +177,7 @@ def folders(
         ),
     ] = None,
     protocol: ProtocolName = "folders",
+    changes: Changes = None,
     force: Force = False,
     features: Features = None,
     inception: Inception = None,
@@ -180,7 +191,7 @@ def folders(
     from animator.evaluate import Request, coded_data_errors
 
     with coded_data_errors():
-        followed = _protocol(protocol, None, None)
+        followed = _protocol(protocol, changes, None, None)
         if followed.task != "folders":
             message = f"The protocol {followed.name!r} is not of folders but of {followed.task}."
             raise AnimatorError("invalid_option", message)
@@ -219,10 +230,12 @@ def protocols(
             print(f"{shipped}: {known.description} ({', '.join(known.metrics)})")
 
 
-def _protocol(name: str, samples: int | None, features: Path | None) -> Protocol:
-    from gfla.evaluation.protocol import load_protocol
+def _protocol(
+    name: str, changes: list[str] | None, samples: int | None, features: Path | None
+) -> Protocol:
+    from gfla.evaluation.protocol import changed, load_protocol
 
-    followed = load_protocol(name)
+    followed = changed(load_protocol(name), changes or [])
     if samples is not None:
         followed = followed.with_samples(samples)
     return followed.with_features() if features is not None else followed

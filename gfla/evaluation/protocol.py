@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import metadata, resources
 from pathlib import Path
@@ -227,6 +227,29 @@ def parse_protocol(values: Any) -> Protocol:
     """
     protocol: Protocol = _build(Protocol, values, "protocol")
     return protocol
+
+
+def changed(protocol: Protocol, settings: Sequence[str]) -> Protocol:
+    """The protocol with some fields set anew, which is another protocol.
+
+    Args:
+        protocol: to start from.
+        settings: ``field=value`` or ``part.field=value``, the value as YAML.
+
+    Raises:
+        GflaError: ``invalid_protocol``; ``missing_package``.
+    """
+    values = protocol.to_dict()
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        *parts, name = key.strip().split(".")
+        place: Any = values
+        for part in parts:
+            place = place.get(part) if isinstance(place, dict) else None
+        if not separator or not isinstance(place, dict) or name not in place:
+            raise _bad(f"{setting!r} sets no field; needs FIELD=VALUE, such as pictures.height=128")
+        place[name] = _yaml(text, key)
+    return parse_protocol(values)
 
 
 def package_versions() -> dict[str, str]:

@@ -11,6 +11,7 @@ from gfla.evaluation.protocol import (
     PictureOptions,
     Protocol,
     SetOptions,
+    changed,
     load_protocol,
     package_versions,
     parse_protocol,
@@ -112,6 +113,19 @@ def test_the_feature_distance_takes_the_place_of_lpips():
 def test_a_part_of_the_data_is_another_protocol():
     part = load_protocol("paper").with_samples(10)
     assert (part.samples, part.expected_samples) == (10, None)
+
+
+def test_fields_can_be_set_from_the_command_line():
+    small = load_protocol("small")
+    settings = ["pictures.height=64", "split=train", "metrics=[l1, fid]", "samples=null"]
+    found = changed(small, settings)
+    assert found.pictures == replace(small.pictures, height=64)
+    assert (found.split, found.metrics, found.samples) == ("train", ("l1", "fid"), None)
+    assert found.sha256 != small.sha256 == changed(small, []).sha256
+    for wrong in ("pictures.depth=3", "height", "name.x=1", "pictures=3", "split=test", "seed=x"):
+        with pytest.raises(GflaError) as raised:
+            changed(small, [wrong])
+        assert raised.value.code == "invalid_protocol"
 
 
 def test_versions_name_what_numbers_depend_on():
