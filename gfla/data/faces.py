@@ -41,10 +41,10 @@ class FaceBlocks:
     the seed and its index alone.
 
     Attributes:
-        skipped: file names of broken packs and why they were left out, if ``open`` found any.
+        skipped: a sentence for every broken pack that ``open`` left out.
     """
 
-    skipped: tuple[tuple[str, str], ...] = ()
+    skipped: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class FaceBlocks:
             augmentation=augmentation,
             seed=seed,
         )
-        blocks.skipped = read.broken
+        blocks.skipped = tuple(f"{name}: {reason}" for name, reason in read.broken)
         return blocks
 
     def __getitem__(self, index: int, /) -> Sample:

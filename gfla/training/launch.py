@@ -28,7 +28,7 @@ from gfla.training.records import Records, code_version
 from gfla.training.state import AVERAGE, Run, read_state, write_whole
 from gfla.training.tasks.base import Batch
 
-CONFIG, ABOUT = "config.yaml", "run.json"
+CONFIG, ABOUT, LEFT_OUT = "config.yaml", "run.json", "left-out.json"
 OpenData = Callable[[str, Path, Wanted, Mapping[str, Any]], Samples]
 
 
@@ -109,6 +109,10 @@ def launch(
         count = sum(parameter.numel() for parameter in run.generator.parameters())
         begin = f"goes on after step {run.step}" if state else "begins"
         say(f"{config.name}: {count:,} parameters, {begin}, {config.steps:,} steps in all")
+        if left := list(getattr(samples, "skipped", ())):
+            listed = json.dumps(left, indent=1).encode()
+            write_whole(request.out / LEFT_OUT, lambda file: file.write(listed))
+            say(f"{len(left)} items of the data are left out, see {LEFT_OUT}")
     if state is None:
         loop.save()  # from here on the folder holds a run
     if not first:

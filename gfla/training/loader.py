@@ -83,6 +83,10 @@ def make_loader(
         prefetch: batches that each keeps ready.
         pin_memory: for the way to a GPU.
     """
+    if workers:
+        # Here, not in the workers: a forked process has none of OpenCV's threads and would wait for
+        # them for ever, also while it changes their number.
+        cv2.setNumThreads(1)
     return DataLoader(
         Sturdy(samples),
         batch_size=positions.batch,
@@ -132,4 +136,3 @@ def _begin_worker(worker: int) -> None:
     # Ctrl-C and SIGTERM reach the whole process group; what ends is the main process's decision.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    cv2.setNumThreads(1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import islice
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -38,6 +40,12 @@ def _batches(count: int, workers: int, start: int = 0) -> list[tuple[list[float]
 def test_broken_samples_are_replaced_by_the_next_and_told(workers: int) -> None:
     expected = [([0, 1], []), ([2, 5], [3, 4]), ([5, 5], [4]), ([6, 8], [7])]
     assert _batches(4, workers) == expected
+
+
+def test_workers_start_though_opencv_has_run_on_several_threads() -> None:
+    cv2.setNumThreads(2)
+    cv2.GaussianBlur(np.zeros((1500, 1500, 3), np.uint8), (0, 0), 3)
+    assert len(_batches(2, workers=2)) == 2
 
 
 def test_a_start_in_the_middle_gives_the_rest() -> None:
