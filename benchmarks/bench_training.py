@@ -120,7 +120,8 @@ def bare_step(loop: Loop) -> Callable[[dict[str, torch.Tensor]], None]:
 
     def work(batch: dict[str, torch.Tensor]) -> None:
         run.optimizer.zero_grad(set_to_none=True)
-        outcome = loop.task(batch, 0, [], (1, run.step), None)
+        with loop.fabric.autocast():
+            outcome = run.task(batch, 0, [], (1, run.step), None)
         outcome["loss"].backward()
         torch.nn.utils.clip_grad_norm_(run.task.parameters(), clip)
         run.optimizer.step()
