@@ -42,9 +42,7 @@ def _entry(name: str, item: Any) -> str:
     parts = [_command(f"{name} {verb}", command) for verb, command in item.commands.items()]
     # A group with options of its own is a command, too.
     own = _command(name, item) if item.params else "\n".join(["", f"## {name}", "", item.help, ""])
-    return own + "".join(
-        part.replace("## ", "### ", 1) for part in parts
-    )
+    return own + "".join(part.replace("## ", "### ", 1) for part in parts)
 
 
 def _command(name: str, command: Any) -> str:
