@@ -137,10 +137,10 @@ def _known(
     return dict(options)
 
 
-def _augmentation(kind: type[Any], value: object, default: Any) -> Any:
-    """True for the kind's own values, a mapping to change some of them, false for the default."""
+def _augmentation(kind: type[Any], value: object, none: Any) -> Any:
+    """True for the kind's own values, a mapping to change some of them, false for none."""
     if value is None or value is False:
-        return default
+        return none
     changes = value if isinstance(value, Mapping) else {}
     known = [item.name for item in dataclasses.fields(kind)]
     unknown = sorted(set(changes) - set(known))
