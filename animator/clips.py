@@ -199,9 +199,16 @@ def _read_clip(
         raise AnimatorError("no_face", "The face was found in no frame.")
     large = [part for part in parts if np.median(face_extent(points[part])) >= limits.smallest_face]
     _drop(note, "too small a face", sum(map(len, parts)) - sum(map(len, large)))
-    squares = [clip_square(points[part], options.margin) for part in large]
-    crops_of = _crops(path, large, squares, options.size) if large else iter(())
-    for part, square, crops in zip(large, squares, crops_of, strict=True):
+    chosen = [
+        (inside, square)
+        for part in large
+        for square in [clip_square(points[part], options.margin)]
+        for inside in stretches(_inside(points, part, square), cuts, limits)
+    ]
+    count = sum(len(part) for part, _ in chosen)
+    _drop(note, "outside of the crop", sum(map(len, large)) - count)
+    crops_of = _crops(path, chosen, options.size) if chosen else iter(())
+    for (part, square), crops in zip(chosen, crops_of, strict=True):
         smoothed = smooth(points[part], seconds[part], options.smoothing)
         landmarks = in_units(smoothed, square)
         shown = range(0, len(crops), max(len(crops) // 8, 1))
@@ -240,10 +247,10 @@ def _track(path: Path, options: PackOptions) -> tuple[Points, NDArray[np.float64
 
 
 def _crops(
-    path: Path, parts: list[NDArray[np.intp]], squares: list[Square], size: int
+    path: Path, chosen: list[tuple[NDArray[np.intp], Square]], size: int
 ) -> Iterator[list[Picture]]:
     """The crops of each stretch, in one pass through the video."""
-    wanted = {int(frame): number for number, part in enumerate(parts) for frame in part}
+    wanted = {int(frame): number for number, (part, _) in enumerate(chosen) for frame in part}
     crops: list[Picture] = []
     count = current = 0
     with VideoReader(path) as reader:
@@ -256,7 +263,7 @@ def _crops(
                 if number != current:
                     yield crops
                     crops, current = [], number
-                crops.append(crop_square(picture, squares[number], size))
+                crops.append(crop_square(picture, chosen[number][1], size))
     if crops:
         yield crops
 
@@ -277,6 +284,15 @@ def _steady(points: Points, part: NDArray[np.intp], options: PackOptions) -> lis
     if steady or half < options.quality.fewest_frames:
         return [part]
     return [*_steady(points, part[:half], options), *_steady(points, part[half:], options)]
+
+
+def _inside(points: Points, part: NDArray[np.intp], square: Square) -> NDArray[np.bool_]:
+    """T: which frames are of this stretch and have the whole face in its crop."""
+    placed = in_units(points[part], square)
+    whole = ((placed > 0) & (placed < 1)).all((1, 2))
+    chosen = np.zeros(len(points), np.bool_)
+    chosen[part[whole]] = True
+    return chosen
 
 
 def in_units(points: NDArray[np.float32], square: Square) -> Points:
