@@ -1,1 +1,1 @@
-"""Training data: packed faces and their random variations."""
+"""Data sets: endless samples of persons, faces and views, and what prepares their folders."""

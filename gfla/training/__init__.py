@@ -1,1 +1,1 @@
-"""Configuration, step and loop of the trainer."""
+"""The trainer: ``launch`` resolves a request, ``loop`` runs it, ``tasks`` know the losses."""
