@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import overload
 
+import torch
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from gfla.config import (
     AnimationConfig,
@@ -26,6 +28,8 @@ from gfla.models.transfer import REFERENCE, TransferGenerator
 
 IMAGE_CHANNELS = 3
 INITIAL_GAIN = 0.02
+POWER_ITERATIONS = 15
+"""As many as PyTorch's spectral normalisation begins with."""
 ANIMATION_KINDS = ("previous", "reference")
 
 Generator = AnimationGenerator | TransferGenerator
@@ -149,9 +153,22 @@ def build_critic(config: CriticConfig) -> Critic:
 def initialise(network: nn.Module, gain: float = INITIAL_GAIN) -> None:
     """Initialise as published: orthogonal convolutions (gain 0.02), zero biases."""
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            for name, parameter in module.named_parameters():
-                if name == "bias":
-                    nn.init.zeros_(parameter)
-                else:  # the weight itself, or the one behind its spectral normalisation
-                    nn.init.orthogonal_(parameter, gain)
+        if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            continue
+        for name, parameter in module.named_parameters():
+            if name == "bias":
+                nn.init.zeros_(parameter)
+            else:  # the weight itself, or the one behind its spectral normalisation
+                nn.init.orthogonal_(parameter, gain)
+        if is_parametrized(module, "weight"):
+            _find_singular_vectors(module)
+
+
+def _find_singular_vectors(module: nn.Module) -> None:
+    """Let spectral normalisation follow new weights: it moves with every look at them."""
+    training = module.training
+    module.train()
+    with torch.no_grad():
+        for _ in range(POWER_ITERATIONS):
+            module.weight  # noqa: B018
+    module.train(training)

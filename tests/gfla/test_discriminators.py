@@ -101,3 +101,12 @@ def test_what_an_import_lacks_is_named(critic, name):
 def test_a_generator_is_no_critic():
     with pytest.raises(GflaError, match=r"block0\.model\.1\.weight_orig is missing"):
         critic_from_published({"flow_net.block0.model.2.weight": torch.zeros(4, 3, 4, 4)})
+
+
+def test_an_initialised_critic_is_normalised_at_once():
+    torch.manual_seed(0)
+    critic = build_critic(CriticConfig(3, (8, 16, 32))).eval()
+    initialise(critic)
+    weights = [m.weight for m in critic.modules() if isinstance(m, torch.nn.Conv2d)]
+    norms = torch.stack([torch.linalg.matrix_norm(w.flatten(1), 2) for w in weights])
+    torch.testing.assert_close(norms, torch.ones_like(norms), atol=0.05, rtol=0)
