@@ -83,7 +83,7 @@ def expected_structure(points, picture, source_points):
 def direct_rollout(spec: JobSpec, weights: Path) -> list[np.ndarray]:
     """The frames of a job, from the networks alone."""
     plan = make_plan(spec, DEFAULT_LIMITS, Watch(lambda progress: None, lambda: False))
-    network = checkpoint.load(weights).generator
+    network = checkpoint.load(weights).generator.to(memory_format=torch.channels_last)
     source_points = plan.source.crop_units(plan.source.points)
     picture = crop_square(plan.source.picture, plan.source.square, PUBLISHED_SIZE)
     image = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
