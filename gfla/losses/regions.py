@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from gfla.guidance.face import LABELS
+from gfla.shapes import shape_of
 
 _EYES, _INNER_MOUTH = 4, 6
+_MOUTH = 48
+"""The first of the landmarks of the mouth, which are the last ones."""
 
 
 def expression_weights(structure: Tensor, size: tuple[int, int], weight: float) -> Tensor:
@@ -28,3 +32,31 @@ def expression_weights(structure: Tensor, size: tuple[int, int], weight: float) 
         near, size=size, mode="bilinear", align_corners=False
     )
     return weights / weights.mean((1, 2, 3), keepdim=True)
+
+
+def mouth_windows(maps: Tensor, landmarks: Tensor, side: int) -> Tensor:
+    """Squares around the mouths, moved inwards where they would leave the picture.
+
+    Args:
+        maps: B C H W.
+        landmarks: B 68 2 in units of the picture.
+        side: of a square, at most the smaller side of the maps.
+
+    Returns:
+        B C side side.
+
+    Raises:
+        GflaError: ``invalid_shape``.
+    """
+    batch, _, height, width = shape_of("maps", maps, "B C H W")
+    shape_of("landmarks", landmarks, "B 68 2", B=batch)
+    side = min(side, height, width)
+    centres = landmarks[:, _MOUTH:].mean(1) * landmarks.new_tensor([width, height])
+    limit = landmarks.new_tensor([width - side, height - side])
+    corners = torch.minimum((centres - side / 2).round().clamp(min=0), limit).long().tolist()
+    return torch.stack(
+        [
+            picture[:, top : top + side, left : left + side]
+            for picture, (left, top) in zip(maps, corners, strict=True)
+        ]
+    )

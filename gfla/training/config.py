@@ -91,6 +91,9 @@ class LossWeights:
     """Second differences of the estimated part of the flows."""
     feature_distance: float = 0.0
     """Distance of features in units of their own strength."""
+    detail: float = 0.0
+    """The same of the renderer's own picture around the mouth; for faces. Beside the warped source,
+    which is sharp, only a sharp picture gains a share of the blend (image-scale fusion)."""
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
@@ -116,9 +119,11 @@ class FeatureConfig:
     """Layers of the feature distance."""
     crop: int = 0
     """Side of the random window that perceptual, style and feature distance see; 0 for all."""
+    detail: int = 64
+    """Side of the window around the mouth, at the size that the networks see."""
 
     def __post_init__(self) -> None:
-        _at_least(self, crop=0)
+        _at_least(self, crop=0, detail=16)
 
 
 @dataclass(frozen=True)
@@ -288,6 +293,9 @@ class TrainingConfig:
         faces = self.animates and self.model.structure_channels == FACE_CHANNELS
         expression = self.losses.expression
         _check(faces or expression == 1, "losses.expression", expression, "1 but for faces")
+        _check(
+            faces or self.losses.detail == 0, "losses.detail", self.losses.detail, "0 but for faces"
+        )
         if self.critics.temporal:
             _check(
                 self.block >= TEMPORAL_FRAMES, "block", self.block, "3 or more for critics.temporal"

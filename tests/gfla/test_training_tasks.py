@@ -68,11 +68,14 @@ def test_all_published_terms_of_a_pair_have_gradients(tmp_path: Path, vgg: Path)
 
 
 def test_all_terms_of_a_clip_have_gradients(tmp_path: Path, vgg: Path) -> None:
-    config = configured(tmp_path, FACE, *ALL, f"features.path={vgg}", "features.crop=48")
+    more = ("features.crop=48", "features.detail=32", "losses.detail=1", "model.fusion_hidden=4")
+    config = configured(tmp_path, FACE, *ALL, f"features.path={vgg}", *more)
     run = Run(config)
     outcome = outcome_of(run, batch_of(config))
     assert {"expression", "flow_correctness"}.isdisjoint(outcome["terms"])
-    assert {"correctness", "regularity", "rendered", "adversarial"} <= set(outcome["terms"])
+    assert {"correctness", "regularity", "rendered", "adversarial", "detail"} <= set(
+        outcome["terms"]
+    )
     outcome["loss"].backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in run.generator.parameters())
     assert outcome["fake"]["temporal"].shape == (1, 6, 64, 64)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gfla.build import Generator
+from gfla.losses.regions import mouth_windows
 from gfla.models.discriminators import frame_differences
 from gfla.models.generators import AnimationGenerator
 from gfla.models.rollout import Prediction, Reference, RolloutState
@@ -49,6 +50,7 @@ class AnimationTask(Task):
             structure, landmarks = batch["structures"][:, t], _landmarks(batch, t)
             after, prediction = self.network.step(state, structure, landmarks)
             terms = self._frame_terms(prediction, state, images[:, t], structure, looks, draw)
+            terms |= self._detail_term(prediction, images[:, t], landmarks, looks)
             for name, term in terms.items():
                 sums[name] = sums.get(name, term.new_zeros(())) + term / len(frames)
             rendered.append(prediction.image)
@@ -101,6 +103,26 @@ class AnimationTask(Task):
             terms |= self.roughness_term(prediction)
         terms |= self.flow_terms(prediction.flows, self._pictures(before), small, looks)
         return terms | self.feature_terms(prediction.image, truth, looks, draw)
+
+    def _detail_term(
+        self,
+        prediction: Prediction,
+        truth: Tensor,
+        landmarks: Tensor | None,
+        looks: Looks | None,
+    ) -> dict[str, Tensor]:
+        """Of the renderer's own picture around the mouth."""
+        if "detail" not in self.weights() or looks is None or landmarks is None:
+            return {}
+        ours, theirs = (
+            mouth_windows(picture, landmarks, self.config.features.detail)
+            for picture in (prediction.rendered, self.reduced(truth))
+        )
+        with torch.no_grad():
+            wanted = looks(theirs)
+        seen = looks(ours)
+        with exact(truth):
+            return {"detail": self.distance(seen, wanted)}
 
     def _pictures(self, state: RolloutState) -> dict[str, Tensor]:
         """What the references show, by name."""

@@ -127,7 +127,7 @@ class Task(nn.Module, ABC):
         else:
             names = (
                 "reconstruction", "adversarial", "perceptual", "style", "correctness",
-                "regularity", "rendered", "warped", "roughness", "feature_distance",
+                "regularity", "rendered", "warped", "roughness", "feature_distance", "detail",
             )  # fmt: skip
             found = {name: getattr(losses, name) for name in names}
         return {name: weight for name, weight in found.items() if weight > 0}
@@ -204,9 +204,13 @@ class Task(nn.Module, ABC):
             if "style" in wanted:
                 terms["style"] = style_loss(ours, theirs, layers.style)
             if "feature_distance" in wanted:
-                distant = ({name: f[name] for name in layers.distance} for f in (ours, theirs))
-                terms["feature_distance"] = feature_distance(*distant)
+                terms["feature_distance"] = self.distance(ours, theirs)
         return terms
+
+    def distance(self, ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> Tensor:
+        """Feature distance in the layers that the run names."""
+        layers = self.config.features.distance
+        return feature_distance(*({name: each[name] for name in layers} for each in (ours, theirs)))
 
     def outcome(
         self,
@@ -252,7 +256,7 @@ def feature_layers(config: TrainingConfig) -> tuple[str, ...]:
     for weight, names in (
         (losses.perceptual, features.perceptual),
         (losses.style, features.style),
-        (losses.feature_distance, features.distance),
+        (losses.feature_distance + losses.detail, features.distance),
     ):
         layers += names if weight > 0 and whole else ()
     return tuple(dict.fromkeys(layers))
