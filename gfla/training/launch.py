@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
+import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,16 +86,50 @@ def launch(
         open_data: how data is opened.
 
     Raises:
-        GflaError: ``other_run`` naming what differs if the folder holds another run,
+        GflaError: ``other_run`` naming what differs if the folder holds another run, or if another
+            process trains into it,
             ``device_unavailable``, ``invalid_config``, ``diverged``, ``broken_data``, or what
             opening the data, the features or the weights raises.
     """
-    config = request.config
     found = read_state(request.out)
     state = None if found is None else _resumable(request, *found)
     samples = open_samples_for(request, "train", open_data)
     fabric = make_fabric(request)
     fabric.launch()
+    with alone_in(request.out) if fabric.is_global_zero else nullcontext():
+        return _train(fabric, request, state, samples, report, say, open_data)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes from training into a folder; a process that dies lets go of it.
+
+    Raises:
+        GflaError: ``other_run`` if one does already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise GflaError("other_run", f"another process is training into {folder}") from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _train(
+    fabric: Fabric,
+    request: Request,
+    state: dict[str, Any] | None,
+    samples: Samples,
+    report: Callable[[Report], None],
+    say: Callable[[str], None],
+    open_data: OpenData,
+) -> Result:
+    """What every process of a run does, once all are there."""
+    config = request.config
     run = Run(config, devices=request.devices, fresh=state is None)
     first = fabric.is_global_zero
     if first:

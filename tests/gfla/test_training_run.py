@@ -24,7 +24,7 @@ from gfla.data.samples import Sample
 from gfla.errors import GflaError
 from gfla.training.dry_run import dry_run
 from gfla.training.files import load_config
-from gfla.training.launch import Request, Result, launch
+from gfla.training.launch import Request, Result, alone_in, launch
 from gfla.training.loop import Limits, Report
 from tests.gfla import training_data
 from tests.gfla.training_data import FACE, PAIRS, Synthetic, open_synthetic
@@ -209,6 +209,19 @@ def test_another_run_is_refused_and_the_difference_named(
     assert "losses.style: 0.0, not 1.0" in caught.value.message
     assert "ema: 0.9, not 0.5" in caught.value.message
     assert run(PAIRS, "run", "record.log_every=9", "batch=1", "accumulate=2", max_steps=1).step == 2
+
+
+def test_a_folder_has_one_trainer_at_a_time(run: Callable[..., Result], tmp_path: Path) -> None:
+    run(PAIRS, "run", max_steps=1)
+    before = (tmp_path / "run" / "state.pt").read_bytes()
+    with (
+        alone_in(tmp_path / "run"),
+        pytest.raises(GflaError, match="another process is training") as caught,
+    ):
+        run(PAIRS, "run", max_steps=1)
+    assert caught.value.code == "other_run"
+    assert (tmp_path / "run" / "state.pt").read_bytes() == before
+    assert run(PAIRS, "run", max_steps=1).step == 2
 
 
 def test_stage_2_starts_from_stage_1(run: Callable[..., Result], tmp_path: Path) -> None:
