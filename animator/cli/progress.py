@@ -6,7 +6,6 @@ import sys
 import time
 from abc import abstractmethod
 from contextlib import AbstractContextManager
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn
@@ -60,12 +59,7 @@ class ProgressView(AbstractContextManager["ProgressView"]):
         else:
             self.update(record.progress.stage, record.progress)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        where: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Leave the terminal as it was."""
 
 
@@ -99,12 +93,7 @@ class Bar(ProgressView):
             detail="" if progress is None else describe(progress),
         )
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        where: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Remove the bar."""
         self._display.stop()
 

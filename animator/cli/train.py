@@ -8,7 +8,6 @@ import sys
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -219,12 +218,7 @@ class TrainingLines(AbstractContextManager["TrainingLines"]):
             self._said = now
             say(describe(report))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        where: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Nothing is left to do."""
 
 
@@ -243,12 +237,7 @@ class TrainingPanel(TrainingLines):
         """Redraw."""
         self._live.update(panel(report))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        where: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Leave the last state where it is."""
         self._live.stop()
 
