@@ -18,7 +18,7 @@ from animator.evaluate_cases import read_clips
 from animator.evaluate_faces import Instruments, evaluate_faces
 from animator.evaluate_sheets import face_sheets, pair_sheets
 from animator.generate import PortraitGenerator, choose_device, load_generator
-from animator.output_file import OutputFile, coded_errors
+from animator.output_file import coded_errors, write_whole
 from animator.pipeline import coded_memory_errors
 from animator.settings import Settings
 from animator.spec import is_weights_name
@@ -321,10 +321,4 @@ def _check_out(request: Request) -> None:
 def _write(path: Path, content: bytes) -> None:
     with coded_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    file = OutputFile(path)
-    try:
-        with coded_errors(path):
-            file.write(content)
-            file.publish()
-    finally:
-        file.remove()
+    write_whole(path, content)

@@ -90,6 +90,21 @@ class OutputFile:
             os.unlink(self._part)
 
 
+def write_whole(output: str | Path, content: bytes) -> None:
+    """Write a file at once: whole, or not at all.
+
+    Raises:
+        AnimatorError: output_exists_as_folder, output_not_writable, disk_full.
+    """
+    file = OutputFile(output)
+    try:
+        with coded_errors(Path(output)):
+            file.write(content)
+            file.publish()
+    finally:
+        file.remove()
+
+
 def check_output(output: str | Path) -> None:
     """Find out whether the output could be created, before any work is done for it.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from animator.output_file import OutputFile, coded_errors
+from animator.output_file import write_whole
 
 
 def encode_picture(
@@ -37,11 +37,4 @@ def write_picture(
     Raises:
         AnimatorError: output_exists_as_folder, output_not_writable, disk_full.
     """
-    encoded = encode_picture(picture, output.suffix, comment, quality)
-    file = OutputFile(output)
-    try:
-        with coded_errors(output):
-            file.write(encoded)
-            file.publish()
-    finally:
-        file.remove()
+    write_whole(output, encode_picture(picture, output.suffix, comment, quality))

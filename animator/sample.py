@@ -22,7 +22,7 @@ from PIL import Image
 
 from animator.encode import VideoWriter
 from animator.frames import FrameBatch
-from animator.output_file import OutputFile, coded_errors
+from animator.output_file import coded_errors, write_whole
 from animator.puppet import SIZE, Pose, Puppet
 
 RATE = Fraction(30000, 1001)
@@ -142,13 +142,7 @@ def _photo() -> npt.NDArray[np.uint8]:
 def _write_picture(path: Path, picture: npt.NDArray[np.uint8]) -> None:
     encoded = io.BytesIO()
     Image.fromarray(picture).save(encoded, format="PNG")
-    file = OutputFile(path)
-    try:
-        with coded_errors(path):
-            file.write(encoded.getvalue())
-            file.publish()
-    finally:
-        file.remove()
+    write_whole(path, encoded.getvalue())
 
 
 def _write_driving(path: Path, photo: npt.NDArray[np.uint8]) -> None:

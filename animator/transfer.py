@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
-from animator.generate import choose_device
+from animator.generate import choose_device, load_checkpoint
 from animator.preflight import check_input
 from animator.settings import Settings
 from animator.weights_library import (
@@ -22,9 +22,7 @@ from animator.weights_library import (
     purpose,
     read_record,
     resolve,
-    sha256_of,
 )
-from gfla import checkpoint
 from gfla.config import GeneratorConfig, PoseTransferConfig
 from gfla.errors import GflaError
 from gfla.guidance.pose import pose_heatmaps
@@ -66,15 +64,9 @@ class PersonGenerator:
             AnimatorError: weights_unreadable, weights_wrong_kind.
         """
         require_pose_transfer(describe_file(weights).config, str(weights))
-        try:
-            self.sha256 = sha256_of(weights)
-            loaded = checkpoint.load(weights, device)
-        except (OSError, GflaError) as error:
-            message = f"The weights {str(weights)!r} cannot be used: {error}."
-            raise AnimatorError("weights_unreadable", message) from error
+        loaded, self.sha256, self.name = load_checkpoint(weights, device)
         assert isinstance(loaded.generator, TransferGenerator)
         self.network = loaded.generator.requires_grad_(False)
-        self.name = f"{loaded.info.get('name', weights.stem)}@{self.sha256[:12]}"
         self.device = device
         self.size, self.picture_size = _sizes(self.network.config, loaded.info, str(weights))
         self._bfloat16 = precision == "bfloat16"
