@@ -10,8 +10,8 @@ from gfla.guidance.face import LABELS
 from gfla.shapes import shape_of
 
 _EYES, _INNER_MOUTH = 4, 6
-_MOUTH = 48
-"""The first of the landmarks of the mouth, which are the last ones."""
+_EXPRESSIVE = (slice(36, 48), slice(48, 68))
+"""Landmarks of both eyes, and of the mouth."""
 
 
 def expression_weights(structure: Tensor, size: tuple[int, int], weight: float) -> Tensor:
@@ -34,8 +34,8 @@ def expression_weights(structure: Tensor, size: tuple[int, int], weight: float) 
     return weights / weights.mean((1, 2, 3), keepdim=True)
 
 
-def mouth_windows(maps: Tensor, landmarks: Tensor, side: int) -> Tensor:
-    """Squares around the mouths, moved inwards where they would leave the picture.
+def expressive_windows(maps: Tensor, landmarks: Tensor, side: int) -> Tensor:
+    """Squares around the eyes and around the mouths, moved inwards where they would leave.
 
     Args:
         maps: B C H W.
@@ -43,7 +43,7 @@ def mouth_windows(maps: Tensor, landmarks: Tensor, side: int) -> Tensor:
         side: of a square, at most the smaller side of the maps.
 
     Returns:
-        B C side side.
+        2 B C side side, those around the eyes first.
 
     Raises:
         GflaError: ``invalid_shape``.
@@ -51,12 +51,13 @@ def mouth_windows(maps: Tensor, landmarks: Tensor, side: int) -> Tensor:
     batch, _, height, width = shape_of("maps", maps, "B C H W")
     shape_of("landmarks", landmarks, "B 68 2", B=batch)
     side = min(side, height, width)
-    centres = landmarks[:, _MOUTH:].mean(1) * landmarks.new_tensor([width, height])
-    limit = landmarks.new_tensor([width - side, height - side])
-    corners = torch.minimum((centres - side / 2).round().clamp(min=0), limit).long().tolist()
-    return torch.stack(
-        [
+    size, limit = (landmarks.new_tensor([width - less, height - less]) for less in (0, side))
+    windows = []
+    for part in _EXPRESSIVE:
+        centres = landmarks[:, part].mean(1) * size
+        corners = torch.minimum((centres - side / 2).round().clamp(min=0), limit).long().tolist()
+        windows += [
             picture[:, top : top + side, left : left + side]
             for picture, (left, top) in zip(maps, corners, strict=True)
         ]
-    )
+    return torch.stack(windows)

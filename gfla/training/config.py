@@ -92,8 +92,8 @@ class LossWeights:
     feature_distance: float = 0.0
     """Distance of features in units of their own strength."""
     detail: float = 0.0
-    """The same of the renderer's own picture around the mouth; for faces. Beside the warped source,
-    which is sharp, only a sharp picture gains a share of the blend (image-scale fusion)."""
+    """The same of the renderer's own picture around eyes and mouth; for faces. Beside the warped
+    source, which is sharp, only a sharp picture gains a share of the blend (image-scale fusion)."""
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
@@ -120,7 +120,7 @@ class FeatureConfig:
     crop: int = 0
     """Side of the random window that perceptual, style and feature distance see; 0 for all."""
     detail: int = 64
-    """Side of the window around the mouth, at the size that the networks see."""
+    """Side of the windows around eyes and mouth, at the size that the networks see."""
 
     def __post_init__(self) -> None:
         _at_least(self, crop=0, detail=16)

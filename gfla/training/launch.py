@@ -8,7 +8,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,9 +104,12 @@ def launch(
 def alone_in(folder: Path) -> Iterator[None]:
     """Keep other processes from training into a folder; a process that dies lets go of it.
 
+    A folder that was not there and stays empty is removed again.
+
     Raises:
         GflaError: ``other_run`` if one does already.
     """
+    made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -116,6 +119,9 @@ def alone_in(folder: Path) -> Iterator[None]:
             raise GflaError("other_run", f"another process is training into {folder}") from error
         yield
     finally:
+        if made:
+            with suppress(OSError):  # unless it is empty, as after a mistake at the start
+                folder.rmdir()
         os.close(descriptor)
 
 

@@ -21,7 +21,7 @@ from gfla.losses.perceptual import (
     style_loss,
 )
 from gfla.losses.reconstruction import ReconstructionLoss, reconstruction_loss
-from gfla.losses.regions import expression_weights, mouth_windows
+from gfla.losses.regions import expression_weights, expressive_windows
 from tests.golden.faces import MEAN_FACE
 from tests.helpers import random_vgg
 
@@ -138,13 +138,14 @@ def test_eyes_and_mouth_weigh_more():
     assert torch.allclose(flat, torch.ones_like(flat))
 
 
-def test_windows_lie_around_the_mouths_and_inside_the_picture():
+def test_windows_lie_around_eyes_and_mouths_and_inside_the_picture():
     ys, xs = torch.meshgrid(torch.arange(32.0), torch.arange(48.0), indexing="ij")
     maps = torch.stack([xs, ys]).expand(3, -1, -1, -1)
     landmarks = torch.zeros(3, 68, 2)
+    landmarks[:, 36:48] = torch.tensor([[0.5, 0.25], [1.0, 0.5], [0.0, 0.0]])[:, None]
     landmarks[:, 48:] = torch.tensor([[0.5, 0.5], [0.0, 1.0], [9.0, -9.0]])[:, None]
-    windows = mouth_windows(maps, landmarks, 8)
-    assert windows.shape == (3, 2, 8, 8)
+    windows = expressive_windows(maps, landmarks, 8)
+    assert windows.shape == (6, 2, 8, 8)
     corners = [window[:, 0, 0].tolist() for window in windows]
-    assert corners == [[20, 12], [0, 24], [40, 0]]
-    assert mouth_windows(maps, landmarks, 100).shape == (3, 2, 32, 32)
+    assert corners == [[20, 4], [40, 12], [0, 0], [20, 12], [0, 24], [40, 0]]
+    assert expressive_windows(maps, landmarks, 100).shape == (6, 2, 32, 32)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gfla.build import Generator
-from gfla.losses.regions import mouth_windows
+from gfla.losses.regions import expressive_windows
 from gfla.models.discriminators import frame_differences
 from gfla.models.generators import AnimationGenerator
 from gfla.models.rollout import Prediction, Reference, RolloutState
@@ -111,11 +111,11 @@ class AnimationTask(Task):
         landmarks: Tensor | None,
         looks: Looks | None,
     ) -> dict[str, Tensor]:
-        """Of the renderer's own picture around the mouth."""
+        """Of the renderer's own picture around the eyes and the mouth."""
         if "detail" not in self.weights() or looks is None or landmarks is None:
             return {}
         ours, theirs = (
-            mouth_windows(picture, landmarks, self.config.features.detail)
+            expressive_windows(picture, landmarks, self.config.features.detail)
             for picture in (prediction.rendered, self.reduced(truth))
         )
         with torch.no_grad():
