@@ -93,7 +93,7 @@ def _views(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples:
     from gfla.data.shapenet import ShapeNetViews
     from gfla.data.views import ViewPairs
 
-    values = _known(ViewPairs, options, ("targets",))
+    values = _known(ViewPairs, options, ("targets", "pairs"))
     return ViewPairs(ShapeNetViews(folder), wanted.image_size, seed=wanted.seed, **values)
 
 
@@ -101,8 +101,8 @@ def _synthetic_views(_: Path, wanted: Wanted, options: Mapping[str, Any]) -> Sam
     from gfla.data.solids import HELD_OUT, SyntheticViews
     from gfla.data.views import ViewPairs
 
-    pairs = {name: value for name, value in options.items() if name != "objects"}
-    values = _known(ViewPairs, pairs, ("targets",))
+    rest = {name: value for name, value in options.items() if name != "objects"}
+    values = _known(ViewPairs, rest, ("targets", "pairs"))
     first = 0 if wanted.split == "train" else HELD_OUT
     views = SyntheticViews(int(options.get("objects", 64)), max(wanted.image_size), first)
     return ViewPairs(views, wanted.image_size, seed=wanted.seed, **values)

@@ -62,10 +62,11 @@ class ViewPairs:
         image_size: height and width of the pictures.
         targets: "same-elevation" draws the target's azimuth alone, as published; "any" draws its
             elevation, too.
+        pairs: only the first so many of them, again and again, to see that a network learns.
         seed: of order and targets.
 
     Raises:
-        GflaError: ``no_data`` without objects, ``invalid_config`` for other targets.
+        GflaError: ``no_data`` without objects, ``invalid_config`` for other targets or no pairs.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class ViewPairs:
         image_size: tuple[int, int] = (256, 256),
         *,
         targets: Targets = "same-elevation",
+        pairs: int | None = None,
         seed: int = 0,
     ) -> None:
         if not views.objects:
@@ -81,9 +83,12 @@ class ViewPairs:
         if targets not in ("same-elevation", "any"):
             message = f"targets is {targets!r}; allowed are same-elevation and any"
             raise GflaError("invalid_config", message)
+        if pairs is not None and (type(pairs) is not int or pairs < 1):
+            raise GflaError("invalid_config", f"pairs is {pairs!r}; needs a whole number from 1")
         self.views = views
         self.image_size = image_size
         self.targets = targets
+        self.pairs = pairs
         self.seed = seed
         # OpenCV's threads would not live on in forked loader workers.
         cv2.setNumThreads(1)
@@ -97,6 +102,8 @@ class ViewPairs:
         """
         if index < 0:
             raise IndexError(f"pairs have indices from 0, got {index}")
+        if self.pairs is not None:
+            index %= self.pairs
         per_object = AZIMUTHS * ELEVATIONS
         epoch, place = divmod(index, len(self.views.objects) * per_object)
         chosen = int(_order(len(self.views.objects) * per_object, self.seed, epoch)[place])

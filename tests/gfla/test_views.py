@@ -95,6 +95,16 @@ def test_pairs_keep_the_elevation_unless_asked():
         ViewPairs(SyntheticViews(2, 8), targets="none")
 
 
+def test_few_pairs_come_again_and_again():
+    all_pairs = ViewPairs(SyntheticViews(2, 32), (32, 32), seed=3)
+    few = ViewPairs(SyntheticViews(2, 32), (32, 32), pairs=4, seed=3)
+    for index in (0, 3, 4, 10):
+        theirs = all_pairs[index % 4]
+        assert all(torch.equal(value, theirs[name]) for name, value in few[index].items())
+    with pytest.raises(GflaError):
+        ViewPairs(SyntheticViews(2, 32), (32, 32), pairs=0)
+
+
 def test_synthetic_views_open_without_files():
     wanted = {split: Wanted(split, (32, 32), (32, 32), 1, 0) for split in ("train", "held-out")}
     sets = [
