@@ -85,3 +85,11 @@ class JobCancelled(BaseException):
     It derives from BaseException so that a broad `except Exception` on the way up cannot swallow
     the request and let a cancelled job go on.
     """
+
+
+class LeaseLost(Exception):
+    """The job is another attempt's now; whatever this one still does must not be seen.
+
+    It is no failure of the job and never written into its record: whoever took the job over goes
+    on from what this attempt had finished.
+    """

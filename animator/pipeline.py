@@ -39,6 +39,7 @@ from animator.motion import (
     retarget,
     smooth,
 )
+from animator.segments import Workspace
 from animator.spec import JobSpec, Progress, Result
 from gfla.models.rollout import RolloutState
 
@@ -183,6 +184,9 @@ def animate(
     report: Report = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
     limits: MediaLimits = DEFAULT_LIMITS,
+    workspace: Workspace | None = None,
+    priority: int = 0,
+    may_publish: Callable[[], bool] = lambda: True,
 ) -> Result:
     """Animate one portrait with one driving video.
 
@@ -191,6 +195,10 @@ def animate(
         report: called with the progress, about ten times a second.
         should_stop: polled after every frame; once true, nothing of the output is left.
         limits: what inputs may be at most.
+        workspace: where segments are kept; what is in it already is not rendered again. It is
+            left as it is, whatever happens. None is a folder that is always removed.
+        priority: of the job's frames among those of other jobs in this process, higher first.
+        may_publish: asked just before the output gets its name.
 
     Returns:
         What was made. The output is in place, whole.
@@ -198,6 +206,7 @@ def animate(
     Raises:
         AnimatorError: with the code of whatever stood in the way.
         JobCancelled: if ``should_stop`` said so.
+        LeaseLost: if the workspace was taken over, or ``may_publish`` said no.
     """
     began = time.monotonic()
     watch = Watch(report, should_stop)

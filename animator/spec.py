@@ -27,71 +27,6 @@ Face = Literal["largest"] | int
 
 MIN_SIZE, MAX_SIZE = 128, 1024
 
-DEFAULT_WEIGHTS_NAME = "default"
-"""What the weights that are shipped are called."""
-MAX_WEIGHTS_NAME = 64
-_WEIGHTS_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_WEIGHTS_NAME - 1}}}", re.ASCII)
-_FILE_SUFFIXES = (".safetensors", ".pth", ".pt", ".json")
-
-DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?", re.ASCII)
-_CLOCK = re.compile(r"(?:(?:(\d{1,4}):)?([0-5]?\d):)?(\d{1,7}(?:\.\d{1,9})?)", re.ASCII)
-_RATIO = re.compile(r"(\d{1,12})/([1-9]\d{0,11})", re.ASCII)
-
-
-def is_weights_name(text: str) -> bool:
-    """Whether weights may be called so: 1 to 64 letters, digits, dots, hyphens and underscores.
-
-    A name begins with a letter or a digit and does not end like a file's, so that it is never
-    mistaken for a path.
-    """
-    return _WEIGHTS_NAME.fullmatch(text) is not None and not text.lower().endswith(_FILE_SUFFIXES)
-
-
-def parse_time(text: str) -> Fraction:
-    """Seconds from `12`, `12.5`, `1:02.5` (minutes), `1:02:03` (hours) or `1001/30` (a ratio).
-
-    Raises:
-        AnimatorError: `invalid_option` if the text has none of these forms.
-    """
-    text = text.strip()
-    if ratio := _RATIO.fullmatch(text):
-        return Fraction(int(ratio[1]), int(ratio[2]))
-    clock = _CLOCK.fullmatch(text)
-    if clock is None or (clock[2] is not None and Fraction(clock[3]) >= 60):
-        raise AnimatorError(
-            "invalid_option",
-            f"{text!r} is not a time; give seconds (12.5), minutes and seconds (1:02.5) or "
-            "hours (1:02:03).",
-        )
-    hours, minutes, seconds = clock.groups()
-    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + Fraction(seconds)
-
-
-def _refuse(name: str, got: object, allowed: str) -> AnimatorError:
-    return AnimatorError("invalid_option", f"{name} is {got!r}; allowed is {allowed}.")
-
-
-def _check_choice(name: str, got: object, choice: object) -> None:
-    allowed = get_args(choice)
-    if got not in allowed:
-        raise _refuse(name, got, ", ".join(allowed))
-
-
-def _check_path(name: str, got: object, allowed: str = "an absolute path") -> None:
-    if not isinstance(got, str) or not os.path.isabs(got) or "\0" in got:
-        raise _refuse(name, got, allowed)
-
-
-def _load_object(text: str | bytes, what: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise AnimatorError("invalid_option", f"The {what} is not JSON: {error}.") from error
-    if not isinstance(value, dict):
-        raise AnimatorError("invalid_option", f"The {what} is not a JSON object.")
-    return value
-
-
 @dataclass(frozen=True)
 class JobSpec:
     """What to animate, with what, to where and how. Every value is checked when it is made.
@@ -138,40 +73,40 @@ class JobSpec:
     def __post_init__(self) -> None:
         """Check every field."""
         for name in ("source", "driving", "output"):
-            _check_path(name, getattr(self, name))
+            check_path(name, getattr(self, name))
         if not (isinstance(self.weights, str) and is_weights_name(self.weights)):
-            _check_path("weights", self.weights, "default, a name of weights, or an absolute path")
-        _check_choice("motion", self.motion, Motion)
-        _check_choice("anchor", self.anchor, Anchor)
-        _check_choice("missing_face", self.missing_face, MissingFace)
-        _check_choice("output_mode", self.output_mode, OutputMode)
-        _check_choice("detector", self.detector, Detector)
-        _check_choice("precision", self.precision, Precision)
+            check_path("weights", self.weights, "default, a name of weights, or an absolute path")
+        check_choice("motion", self.motion, Motion)
+        check_choice("anchor", self.anchor, Anchor)
+        check_choice("missing_face", self.missing_face, MissingFace)
+        check_choice("output_mode", self.output_mode, OutputMode)
+        check_choice("detector", self.detector, Detector)
+        check_choice("precision", self.precision, Precision)
         if not isinstance(self.device, str) or not DEVICE.fullmatch(self.device):
-            raise _refuse("device", self.device, "auto, cpu, cuda, cuda:N")
+            raise refuse("device", self.device, "auto, cpu, cuda, cuda:N")
         self._check_numbers()
         self._check_times()
 
     def _check_numbers(self) -> None:
         number = type(self.face) is int and self.face >= 1
         if self.face != "largest" and not number:
-            raise _refuse("face", self.face, "largest, or the number of a face from 1")
+            raise refuse("face", self.face, "largest, or the number of a face from 1")
         smoothing = self.smoothing
         if isinstance(smoothing, bool) or not isinstance(smoothing, (int, float)):
-            raise _refuse("smoothing", smoothing, "a number from 0 to 1")
+            raise refuse("smoothing", smoothing, "a number from 0 to 1")
         if not 0 <= smoothing <= 1:  # also refuses NaN
-            raise _refuse("smoothing", smoothing, "a number from 0 to 1")
+            raise refuse("smoothing", smoothing, "a number from 0 to 1")
         if type(self.size) is not int or self.size % 2 or not MIN_SIZE <= self.size <= MAX_SIZE:
-            raise _refuse("size", self.size, f"an even number from {MIN_SIZE} to {MAX_SIZE}")
+            raise refuse("size", self.size, f"an even number from {MIN_SIZE} to {MAX_SIZE}")
 
     def _check_times(self) -> None:
         for name in ("start", "end"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
-                raise _refuse(name, value, "a time such as 12.5 or 1:02.5, as text")
+                raise refuse(name, value, "a time such as 12.5 or 1:02.5, as text")
         start, end = self.start_seconds, self.end_seconds
         if end is not None and end <= (start or 0):
-            raise _refuse("end", self.end, f"a time after the start ({self.start or 0})")
+            raise refuse("end", self.end, f"a time after the start ({self.start or 0})")
 
     @property
     def start_seconds(self) -> Fraction | None:
@@ -194,7 +129,7 @@ class JobSpec:
         Raises:
             AnimatorError: `invalid_option`.
         """
-        values = _load_object(text, "job specification")
+        values = load_object(text, "job specification")
         known = {item.name for item in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise AnimatorError(
@@ -246,7 +181,7 @@ class Progress:
     @classmethod
     def from_json(cls, text: str | bytes) -> Progress:
         """The progress from JSON."""
-        return cls(**_load_object(text, "progress"))
+        return cls(**load_object(text, "progress"))
 
 
 @dataclass(frozen=True)
@@ -271,6 +206,8 @@ class Result:
     """SHA-256 of the inputs, by name."""
     weights: str = ""
     """Which weights made the video."""
+    resumed: int = 0
+    """Frames that an earlier attempt had finished and this one did not render again."""
 
     def to_json(self) -> str:
         """The result as one line of JSON."""
@@ -279,7 +216,7 @@ class Result:
     @classmethod
     def from_json(cls, text: str | bytes) -> Result:
         """The result from JSON."""
-        values = _load_object(text, "result")
+        values = load_object(text, "result")
         values["warnings"] = tuple(values.get("warnings", ()))
         values["missing"] = tuple((first, last) for first, last in values.get("missing", ()))
         return cls(**values)
@@ -308,7 +245,7 @@ class JobError:
     @classmethod
     def from_json(cls, text: str | bytes) -> JobError:
         """The error from JSON."""
-        return cls(**_load_object(text, "error"))
+        return cls(**load_object(text, "error"))
 
 
 @dataclass(frozen=True)
