@@ -10,6 +10,7 @@ import typer
 
 from animator import __version__
 from animator.cli import evaluate as evaluate_commands
+from animator.cli import farm
 from animator.cli import options as opt
 from animator.cli import pose as pose_options
 from animator.cli import train as train_command
@@ -29,8 +30,6 @@ app = typer.Typer(
 
 app.add_typer(weights_commands.app, name="weights")
 app.add_typer(evaluate_commands.app, name="evaluate")
-
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of a job, as submit printed it.")]
 
 
 def main() -> None:
@@ -210,45 +209,16 @@ def submit(
     submit_job(spec, overwrite=force, named=output is not None, wait=waiting, as_json=as_json)
 
 
-@app.command()
-@command
-def status(
-    job: Annotated[
-        str | None,
-        typer.Argument(metavar="[JOB]", help="Id of a job; else the newest, and the queue."),
-    ] = None,
-    as_json: opt.Json = False,
-) -> None:
-    """Show how a job is doing, or the newest job and the whole queue."""
-    from animator.cli.jobs import show_status
-
-    show_status(job, as_json=as_json)
-
-
-@app.command("list")
-@command
-def list_jobs(
-    state: opt.State = None,
-    limit: Annotated[
-        int, typer.Option(metavar="N", min=1, help="At most so many, the newest first.")
-    ] = 20,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON array on standard output.")
-    ] = False,
-) -> None:
-    """List jobs, the newest first."""
-    from animator.cli.jobs import show_list
-
-    show_list(state, limit, as_json=as_json)
-
-
-@app.command()
-@command
-def cancel(job: JobId, as_json: opt.Json = False) -> None:
-    """Cancel a job: at once if it waits, at its next step if it runs."""
-    from animator.cli.jobs import cancel_job
-
-    cancel_job(job, as_json=as_json)
+app.command()(farm.status)
+app.command("list")(farm.list_jobs)
+app.command()(farm.watch)
+app.command()(farm.cancel)
+app.command()(farm.retry)
+app.command()(farm.logs)
+app.command()(farm.fetch)
+app.command()(farm.queue)
+app.command()(farm.workers)
+app.command()(farm.purge)
 
 
 @app.command()

@@ -1,31 +1,26 @@
-"""Jobs on the command line: run, submit, look, cancel."""
+"""Jobs on the command line: run and submit; the embedded queue's end."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from animator import __version__
 from animator.cli.console import (
     StopSignals,
     print_json,
     print_path,
-    print_table,
     printable,
     say,
     show_error,
 )
-from animator.cli.progress import ProgressView, clock, describe, make_view
+from animator.cli.progress import ProgressView, clock, make_view
 from animator.client import Client
 from animator.embedded import EmbeddedRedis
 from animator.errors import AnimatorError, JobCancelled
 from animator.preflight import check_files, free_names
-from animator.queue import open_store
 from animator.settings import Settings
 from animator.spec import JobError, JobRecord, JobSpec, JobState, Progress, Result
 from animator.store import JobStore, connect, now
@@ -126,96 +121,6 @@ def _show_result(result: Result) -> None:
         say(f"note: {printable(warning)}")
     say(f"{result.frames} frames in {clock(result.seconds)} ({result.fps:.1f} frames/s)")
     print_path(result.output)
-
-
-def show_status(job_id: str | None, *, as_json: bool) -> None:
-    """Print one job or, without an id, the newest and the state of the queue."""
-    store = open_store(Settings.from_environment())
-    if job_id is not None:
-        record = store.get(job_id)
-        print_json(record.as_dict()) if as_json else _show_record(record)
-        return
-    newest = next(iter(store.list_jobs(limit=1)), None)
-    counts = {state.value: count for state, count in store.counts().items()}
-    workers = store.workers()
-    if as_json:
-        empty = {"id": None, "state": None, "output": None, "progress": None, "error": None}
-        values = empty if newest is None else newest.as_dict()
-        names = [worker.id for worker in workers if worker.consuming]
-        print_json({**values, "queue": counts, "workers": names})
-        return
-    if newest is not None:
-        _show_record(newest)
-        print()
-    print("jobs      " + ", ".join(f"{count} {state}" for state, count in counts.items()))
-    names = [worker.id + ("" if worker.consuming else " (takes no jobs)") for worker in workers]
-    print("workers   " + (", ".join(names) or "none"))
-
-
-def _show_record(record: JobRecord) -> None:
-    lines = [("job", record.id), ("state", _state(record)), ("output", record.spec.output)]
-    if record.progress is not None and not record.state.ended:
-        lines.append(("stage", record.progress.stage))
-        lines.append(("progress", describe(record.progress)))
-    if record.error is not None:
-        lines.append(("error", f"[{record.error.code}] {record.error.message}"))
-        lines.append(("retry", "may help" if record.error.retryable else "does not help"))
-    if record.result is not None:
-        result = record.result
-        lines.append(("frames", f"{result.frames} in {clock(result.seconds)}"))
-        lines += [("note", warning) for warning in result.warnings]
-    lines += [("source", record.spec.source), ("driving", record.spec.driving)]
-    for name in ("created", "started", "finished", "worker"):
-        if value := getattr(record, name):
-            lines.append((name, value))
-    for name, value in lines:
-        print(f"{name:<9} {printable(value)}")
-
-
-def _state(record: JobRecord) -> str:
-    if record.cancel_requested and record.state is JobState.RUNNING:
-        return "running (cancelling)"
-    return record.state.value
-
-
-def show_list(state: str | None, limit: int, *, as_json: bool) -> None:
-    """Print jobs, the newest first."""
-    store = open_store(Settings.from_environment())
-    records = store.list_jobs(None if state is None else JobState(state), limit=limit)
-    if as_json:
-        print_json([record.as_dict() for record in records])
-    elif records:
-        _show_table(records)
-    else:
-        say("no jobs")
-
-
-def _show_table(records: Sequence[JobRecord]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for name in ("JOB", "STATE", "CREATED", "PROGRESS", "OUTPUT"):
-        table.add_column(name, no_wrap=name != "OUTPUT", overflow="fold")
-    for record in records:
-        if record.error is not None:
-            detail = f"[{record.error.code}]"
-        elif record.result is not None:
-            detail = f"{record.result.frames} frames"
-        else:
-            detail = "" if record.progress is None else describe(record.progress)
-        cells = (record.id, _state(record), record.created[:19], detail, record.spec.output)
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    print_table(table)
-
-
-def cancel_job(job_id: str, *, as_json: bool) -> None:
-    """Ask for a job to be cancelled and say what follows."""
-    store = open_store(Settings.from_environment())
-    state = store.request_cancel(job_id)
-    if as_json:
-        print_json(store.get(job_id).as_dict())
-    elif state is JobState.RUNNING:
-        say(f"Job {job_id} stops at its next step.")
-    else:
-        say(f"Job {job_id} is {state.value}.")
 
 
 def stop_embedded(*, force: bool) -> None:

@@ -16,6 +16,7 @@ from animator.spec import JobSpec
 from animator.weights_library import for_spec, weights_names
 
 StateName = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+EndedState = Literal["succeeded", "failed", "cancelled"]
 
 
 def _one_of(choice: object) -> str:
