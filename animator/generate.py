@@ -9,9 +9,10 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -35,6 +36,12 @@ from gfla.models.attention import set_attention_backend
 from gfla.models.generators import AnimationGenerator
 from gfla.models.rollout import Prediction, RolloutState
 from gfla.pictures import to_picture
+
+if TYPE_CHECKING:
+    from animator.engine import Engine
+
+Guidance = tuple[torch.Tensor, torch.Tensor]
+"""What the networks are told of a frame: its structure 1 C s s and its landmarks 1 68 2."""
 
 
 def load_checkpoint(weights: Path, device: torch.device) -> tuple[checkpoint.Checkpoint, str, str]:
@@ -61,7 +68,10 @@ class PortraitGenerator:
         structure_size: side of the guidance in pixels.
         background_edges: whether the guidance shows the edges of the source's background, as the
             published face model was trained with.
+        engine: what steps this model's clips together; see ``animator.engine.engine_for``.
     """
+
+    engine: Engine | None = None
 
     def __init__(self, weights: Path, device: torch.device, precision: str) -> None:
         """Load the weights.
@@ -117,8 +127,15 @@ class PortraitGenerator:
         Returns:
             The state after the frame, and the frame: uint8 S S 3 RGB.
         """
-        state, prediction = self.predict(state, landmarks)
-        return state, to_picture(prediction.image[0])
+        return self.step_drawn(state, self.guidance(landmarks, state))
+
+    def step_drawn(
+        self, state: RolloutState, drawn: Guidance
+    ) -> tuple[RolloutState, NDArray[np.uint8]]:
+        """As ``step``, with what ``guidance`` gives."""
+        with self._arithmetic():
+            state, prediction = self.network.step(state, *drawn)
+            return state, to_picture(prediction.image[0])
 
     def predict(
         self, state: RolloutState, landmarks: NDArray[np.floating]
@@ -127,9 +144,7 @@ class PortraitGenerator:
         with self._arithmetic():
             return self.network.step(state, *self.guidance(landmarks, state))
 
-    def guidance(
-        self, landmarks: NDArray[np.floating], state: RolloutState
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def guidance(self, landmarks: NDArray[np.floating], state: RolloutState) -> Guidance:
         """What the networks are told of a frame.
 
         Args:
@@ -146,7 +161,7 @@ class PortraitGenerator:
 
     def _drawn(
         self, landmarks: NDArray[np.floating], picture: NDArray[np.uint8] | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> Guidance:
         size = self.structure_size
         structure = face_structure(landmarks * size - 0.5, size, picture)
         points = torch.from_numpy(np.asarray(landmarks, np.float32))
@@ -161,6 +176,32 @@ class PortraitGenerator:
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16)
         with torch.inference_mode(), autocast:
             yield
+
+
+class BatchStep:
+    """Steps several clips of a model; each comes out as if it were alone.
+
+    Args:
+        generator: the model.
+    """
+
+    def __init__(self, generator: PortraitGenerator) -> None:
+        self._generator = generator
+
+    def __call__(
+        self, states: Sequence[RolloutState], frames: Sequence[Guidance]
+    ) -> list[tuple[RolloutState, NDArray[np.uint8]]]:
+        """Render the next frame of each clip, as ``PortraitGenerator.step`` does of one.
+
+        Args:
+            states: of the clips.
+            frames: the guidance of the frame to render of each.
+        """
+        pairs = zip(states, frames, strict=True)
+        return [self._generator.step_drawn(state, drawn) for state, drawn in pairs]
+
+    def forget(self) -> None:
+        """Free what is kept between steps."""
 
 
 def with_background(structure: torch.Tensor, source: torch.Tensor) -> torch.Tensor:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast, get_args
 from urllib.parse import urlsplit
 
 from animator.errors import AnimatorError
-from animator.spec import DEVICE, Detector, JobSpec
+from animator.spec import Detector, JobSpec
+from animator.values import DEVICE
 
 if TYPE_CHECKING:
     from animator.media import MediaLimits
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _LIMITS = ("max_bytes", "max_image_pixels", "max_frame_pixels", "max_seconds", "max_frames")
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket")
 AttentionBackend = Literal["auto", "torch", "triton"]
+LogFormat = Literal["text", "json"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Settings:
     """How local attention runs in this process (`ANIMATOR_ATTENTION`)."""
     concurrency: int = 1
     """Jobs that one worker runs at the same time (`ANIMATOR_CONCURRENCY`)."""
+    slots: int | None = None
+    """Most clips that are stepped as one batch (`ANIMATOR_SLOTS`); None fits the device."""
     max_bytes: int | None = None
     """Largest input file (`ANIMATOR_MAX_BYTES`); None is the built-in limit, here and below."""
     max_image_pixels: int | None = None
@@ -55,6 +59,16 @@ class Settings:
     """Most frames in a driving video (`ANIMATOR_MAX_FRAMES`)."""
     max_weights_bytes: int = 2 * 1024**3
     """Largest weights file that is imported (`ANIMATOR_MAX_WEIGHTS_BYTES`)."""
+    log_format: LogFormat = "text"
+    """How a worker writes its log (`ANIMATOR_LOG_FORMAT`)."""
+    metrics_port: int | None = None
+    """Port of a worker's metrics (`ANIMATOR_METRICS_PORT`); None serves none."""
+    metrics_host: str = "127.0.0.1"
+    """Address that the metrics are served on (`ANIMATOR_METRICS_HOST`)."""
+    webhook_hosts: tuple[str, ...] = ()
+    """Hosts that a job's webhook may be at (`ANIMATOR_WEBHOOK_HOSTS`); see `animator.webhook`."""
+    webhook_secret: str | None = field(default=None, repr=False)
+    """What webhooks are signed with (`ANIMATOR_WEBHOOK_SECRET`); only workers need it."""
 
     def __post_init__(self) -> None:
         """Check what the environment may have got wrong."""
@@ -73,7 +87,11 @@ class Settings:
             raise _refuse("ANIMATOR_ATTENTION", self.attention, allowed)
         if not DEVICE.fullmatch(self.device):
             raise _refuse("ANIMATOR_DEVICE", self.device, "auto, cpu, cuda, cuda:N")
-        for name in ("concurrency", "max_weights_bytes", *_LIMITS):
+        if self.log_format not in get_args(LogFormat):
+            raise _refuse("ANIMATOR_LOG_FORMAT", self.log_format, ", ".join(get_args(LogFormat)))
+        if self.metrics_port is not None and not 1 <= self.metrics_port <= 65535:
+            raise _refuse("ANIMATOR_METRICS_PORT", self.metrics_port, "1 to 65535")
+        for name in ("concurrency", "slots", "max_weights_bytes", *_LIMITS):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise _refuse(f"ANIMATOR_{name.upper()}", value, "a whole number from 1")
@@ -83,7 +101,7 @@ class Settings:
         """The settings that the environment asks for; empty variables count as not set."""
         env = os.environ if environment is None else environment
         state_dir = env.get("ANIMATOR_STATE_DIR")
-        numbers = ("concurrency", "max_weights_bytes", *_LIMITS)
+        numbers = ("concurrency", "slots", "max_weights_bytes", *_LIMITS)
         given = {name: _whole_number(env, f"ANIMATOR_{name.upper()}") for name in numbers}
         return cls(
             state_dir=Path(state_dir).expanduser().absolute() if state_dir else _user_state_dir(),
@@ -91,6 +109,11 @@ class Settings:
             device=env.get("ANIMATOR_DEVICE") or "auto",
             detector=cast("Detector", env.get("ANIMATOR_DETECTOR") or "auto"),
             attention=cast("AttentionBackend", env.get("ANIMATOR_ATTENTION") or "auto"),
+            log_format=cast("LogFormat", env.get("ANIMATOR_LOG_FORMAT") or "text"),
+            metrics_port=_whole_number(env, "ANIMATOR_METRICS_PORT"),
+            metrics_host=env.get("ANIMATOR_METRICS_HOST") or "127.0.0.1",
+            webhook_hosts=tuple(env.get("ANIMATOR_WEBHOOK_HOSTS", "").replace(",", " ").split()),
+            webhook_secret=env.get("ANIMATOR_WEBHOOK_SECRET") or None,
             **{name: value for name, value in given.items() if value is not None},
         )
 
