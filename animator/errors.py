@@ -48,7 +48,13 @@ CODES: dict[str, str] = {
     "device_unavailable": "The device asked for is not present or cannot be used.",
     "out_of_memory": "The machine or the device ran out of memory.",
     "no_such_job": "No job has this id.",
+    "wrong_state": "The job is in a state in which this cannot be done.",
+    "worker_crashed": "The job's process died again and again; the job seems to be the cause.",
+    "stalled": "The job made no progress for too long, and was ended.",
+    "too_many_attempts": "Workers began the job again and again and none came to its end.",
     "queue_unavailable": "The job queue cannot be reached or started.",
+    "check_crashed": "The process that looked at an input, to check it, crashed on it.",
+    "check_timeout": "Looking at an input, to check it, took longer than allowed.",
     "interrupted": "The work was interrupted before it was complete.",
     "internal": "A fault in the animator itself; please report it.",
 }

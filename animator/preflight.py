@@ -47,12 +47,22 @@ def check_files(
     """
     check_input(spec.source)
     check_input(spec.driving)
-    weights = resolve_spec(spec.weights, settings or Settings.from_environment())
+    check_weights(spec, settings or Settings.from_environment())
+    _check_output(spec, overwrite, suffixes)
+
+
+def check_weights(spec: JobSpec, settings: Settings) -> None:
+    """Check that the weights are there and are of a face model, by their header.
+
+    Raises:
+        AnimatorError: `no_such_file`, `not_a_file`, `unreadable_file`, `no_such_weights`,
+            `weights_unreadable` or `weights_wrong_kind`.
+    """
+    weights = resolve_spec(spec.weights, settings)
     check_input(str(weights))
     header = describe_file(weights)
     require_face(header.config, spec.weights)
     structure_size(header.config, header.info, spec.weights)
-    _check_output(spec, overwrite, suffixes)
 
 
 def check_suffix(output: str, suffixes: tuple[str, ...]) -> None:

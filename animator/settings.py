@@ -19,6 +19,7 @@ from animator.values import DEVICE
 if TYPE_CHECKING:
     from animator.media import MediaLimits
 
+_CHECK = ("check_seconds", "check_memory_mb")
 _LIMITS = ("max_bytes", "max_image_pixels", "max_frame_pixels", "max_seconds", "max_frames")
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket")
 AttentionBackend = Literal["auto", "torch", "triton"]
@@ -59,6 +60,10 @@ class Settings:
     """Most frames in a driving video (`ANIMATOR_MAX_FRAMES`)."""
     max_weights_bytes: int = 2 * 1024**3
     """Largest weights file that is imported (`ANIMATOR_MAX_WEIGHTS_BYTES`)."""
+    check_seconds: int = 30
+    """How long a check may look at the two inputs (`ANIMATOR_CHECK_SECONDS`)."""
+    check_memory_mb: int = 4096
+    """Address space in MiB that it may use for that (`ANIMATOR_CHECK_MEMORY_MB`)."""
     log_format: LogFormat = "text"
     """How a worker writes its log (`ANIMATOR_LOG_FORMAT`)."""
     metrics_port: int | None = None
@@ -91,7 +96,7 @@ class Settings:
             raise _refuse("ANIMATOR_LOG_FORMAT", self.log_format, ", ".join(get_args(LogFormat)))
         if self.metrics_port is not None and not 1 <= self.metrics_port <= 65535:
             raise _refuse("ANIMATOR_METRICS_PORT", self.metrics_port, "1 to 65535")
-        for name in ("concurrency", "slots", "max_weights_bytes", *_LIMITS):
+        for name in ("concurrency", "slots", "max_weights_bytes", *_CHECK, *_LIMITS):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise _refuse(f"ANIMATOR_{name.upper()}", value, "a whole number from 1")
@@ -101,7 +106,7 @@ class Settings:
         """The settings that the environment asks for; empty variables count as not set."""
         env = os.environ if environment is None else environment
         state_dir = env.get("ANIMATOR_STATE_DIR")
-        numbers = ("concurrency", "slots", "max_weights_bytes", *_LIMITS)
+        numbers = ("concurrency", "slots", "max_weights_bytes", *_CHECK, *_LIMITS)
         given = {name: _whole_number(env, f"ANIMATOR_{name.upper()}") for name in numbers}
         return cls(
             state_dir=Path(state_dir).expanduser().absolute() if state_dir else _user_state_dir(),
