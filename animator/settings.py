@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
 _CHECK = ("check_seconds", "check_memory_mb")
 _LIMITS = ("max_bytes", "max_image_pixels", "max_frame_pixels", "max_seconds", "max_frames")
+_FARM = (
+    "lease_seconds",
+    "stall_seconds",
+    "shutdown_seconds",
+    "max_attempts",
+    "max_crashes",
+    "job_memory_mb",
+)
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket")
 AttentionBackend = Literal["auto", "torch", "triton"]
 LogFormat = Literal["text", "json"]
@@ -48,6 +56,20 @@ class Settings:
     """Jobs that one worker runs at the same time (`ANIMATOR_CONCURRENCY`)."""
     slots: int | None = None
     """Most clips that are stepped as one batch (`ANIMATOR_SLOTS`); None fits the device."""
+    lease_seconds: int = 15
+    """How long a job waits for a sign of its worker before another takes it
+    (`ANIMATOR_LEASE_SECONDS`)."""
+    stall_seconds: int = 300
+    """How long a running job may make no progress (`ANIMATOR_STALL_SECONDS`)."""
+    shutdown_seconds: int | None = None
+    """How long a worker that is told to end works on its jobs (`ANIMATOR_SHUTDOWN_SECONDS`); None
+    is until they are done."""
+    max_attempts: int = 20
+    """How often a job is begun at most (`ANIMATOR_MAX_ATTEMPTS`)."""
+    max_crashes: int = 2
+    """How many processes of its own a job may bring down (`ANIMATOR_MAX_CRASHES`)."""
+    job_memory_mb: int | None = None
+    """Memory in MiB that a job in a process of its own may take (`ANIMATOR_JOB_MEMORY_MB`)."""
     max_bytes: int | None = None
     """Largest input file (`ANIMATOR_MAX_BYTES`); None is the built-in limit, here and below."""
     max_image_pixels: int | None = None
@@ -96,7 +118,7 @@ class Settings:
             raise _refuse("ANIMATOR_LOG_FORMAT", self.log_format, ", ".join(get_args(LogFormat)))
         if self.metrics_port is not None and not 1 <= self.metrics_port <= 65535:
             raise _refuse("ANIMATOR_METRICS_PORT", self.metrics_port, "1 to 65535")
-        for name in ("concurrency", "slots", "max_weights_bytes", *_CHECK, *_LIMITS):
+        for name in ("concurrency", "slots", "max_weights_bytes", *_FARM, *_CHECK, *_LIMITS):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise _refuse(f"ANIMATOR_{name.upper()}", value, "a whole number from 1")
@@ -106,7 +128,7 @@ class Settings:
         """The settings that the environment asks for; empty variables count as not set."""
         env = os.environ if environment is None else environment
         state_dir = env.get("ANIMATOR_STATE_DIR")
-        numbers = ("concurrency", "slots", "max_weights_bytes", *_CHECK, *_LIMITS)
+        numbers = ("concurrency", "slots", "max_weights_bytes", *_FARM, *_CHECK, *_LIMITS)
         given = {name: _whole_number(env, f"ANIMATOR_{name.upper()}") for name in numbers}
         return cls(
             state_dir=Path(state_dir).expanduser().absolute() if state_dir else _user_state_dir(),
