@@ -65,7 +65,7 @@ class Client:
         check_files(spec, overwrite=overwrite, settings=self.settings)
         record = self.store.create(spec, overwrite=overwrite)
         try:
-            self.queue.enqueue(record.id)
+            self.queue.enqueue(record.id, record.options.priority, record.spec.kind)
         except AnimatorError:
             # Nobody was told, so the record must not say that it waits.
             with contextlib.suppress(AnimatorError):

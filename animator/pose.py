@@ -29,7 +29,7 @@ from animator.pipeline import Report, Watch, coded_memory_errors
 from animator.pose_targets import MakeDetector, Poses, Target, source_joints
 from animator.preflight import OUTPUT_SUFFIXES, SHEET_SUFFIXES
 from animator.settings import Settings
-from animator.spec import DEVICE
+from animator.values import DEVICE
 from animator.transfer import PersonGenerator, load_person_generator, resolve_person_weights
 from animator.windows import Window, resize
 from gfla.joints import Joints, found

@@ -6,7 +6,8 @@ there. A queue carries hints only: the job's record in the store says what is to
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol
@@ -14,10 +15,26 @@ from typing import Protocol
 from animator.embedded import EmbeddedRedis
 from animator.errors import AnimatorError
 from animator.settings import Settings
+from animator.spec import Kind, Priority
+from animator.spec import JobRecord, Kind, Priority
 from animator.store import JobStore, WorkerInfo, connect
 
 GROUP = "animator.queue"
 """The entry point group in which a queue registers itself."""
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """What the workers are told: a job waits, how urgent it is, and which workers can run it."""
+
+    job_id: str
+    priority: Priority
+    kind: Kind
+
+    @classmethod
+    def of(cls, record: JobRecord) -> Announcement:
+        """The announcement of a job."""
+        return cls(record.id, record.options.priority, record.spec.kind)
 
 
 class WorkerHandle(Protocol):
@@ -43,8 +60,20 @@ class WorkerHandle(Protocol):
 class Queue(Protocol):
     """What the animator needs of a queue."""
 
-    def enqueue(self, job_id: str) -> None:
+    def enqueue(self, job_id: str, priority: Priority = "normal", kind: Kind = "any") -> None:
         """Tell the workers that a job waits.
+
+        Args:
+            job_id: the job.
+            priority: its priority.
+            kind: which workers can run it.
+
+        Raises:
+            AnimatorError: `queue_unavailable` if the broker does not answer.
+        """
+
+    def enqueue_many(self, jobs: Iterable[Announcement]) -> None:
+        """The same for many jobs, in the order given and over one connection.
 
         Raises:
             AnimatorError: `queue_unavailable` if the broker does not answer.

@@ -7,15 +7,24 @@ Nothing heavy is imported, so a command that only looks at jobs answers at once.
 from __future__ import annotations
 
 import json
-import os.path
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from fractions import Fraction
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from animator.errors import AnimatorError
+from animator.values import (
+    DEVICE,
+    check_choice,
+    check_key,
+    check_path,
+    check_webhook,
+    is_weights_name,
+    load_object,
+    parse_time,
+    refuse,
+)
 
 Motion = Literal["relative", "absolute"]
 Anchor = Literal["first", "auto"]
@@ -24,8 +33,11 @@ OutputMode = Literal["crop", "paste-back", "side-by-side"]
 Detector = Literal["auto", "dlib", "face-alignment"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Face = Literal["largest"] | int
+Priority = Literal["high", "normal", "low"]
+Kind = Literal["any", "cpu", "cuda"]
 
 MIN_SIZE, MAX_SIZE = 128, 1024
+
 
 @dataclass(frozen=True)
 class JobSpec:
@@ -118,6 +130,13 @@ class JobSpec:
         """The end, exactly, in seconds from the driving video's first frame."""
         return None if self.end is None else parse_time(self.end)
 
+    @property
+    def kind(self) -> Kind:
+        """Which workers can run it: those with a GPU, those without, or any."""
+        if self.device == "auto":
+            return "any"
+        return "cpu" if self.device == "cpu" else "cuda"
+
     def to_json(self) -> str:
         """The specification as one line of ASCII JSON."""
         return json.dumps(asdict(self))
@@ -142,6 +161,40 @@ class JobSpec:
                 "invalid_option", f"Missing in the job specification: {', '.join(missing)}."
             )
         return cls(**values)
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """How a job is treated by the farm; what it makes is the specification's.
+
+    Raises:
+        AnimatorError: `invalid_option`.
+    """
+
+    priority: Priority = "normal"
+    """Jobs of a higher priority are begun first and get more of a shared device."""
+    key: str | None = None
+    """A name of the submitter's choice: submitting the same key again gives the job that is
+    there."""
+    webhook: str | None = None
+    """An address that is told when the job has ended."""
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        check_choice("priority", self.priority, Priority)
+        if self.key is not None:
+            check_key(self.key)
+        if self.webhook is not None:
+            check_webhook(self.webhook)
+
+    def to_json(self) -> str:
+        """The options as one line of JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> JobOptions:
+        """The options from JSON."""
+        return cls(**load_object(text, "options of a job"))
 
 
 class JobState(StrEnum):
@@ -207,6 +260,8 @@ class Result:
     weights: str = ""
     """Which weights made the video."""
     resumed: int = 0
+    """Frames that an earlier attempt had made and that were not made again."""
+    resumed: int = 0
     """Frames that an earlier attempt had finished and this one did not render again."""
 
     def to_json(self) -> str:
@@ -270,6 +325,15 @@ class JobRecord:
     """The worker that runs it or ran it last."""
     cancel_requested: bool = False
     """Whether someone asked the running job to stop."""
+    options: JobOptions = JobOptions()
+    suspect: bool = False
+    """Whether a worker died with it or because of it: it is then run in a process of its own."""
+    crashes: int = 0
+    """How many processes of its own died while they ran it."""
+    lease: float | None = None
+    """Seconds until its worker counts as dead unless it is heard of; None while nobody runs it."""
+    resumed: int = 0
+    """Frames that the present attempt took over from an earlier one."""
 
     def as_dict(self) -> dict[str, Any]:
         """The record for `--json`: plain values, the most asked for first."""
@@ -281,6 +345,13 @@ class JobRecord:
             "progress": None if self.progress is None else asdict(self.progress),
             "error": None if self.error is None else asdict(self.error),
             "attempt": self.attempt,
+            "priority": self.options.priority,
+            "key": self.options.key,
+            "webhook": self.options.webhook,
+            "suspect": self.suspect,
+            "crashes": self.crashes,
+            "lease": self.lease,
+            "resumed": self.resumed,
             "created": self.created,
             "started": self.started,
             "finished": self.finished,

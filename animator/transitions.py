@@ -1,100 +1,266 @@
-"""The atomic changes of a job's state, as Lua that Redis runs; `animator.store` calls them.
+"""The atomic changes of a job's state, as Lua that Redis runs.
 
-Arguments of each: the prefix of all keys, the job's id, then what the script's comment says. They
-return 0 for a change that does not apply, unless said otherwise.
+The first argument of each is the prefix of all keys, the others are what the script's comment says.
+They return 0 for a change that does not apply, unless said otherwise. Each may be sent twice, see
+`animator.redis_base.RedisBase`.
+
+Leases and waiting times are by the clock of Redis itself, since those of the workers differ; the
+times that people read are the callers'.
 """
 
-# Before every script: the job's key and state, and `move`, the only way to another state.
-PREAMBLE = """
-local function move(job, id, from, to)
-  local score = redis.call('ZSCORE', ARGV[1] .. 'jobs', id)
+from __future__ import annotations
+
+LOG_LINES = 200
+"""Lines that a job's log keeps, the last ones."""
+RATE_BUCKET_SECONDS = 10
+RATE_SECONDS = 3600
+"""How far back rates can be told."""
+ADOPTED_SECONDS = 60
+"""Lease of a running job that has none, such as one that an older version began."""
+
+# Before every script. `move` is the only way to another state.
+PREAMBLE = f"""
+local P = ARGV[1]
+local function key_of(id) return P .. 'job:' .. id end
+local function field(id, name) return redis.call('HGET', key_of(id), name) end
+local function clock()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function note(id, time, worker, text)
+  local log = P .. 'log:' .. id
+  redis.call('RPUSH', log, cjson.encode({{time, worker or '', text}}))
+  redis.call('LTRIM', log, -{LOG_LINES}, -1)
+end
+local function count_end(state, frames)
+  local bucket = P .. 'ended:' .. math.floor(clock() / {1000 * RATE_BUCKET_SECONDS})
+  redis.call('HINCRBY', bucket, state, 1)
+  redis.call('HINCRBY', bucket, 'frames', frames)
+  redis.call('EXPIRE', bucket, {RATE_SECONDS + 2 * RATE_BUCKET_SECONDS})
+end
+local function move(id, from, to, time, frames)
+  local job = key_of(id)
+  local score = redis.call('ZSCORE', P .. 'jobs', id)
   redis.call('HSET', job, 'state', to)
-  redis.call('ZREM', ARGV[1] .. 'jobs:' .. from, id)
-  redis.call('ZADD', ARGV[1] .. 'jobs:' .. to, score, id)
-  if to == 'succeeded' or to == 'failed' or to == 'cancelled' then
-    local output = redis.call('HGET', job, 'output')
-    local outputs = ARGV[1] .. 'outputs'
+  redis.call('ZREM', P .. 'jobs:' .. from, id)
+  redis.call('ZADD', P .. 'jobs:' .. to, score, id)
+  redis.call('ZREM', P .. 'leases', id)
+  redis.call('ZREM', P .. 'waiting', id)
+  redis.call('HDEL', job, 'claim', 'isolated')
+  if to == 'queued' then
+    redis.call('ZADD', P .. 'waiting', clock(), id)
+    redis.call('HDEL', job, 'progress', 'started', 'worker', 'resumed')
+  elseif to ~= 'running' then
+    redis.call('HDEL', job, 'cancel')
+    redis.call('HSET', job, 'finished', time)
+    count_end(to, frames or 0)
+    local output, outputs = redis.call('HGET', job, 'output'), P .. 'outputs'
     if redis.call('HGET', outputs, output) == id then redis.call('HDEL', outputs, output) end
   end
 end
-local id = ARGV[2]
-local job = ARGV[1] .. 'job:' .. id
-local state = redis.call('HGET', job, 'state')
 """
 
-# Time of creation, output, 1 if other jobs may be going to write it, then pairs of fields.
-# Returns 1, or the id of the job that is going to write the output.
+# Id, time of creation in microseconds, output, 1 if other jobs may be going to write it, key or '',
+# then pairs of fields. Returns 1 and the id; or 0 and the id of the job that has the key; or -1 and
+# the id of the job that is going to write the output.
 CREATE = """
-if state then return 0 end
-if ARGV[5] == '0' then
-  local other = redis.call('HGET', ARGV[1] .. 'outputs', ARGV[4])
-  if other then return other end
+local id, score, output, shared, key = ARGV[2], ARGV[3], ARGV[4], ARGV[5] == '1', ARGV[6]
+if redis.call('EXISTS', key_of(id)) == 1 then return {1, id} end
+if key ~= '' then
+  local there = redis.call('HGET', P .. 'keys', key)
+  if there and redis.call('EXISTS', key_of(there)) == 1 then return {0, there} end
 end
-redis.call('HSET', ARGV[1] .. 'outputs', ARGV[4], id)
-redis.call('HSET', job, 'output', ARGV[4], unpack(ARGV, 6))
-redis.call('ZADD', ARGV[1] .. 'jobs', ARGV[3], id)
-redis.call('ZADD', ARGV[1] .. 'jobs:queued', ARGV[3], id)
-return 1
+if not shared then
+  local other = redis.call('HGET', P .. 'outputs', output)
+  if other then return {-1, other} end
+end
+if key ~= '' then
+  redis.call('HSET', P .. 'keys', key, id)
+  redis.call('HSET', key_of(id), 'key', key)
+end
+redis.call('HSET', P .. 'outputs', output, id)
+redis.call('HSET', key_of(id), 'state', 'queued', 'attempt', '0', 'output', output, unpack(ARGV, 7))
+redis.call('ZADD', P .. 'jobs', score, id)
+redis.call('ZADD', P .. 'jobs:queued', score, id)
+redis.call('ZADD', P .. 'waiting', clock(), id)
+return {1, id}
 """
 
-# Worker, time, version. Returns the attempt.
-# A running job whose worker has no sign of life left is given to whom it is delivered again.
+# Id, worker, time, version, lease in ms, 1 to run it in a process of its own, a token that no other
+# claim has. Returns the attempt.
 CLAIM = """
-local takeover = state == 'running'
-  and redis.call('EXISTS', ARGV[1] .. 'worker:' .. (redis.call('HGET', job, 'worker') or '')) == 0
-if state ~= 'queued' and not takeover then return 0 end
-move(job, id, state, 'running')
-redis.call('HSET', job, 'worker', ARGV[3], 'started', ARGV[4], 'version', ARGV[5])
-redis.call('HDEL', job, 'progress', 'error', 'result', 'finished')
-return redis.call('HINCRBY', job, 'attempt', 1)
+local id, worker, time, token = ARGV[2], ARGV[3], ARGV[4], ARGV[8]
+local job, state = key_of(ARGV[2]), field(ARGV[2], 'state')
+if state == 'running' and field(id, 'claim') == token then return tonumber(field(id, 'attempt')) end
+if state ~= 'queued' then return 0 end
+move(id, state, 'running', time)
+local isolated = ARGV[7] == '1' or field(id, 'suspect') == '1'
+redis.call('HDEL', job, 'error', 'result', 'finished', 'left')
+redis.call('HSET', job, 'worker', worker, 'started', time, 'version', ARGV[5], 'claim', token,
+  'isolated', isolated and '1' or '0')
+redis.call('ZADD', P .. 'leases', clock() + ARGV[6], id)
+local attempt = redis.call('HINCRBY', job, 'attempt', 1)
+local where = isolated and ' in a process of its own' or ''
+note(id, time, worker, 'attempt ' .. attempt .. ' begins' .. where)
+return attempt
 """
 
-# Attempt, progress.
-PROGRESS = """
-if state ~= 'running' or redis.call('HGET', job, 'attempt') ~= ARGV[3] then return 0 end
-redis.call('HSET', job, 'progress', ARGV[4])
-return 1
-"""
-
-# Attempt, new state, time, then pairs of fields. A job that is given back and was to be cancelled
-# is cancelled.
-LEAVE = """
-if state ~= 'running' or redis.call('HGET', job, 'attempt') ~= ARGV[3] then return 0 end
-local to = ARGV[4]
-if to == 'queued' and redis.call('HGET', job, 'cancel') then to = 'cancelled' end
-move(job, id, state, to)
-redis.call('HDEL', job, 'cancel')
-if to == 'queued' then
-  redis.call('HDEL', job, 'progress', 'started', 'worker')
-else
-  redis.call('HSET', job, 'finished', ARGV[5])
+# Lease in ms, then pairs of id and attempt. Returns for each 0 if it is no longer the attempt's,
+# 1 if it is, 2 if it is and is to be cancelled.
+RENEW = """
+local expiry, answers = clock() + ARGV[2], {}
+for at = 3, #ARGV, 2 do
+  local id, answer = ARGV[at], 0
+  local found = redis.call('HMGET', key_of(id), 'state', 'attempt', 'cancel')
+  if found[1] == 'running' and found[2] == ARGV[at + 1] then
+    redis.call('ZADD', P .. 'leases', expiry, id)
+    answer = found[3] and 2 or 1
+  end
+  answers[#answers + 1] = answer
 end
-if #ARGV > 5 then redis.call('HSET', job, unpack(ARGV, 6)) end
+return answers
+"""
+
+# Id, attempt, progress, frames taken over or ''.
+PROGRESS = """
+local found = redis.call('HMGET', key_of(ARGV[2]), 'state', 'attempt')
+if found[1] ~= 'running' or found[2] ~= ARGV[3] then return 0 end
+redis.call('HSET', key_of(ARGV[2]), 'progress', ARGV[4])
+if ARGV[5] ~= '' then redis.call('HSET', key_of(ARGV[2]), 'resumed', ARGV[5]) end
 return 1
 """
 
-# Time. Returns the state that follows, or nil if there is no such job.
+# Id, attempt, new state, time, frames made, 1 to suspect it, most crashes or '' if it did not
+# crash, line for the log, then pairs of fields for a job that succeeds or fails. A job that is
+# given back and was to be cancelled is cancelled; one that crashed too often fails. Returns the
+# state that follows, or nil.
+LEAVE = """
+local id, asked, time = ARGV[2], ARGV[4], ARGV[5]
+local found = redis.call('HMGET', key_of(id), 'state', 'attempt', 'left', 'worker')
+if found[2] ~= ARGV[3] then return false end
+if found[1] ~= 'running' then return found[3] == asked and found[1] end
+local to = asked
+if asked == 'queued' then
+  if field(id, 'cancel') then
+    to = 'cancelled'
+  elseif ARGV[8] ~= '' then
+    redis.call('HSET', key_of(id), 'suspect', '1')
+    local crashes = redis.call('HINCRBY', key_of(id), 'crashes', 1)
+    if crashes >= tonumber(ARGV[8]) then to = 'failed' end
+  elseif ARGV[7] == '1' then
+    redis.call('HSET', key_of(id), 'suspect', '1')
+  end
+end
+note(id, time, found[4], ARGV[9])
+if to ~= asked then note(id, time, found[4], to) end
+move(id, found[1], to, time, ARGV[6])
+redis.call('HSET', key_of(id), 'left', asked)
+if (to == 'succeeded' or to == 'failed') and #ARGV > 9 then
+  redis.call('HSET', key_of(id), unpack(ARGV, 10))
+end
+return to
+"""
+
+# Time, most lapses, limit, error of a job with too many. Jobs whose lease ran out are queued again,
+# or end. Returns for each its id, state, attempt, worker, output, specification and options.
+REAP = f"""
+local time, answers = ARGV[2], {{}}
+if redis.call('ZCARD', P .. 'jobs:running') ~= redis.call('ZCARD', P .. 'leases') then
+  for _, id in ipairs(redis.call('ZRANGE', P .. 'jobs:running', 0, -1)) do
+    redis.call('ZADD', P .. 'leases', 'NX', clock() + {1000 * ADOPTED_SECONDS}, id)
+  end
+end
+local lapsed = redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', clock(), 'LIMIT', 0, ARGV[4])
+for _, id in ipairs(lapsed) do
+  local worker, isolated = field(id, 'worker'), field(id, 'isolated') == '1'
+  local to, lapses = 'queued', redis.call('HINCRBY', key_of(id), 'lapses', 1)
+  if field(id, 'cancel') then
+    to = 'cancelled'
+  elseif lapses >= tonumber(ARGV[3]) then
+    to = 'failed'
+    redis.call('HSET', key_of(id), 'error', ARGV[5])
+  elseif not isolated then
+    redis.call('HSET', key_of(id), 'suspect', '1')
+  end
+  note(id, time, worker, 'the worker was not heard of for too long: ' .. to)
+  move(id, 'running', to, time)
+  local found = redis.call('HMGET', key_of(id), 'attempt', 'spec', 'options')
+  answers[#answers + 1] = {{id, to, found[1], worker or '', found[2], found[3] or ''}}
+end
+return answers
+"""
+
+# Id, time. Returns the state that follows, or nil if there is no such job.
 CANCEL = """
+local id, state = ARGV[2], field(ARGV[2], 'state')
 if not state then return false end
 if state == 'queued' then
-  move(job, id, state, 'cancelled')
-  redis.call('HSET', job, 'finished', ARGV[3])
+  note(id, ARGV[3], '', 'cancelled while it waited')
+  move(id, state, 'cancelled', ARGV[3])
   return 'cancelled'
 end
-if state == 'running' then redis.call('HSET', job, 'cancel', '1') end
+if state == 'running' and redis.call('HSETNX', key_of(id), 'cancel', '1') == 1 then
+  note(id, ARGV[3], '', 'asked to cancel')
+end
 return state
 """
 
-# Error, time. A job whose worker has no sign of life left fails, or is cancelled if it was to be.
-ABANDON = """
-if state ~= 'running' then return 0 end
-local worker = redis.call('HGET', job, 'worker') or ''
-if redis.call('EXISTS', ARGV[1] .. 'worker:' .. worker) == 1 then return 0 end
-local to = 'failed'
-if redis.call('HGET', job, 'cancel') then to = 'cancelled' end
-move(job, id, state, to)
-redis.call('HDEL', job, 'cancel')
-if to == 'failed' then redis.call('HSET', job, 'error', ARGV[3]) end
-redis.call('HSET', job, 'finished', ARGV[4])
+# Id, time. Returns 1 and 'queued', 0 and the state that forbids it, -1 and the id of another job
+# that is going to write the output, or nil if there is no such job. The attempt goes on counting.
+RETRY = """
+local id, state = ARGV[2], field(ARGV[2], 'state')
+if not state then return false end
+if state == 'queued' then return {1, state} end
+if state ~= 'failed' and state ~= 'cancelled' then return {0, state} end
+local output = field(id, 'output')
+if redis.call('HSETNX', P .. 'outputs', output, id) == 0 then
+  return {-1, redis.call('HGET', P .. 'outputs', output)}
+end
+redis.call('HDEL', key_of(id), 'error', 'result', 'finished', 'suspect', 'crashes', 'lapses',
+  'left')
+move(id, state, 'queued', ARGV[3])
+note(id, ARGV[3], '', 'to be tried again')
+return {1, 'queued'}
+"""
+
+# Oldest age in ms, limit. Returns ids of queued jobs that workers were told of so long ago.
+WAITING = """
+if redis.call('ZCARD', P .. 'jobs:queued') ~= redis.call('ZCARD', P .. 'waiting') then
+  for _, id in ipairs(redis.call('ZRANGE', P .. 'jobs:queued', 0, -1)) do
+    redis.call('ZADD', P .. 'waiting', 'NX', 0, id)
+  end
+end
+return redis.call('ZRANGEBYSCORE', P .. 'waiting', '-inf', clock() - ARGV[2], 'LIMIT', 0, ARGV[3])
+"""
+
+# Ids: workers are told of them now.
+TOLD = """
+for at = 2, #ARGV do redis.call('ZADD', P .. 'waiting', 'XX', clock(), ARGV[at]) end
+"""
+
+# Id, time, worker, line.
+LOG = """
+if redis.call('EXISTS', key_of(ARGV[2])) == 0 then return 0 end
+note(ARGV[2], ARGV[3], ARGV[4], ARGV[5])
 return 1
+"""
+
+# State, time before which jobs ended, the same in microseconds, how many of the oldest to skip, how
+# many to look at. Returns how many were removed and how many were kept.
+PURGE = """
+local index, removed = P .. 'jobs:' .. ARGV[2], 0
+local ids = redis.call('ZRANGEBYSCORE', index, '-inf', '(' .. ARGV[4], 'LIMIT', ARGV[5], ARGV[6])
+for _, id in ipairs(ids) do
+  local finished, key = field(id, 'finished'), field(id, 'key')
+  if not finished or finished < ARGV[3] then
+    if key and redis.call('HGET', P .. 'keys', key) == id then
+      redis.call('HDEL', P .. 'keys', key)
+    end
+    redis.call('DEL', key_of(id), P .. 'log:' .. id)
+    redis.call('ZREM', P .. 'jobs', id)
+    redis.call('ZREM', index, id)
+    removed = removed + 1
+  end
+end
+return {removed, #ids - removed}
 """

@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 from animator.errors import AnimatorError
 from animator.preflight import check_input
 from animator.settings import Settings
-from animator.spec import DEFAULT_WEIGHTS_NAME, MAX_WEIGHTS_NAME, is_weights_name
+from animator.values import DEFAULT_WEIGHTS_NAME, MAX_WEIGHTS_NAME, is_weights_name
 from animator.weights_library import (
     MAX_STRUCTURE_SIZE,
     PUBLISHED_SIZE,

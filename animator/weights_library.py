@@ -17,7 +17,7 @@ from typing import Any
 
 from animator.errors import AnimatorError
 from animator.settings import Settings
-from animator.spec import DEFAULT_WEIGHTS_NAME, is_weights_name
+from animator.values import DEFAULT_WEIGHTS_NAME, is_weights_name
 from gfla.config import AnimationConfig, GeneratorConfig
 from gfla.errors import GflaError
 from gfla.header import Header, read_header

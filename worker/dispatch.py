@@ -8,13 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from kombu.exceptions import OperationalError
 
 from animator.errors import AnimatorError
-from animator.queue import queue_url
+from animator.queue import Announcement, queue_url
 from animator.settings import Settings
+from animator.spec import Kind, Priority
 from animator.store import JobStore, WorkerInfo, queue_errors
 from worker.celery import PARENT_VARIABLE, TASK, make_app
 
@@ -64,7 +66,7 @@ class CeleryQueue:
         self._store = store
         self._app = make_app(queue_url(settings))
 
-    def enqueue(self, job_id: str) -> None:
+    def enqueue(self, job_id: str, priority: Priority = "normal", kind: Kind = "any") -> None:
         """Tell the workers that a job waits.
 
         Raises:
@@ -78,6 +80,15 @@ class CeleryQueue:
             raise AnimatorError(
                 "queue_unavailable", f"The job queue does not answer: {error}.", retryable=True
             ) from error
+
+    def enqueue_many(self, jobs: Iterable[Announcement]) -> None:
+        """The same for many jobs, in the order given and over one connection.
+
+        Raises:
+            AnimatorError: `queue_unavailable` if the broker does not answer.
+        """
+        for job in jobs:
+            self.enqueue(job.job_id, job.priority, job.kind)
 
     def alive_workers(self) -> list[WorkerInfo]:
         """The workers that take new jobs."""

@@ -11,7 +11,8 @@ import pytest
 from animator.cli import options
 from animator.errors import AnimatorError
 from animator.settings import Settings
-from animator.spec import JobError, JobSpec, JobState, Progress, Result, parse_time
+from animator.spec import JobError, JobSpec, JobState, Progress, Result
+from animator.values import parse_time
 
 PATHS = {"source": "/a/source.png", "driving": "/a/driving.mp4", "output": "/a/out.mp4"}
 

@@ -1,0 +1,100 @@
+"""What the values of a job may look like, and how they are read from text."""
+
+from __future__ import annotations
+
+import json
+import os.path
+import re
+from fractions import Fraction
+from typing import Any, get_args
+
+from animator.errors import AnimatorError
+
+DEFAULT_WEIGHTS_NAME = "default"
+"""What the weights that are shipped are called."""
+MAX_WEIGHTS_NAME = 64
+_WEIGHTS_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_WEIGHTS_NAME - 1}}}", re.ASCII)
+_FILE_SUFFIXES = (".safetensors", ".pth", ".pt", ".json")
+
+DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?", re.ASCII)
+_CLOCK = re.compile(r"(?:(?:(\d{1,4}):)?([0-5]?\d):)?(\d{1,7}(?:\.\d{1,9})?)", re.ASCII)
+_RATIO = re.compile(r"(\d{1,12})/([1-9]\d{0,11})", re.ASCII)
+_WEBHOOK = re.compile(r"https?://[^\s/?#@\\]+([/?][!-~]*)?", re.ASCII | re.IGNORECASE)
+MAX_WEBHOOK = 2000
+_KEY = re.compile(r"[!-~]{1,200}", re.ASCII)
+
+
+def is_weights_name(text: str) -> bool:
+    """Whether weights may be called so: 1 to 64 letters, digits, dots, hyphens and underscores.
+
+    A name begins with a letter or a digit and does not end like a file's, so that it is never
+    mistaken for a path.
+    """
+    return _WEIGHTS_NAME.fullmatch(text) is not None and not text.lower().endswith(_FILE_SUFFIXES)
+
+
+def parse_time(text: str) -> Fraction:
+    """Seconds from `12`, `12.5`, `1:02.5` (minutes), `1:02:03` (hours) or `1001/30` (a ratio).
+
+    Raises:
+        AnimatorError: `invalid_option` if the text has none of these forms.
+    """
+    text = text.strip()
+    if ratio := _RATIO.fullmatch(text):
+        return Fraction(int(ratio[1]), int(ratio[2]))
+    clock = _CLOCK.fullmatch(text)
+    if clock is None or (clock[2] is not None and Fraction(clock[3]) >= 60):
+        raise AnimatorError(
+            "invalid_option",
+            f"{text!r} is not a time; give seconds (12.5), minutes and seconds (1:02.5) or "
+            "hours (1:02:03).",
+        )
+    hours, minutes, seconds = clock.groups()
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + Fraction(seconds)
+
+
+def check_webhook(got: object) -> None:
+    """Refuse what is not an address of a web server; whether it is allowed is for the sender."""
+    known = isinstance(got, str) and len(got) <= MAX_WEBHOOK and _WEBHOOK.fullmatch(got)
+    if not known:
+        # The address may hold a secret, so it is not repeated.
+        raise AnimatorError(
+            "invalid_option",
+            f"webhook is not an address; allowed is http://HOST... or https://HOST..., without "
+            f"user and password, of at most {MAX_WEBHOOK} characters.",
+        )
+
+
+def check_key(got: object) -> None:
+    """Refuse a key that could not be typed again."""
+    if not isinstance(got, str) or not _KEY.fullmatch(got):
+        raise refuse("key", got, "1 to 200 printable ASCII characters without spaces")
+
+
+def refuse(name: str, got: object, allowed: str) -> AnimatorError:
+    """The error for a value that is not allowed."""
+    return AnimatorError("invalid_option", f"{name} is {got!r}; allowed is {allowed}.")
+
+
+def check_choice(name: str, got: object, choice: object) -> None:
+    """Refuse what is none of the values of a `Literal`."""
+    allowed = get_args(choice)
+    if got not in allowed:
+        raise refuse(name, got, ", ".join(allowed))
+
+
+def check_path(name: str, got: object, allowed: str = "an absolute path") -> None:
+    """Refuse what is not an absolute path."""
+    if not isinstance(got, str) or not os.path.isabs(got) or "\0" in got:
+        raise refuse(name, got, allowed)
+
+
+def load_object(text: str | bytes, what: str) -> dict[str, Any]:
+    """The names and values of a JSON object; `what` it is goes into the error."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise AnimatorError("invalid_option", f"The {what} is not JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise AnimatorError("invalid_option", f"The {what} is not a JSON object.")
+    return value
