@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -41,6 +41,15 @@ def say(text: str = "") -> None:
 def print_json(value: object) -> None:
     """One JSON document on standard output."""
     print(json.dumps(value, indent=2), flush=True)
+
+
+def print_json_array(values: Iterable[object]) -> None:
+    """A JSON array on standard output, of which one value at a time is in memory."""
+    between = "[\n"
+    for value in values:
+        print(between + json.dumps(value, indent=2), end="")
+        between = ",\n"
+    print("[]" if between == "[\n" else "\n]", flush=True)
 
 
 def print_table(table: Table) -> None:
@@ -129,10 +138,14 @@ class StopSignals:
     """While it is entered, the first Ctrl-C, SIGTERM or SIGHUP is a request that work polls for.
 
     The second one raises KeyboardInterrupt.
+
+    Args:
+        quiet: whether nothing is said about a Ctrl-C, as nothing takes long to stop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
         self.received: int | None = None
+        self._quiet = quiet
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
@@ -158,7 +171,7 @@ class StopSignals:
         if self.received is not None:
             raise KeyboardInterrupt
         self.received = number
-        if number == signal.SIGINT:
+        if number == signal.SIGINT and not self._quiet:
             # Not by print(), which this signal may have interrupted.
             os.write(2, b"\nstopping; Ctrl-C again stops at once\n")
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from rich.table import Table
 from rich.text import Text
 
-from animator.cli.console import print_table, printable, say
+from animator.cli.console import print_json_array, print_table, printable, say
 from animator.cli.moments import moment
 from animator.cli.status import detail_of, state_of
 from animator.queue import open_store
@@ -33,7 +32,7 @@ def show_list(
     wanted = None if state is None else JobState(state)
     found = pages(store, wanted, after, before, limit)
     if as_json:
-        _print_array(found)
+        print_json_array(record.as_dict() for page in found for record in page)
         return
     number = 0
     for number, page in enumerate(found, 1):
@@ -59,17 +58,6 @@ def pages(
             return
         yield page
         offset += size
-
-
-def _print_array(found: Iterator[list[JobRecord]]) -> None:
-    """A JSON array, of which no more than a page is in memory."""
-    between = "[\n"
-    for page in found:
-        for record in page:
-            text = json.dumps(record.as_dict(), indent=2)
-            print(between + text, end="")
-            between = ",\n"
-    print("[]" if between == "[\n" else "\n]", flush=True)
 
 
 def _show_table(records: Sequence[JobRecord], *, header: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import typer
@@ -13,7 +12,6 @@ from animator.cli.console import StopSignals, say, show_error
 from animator.cli.ids import find_jobs
 from animator.cli.patience import Patience
 from animator.cli.watch_views import make_view
-from animator.errors import AnimatorError
 from animator.queue import open_store
 from animator.settings import Settings
 from animator.spec import JobError, JobRecord, JobState
@@ -27,7 +25,7 @@ _RUNNING, _NEXT, _ENDED = 100, 10, 5
 def watch_jobs(given: Sequence[str], *, as_json: bool) -> None:
     """Show the given jobs until all have ended, or else whatever waits and runs."""
     store = open_store(Settings.from_environment())
-    jobs = Given(store, given) if given else Everything(store)
+    jobs: Watched = Given(store, given) if given else Everything(store)
     with StopSignals(quiet=True) as signals, make_view(as_json=as_json) as view:
         patience = Patience(signals)
         while True:
@@ -77,12 +75,12 @@ class Given:
 class Everything:
     """Jobs that run, the next ones that wait, and the latest that ended."""
 
+    ended = False
+
     def __init__(self, store: JobStore) -> None:
         self._store = store
         self._running: set[str] = set()
         self._ended: deque[JobRecord] = deque(maxlen=_ENDED)
-
-    ended = False
 
     def look(self) -> tuple[list[JobRecord], dict[JobState, int]]:
         """Those that matter now, in the order in which they were submitted."""
@@ -97,3 +95,15 @@ class Everything:
         first = max(0, counts[JobState.QUEUED] - _NEXT)
         waiting = store.list_jobs(JobState.QUEUED, limit=_NEXT, offset=first)[::-1]
         return [*self._ended, *running, *waiting], counts
+
+
+def _conclude(records: Sequence[JobRecord]) -> None:
+    """Say which jobs did not succeed; raise the exit that tells a script."""
+    for record in records:
+        if record.state is JobState.FAILED:
+            error = record.error or JobError("internal", "It failed without a reason.")
+            show_error(error.code, f"Job {record.id}: {error.message}")
+        elif record.state is JobState.CANCELLED:
+            say(f"Job {record.id} was cancelled.")
+    if any(record.state is not JobState.SUCCEEDED for record in records):
+        raise typer.Exit(1)
