@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from animator.errors import AnimatorError
 from animator.spec import Detector, JobSpec
 from animator.values import DEVICE
+from animator.webhook import is_host_entry
 
 if TYPE_CHECKING:
     from animator.media import MediaLimits
@@ -25,6 +26,7 @@ _FARM = (
     "lease_seconds",
     "stall_seconds",
     "shutdown_seconds",
+    "segment_frames",
     "max_attempts",
     "max_crashes",
     "job_memory_mb",
@@ -64,6 +66,8 @@ class Settings:
     shutdown_seconds: int | None = None
     """How long a worker that is told to end works on its jobs (`ANIMATOR_SHUTDOWN_SECONDS`); None
     is until they are done."""
+    segment_frames: int = 48
+    """Frames after which a job can be continued (`ANIMATOR_SEGMENT_FRAMES`)."""
     max_attempts: int = 20
     """How often a job is begun at most (`ANIMATOR_MAX_ATTEMPTS`)."""
     max_crashes: int = 2
@@ -118,6 +122,9 @@ class Settings:
             raise _refuse("ANIMATOR_LOG_FORMAT", self.log_format, ", ".join(get_args(LogFormat)))
         if self.metrics_port is not None and not 1 <= self.metrics_port <= 65535:
             raise _refuse("ANIMATOR_METRICS_PORT", self.metrics_port, "1 to 65535")
+        for host in self.webhook_hosts:
+            if not is_host_entry(host):
+                raise _refuse("ANIMATOR_WEBHOOK_HOSTS", host, "NAME, ADDRESS, *.NAME or *")
         for name in ("concurrency", "slots", "max_weights_bytes", *_FARM, *_CHECK, *_LIMITS):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -139,7 +146,7 @@ class Settings:
             log_format=cast("LogFormat", env.get("ANIMATOR_LOG_FORMAT") or "text"),
             metrics_port=_whole_number(env, "ANIMATOR_METRICS_PORT"),
             metrics_host=env.get("ANIMATOR_METRICS_HOST") or "127.0.0.1",
-            webhook_hosts=tuple(env.get("ANIMATOR_WEBHOOK_HOSTS", "").replace(",", " ").split()),
+            webhook_hosts=tuple(_words(env.get("ANIMATOR_WEBHOOK_HOSTS", "").lower())),
             webhook_secret=env.get("ANIMATOR_WEBHOOK_SECRET") or None,
             **{name: value for name, value in given.items() if value is not None},
         )
@@ -181,6 +188,10 @@ def share_cores() -> None:
 
 def _refuse(name: str, got: object, allowed: str) -> AnimatorError:
     return AnimatorError("invalid_option", f"{name} is {got!r}; allowed is {allowed}.")
+
+
+def _words(text: str) -> list[str]:
+    return text.replace(",", " ").split()
 
 
 def _whole_number(env: Mapping[str, str], name: str) -> int | None:
