@@ -52,6 +52,7 @@ CODES: dict[str, str] = {
     "worker_crashed": "The job's process died again and again; the job seems to be the cause.",
     "stalled": "The job made no progress for too long, and was ended.",
     "too_many_attempts": "Workers began the job again and again and none came to its end.",
+    "webhook_refused": "The webhook's host is not one that the settings allow.",
     "queue_unavailable": "The job queue cannot be reached or started.",
     "check_crashed": "The process that looked at an input, to check it, crashed on it.",
     "check_timeout": "Looking at an input, to check it, took longer than allowed.",

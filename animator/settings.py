@@ -146,7 +146,9 @@ class Settings:
             log_format=cast("LogFormat", env.get("ANIMATOR_LOG_FORMAT") or "text"),
             metrics_port=_whole_number(env, "ANIMATOR_METRICS_PORT"),
             metrics_host=env.get("ANIMATOR_METRICS_HOST") or "127.0.0.1",
-            webhook_hosts=tuple(_words(env.get("ANIMATOR_WEBHOOK_HOSTS", "").lower())),
+            webhook_hosts=tuple(
+                env.get("ANIMATOR_WEBHOOK_HOSTS", "").lower().replace(",", " ").split()
+            ),
             webhook_secret=env.get("ANIMATOR_WEBHOOK_SECRET") or None,
             **{name: value for name, value in given.items() if value is not None},
         )
@@ -188,10 +190,6 @@ def share_cores() -> None:
 
 def _refuse(name: str, got: object, allowed: str) -> AnimatorError:
     return AnimatorError("invalid_option", f"{name} is {got!r}; allowed is {allowed}.")
-
-
-def _words(text: str) -> list[str]:
-    return text.replace(",", " ").split()
 
 
 def _whole_number(env: Mapping[str, str], name: str) -> int | None:

@@ -1,0 +1,96 @@
+"""Which webhooks are allowed, and what a signature is."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from pathlib import Path
+
+import pytest
+
+from animator.errors import AnimatorError
+from animator.settings import Settings
+from animator.webhook import check_address, check_host, signature
+
+LISTED = ("hooks.example.com", "*.example.org", "10.0.0.7", "::1")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hooks.example.com/a?b=c",
+        "HTTP://HOOKS.example.COM:8080",
+        "https://hooks.example.com./",
+        "https://a.b.example.org/",
+        "http://10.0.0.7:9000/",
+        "http://[::1]:9000/",
+    ],
+)
+def test_listed_hosts(url: str) -> None:
+    check_host(url, LISTED)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/",
+        "https://hooks.example.com.evil.net/",
+        "https://evil.net/hooks.example.com",
+        "https://example.org/",
+        "https://badexample.org/",
+        "http://[::2]/",
+        "http://[::1/",
+        "http://hooks.example.com:port/",
+        "http://hooks。example.com/",
+        "http:///path",
+    ],
+)
+def test_other_hosts_are_refused(url: str) -> None:
+    with pytest.raises(AnimatorError) as caught:
+        check_host(url, LISTED)
+    assert caught.value.code == "webhook_refused"
+
+
+def test_nothing_is_allowed_unless_listed_and_a_star_is_every_host() -> None:
+    with pytest.raises(AnimatorError):
+        check_host("https://example.com/", ())
+    check_host("https://example.com/", ("*",))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
+        "0.0.0.0", "224.0.0.1", "255.255.255.255", "::", "::1", "fe80::1%eth0", "fd00::1", "ff02::1",
+        "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:4136:e378::1",
+    ],
+)  # fmt: skip
+def test_private_addresses_need_the_host_to_be_listed_by_name(address: str) -> None:
+    with pytest.raises(AnimatorError) as caught:
+        check_address("a.example.org", address, ("*", "*.example.org"))
+    assert caught.value.code == "webhook_refused"
+    check_address("a.example.org", address, ("a.example.org",))
+
+
+@pytest.mark.parametrize("address", ["93.184.215.14", "2606:2800:21f:cb07::1", "::ffff:8.8.8.8"])
+def test_public_addresses(address: str) -> None:
+    check_address("a.example.org", address, ("*",))
+
+
+def test_the_signature_is_over_timestamp_and_body() -> None:
+    expected = hmac.new(b"secret", b"1700000000.{}", hashlib.sha256).hexdigest()
+    assert signature("secret", 1700000000, b"{}") == f"v1={expected}"
+
+
+def test_the_setting(tmp_path: Path) -> None:
+    environment = {
+        "ANIMATOR_STATE_DIR": str(tmp_path),
+        "ANIMATOR_WEBHOOK_HOSTS": "Hooks.example.com, *.example.org ::1 *",
+        "ANIMATOR_WEBHOOK_SECRET": "not to be shown",
+    }
+    settings = Settings.from_environment(environment)
+    assert settings.webhook_hosts == ("hooks.example.com", "*.example.org", "::1", "*")
+    assert "not to be shown" not in repr(settings)
+    for wrong in ("https://hooks.example.com", "a.*.com", "host/path", "host:80"):
+        with pytest.raises(AnimatorError, match="ANIMATOR_WEBHOOK_HOSTS"):
+            Settings(tmp_path, webhook_hosts=(wrong,))
