@@ -6,15 +6,17 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import cast, get_args
 
 from animator import transitions
 from animator.records import JobRecords
 from animator.redis_base import PREFIX, iso, now, queue_errors
-from animator.spec import JobRecord, JobState
+from animator.spec import JobOptions, JobRecord, JobSpec, JobState, Kind, Priority
 
 RATE_MINUTES = (1, 10, 60)
 _PURGE_STEP = 500
+_CHUNK = 1000
+"""Commands that are sent in one go."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,21 @@ class JobHistory(JobRecords):
             for state in JobState:
                 pipeline.zcard(f"{PREFIX}jobs:{state.value}")
             return dict(zip(JobState, pipeline.execute(), strict=True))
+
+    def depths(self) -> dict[tuple[Kind, Priority], int]:
+        """How many jobs wait, by the workers that can run them and by priority."""
+        depths = {(kind, prio): 0 for kind in get_args(Kind) for prio in get_args(Priority)}
+        with queue_errors():
+            ids = cast("list[bytes]", self.client.zrange(f"{PREFIX}jobs:queued", 0, -1))
+            for start in range(0, len(ids), _CHUNK):
+                pipeline = self.client.pipeline(transaction=False)
+                for job_id in ids[start : start + _CHUNK]:
+                    pipeline.hmget(f"{PREFIX}job:{job_id.decode()}", ["spec", "options"])
+                for spec, options in pipeline.execute():
+                    if spec is not None:
+                        priority = JobOptions.from_json(options or "{}").priority
+                        depths[JobSpec.from_json(spec).kind, priority] += 1
+        return depths
 
     def rates(self) -> dict[int, Rate]:
         """What ended per minute over the last 1, 10 and 60 minutes, by these numbers."""

@@ -7,17 +7,35 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from animator import __version__, transitions
 from animator.errors import AnimatorError
 from animator.redis_base import PREFIX, RedisBase, now, queue_errors
-from animator.spec import JobError, JobOptions, JobRecord, JobSpec, JobState, Progress, Result
+from animator.spec import (
+    JobError,
+    JobOptions,
+    JobRecord,
+    JobSpec,
+    JobState,
+    Kind,
+    Priority,
+    Progress,
+    Result,
+)
 
+QUEUES: dict[tuple[Kind, Priority], str] = {
+    (kind, priority): f"{kind}.{priority}"
+    for kind in get_args(Kind)
+    for priority in get_args(Priority)
+}
+"""Names of the queues by who can run their jobs and how urgent these are."""
 _ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # no letters that look like digits
 _ID_LENGTH = 12
 _CHUNK = 500
 """Commands that are sent in one go."""
+_SCAN = 5000
+"""Ids that Redis looks at in one go, in some milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +105,7 @@ class JobRecords(RedisBase):
             fields = {
                 "spec": request.spec.to_json(),
                 "options": request.options.to_json(),
+                "queue": QUEUES[request.spec.kind, request.options.priority],
                 "created": created,
                 "version": __version__,
             }
@@ -146,11 +165,15 @@ class JobRecords(RedisBase):
             if values
         ]
 
-    def find_key(self, key: str) -> JobRecord | None:
-        """The job that was submitted with a key, if there is one."""
+    def find_keys(self, keys: Sequence[str]) -> dict[str, JobRecord]:
+        """The jobs that were submitted with some keys, by key; without those that do not exist."""
+        if not keys:
+            return {}
         with queue_errors():
-            job_id = cast("bytes | None", self.client.hget(f"{PREFIX}keys", key))
-        return None if job_id is None else next(iter(self.get_many([job_id.decode()])), None)
+            ids = cast("list[bytes | None]", self.client.hmget(f"{PREFIX}keys", list(keys)))
+        there = {key: job_id.decode() for key, job_id in zip(keys, ids, strict=True) if job_id}
+        records = {record.id: record for record in self.get_many(list(there.values()))}
+        return {key: records[job_id] for key, job_id in there.items() if job_id in records}
 
 
 def _new_id() -> str:

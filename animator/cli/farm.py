@@ -99,17 +99,13 @@ def retry(
 
 @command
 def logs(
-    job: Annotated[
-        str, typer.Argument(metavar="JOB", help="Id of a job, or its first letters.")
-    ],
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Id of a job, or its first letters.")],
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")
     ] = False,
     as_json: Annotated[
         bool,
-        typer.Option(
-            "--json", help="Print a JSON array; with --follow one JSON object a line."
-        ),
+        typer.Option("--json", help="Print a JSON array; with --follow one JSON object a line."),
     ] = False,
 ) -> None:
     """Show what happened to a job: attempts, stages, errors, on whichever machine."""

@@ -24,7 +24,9 @@ def purge_jobs(states: Sequence[str], older_than: str, *, sure: bool, as_json: b
     before = moment_before("--older-than", older_than)
     chosen = [JobState(state) for state in states] or [item for item in JobState if item.ended]
     store = open_store(Settings.from_environment())
-    if not sure and not _asked(f"Forget jobs that are {_either(chosen)} since {before:%Y-%m-%d %H:%M} UTC?"):
+    if not sure and not _asked(
+        f"Forget jobs that are {_either(chosen)} since {before:%Y-%m-%d %H:%M} UTC?"
+    ):
         raise typer.Exit(1)
     count = store.purge(chosen, before)
     if as_json:

@@ -12,6 +12,7 @@ from animator.cli.console import StopSignals, say, show_error
 from animator.cli.ids import find_jobs
 from animator.cli.patience import Patience
 from animator.cli.watch_views import make_view
+from animator.errors import AnimatorError
 from animator.queue import open_store
 from animator.settings import Settings
 from animator.spec import JobError, JobRecord, JobState
@@ -67,7 +68,10 @@ class Given:
     def look(self) -> tuple[list[JobRecord], dict[JobState, int]]:
         """All of them; those that have ended are not read again."""
         going = [job for job, record in self._records.items() if not record.state.ended]
-        self._records.update((record.id, record) for record in self._store.get_many(going))
+        found = {record.id: record for record in self._store.get_many(going)}
+        for job in set(going) - set(found):
+            raise AnimatorError("no_such_job", f"Job {job} has been purged.")
+        self._records.update(found)
         records = list(self._records.values())
         return records, Counter(record.state for record in records)
 
