@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from functools import cache
 
 from celery import Celery
+from kombu import Queue
 
 from animator.errors import AnimatorError
 from animator.queue import queue_url
 from animator.settings import Settings, share_cores
+from animator.spec import Kind
 from animator.store import PREFIX
+from worker.queues import own_kind, queue_name, queues_of
 
 TASK = "animator.animate"
 """Name of the only task; its argument is the id of a job in the store."""
@@ -18,16 +22,26 @@ TASK = "animator.animate"
 PARENT_VARIABLE = "ANIMATOR_WORKER_PARENT"
 """Set by who starts a worker as a child: when that process is gone, the worker ends, too."""
 
+KEY_PREFIX = f"{PREFIX}celery:"
+"""What Celery's own keys in Redis begin with."""
+
 VISIBILITY_TIMEOUT = 12 * 3600
 """Seconds after which Redis delivers an unacknowledged message again.
 
-Longer than any job should take. A job that is delivered again while its worker lives is dropped,
-because its record says that it runs; one whose worker is gone is begun anew.
+Nothing depends on it: a job whose worker dies is found by its lease within seconds, and a message
+about a job that runs or has ended is dropped. It only cleans up messages of killed workers, and is
+longer than most jobs so that their own messages are not delivered again in vain.
 """
 
 
-def make_app(url: str, concurrency: int = 1) -> Celery:
-    """A Celery application for the Redis at `url`, whose workers run `concurrency` jobs each."""
+def make_app(url: str, concurrency: int = 1, kind: Kind = "any") -> Celery:
+    """A Celery application for the Redis at `url`.
+
+    Args:
+        url: the broker.
+        concurrency: jobs that a worker of it runs at the same time.
+        kind: which jobs it takes: those for "any" worker, and those for its own kind.
+    """
     app = Celery("worker", include=["worker.tasks"])
     app.conf.update(
         broker_url=url,
@@ -39,11 +53,15 @@ def make_app(url: str, concurrency: int = 1) -> Celery:
         task_reject_on_worker_lost=True,
         task_ignore_result=True,
         task_store_errors_even_if_ignored=False,
-        task_default_queue="animator",
+        task_queues=[Queue(name, routing_key=name) for name in queues_of(kind)],
+        task_default_queue=queue_name("any", "normal"),
         worker_prefetch_multiplier=1,
         # Threads share one model and CUDA context. Their jobs are stopped cooperatively.
         worker_pool="worker.pool:TaskPool",
         worker_concurrency=concurrency,
+        # Monitors such as Flower live on events.
+        worker_send_task_events=True,
+        task_send_sent_event=True,
         # Connections: wait for the broker for ever; a job goes on while the broker is away.
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -51,8 +69,13 @@ def make_app(url: str, concurrency: int = 1) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_transport_options={
             "visibility_timeout": VISIBILITY_TIMEOUT,
-            "global_keyprefix": f"{PREFIX}celery:",
+            "global_keyprefix": KEY_PREFIX,
+            # Priorities are queues of ours, looked into in order; not kombu's lists in a queue.
+            "queue_order_strategy": "worker.queues:ByPriority",
+            "priority_steps": [0],
             "socket_keepalive": True,
+            # A minute after a machine has vanished, its connections count as broken.
+            "socket_keepalive_options": _keepalive(),
             "health_check_interval": 30,
         },
         worker_hijack_root_logger=False,
@@ -61,6 +84,11 @@ def make_app(url: str, concurrency: int = 1) -> Celery:
     )
     app.steps["consumer"].add("worker.presence:ConsumerTicks")
     return app
+
+
+def _keepalive() -> dict[int, int]:
+    wanted = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+    return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
 
 
 @cache
@@ -72,7 +100,7 @@ def default_app() -> Celery:
     share_cores()
     try:
         settings = Settings.from_environment()
-        return make_app(queue_url(settings), settings.concurrency)
+        return make_app(queue_url(settings), settings.concurrency, own_kind(settings))
     except AnimatorError as error:
         # Whoever imports this is the celery command, which would show a traceback.
         sys.exit(f"error [{error.code}]: {error.message}")

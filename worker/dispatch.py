@@ -18,7 +18,8 @@ from animator.queue import Announcement, queue_url
 from animator.settings import Settings
 from animator.spec import Kind, Priority
 from animator.store import JobStore, WorkerInfo, queue_errors
-from worker.celery import PARENT_VARIABLE, TASK, make_app
+from worker.celery import KEY_PREFIX, PARENT_VARIABLE, TASK, make_app
+from worker.queues import queue_name
 
 
 class WorkerProcess:
@@ -67,19 +68,12 @@ class CeleryQueue:
         self._app = make_app(queue_url(settings))
 
     def enqueue(self, job_id: str, priority: Priority = "normal", kind: Kind = "any") -> None:
-        """Tell the workers that a job waits.
+        """Tell the workers that a job waits; telling them twice does no harm.
 
         Raises:
             AnimatorError: `queue_unavailable` if the broker does not answer.
         """
-        policy = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3}
-        try:
-            with queue_errors():
-                self._app.send_task(TASK, (job_id,), task_id=job_id, retry_policy=policy)
-        except OperationalError as error:
-            raise AnimatorError(
-                "queue_unavailable", f"The job queue does not answer: {error}.", retryable=True
-            ) from error
+        self.enqueue_many([Announcement(job_id, priority, kind)])
 
     def enqueue_many(self, jobs: Iterable[Announcement]) -> None:
         """The same for many jobs, in the order given and over one connection.
@@ -87,8 +81,32 @@ class CeleryQueue:
         Raises:
             AnimatorError: `queue_unavailable` if the broker does not answer.
         """
-        for job in jobs:
-            self.enqueue(job.job_id, job.priority, job.kind)
+        policy = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3}
+        try:
+            with queue_errors(), self._app.producer_pool.acquire(block=True) as producer:
+                for job in jobs:
+                    self._app.send_task(
+                        TASK,
+                        (job.job_id,),
+                        # Of its own for each message: Celery confuses those of the same id.
+                        task_id=f"{job.job_id}-{secrets.token_hex(4)}",
+                        queue=queue_name(job.kind, job.priority),
+                        producer=producer,
+                        retry_policy=policy,
+                    )
+        except OperationalError as error:
+            raise AnimatorError(
+                "queue_unavailable", f"The job queue does not answer: {error}.", retryable=True
+            ) from error
+
+    def waiting(self, priority: Priority, kind: Kind) -> int:
+        """How many messages about such jobs no worker has taken yet.
+
+        Raises:
+            AnimatorError: `queue_unavailable` if the broker does not answer.
+        """
+        with queue_errors():
+            return self._store.client.llen(KEY_PREFIX + queue_name(kind, priority))
 
     def alive_workers(self) -> list[WorkerInfo]:
         """The workers that take new jobs."""
