@@ -7,24 +7,21 @@ record = client.wait(job.id, work=True)
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from animator.content_key import AUTO, content_key
 from animator.errors import AnimatorError
 from animator.preflight import check_files
-from animator.queue import Queue, WorkerHandle, load_queue, open_store
+from animator.queue import Announcement, Queue, load_queue, open_store
 from animator.settings import Settings
-from animator.spec import JobRecord, JobSpec, JobState
-from animator.store import JobStore
+from animator.spec import JobOptions, JobRecord, JobSpec, JobState
+from animator.store import JobRequest, JobStore, Submission
+from animator.supervision import POLL_SECONDS, Watch, discard
 
-POLL_SECONDS = 0.1
-SUPERVISE_SECONDS = 1.0
-"""Time between two looks at whether somebody works on the job."""
-OUTAGE_SECONDS = 60.0
-"""How long a store that does not answer is waited for."""
-CANCEL_SECONDS = 20.0
-"""How long a job may take to stop after it was cancelled, before its worker is ended."""
+logger = logging.getLogger(__name__)
 
 
 class Client:
@@ -52,26 +49,88 @@ class Client:
         store = open_store(settings)
         return cls(settings, store, load_queue(settings, store))
 
-    def submit(self, spec: JobSpec, *, overwrite: bool = False) -> JobRecord:
+    def submit(
+        self, spec: JobSpec, *, overwrite: bool = False, options: JobOptions | None = None
+    ) -> JobRecord:
         """Check a job's files, record it and tell the workers.
 
         Args:
             spec: the job.
             overwrite: whether the output may replace a file, or that of a job before it.
+            options: how it is treated. With a key that a job has already, that job is returned and
+                nothing is checked or queued; the key "auto" is made of the files' content, the
+                settings and the weights.
 
         Raises:
             AnimatorError: as `animator.preflight.check_files`, or `queue_unavailable`.
         """
-        check_files(spec, overwrite=overwrite, settings=self.settings)
-        record = self.store.create(spec, overwrite=overwrite)
-        try:
-            self.queue.enqueue(record.id, record.options.priority, record.spec.kind)
-        except AnimatorError:
-            # Nobody was told, so the record must not say that it waits.
-            with contextlib.suppress(AnimatorError):
-                self.store.request_cancel(record.id)
-            raise
+        request = JobRequest(spec, options or JobOptions())
+        (made,) = self.submit_many([request], overwrite=overwrite)
+        return made.record
+
+    def submit_many(
+        self, requests: Sequence[JobRequest], *, overwrite: bool = False
+    ) -> list[Submission]:
+        """Submit many jobs, as `submit` does, in few round trips.
+
+        Nothing is submitted if a job's files are not as they should be.
+
+        Returns:
+            What came of each request, in their order.
+
+        Raises:
+            AnimatorError: as `submit`. If only some outputs are taken by other jobs
+                (`output_exists`), the rest is submitted nevertheless.
+        """
+        requests = [self._with_key(request) for request in requests]
+        keys = [request.options.key for request in requests if request.options.key]
+        there = self.store.find_keys(keys)
+        for request in requests:
+            if request.options.key not in there:
+                check_files(request.spec, overwrite=overwrite, settings=self.settings)
+        made = self.store.create_many(requests, overwrite=overwrite)
+        self._announce([one.record for one in made if isinstance(one, Submission) and one.new])
+        if errors := [one for one in made if isinstance(one, AnimatorError)]:
+            if len(requests) == 1:
+                raise errors[0]
+            count = f"{len(errors)} of {len(requests)} jobs were not submitted, the first because: "
+            raise AnimatorError(errors[0].code, count + errors[0].message)
+        return [one for one in made if isinstance(one, Submission)]
+
+    def cancel(self, job_id: str) -> JobRecord:
+        """Cancel a job: at once if it waits, at its next step if it runs.
+
+        Raises:
+            AnimatorError: `no_such_job`.
+        """
+        self.store.request_cancel(job_id)
+        record = self.store.get(job_id)
+        if record.state is JobState.CANCELLED and record.attempt:
+            discard(record)
         return record
+
+    def retry(self, job_id: str) -> JobRecord:
+        """Queue a failed or cancelled job again and tell the workers.
+
+        Raises:
+            AnimatorError: as `JobStore.retry`.
+        """
+        record = self.store.retry(job_id)
+        self._announce([record])
+        return record
+
+    def _with_key(self, request: JobRequest) -> JobRequest:
+        if request.options.key != AUTO:
+            return request
+        key = content_key(request.spec, self.settings)
+        return replace(request, options=replace(request.options, key=key))
+
+    def _announce(self, records: Sequence[JobRecord]) -> None:
+        """Tell the workers; if that fails, the workers find the records by themselves later."""
+        try:
+            self.queue.enqueue_many([Announcement.of(record) for record in records])
+        except AnimatorError as error:
+            logger.warning("the workers were not told of %d jobs yet: %s", len(records), error)
 
     def wait(
         self,
@@ -94,9 +153,10 @@ class Client:
 
         Raises:
             AnimatorError: `no_such_job`, or `queue_unavailable` if the store stays away or if no
-                worker can be started.
+                worker can be started or several died; `device_unavailable` if the job asks for a
+                device that no worker has.
         """
-        watch = _Watch(self, job_id, work)
+        watch = Watch(self.store, self.queue, job_id, work)
         try:
             while True:
                 record = watch.look()
@@ -108,69 +168,3 @@ class Client:
                 time.sleep(POLL_SECONDS)
         finally:
             watch.end()
-
-
-class _Watch:
-    """The state of one `Client.wait`."""
-
-    def __init__(self, client: Client, job_id: str, work: bool) -> None:
-        self._client = client
-        self._job_id = job_id
-        self._work = work
-        self._worker: WorkerHandle | None = None
-        self._supervised = 0.0
-        self._answered = time.monotonic()
-        self._cancelled: float | None = None
-
-    def look(self) -> JobRecord:
-        """The record as it is now, after seeing to it that somebody works on it."""
-        while True:
-            try:
-                record = self._client.store.get(self._job_id)
-                if time.monotonic() - self._supervised >= SUPERVISE_SECONDS:
-                    self._supervised = time.monotonic()
-                    self._supervise(record)
-            except AnimatorError as error:
-                if not error.retryable or time.monotonic() - self._answered > OUTAGE_SECONDS:
-                    raise
-                time.sleep(POLL_SECONDS)
-                continue
-            self._answered = time.monotonic()
-            return record
-
-    def cancel(self) -> None:
-        """Ask for the job to be cancelled; end our own worker if it does not obey."""
-        if self._cancelled is None:
-            self._client.store.request_cancel(self._job_id)
-            self._cancelled = time.monotonic()
-        elif time.monotonic() - self._cancelled > CANCEL_SECONDS and self._worker is not None:
-            record = self._client.store.get(self._job_id)
-            self._worker.kill()
-            if record.worker is not None and self._worker.runs_as(record.worker):
-                self._client.store.forget(record.worker)
-                self._client.store.abandon(self._job_id)
-
-    def end(self) -> None:
-        """Let our own worker end."""
-        if self._worker is not None:
-            self._worker.stop()
-
-    def _supervise(self, record: JobRecord) -> None:
-        if record.state is JobState.RUNNING:
-            # Ends the job only if its worker has given no sign of life for a while.
-            self._client.store.abandon(self._job_id)
-        elif record.state is JobState.QUEUED and self._work:
-            self._provide_worker()
-
-    def _provide_worker(self) -> None:
-        if self._client.queue.alive_workers():
-            return
-        if self._worker is None:
-            self._worker = self._client.queue.start_worker()
-        elif not self._worker.alive():
-            log = self._worker.log
-            self._worker = None
-            raise AnimatorError(
-                "queue_unavailable",
-                f"The worker ended at once; its log is {str(log)!r}. The job stays queued.",
-            )

@@ -6,17 +6,15 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import cast, get_args
+from typing import cast
 
 from animator import transitions
-from animator.records import JobRecords
+from animator.records import QUEUES, JobRecords
 from animator.redis_base import PREFIX, iso, now, queue_errors
-from animator.spec import JobOptions, JobRecord, JobSpec, JobState, Kind, Priority
+from animator.spec import JobRecord, JobState, Kind, Priority
 
 RATE_MINUTES = (1, 10, 60)
 _PURGE_STEP = 500
-_CHUNK = 1000
-"""Commands that are sent in one go."""
 
 
 @dataclass(frozen=True)
@@ -79,26 +77,29 @@ class JobHistory(JobRecords):
             return dict(zip(JobState, pipeline.execute(), strict=True))
 
     def depths(self) -> dict[tuple[Kind, Priority], int]:
-        """How many jobs wait, by the workers that can run them and by priority."""
-        depths = {(kind, prio): 0 for kind in get_args(Kind) for prio in get_args(Priority)}
+        """How many jobs are queued, by who can run them and by priority."""
         with queue_errors():
-            ids = cast("list[bytes]", self.client.zrange(f"{PREFIX}jobs:queued", 0, -1))
-            for start in range(0, len(ids), _CHUNK):
-                pipeline = self.client.pipeline(transaction=False)
-                for job_id in ids[start : start + _CHUNK]:
-                    pipeline.hmget(f"{PREFIX}job:{job_id.decode()}", ["spec", "options"])
-                for spec, options in pipeline.execute():
-                    if spec is not None:
-                        priority = JobOptions.from_json(options or "{}").priority
-                        depths[JobSpec.from_json(spec).kind, priority] += 1
-        return depths
+            pipeline = self.client.pipeline(transaction=False)
+            for name in QUEUES.values():
+                pipeline.zcard(f"{PREFIX}waiting:{name}")
+            return dict(zip(QUEUES, pipeline.execute(), strict=True))
+
+    def ids_beginning(self, text: str, limit: int) -> list[str]:
+        """Ids of jobs that begin with some letters and digits, at most so many."""
+        found: set[str] = set()
+        with queue_errors():
+            for job_id, _ in self.client.zscan_iter(f"{PREFIX}jobs", f"{text}*", count=2000):
+                found.add(job_id.decode())
+                if len(found) >= limit:
+                    break
+        return sorted(found)
 
     def rates(self) -> dict[int, Rate]:
         """What ended per minute over the last 1, 10 and 60 minutes, by these numbers."""
         width = transitions.RATE_BUCKET_SECONDS
         fields = [JobState.SUCCEEDED.value, JobState.FAILED.value, "frames"]
         with queue_errors():
-            seconds, _ = cast("tuple[int, int]", self.client.time())
+            seconds, _ = self.client.time()
             pipeline = self.client.pipeline(transaction=False)
             for age in range(transitions.RATE_SECONDS // width):
                 pipeline.hmget(f"{PREFIX}ended:{seconds // width - age}", fields)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from animator import __version__, transitions
-from animator.records import JobRecords
+from animator.records import QUEUES, JobRecords
 from animator.redis_base import now
 from animator.spec import JobError, JobOptions, JobRecord, JobSpec, JobState
 
@@ -97,8 +97,14 @@ class JobLeases(JobRecords):
         ]
 
     def waiting(self, older_than_seconds: float, limit: int = 100) -> list[JobRecord]:
-        """Queued jobs that workers were told of longest ago, at least so long ago."""
-        ids = self._run(transitions.WAITING, _milliseconds(older_than_seconds), limit)
+        """Queued jobs that workers were told of at least so long ago, the longest ago first.
+
+        Args:
+            older_than_seconds: how long ago.
+            limit: most jobs of each kind and priority.
+        """
+        age = _milliseconds(older_than_seconds)
+        ids = self._run(transitions.WAITING, age, limit, *QUEUES.values())
         records = self.get_many([job_id.decode() for job_id in ids])
         return [record for record in records if record.state is JobState.QUEUED]
 

@@ -15,7 +15,6 @@ from typing import Protocol
 from animator.embedded import EmbeddedRedis
 from animator.errors import AnimatorError
 from animator.settings import Settings
-from animator.spec import Kind, Priority
 from animator.spec import JobRecord, Kind, Priority
 from animator.store import JobStore, WorkerInfo, connect
 

@@ -109,10 +109,16 @@ class JobRecords(RedisBase):
                 "created": created,
                 "version": __version__,
             }
-            flat = [part for pair in fields.items() for part in pair]
-            output, key = os.fsencode(request.spec.output), request.options.key or ""
-            arguments = (job_id, score + place, output, int(overwrite), key, *flat)
-            self._run(transitions.CREATE, *arguments, client=pipeline)
+            self._run(
+                transitions.CREATE,
+                job_id,
+                score + place,
+                os.fsencode(request.spec.output),
+                int(overwrite),
+                request.options.key or "",
+                *(part for pair in fields.items() for part in pair),
+                client=pipeline,
+            )
         with queue_errors():
             answers = pipeline.execute()
         there = {record.id: record for record in self.get_many(_texts(answers, 0))}

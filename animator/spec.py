@@ -260,8 +260,6 @@ class Result:
     weights: str = ""
     """Which weights made the video."""
     resumed: int = 0
-    """Frames that an earlier attempt had made and that were not made again."""
-    resumed: int = 0
     """Frames that an earlier attempt had finished and this one did not render again."""
 
     def to_json(self) -> str:

@@ -15,6 +15,8 @@ LOG_LINES = 200
 RATE_BUCKET_SECONDS = 10
 RATE_SECONDS = 3600
 """How far back rates can be told."""
+DEFAULT_QUEUE = "any.normal"
+"""Queue of a job whose record names none, as those of older versions do not."""
 ADOPTED_SECONDS = 60
 """Lease of a running job that has none, such as one that an older version began."""
 
@@ -32,11 +34,23 @@ local function note(id, time, worker, text)
   redis.call('RPUSH', log, cjson.encode({{time, worker or '', text}}))
   redis.call('LTRIM', log, -{LOG_LINES}, -1)
 end
+local function waiting(id)
+  return P .. 'waiting:' .. (field(id, 'queue') or '{DEFAULT_QUEUE}')
+end
 local function count_end(state, frames)
   local bucket = P .. 'ended:' .. math.floor(clock() / {1000 * RATE_BUCKET_SECONDS})
   redis.call('HINCRBY', bucket, state, 1)
   redis.call('HINCRBY', bucket, 'frames', frames)
   redis.call('EXPIRE', bucket, {RATE_SECONDS + 2 * RATE_BUCKET_SECONDS})
+end
+-- The webhook of a job that has ended; worker.outbox reads it.
+local function announce(id, state)
+  local url = cjson.decode(field(id, 'options') or '{{}}').webhook
+  if type(url) ~= 'string' then return end
+  local event = id .. '-' .. redis.call('INCR', P .. 'webhooks:number')
+  redis.call('HSET', P .. 'webhooks:events', event, cjson.encode(
+    {{job = id, url = url, state = state, attempt = tonumber(field(id, 'attempt'))}}))
+  redis.call('ZADD', P .. 'webhooks', clock(), event)
 end
 local function move(id, from, to, time, frames)
   local job = key_of(id)
@@ -45,15 +59,16 @@ local function move(id, from, to, time, frames)
   redis.call('ZREM', P .. 'jobs:' .. from, id)
   redis.call('ZADD', P .. 'jobs:' .. to, score, id)
   redis.call('ZREM', P .. 'leases', id)
-  redis.call('ZREM', P .. 'waiting', id)
+  redis.call('ZREM', waiting(id), id)
   redis.call('HDEL', job, 'claim', 'isolated')
   if to == 'queued' then
-    redis.call('ZADD', P .. 'waiting', clock(), id)
+    redis.call('ZADD', waiting(id), clock(), id)
     redis.call('HDEL', job, 'progress', 'started', 'worker', 'resumed')
   elseif to ~= 'running' then
     redis.call('HDEL', job, 'cancel')
     redis.call('HSET', job, 'finished', time)
     count_end(to, frames or 0)
+    announce(id, to)
     local output, outputs = redis.call('HGET', job, 'output'), P .. 'outputs'
     if redis.call('HGET', outputs, output) == id then redis.call('HDEL', outputs, output) end
   end
@@ -82,7 +97,7 @@ redis.call('HSET', P .. 'outputs', output, id)
 redis.call('HSET', key_of(id), 'state', 'queued', 'attempt', '0', 'output', output, unpack(ARGV, 7))
 redis.call('ZADD', P .. 'jobs', score, id)
 redis.call('ZADD', P .. 'jobs:queued', score, id)
-redis.call('ZADD', P .. 'waiting', clock(), id)
+redis.call('ZADD', waiting(id), clock(), id)
 return {1, id}
 """
 
@@ -223,19 +238,27 @@ note(id, ARGV[3], '', 'to be tried again')
 return {1, 'queued'}
 """
 
-# Oldest age in ms, limit. Returns ids of queued jobs that workers were told of so long ago.
+# Oldest age in ms, most jobs of each queue, names of all queues. Returns ids of queued jobs that
+# workers were told of so long ago.
 WAITING = """
-if redis.call('ZCARD', P .. 'jobs:queued') ~= redis.call('ZCARD', P .. 'waiting') then
+local known, found = 0, {}
+for at = 4, #ARGV do known = known + redis.call('ZCARD', P .. 'waiting:' .. ARGV[at]) end
+if redis.call('ZCARD', P .. 'jobs:queued') ~= known then
   for _, id in ipairs(redis.call('ZRANGE', P .. 'jobs:queued', 0, -1)) do
-    redis.call('ZADD', P .. 'waiting', 'NX', 0, id)
+    redis.call('ZADD', waiting(id), 'NX', 0, id)
   end
 end
-return redis.call('ZRANGEBYSCORE', P .. 'waiting', '-inf', clock() - ARGV[2], 'LIMIT', 0, ARGV[3])
+for at = 4, #ARGV do
+  local ids = redis.call('ZRANGEBYSCORE', P .. 'waiting:' .. ARGV[at], '-inf', clock() - ARGV[2],
+    'LIMIT', 0, ARGV[3])
+  for _, id in ipairs(ids) do found[#found + 1] = id end
+end
+return found
 """
 
 # Ids: workers are told of them now.
 TOLD = """
-for at = 2, #ARGV do redis.call('ZADD', P .. 'waiting', 'XX', clock(), ARGV[at]) end
+for at = 2, #ARGV do redis.call('ZADD', waiting(ARGV[at]), 'XX', clock(), ARGV[at]) end
 """
 
 # Id, time, worker, line.

@@ -1,0 +1,135 @@
+"""Waiting for a job, and seeing to it that somebody works on it meanwhile."""
+
+from __future__ import annotations
+
+import time
+
+from animator.errors import AnimatorError
+from animator.queue import Queue, WorkerHandle
+from animator.spec import JobRecord, JobState
+from animator.store import JobStore, WorkerInfo
+
+POLL_SECONDS = 0.1
+SUPERVISE_SECONDS = 1.0
+"""Time between two looks at whether somebody works on the job."""
+OUTAGE_SECONDS = 60.0
+"""How long a store that does not answer is waited for."""
+CANCEL_SECONDS = 20.0
+"""How long a job may take to stop after it was cancelled, before its worker is ended."""
+MOST_WORKERS = 5
+"""Workers that are started for one job, each after the one before has died."""
+
+
+class Watch:
+    """One wait for a job.
+
+    Args:
+        store: where the record is.
+        queue: where workers are, and are started.
+        job_id: the job.
+        work: whether to start a worker while no other takes the job.
+    """
+
+    def __init__(self, store: JobStore, queue: Queue, job_id: str, work: bool) -> None:
+        self._store = store
+        self._queue = queue
+        self._job_id = job_id
+        self._work = work
+        self._worker: WorkerHandle | None = None
+        self._started = 0
+        self._seen = False
+        self._supervised = 0.0
+        self._answered = time.monotonic()
+        self._cancelled: float | None = None
+
+    def look(self) -> JobRecord:
+        """The record as it is now, after seeing to it that somebody works on it."""
+        while True:
+            try:
+                record = self._store.get(self._job_id)
+                if time.monotonic() - self._supervised >= SUPERVISE_SECONDS:
+                    self._supervised = time.monotonic()
+                    if self._work and not record.state.ended:
+                        self._supervise(record)
+            except AnimatorError as error:
+                if not error.retryable or time.monotonic() - self._answered > OUTAGE_SECONDS:
+                    raise
+                time.sleep(POLL_SECONDS)
+                continue
+            self._answered = time.monotonic()
+            return record
+
+    def cancel(self) -> None:
+        """Ask for the job to be cancelled; end our own worker if it does not obey."""
+        if self._cancelled is None:
+            if self._store.request_cancel(self._job_id) is JobState.CANCELLED:
+                discard(self._store.get(self._job_id))
+            self._cancelled = time.monotonic()
+        elif time.monotonic() - self._cancelled > CANCEL_SECONDS and self._worker is not None:
+            record = self._store.get(self._job_id)
+            self._worker.kill()
+            if record.worker is not None and self._worker.runs_as(record.worker):
+                self._store.forget(record.worker)
+                # Nobody else ends it sooner, and the process that could object is gone.
+                if self._store.cancelled(record.id, record.attempt):
+                    discard(record)
+
+    def end(self) -> None:
+        """Let our own worker end."""
+        if self._worker is not None:
+            self._worker.stop()
+
+    def _supervise(self, record: JobRecord) -> None:
+        """Start a worker if nobody can take the job, or if its worker is gone.
+
+        A new worker queues the job of a dead one again as soon as that one's lease has run out.
+        """
+        self._bury()
+        workers = self._store.workers()
+        if self._worker is not None:
+            self._seen = self._seen or any(self._worker.runs_as(one.id) for one in workers)
+        if record.state is JobState.RUNNING and record.worker in {one.id for one in workers}:
+            return
+        takers = [one for one in workers if one.consuming]
+        if any(record.spec.kind in ("any", one.kind) for one in takers):
+            return
+        if self._worker is None:
+            self._start()
+        elif ours := [one for one in takers if self._worker.runs_as(one.id)]:
+            raise _no_device(record, ours[0])
+
+    def _bury(self) -> None:
+        """Forget our own worker if it has died; say so if it never lived, or if many did so."""
+        if self._worker is None or self._worker.alive():
+            return
+        log = str(self._worker.log)
+        for one in self._store.workers():
+            if self._worker.runs_as(one.id):
+                self._store.forget(one.id)
+        self._worker = None
+        if not self._seen or self._started >= MOST_WORKERS:
+            how = "ended at once" if not self._seen else "died again and again"
+            raise AnimatorError(
+                "queue_unavailable",
+                f"The worker {how}; its log is {log!r}. The job stays in the queue.",
+            )
+
+    def _start(self) -> None:
+        self._worker = self._queue.start_worker()
+        self._started += 1
+        self._seen = False
+
+
+def discard(record: JobRecord) -> None:
+    """Remove what attempts of an ended job have left beside its output."""
+    from animator.segments import Workspace
+
+    Workspace.discard(record.spec.output, record.id)
+
+
+def _no_device(record: JobRecord, ours: WorkerInfo) -> AnimatorError:
+    return AnimatorError(
+        "device_unavailable",
+        f"The job asks for the device {record.spec.device!r}, which no running worker has; one on "
+        f"this machine runs on {ours.device or ours.kind!r}. The job stays in the queue.",
+    )
