@@ -1,0 +1,218 @@
+"""Tells webhooks of jobs that have ended, at least once each.
+
+Every worker that knows the secret takes events out of the outbox. One that dies in between has
+only postponed them: after `TAKEN_SECONDS` another worker sends them. A receiver that does not
+answer with 2xx in time is tried again, later and later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import ssl
+import threading
+import time
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+import httpx
+
+from animator import __version__
+from animator.errors import AnimatorError
+from animator.store import JobStore
+from animator.webhook import (
+    DELIVERY_HEADER,
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    check_address,
+    check_host,
+    host_of,
+    signature,
+)
+from worker import metrics
+from worker.outbox import Event, Outbox
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+TRY_SECONDS = 15.0
+"""How long one try may take in all, however slowly the receiver answers."""
+TAKEN_SECONDS = 60.0
+"""How long an event is this worker's; longer than a try."""
+AT_ONCE = 16
+"""Tries that one worker makes at the same time, so that a slow receiver does not hold up others."""
+FIRST_WAIT, LONGEST_WAIT = 5.0, 3600.0
+"""Seconds before the second try, doubled from try to try, and their cap."""
+MAX_TRIES = 20
+"""Tries before an event is given up: about ten hours."""
+
+
+class Deliverer:
+    """A thread that sends what is due.
+
+    Args:
+        store: the jobs, and the outbox.
+        secret: what messages are signed with.
+        hosts: where messages may go, as `animator.webhook.check_host` takes them.
+        first_wait: seconds before the second try.
+        try_seconds: how long a try may take.
+        taken_seconds: how long an event is this worker's.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        secret: str,
+        hosts: Sequence[str],
+        *,
+        first_wait: float = FIRST_WAIT,
+        try_seconds: float = TRY_SECONDS,
+        taken_seconds: float = TAKEN_SECONDS,
+    ) -> None:
+        self._store = store
+        self._outbox = Outbox(store.client)
+        self._secret = secret
+        self._hosts = tuple(hosts)
+        self._first_wait = first_wait
+        self._try_seconds = try_seconds
+        self._taken_seconds = taken_seconds
+        self._ended = threading.Event()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._run()), name="webhooks", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread.start()
+
+    def stop(self, seconds: float = 5.0) -> None:
+        """Take no more events and let tries that have begun end; the rest others will send."""
+        self._ended.set()
+        self._thread.join(seconds)
+
+    async def _run(self) -> None:
+        reachable = True
+        tries: set[asyncio.Task[None]] = set()
+        # One connection for each message, verified against the system's certificates. Proxies and
+        # passwords that the environment may name are not for addresses that strangers choose.
+        async with httpx.AsyncClient(
+            verify=ssl.create_default_context(),
+            trust_env=False,
+            follow_redirects=False,
+            timeout=self._try_seconds,
+            limits=httpx.Limits(max_keepalive_connections=0),
+        ) as client:
+            while not self._ended.is_set():
+                try:
+                    room = AT_ONCE - len(tries)
+                    events = await asyncio.to_thread(self._take, room) if room else []
+                    reachable = True
+                except AnimatorError as error:
+                    if reachable:
+                        logger.warning("webhooks wait for the store: %s", error)
+                    reachable, events = False, []
+                tries |= {asyncio.create_task(self._try(client, event)) for event in events}
+                await asyncio.sleep(0 if events else POLL_SECONDS)
+                tries = {task for task in tries if not task.done()}
+            if tries:
+                await asyncio.wait(tries)
+
+    def _take(self, limit: int) -> list[Event]:
+        return self._outbox.take(limit, self._taken_seconds)
+
+    async def _try(self, client: httpx.AsyncClient, event: Event) -> None:
+        """Send one event and write down what came of it."""
+        try:
+            problem, final = await self._send(client, event)
+            if problem is None:
+                outcome = "delivered"
+            else:
+                outcome = "given_up" if final or event.tries >= MAX_TRIES else "retried"
+            await asyncio.to_thread(self._settle, event, outcome, problem)
+        except AnimatorError as error:  # the store is away; the event will be due again
+            logger.warning("job %s: webhook: %s", event.job, error)
+        except Exception:
+            # Whatever it is, it must not end the thread; the event will be due again.
+            logger.exception("job %s: webhook: a fault in the animator", event.job)
+
+    async def _send(self, client: httpx.AsyncClient, event: Event) -> tuple[str | None, bool]:
+        """Why the receiver did not take it, None if it did; and whether to try no more."""
+        try:
+            check_host(event.url, self._hosts)
+        except AnimatorError as error:
+            return error.message, True
+        body = await asyncio.to_thread(self._body, event)
+        try:
+            async with asyncio.timeout(self._try_seconds):
+                status = await self._post(client, event, body)
+        except AnimatorError as error:
+            return error.message, False  # a name's address may change
+        except TimeoutError:
+            return f"no answer within {self._try_seconds:g} s", False
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            return f"{type(error).__name__}: {error}", False
+        if 200 <= status < 300:
+            return None, False
+        return f"the answer was status {status}", status == 410
+
+    async def _post(self, client: httpx.AsyncClient, event: Event, body: bytes) -> int:
+        """Send to the address that the name has now, and that was looked at; gives the status."""
+        parts, host = urlsplit(event.url), host_of(event.url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)
+        addresses = list(dict.fromkeys(str(item[4][0]) for item in found))
+        for address in addresses:
+            check_address(host, address, self._hosts)
+        timestamp = int(time.time())
+        headers = {
+            "Host": parts.netloc,
+            "Content-Type": "application/json",
+            "User-Agent": f"animator/{__version__}",
+            DELIVERY_HEADER: event.id,
+            TIMESTAMP_HEADER: str(timestamp),
+            SIGNATURE_HEADER: signature(self._secret, timestamp, body),
+        }
+        for address in addresses:
+            try:
+                async with client.stream(
+                    "POST",
+                    httpx.URL(event.url).copy_with(host=address),
+                    content=body,
+                    headers=headers,
+                    # The certificate is that of the name, not that of the address.
+                    extensions={"sni_hostname": host},
+                ) as answer:
+                    return answer.status_code
+            except httpx.ConnectError:
+                if address == addresses[-1]:
+                    raise
+        raise AssertionError("a name without addresses is an error of getaddrinfo")
+
+    def _body(self, event: Event) -> bytes:
+        """The message: the event, and the job's record unless the job has gone on since."""
+        job = {"id": event.job, "state": event.state, "attempt": event.attempt}
+        try:
+            record = self._store.get(event.job)
+            if (record.state.value, record.attempt) == (event.state, event.attempt):
+                job = record.as_dict()
+        except AnimatorError as error:
+            if error.code != "no_such_job":
+                raise
+        message = {"event": f"job.{event.state}", "delivery": event.id, "job": job}
+        return json.dumps(message).encode()
+
+    def _settle(self, event: Event, outcome: str, problem: str | None) -> None:
+        metrics.observe_webhook(outcome)
+        if outcome == "retried":
+            wait = min(self._first_wait * 2 ** (event.tries - 1), LONGEST_WAIT)
+            wait *= random.uniform(0.8, 1.2)  # so that many do not come back at once
+            self._outbox.postpone(event, wait)
+            logger.info("job %s: webhook, try %d: %s", event.job, event.tries, problem)
+            return
+        self._outbox.remove(event)
+        if outcome == "delivered":
+            logger.info("job %s: webhook delivered", event.job)
+        else:
+            logger.warning("job %s: webhook given up: %s", event.job, problem)
