@@ -159,10 +159,10 @@ def purge(
         typer.Option(metavar="DAYS", help="Ended so long ago: days, or a time such as 12h or 2w."),
     ],
     state: Annotated[
-        list[opt.EndedState] | None,
+        opt.EndedState | None,
         typer.Option(
             metavar="[succeeded|failed|cancelled]",
-            help="Only jobs in this state; may be given again. \\[default: all that have ended]",
+            help="Only jobs in this state. \\[default: all that have ended]",
             show_default=False,
         ),
     ] = None,
@@ -172,4 +172,4 @@ def purge(
     """Forget jobs that have ended. Their videos stay."""
     from animator.cli.purge import purge_jobs
 
-    purge_jobs(state or [], older_than, sure=yes, as_json=as_json)
+    purge_jobs(state, older_than, sure=yes, as_json=as_json)

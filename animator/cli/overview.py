@@ -60,7 +60,8 @@ def show_workers(*, as_json: bool) -> None:
 
 def _values(worker: WorkerInfo) -> dict[str, object]:
     values = asdict(worker)
-    return {**values, "slots": values.pop("concurrency"), "since": values.pop("started")}
+    slots, since = values.pop("concurrency"), values.pop("started")
+    return {**values, "slots": slots, "since": since}
 
 
 def _show_table(workers: Sequence[WorkerInfo]) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from animator.cli.console import StopSignals, say
-from animator.client import OUTAGE_SECONDS
 from animator.errors import AnimatorError
 
 T = TypeVar("T")
+OUTAGE_SECONDS = 60.0
+"""How long a queue that does not answer is waited for."""
 _RETRY_SECONDS = 0.5
 
 

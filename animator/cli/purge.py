@@ -15,20 +15,20 @@ from animator.settings import Settings
 from animator.spec import JobState
 
 
-def purge_jobs(states: Sequence[str], older_than: str, *, sure: bool, as_json: bool) -> None:
+def purge_jobs(state: str | None, older_than: str, *, sure: bool, as_json: bool) -> None:
     """Remove the records of jobs that ended long ago, after asking on a terminal.
 
     Raises:
         AnimatorError: `invalid_option`, also where nobody can be asked.
     """
     before = moment_before("--older-than", older_than)
-    chosen = [JobState(state) for state in states] or [item for item in JobState if item.ended]
+    states = [item for item in JobState if item.ended] if state is None else [JobState(state)]
     store = open_store(Settings.from_environment())
     if not sure and not _asked(
-        f"Forget jobs that are {_either(chosen)} since {before:%Y-%m-%d %H:%M} UTC?"
+        f"Forget jobs that are {_either(states)} since {before:%Y-%m-%d %H:%M} UTC?"
     ):
         raise typer.Exit(1)
-    count = store.purge(chosen, before)
+    count = store.purge(states, before)
     if as_json:
         print_json({"purged": count, "before": before.isoformat(timespec="milliseconds")})
     else:

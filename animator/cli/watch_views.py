@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -119,7 +119,7 @@ def picture(records: Sequence[JobRecord], counts: Counts, rows: int) -> Group:
         table.add_column(name, no_wrap=True, min_width=len(name) if whole else 6)
     for record in ranked[:rows]:
         _add_row(table, record)
-    parts = [Text(summary(records, counts)), table]
+    parts: list[RenderableType] = [Text(summary(records, counts)), table]
     if len(ranked) > rows:
         parts.append(Text(f"... and {len(ranked) - rows} more"))
     return Group(*parts)
