@@ -64,7 +64,10 @@ class JobLeases(JobRecords):
         return self.get(job_id)
 
     def renew(self, attempts: Mapping[str, int], lease_seconds: float) -> dict[str, Renewal]:
-        """Prolong the leases of jobs, named by id and attempt, in one round trip."""
+        """Prolong the leases of jobs, named by id and attempt, in one round trip.
+
+        With a lease of 0 seconds they stay as they are, and one only learns how things are.
+        """
         if not attempts:
             return {}
         flat = [part for pair in attempts.items() for part in pair]

@@ -120,15 +120,15 @@ note(id, time, worker, 'attempt ' .. attempt .. ' begins' .. where)
 return attempt
 """
 
-# Lease in ms, then pairs of id and attempt. Returns for each 0 if it is no longer the attempt's,
-# 1 if it is, 2 if it is and is to be cancelled.
+# Lease in ms or 0 to leave it, then pairs of id and attempt. Returns for each 0 if it is no longer
+# the attempt's, 1 if it is, 2 if it is and is to be cancelled.
 RENEW = """
 local expiry, answers = clock() + ARGV[2], {}
 for at = 3, #ARGV, 2 do
   local id, answer = ARGV[at], 0
   local found = redis.call('HMGET', key_of(id), 'state', 'attempt', 'cancel')
   if found[1] == 'running' and found[2] == ARGV[at + 1] then
-    redis.call('ZADD', P .. 'leases', expiry, id)
+    if ARGV[2] ~= '0' then redis.call('ZADD', P .. 'leases', expiry, id) end
     answer = found[3] and 2 or 1
   end
   answers[#answers + 1] = answer
