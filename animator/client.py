@@ -20,6 +20,7 @@ from animator.settings import Settings
 from animator.spec import JobOptions, JobRecord, JobSpec, JobState
 from animator.store import JobRequest, JobStore, Submission
 from animator.supervision import POLL_SECONDS, Watch, discard
+from animator.webhook import check_host
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,8 @@ class Client:
                 settings and the weights.
 
         Raises:
-            AnimatorError: as `animator.preflight.check_files`, or `queue_unavailable`.
+            AnimatorError: as `animator.preflight.check_files`, `webhook_refused`, or
+                `queue_unavailable`.
         """
         request = JobRequest(spec, options or JobOptions())
         (made,) = self.submit_many([request], overwrite=overwrite)
@@ -88,6 +90,8 @@ class Client:
         for request in requests:
             if request.options.key not in there:
                 check_files(request.spec, overwrite=overwrite, settings=self.settings)
+                if request.options.webhook is not None:
+                    check_host(request.options.webhook, self.settings.webhook_hosts)
         made = self.store.create_many(requests, overwrite=overwrite)
         self._announce([one.record for one in made if isinstance(one, Submission) and one.new])
         if errors := [one for one in made if isinstance(one, AnimatorError)]:
@@ -96,6 +100,15 @@ class Client:
             count = f"{len(errors)} of {len(requests)} jobs were not submitted, the first because: "
             raise AnimatorError(errors[0].code, count + errors[0].message)
         return [one for one in made if isinstance(one, Submission)]
+
+    def find(self, spec: JobSpec, options: JobOptions) -> JobRecord | None:
+        """The job that submitting this would return because it has the key; None if there is none.
+
+        Raises:
+            AnimatorError: as `content_key` for the key "auto".
+        """
+        key = self._with_key(JobRequest(spec, options)).options.key
+        return self.store.find_keys([key]).get(key) if key else None
 
     def cancel(self, job_id: str) -> JobRecord:
         """Cancel a job: at once if it waits, at its next step if it runs.
