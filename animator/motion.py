@@ -20,6 +20,7 @@ __all__ = [
     "face_square",
     "fill_missing",
     "keep_inside",
+    "openings",
     "retarget",
     "smooth",
 ]
@@ -180,11 +181,11 @@ def choose_anchor(source_points: Array, driving_points: Array, mode: Anchor) -> 
     size = face_size(source_points)
     laid = fit_similarity(driving_points, source_points).apply(driving_points)
     shape = ((laid - source_points) ** 2).sum(-1).mean(-1)
-    opening = ((_openings(laid) - _openings(source_points)) ** 2).sum(-1)
+    opening = ((openings(laid) - openings(source_points)) ** 2).sum(-1)
     return int(np.argmin((shape + opening) / size**2))
 
 
-def _openings(points: Array) -> Array:
+def openings(points: Array) -> Array:
     """Mean gap of the lids of each eye and of the inner lips in pixels: ... x 3."""
     values = to_complex(points)
     gaps = [

@@ -2,7 +2,7 @@
 
 What opens a hostile file can crash, hang or eat memory without raising anything. Here that happens
 to a child: it gets its task as JSON, answers in lines of JSON over a pipe, and is killed when it is
-over its time or when its parent dies. It can write no file. This keeps accidents and crude attacks
+over its time or when its parent dies. It can write nothing into a file. This keeps accidents and crude attacks
 away; it is no wall against an attacker who gets code to run, who would have the user's rights.
 """
 
@@ -20,9 +20,9 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NoReturn
+from typing import Any, IO, Literal, NoReturn
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]
@@ -85,7 +85,9 @@ class Ended:
     messages: tuple[Message, ...]
 
 
-def run_limited(target: str, task: Message, limits: SandboxLimits) -> Ended:
+def run_limited(
+    target: str, task: Message, limits: SandboxLimits, *, trusted: bool = False
+) -> Ended:
     """Call a function in a child and collect what it answers.
 
     Never raises for anything that the child does.
@@ -95,27 +97,32 @@ def run_limited(target: str, task: Message, limits: SandboxLimits) -> Ended:
             answer, which must be a JSON object without NaN.
         task: JSON for the function.
         limits: what the child may use.
+        trusted: whether it gets the whole environment and all cores, and may write files, as it
+            opens none that strangers made.
     """
     command = [sys.executable, "-P", "-c", _START, _ROOT, target]
     kept = {name: value for name, value in os.environ.items() if name.startswith(_KEPT)}
+    environment = None if trusted else kept | _ENVIRONMENT
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is for the parent, which then ends the child
-        env=kept | _ENVIRONMENT,
+        env=environment,
     )
     try:
-        return _converse(process, task, limits)
+        return _converse(process, task, limits, trusted)
     finally:
         _end(process)
 
 
-def _converse(process: subprocess.Popen[bytes], task: Message, limits: SandboxLimits) -> Ended:
+def _converse(
+    process: subprocess.Popen[bytes], task: Message, limits: SandboxLimits, trusted: bool
+) -> Ended:
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
     deadline = time.monotonic() + limits.seconds
-    request = {"seconds": limits.seconds, "memory_mb": limits.memory_mb, "task": task}
+    request = {**asdict(limits), "write": trusted, "task": task}
     with suppress(BrokenPipeError):  # it died at once, which its status tells
         process.stdin.write(json.dumps(request).encode())
         process.stdin.close()
@@ -134,7 +141,7 @@ def _converse(process: subprocess.Popen[bytes], task: Message, limits: SandboxLi
     return Ended(how, reason, messages)
 
 
-def _listen(out: BinaryIO, err: BinaryIO, deadline: float) -> tuple[bool, bytes, bytes]:
+def _listen(out: IO[bytes], err: IO[bytes], deadline: float) -> tuple[bool, bytes, bytes]:
     """Read until both pipes are closed, until it is too much, or too late.
 
     Returns:
@@ -208,6 +215,8 @@ def child(target: str) -> NoReturn:
     answers = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # no library's chatter between the answers
     _confine(request["seconds"], request["memory_mb"])
+    if not request["write"]:
+        _limit(resource.RLIMIT_FSIZE, 0)
 
     def send(message: Message) -> None:
         line = json.dumps(message, allow_nan=False).encode() + b"\n"
@@ -228,7 +237,6 @@ def _confine(seconds: float, memory_mb: int | None) -> None:
     with suppress(OSError):  # first for the kernel to end when memory is short
         Path("/proc/self/oom_score_adj").write_text("1000")
     _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_FSIZE, 0)
     # At the soft limit comes SIGXCPU, which tells what happened; SIGKILL at the hard one.
     _limit(resource.RLIMIT_CPU, math.ceil(_CORES * seconds), grace=1)
     if memory_mb is not None:

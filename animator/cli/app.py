@@ -19,6 +19,7 @@ from animator.cli.console import absolute, command, print_json, print_path, say
 from animator.errors import AnimatorError
 from animator.preflight import free_names
 from animator.settings import Settings, share_cores
+from animator.spec import JobOptions
 
 app = typer.Typer(
     name="animator",
@@ -168,6 +169,32 @@ def pose(
 
 @app.command()
 @command
+def check(
+    source: opt.Source,
+    driving: opt.Driving,
+    start: opt.Start = None,
+    end: opt.End = None,
+    face: opt.Face = "largest",
+    missing_face: opt.MissingFace = "hold",
+    detector: opt.Detector = "auto",
+    size: opt.Size = 256,
+    device: opt.Device = "auto",
+    precision: opt.Precision = "auto",
+    weights: opt.Weights = "default",
+    as_json: opt.Json = False,
+) -> None:
+    """Look at both files in some seconds and tell what would fail or look poor, and how long."""
+    spec = opt.make_spec(
+        source, driving, None, start=start, end=end, face=face, missing_face=missing_face,
+        detector=detector, size=size, device=device, precision=precision, weights=weights,
+    )  # fmt: skip
+    from animator.cli.check import check_here
+
+    check_here(spec, Settings.from_environment(), as_json=as_json)
+
+
+@app.command()
+@command
 def submit(
     source: opt.Source,
     driving: opt.Driving,
@@ -182,6 +209,14 @@ def submit(
             show_default=False,
         ),
     ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check/--no-check",
+            help="Look at both files first, as `animator check` does, and refuse a job that would "
+            "fail; takes some seconds.",
+        ),
+    ] = True,
     start: opt.Start = None,
     end: opt.End = None,
     face: opt.Face = "largest",
@@ -195,6 +230,9 @@ def submit(
     device: opt.Device = "auto",
     precision: opt.Precision = "auto",
     weights: opt.Weights = "default",
+    priority: opt.Priority = "normal",
+    key: opt.Key = None,
+    webhook: opt.Webhook = None,
     as_json: opt.Json = False,
 ) -> None:
     """Put a job into the queue."""
@@ -206,7 +244,10 @@ def submit(
     from animator.cli.jobs import submit_job
 
     waiting = sys.stdout.isatty() if wait is None else wait
-    submit_job(spec, overwrite=force, named=output is not None, wait=waiting, as_json=as_json)
+    submit_job(
+        spec, JobOptions(priority, key, webhook), overwrite=force, named=output is not None,
+        wait=waiting, as_json=as_json, check=check,
+    )  # fmt: skip
 
 
 app.command()(farm.status)

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from animator import __version__
+from animator.cli.check import check_before_submit
 from animator.cli.console import (
     StopSignals,
     print_json,
@@ -22,7 +23,15 @@ from animator.embedded import EmbeddedRedis
 from animator.errors import AnimatorError, JobCancelled
 from animator.preflight import check_files, free_names
 from animator.settings import Settings
-from animator.spec import JobError, JobRecord, JobSpec, JobState, Progress, Result
+from animator.spec import (
+    JobError,
+    JobOptions,
+    JobRecord,
+    JobSpec,
+    JobState,
+    Progress,
+    Result,
+)
 from animator.store import JobStore, connect, now
 
 
@@ -59,18 +68,34 @@ def _animate(spec: JobSpec, settings: Settings, view: ProgressView, signals: Sto
     )
 
 
-def submit_job(spec: JobSpec, *, overwrite: bool, named: bool, wait: bool, as_json: bool) -> None:
-    """Queue a job and, if asked to, wait for it.
+def submit_job(
+    spec: JobSpec,
+    options: JobOptions,
+    *,
+    overwrite: bool,
+    named: bool,
+    wait: bool,
+    as_json: bool,
+    check: bool = True,
+) -> None:
+    """Check a job's inputs if asked to, queue it and, if asked to, wait for it.
 
     Unless the user `named` the output, a job that is going to write a file of the same name moves
-    this one on to the next name.
+    this one on to the next name. With a key that a job has already, that job is shown instead.
     """
-    check_files(spec, overwrite=overwrite)
+    # The queue is first asked only where it may know the job; it is not started for wrong files.
+    client = Client.connect() if options.key else None
+    record = client.find(spec, options) if client else None
+    there = record is not None
+    if not there:
+        check_files(spec, overwrite=overwrite)
+        if check:
+            check_before_submit(spec, Settings.from_environment())
     with StopSignals() as signals:
-        client = Client.connect()
-        record = _submit(client, spec, overwrite, named)
+        client = client or Client.connect()
+        record = record or _submit(client, spec, options, overwrite, named)
         if not as_json:
-            say(f"job {record.id}")
+            say(f"job {record.id}" + (f" has this key and is {record.state.value}" * there))
         if wait:
             with make_view(quiet=as_json) as view:
                 record = client.wait(
@@ -81,18 +106,20 @@ def submit_job(spec: JobSpec, *, overwrite: bool, named: bool, wait: bool, as_js
     if not wait:
         if not as_json:
             print_path(record.spec.output)
-        if not client.queue.alive_workers():
+        if not record.state.ended and not client.queue.alive_workers():
             say("No worker is running; start one with: celery -A worker worker")
         return
     _conclude(record, signals, as_json)
 
 
-def _submit(client: Client, spec: JobSpec, overwrite: bool, named: bool) -> JobRecord:
+def _submit(
+    client: Client, spec: JobSpec, options: JobOptions, overwrite: bool, named: bool
+) -> JobRecord:
     if named:
-        return client.submit(spec, overwrite=overwrite)
+        return client.submit(spec, overwrite=overwrite, options=options)
     for name in free_names(spec.source, spec.driving, Path(spec.output).parent):
         try:
-            return client.submit(replace(spec, output=str(name)))
+            return client.submit(replace(spec, output=str(name)), options=options)
         except AnimatorError as error:
             if error.code != "output_exists":
                 raise
