@@ -1,8 +1,11 @@
 """Steps the clips of all jobs of a process together; each clip sees a queue in and a queue out.
 
-Frames of one clip are serial, clips are not. One thread for each loaded model picks clips that
-have a frame to render and room for its result, steps them as one batch, and hands the results out.
-A clip whose producer or consumer is slow is merely not picked; one that fails, fails alone.
+Frames of one clip are serial, clips are not. A thread of the loaded model picks clips that have a
+frame to render and room for its result, steps them as one batch, and hands the results out. A clip
+whose producer or consumer is slow is merely not picked; one that fails, fails alone.
+
+On a CPU a batch takes longer than its frames one after another, and rounds differently: there each
+step is of one clip, exactly as if it were alone, and as many threads do so as there are cores for.
 
 Who comes next is stride scheduling: each step puts a clip's turn off by a stride, and the clips
 with the least turns are picked. Within a priority that is the least recently stepped first; a clip
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import threading
 import time
 import weakref
@@ -25,8 +29,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from animator.batches import BatchStep, Stepped
 from animator.errors import AnimatorError
-from animator.generate import BatchStep, Guidance, PortraitGenerator
+from animator.generate import Guidance, PortraitGenerator
 from animator.settings import Settings
 from gfla.models.rollout import RolloutState
 
@@ -42,6 +47,8 @@ PATIENCE = 30.0
 """Seconds in which a clip that does not fit into memory even alone is tried again."""
 REST = 0.5
 """Seconds between two such tries."""
+RELIEF = 60.0
+"""Seconds after which a batch that was halved for want of memory may double again."""
 
 Picture = NDArray[np.uint8]
 _log = logging.getLogger(__name__)
@@ -61,12 +68,13 @@ class Counters:
     Attributes:
         model: name of the weights.
         device: where they run.
-        slots: most clips in one batch.
-        limit: most at present, fewer than ``slots`` after the device ran out of memory.
+        slots: most clips that are stepped at the same moment.
+        limit: most in one batch at present: on CUDA ``slots``, or fewer after the device ran out
+            of memory; on a CPU 1.
         clips: open ones.
         steps: batches that were stepped.
-        frames: rendered in them; by ``steps`` and ``slots`` that is the mean occupancy.
-        seconds: spent in steps.
+        frames: rendered in them, so that ``frames / steps`` is the mean size of a batch.
+        seconds: spent in steps; on a CPU they overlap, up to ``slots`` of them.
         halvings: how often a batch did not fit into memory.
         failures: clips that ended with an error.
     """
@@ -84,23 +92,30 @@ class Counters:
 
 
 class Engine:
-    """Steps the open clips of one model in a thread of its own, which lives while there are any.
+    """Steps the open clips of one model in threads of its own, which live while there are any.
 
     Args:
         generator: the loaded model.
-        slots: most clips in one batch.
+        slots: most clips that are stepped at the same moment: on CUDA in one batch, on a CPU each
+            in a thread.
+        batched: whether to step them as a batch; where not given, as the device has it.
     """
 
-    def __init__(self, generator: PortraitGenerator, slots: int) -> None:
+    def __init__(
+        self, generator: PortraitGenerator, slots: int, *, batched: bool | None = None
+    ) -> None:
         self.generator = generator
         self.slots = slots
-        self._limit = slots
-        self._step = BatchStep(generator)
+        if batched is None:
+            batched = generator.device.type == "cuda"
+        self._batches = BatchStep(generator, slots) if batched else None
+        self._limit = self._width = slots if batched else 1
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         # Weak: a clip that is forgotten without being closed must not keep its place for ever.
         self._clips: weakref.WeakSet[Clip] = weakref.WeakSet()
-        self._thread: threading.Thread | None = None
+        self._threads = 0
+        self._shrunk = 0.0
         self._clock = 0.0
         self._steps = self._frames = self._halvings = self._failures = 0
         self._seconds = 0.0
@@ -123,18 +138,15 @@ class Engine:
         Returns:
             The clip, a context manager that closes it.
         """
-        if self.generator.device.type == "cuda":
-            # The engine's thread works on another stream and must find the state complete.
-            torch.cuda.current_stream(self.generator.device).synchronize()
+        self._complete()
         clip = Clip(self, state, priority, check)
         with self._lock:
             clip._turn = self._clock
             self._clips.add(clip)
-            if self._thread is None:
-                self._limit = self.slots
+            while self._threads < self.slots // self._width:
                 # Not a daemon: one that is inside torch as the interpreter ends would abort it.
-                self._thread = threading.Thread(target=self._run, name="engine")
-                self._thread.start()
+                threading.Thread(target=self._run, name="engine").start()
+                self._threads += 1
         return clip
 
     def counters(self) -> Counters:
@@ -153,10 +165,19 @@ class Engine:
                 self._failures,
             )
 
+    def _complete(self) -> None:
+        """Wait for the calling thread's tensors: the engine's thread works on another stream."""
+        if self.generator.device.type == "cuda":
+            torch.cuda.current_stream(self.generator.device).synchronize()
+
     def _run(self) -> None:
         while batch := self._next():
             self._advance(batch)
-            del batch  # while it waits, the thread holds no clip
+            with self._lock:
+                for clip in batch:
+                    clip._stepping = False
+                self._work.notify()
+            del batch, clip  # while it waits, the thread holds no clip
 
     def _next(self) -> list[Clip]:
         """The clips to step next; waits for some, and gives none once the thread is to end."""
@@ -167,17 +188,23 @@ class Engine:
                 self._work.wait(POLL)
             for clip in list(self._clips):
                 self._end(clip, ClipClosed("the interpreter ends"))
-            self._step.forget()
-            self._thread = None
+            self._threads -= 1
+            if self._batches and not self._threads:
+                self._batches.forget()
             return []
 
     def _pick(self) -> list[Clip]:
         now = time.monotonic()
+        if self._limit < self._width and now - self._shrunk > RELIEF:
+            self._limit, self._shrunk = min(2 * self._limit, self._width), now
         ready = [clip for clip in self._clips if clip._is_ready(now)]
         if ready:
             ready.sort(key=lambda clip: (clip._turn, clip._number))
             self._clock = max(self._clock, ready[0]._turn)
-        return ready[: self._limit]
+        batch = ready[: self._limit]
+        for clip in batch:
+            clip._stepping = True
+        return batch
 
     def _advance(self, batch: list[Clip]) -> None:
         """Step clips as one batch; where that fails, each alone, so that one does not harm all."""
@@ -187,24 +214,34 @@ class Engine:
         if not batch:
             return
         began = time.monotonic()
+        error: Exception | None = None
         try:
-            results = self._step(states, frames)
-        except torch.OutOfMemoryError as error:
-            self._out_of_memory(batch, error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the clip's to raise
-            if len(batch) == 1:
-                with self._lock:
-                    self._end(batch[0], error)
-            else:
-                for clip in batch:
-                    self._advance([clip])
+            results = self._rendered(states, frames)
+        except Exception as caught:  # noqa: BLE001 - whatever it is, it is the clip's to raise
+            error = caught
+        if isinstance(error, torch.OutOfMemoryError):
+            # Its frames hold tensors, which must not take the memory that the next try needs.
+            error.__traceback__ = None
+            self._out_of_memory(batch)
+        elif error and len(batch) > 1:
+            for clip in batch:
+                self._advance([clip])
         else:
             with self._lock:
+                if error:
+                    self._end(batch[0], error)
+                    return
                 self._steps += 1
                 self._frames += len(batch)
                 self._seconds += time.monotonic() - began
                 for clip, (state, picture) in zip(batch, results, strict=True):
                     self._deliver(clip, state, picture)
+
+    def _rendered(self, states: list[RolloutState], frames: list[Guidance]) -> list[Stepped]:
+        if self._batches:
+            return self._batches(states, frames)
+        pairs = zip(states, frames, strict=True)
+        return [self.generator.step_drawn(state, frame) for state, frame in pairs]
 
     def _deliver(self, clip: Clip, state: RolloutState, picture: Picture) -> None:
         clip._turn = max(clip._turn, self._clock) + SHARE**-clip._priority
@@ -215,23 +252,22 @@ class Engine:
             clip._outputs.append((picture, state))
             clip._changed.notify_all()
 
-    def _out_of_memory(self, batch: list[Clip], error: torch.OutOfMemoryError) -> None:
+    def _out_of_memory(self, batch: list[Clip]) -> None:
         """Go on with half the batch; a clip that does not fit even alone waits for better times."""
         _log.warning("a batch of %d clips does not fit into the device's memory", len(batch))
-        self._step.forget()
+        if self._batches:
+            self._batches.forget()
         with self._lock:
+            now = time.monotonic()
             self._halvings += 1
-            self._limit = max(1, len(batch) // 2)
-            if len(batch) > 1:
-                return
-            (clip,), now = batch, time.monotonic()
-            clip._misfit = clip._misfit or now
-            clip._rests_until = now + REST
-            if now - clip._misfit > PATIENCE:
-                message = "The device has not enough memory for this job."
-                coded = AnimatorError("out_of_memory", message, retryable=True)
-                coded.__cause__ = error
-                self._end(clip, coded)
+            self._limit, self._shrunk = max(1, len(batch) // 2), now
+            if len(batch) == 1:
+                clip = batch[0]
+                clip._misfit = clip._misfit or now
+                clip._rests_until = now + REST
+                if now - clip._misfit > PATIENCE:
+                    message = "The device has not enough memory for this job."
+                    self._end(clip, AnimatorError("out_of_memory", message, retryable=True))
 
     def _end(self, clip: Clip, error: Exception) -> None:
         self._failures += 1
@@ -259,6 +295,7 @@ class Clip:
         self._changed = threading.Condition(engine._lock)
         self._error: Exception | None = None
         self._turn = 0.0
+        self._stepping = False
         self._misfit: float | None = None
         self._rests_until = 0.0
 
@@ -275,6 +312,7 @@ class Clip:
             Exception: what went wrong with the clip, or what ``check`` raised.
         """
         drawn = self._engine.generator.guidance(landmarks, self._first)
+        self._engine._complete()
         with self._once(lambda: self._error is None and len(self._inputs) < DEPTH):
             self._inputs.append(drawn)
             self._engine._work.notify()
@@ -323,7 +361,8 @@ class Clip:
         self.close()
 
     def _is_ready(self, now: float) -> bool:
-        return bool(self._inputs) and len(self._outputs) < DEPTH and now >= self._rests_until
+        wanted = bool(self._inputs) and len(self._outputs) < DEPTH
+        return wanted and not self._stepping and now >= self._rests_until
 
     @contextmanager
     def _once(self, ready: Callable[[], bool]) -> Iterator[None]:
@@ -344,8 +383,9 @@ def engine_for(generator: PortraitGenerator) -> Engine:
     with _making:
         if generator.engine is None:
             settings = Settings.from_environment()
-            fitting = CUDA_SLOTS if generator.device.type == "cuda" else settings.concurrency
-            generator.engine = Engine(generator, settings.slots or fitting)
+            on_cuda = generator.device.type == "cuda"
+            fitting = CUDA_SLOTS if on_cuda else _cores() // torch.get_num_threads()
+            generator.engine = Engine(generator, settings.slots or max(1, fitting))
         return generator.engine
 
 
@@ -354,3 +394,10 @@ def counters() -> list[Counters]:
     with _making:
         engines = list(_engines)
     return [engine.counters() for engine in engines]
+
+
+def _cores() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ from gfla.errors import GflaError
 from gfla.guidance.face import LABELS, face_structure
 from gfla.models.attention import set_attention_backend
 from gfla.models.generators import AnimationGenerator
-from gfla.models.rollout import Prediction, RolloutState
+from gfla.models.rollout import Prediction, Reference, RolloutState
 from gfla.pictures import to_picture
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class PortraitGenerator:
         name: of the weights, with the start of their SHA-256.
         sha256: of the weights' file.
         structure_size: side of the guidance in pixels.
+        precision: "float32" or "bfloat16".
         background_edges: whether the guidance shows the edges of the source's background, as the
             published face model was trained with.
         engine: what steps this model's clips together; see ``animator.engine.engine_for``.
@@ -94,7 +95,7 @@ class PortraitGenerator:
         self.device = device
         self.structure_size = structure_size(config, loaded.info, str(weights))
         self.background_edges = loaded.info.get("background_edges") is True
-        self._bfloat16 = precision == "bfloat16"
+        self.precision = precision
 
     def inner_size(self, size: int) -> int:
         """Side of the pictures that the networks handle for results of ``size`` pixels."""
@@ -112,7 +113,7 @@ class PortraitGenerator:
         image = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device)
         image = image.permute(2, 0, 1)[None].float() / 127.5 - 1
         seen = fit_size(picture, self.structure_size) if self.background_edges else None
-        with self._arithmetic():
+        with self.arithmetic():
             return self.network.start(image, *self._drawn(landmarks, seen))
 
     def step(
@@ -133,7 +134,7 @@ class PortraitGenerator:
         self, state: RolloutState, drawn: Guidance
     ) -> tuple[RolloutState, NDArray[np.uint8]]:
         """As ``step``, with what ``guidance`` gives."""
-        with self._arithmetic():
+        with self.arithmetic():
             state, prediction = self.network.step(state, *drawn)
             return state, to_picture(prediction.image[0])
 
@@ -141,8 +142,21 @@ class PortraitGenerator:
         self, state: RolloutState, landmarks: NDArray[np.floating]
     ) -> tuple[RolloutState, Prediction]:
         """As ``step``, but with all that the networks say of the frame."""
-        with self._arithmetic():
+        with self.arithmetic():
             return self.network.step(state, *self.guidance(landmarks, state))
+
+    def reference(
+        self, image: torch.Tensor, landmarks: NDArray[np.floating], state: RolloutState
+    ) -> Reference:
+        """A frame that was rendered before, as the frames after it refer to it.
+
+        Args:
+            image: 1 3 S S in [-1, 1], as a step predicted it.
+            landmarks: 68 x 2 of the frame, in units of the crop.
+            state: of the clip.
+        """
+        with self.arithmetic():
+            return self.network.reference("previous", image, *self.guidance(landmarks, state))
 
     def guidance(self, landmarks: NDArray[np.floating], state: RolloutState) -> Guidance:
         """What the networks are told of a frame.
@@ -171,37 +185,12 @@ class PortraitGenerator:
         )
 
     @contextmanager
-    def _arithmetic(self) -> Iterator[None]:
+    def arithmetic(self) -> Iterator[None]:
         """Inference without gradients, in bfloat16 where asked for."""
-        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16)
+        bfloat16 = self.precision == "bfloat16"
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16)
         with torch.inference_mode(), autocast:
             yield
-
-
-class BatchStep:
-    """Steps several clips of a model; each comes out as if it were alone.
-
-    Args:
-        generator: the model.
-    """
-
-    def __init__(self, generator: PortraitGenerator) -> None:
-        self._generator = generator
-
-    def __call__(
-        self, states: Sequence[RolloutState], frames: Sequence[Guidance]
-    ) -> list[tuple[RolloutState, NDArray[np.uint8]]]:
-        """Render the next frame of each clip, as ``PortraitGenerator.step`` does of one.
-
-        Args:
-            states: of the clips.
-            frames: the guidance of the frame to render of each.
-        """
-        pairs = zip(states, frames, strict=True)
-        return [self._generator.step_drawn(state, drawn) for state, drawn in pairs]
-
-    def forget(self) -> None:
-        """Free what is kept between steps."""
 
 
 def with_background(structure: torch.Tensor, source: torch.Tensor) -> torch.Tensor:

@@ -57,7 +57,7 @@ class Settings:
     concurrency: int = 1
     """Jobs that one worker runs at the same time (`ANIMATOR_CONCURRENCY`)."""
     slots: int | None = None
-    """Most clips that are stepped as one batch (`ANIMATOR_SLOTS`); None fits the device."""
+    """Most clips that are stepped at the same moment (`ANIMATOR_SLOTS`); None fits the device."""
     lease_seconds: int = 15
     """How long a job waits for a sign of its worker before another takes it
     (`ANIMATOR_LEASE_SECONDS`)."""

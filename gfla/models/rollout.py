@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from gfla.models.attention import SourceFeatures
@@ -66,6 +67,52 @@ class Prediction:
     rendered: Tensor
     blend: Tensor | None
     residuals: Mapping[tuple[int, str], Tensor]
+
+
+def stack(references: Sequence[Reference]) -> Reference:
+    """References of several clips as one batch; all of the same sizes."""
+    return _merged(references, lambda parts: torch.cat(list(parts)))
+
+
+def split(reference: Reference, count: int) -> list[Reference]:
+    """The first clips of a batch, each in memory of its own."""
+
+    def part(index: int) -> Reference:
+        return _merged([reference], lambda whole: whole[0][index : index + 1].clone())
+
+    return [part(index) for index in range(count)]
+
+
+def overwrite(old: Reference, new: Reference) -> None:
+    """Put a reference of the same sizes into the memory of another."""
+
+    def copy(pair: Sequence[Tensor]) -> Tensor:
+        return pair[0].copy_(pair[1])
+
+    _merged([old, new], copy)
+
+
+def _merged(
+    references: Sequence[Reference], merge: Callable[[Sequence[Tensor]], Tensor]
+) -> Reference:
+    """One reference of several, each of its tensors of the tensors in the same place."""
+    first = references[0]
+    image = merge([one.image for one in references])
+    same = all(one.small is one.image for one in references)
+    features = {}
+    for layer in first.features:
+        parts = [one.features[layer] for one in references]
+        projections = [one.projection for one in parts if one.projection is not None]
+        projection = merge(projections) if projections else None
+        features[layer] = SourceFeatures(merge([one.features for one in parts]), projection)
+    landmarks = [one.landmarks for one in references if one.landmarks is not None]
+    return Reference(
+        image,
+        image if same else merge([one.small for one in references]),
+        merge([one.structure for one in references]),
+        merge(landmarks) if landmarks else None,
+        features,
+    )
 
 
 def _detached(frame: Reference) -> Reference:
