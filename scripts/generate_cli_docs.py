@@ -22,17 +22,96 @@ Progress, notes and errors go to standard error. An error is one line, `error [c
 
 | exit status | meaning |
 |---|---|
-| 0 | it worked; after `submit --wait`, the job succeeded |
+| 0 | it worked; after `submit --wait` and `watch JOB...`, the jobs succeeded |
 | 1 | it did not; the error says why |
 | 2 | wrong usage: an unknown option or command |
-| 130, 143, 129 | stopped by Ctrl-C, SIGTERM or SIGHUP: no video; a job waited for is cancelled |
+| 130, 143, 129 | stopped by Ctrl-C, SIGTERM or SIGHUP |
+
+What is stopped leaves no video behind, and a job that `submit --wait` waits for is cancelled;
+`watch` and `logs --follow` leave the jobs alone. `train` ends with a checkpoint, and after SIGTERM
+with 0.
+
+Where a command takes a job, the first letters of its id do if they are at least four and no other
+id begins so. A mistake in one of several ids is told before anything is done to the others.
+"""
+
+TAIL = """
+## JSON
+
+Names of fields stay as they are here; later versions may add some. Times are UTC and ISO 8601,
+durations are seconds. A command that takes several jobs prints an array; those that could not be
+changed are missing there, and standard error says why. A mistake of the command itself gives one
+object instead, `{"id": null, "state": null, "output": null, "progress": null, "error": {...}}`, in
+which `run` and `submit` say `"state": "failed"`.
+
+**A job**: from `run`, `submit`, `status`, `list`, `watch`, `cancel` and `retry`.
+
+| field | |
+|---|---|
+| `id` | `null` from `run` |
+| `state` | `queued`, `running`, `succeeded`, `failed` or `cancelled` |
+| `output` | absolute path of the video |
+| `progress` | `stage`, `frame`, `frames`, `fps` and `eta`; `null` for what is not known |
+| `error` | `code` (see [errors.md](errors.md)), `message` and `retryable` of a job that failed |
+| `attempt` | how often a worker has begun it |
+| `priority`, `key`, `webhook` | as submitted |
+| `suspect` | whether it runs in a process of its own, because a worker died with it |
+| `crashes` | how many such processes died |
+| `lease` | seconds until its worker counts as dead unless it is heard of; `null` unless it runs |
+| `resumed` | frames that the present attempt took over from an earlier one |
+| `created`, `started`, `finished` | when |
+| `worker` | which worker runs it, or ran it last |
+| `version` | of the animator that ran it last |
+| `frames`, `seconds`, `fps` | of a job that succeeded |
+| `timings` | seconds by stage |
+| `warnings` | sentences |
+| `missing` | runs of driving frames without a face: first and last of each |
+| `hashes` | SHA-256 of the inputs by name |
+| `weights` | which made the video |
+| `spec` | what was asked for |
+
+`status` without a job adds `queue`, the number of jobs by state, and `workers`, the ids of those
+that take jobs.
+
+**A line of `logs`**: `time`, `worker` (empty for what no worker did) and `text`.
+
+**A video of `fetch`**: `id`, `source` (where the job wrote it) and `output` (the copy).
+
+**`queue`**
+
+| field | |
+|---|---|
+| `queued`, `running` | jobs |
+| `depth` | queued jobs by priority: `high`, `normal`, `low` |
+| `kinds` | queued jobs by the workers that can run them: `any`, `cpu`, `cuda` |
+| `oldest` | when the oldest queued job was submitted |
+| `workers`, `slots` | workers that take jobs, and how many jobs these run at once |
+| `rates` | for the last `1`, `10` and `60` minutes: `jobs` and `frames` a minute |
+| `eta` | seconds until all have ended at this pace; `null` if nothing waits or ended lately |
+
+**A worker of `workers`**
+
+| field | |
+|---|---|
+| `id`, `host`, `pid`, `version` | which process it is |
+| `since` | when it began |
+| `device`, `device_name` | what it computes on; empty until its first job |
+| `kind` | `cpu` or `cuda` |
+| `slots` | jobs that it runs at once |
+| `jobs` | ids of those that it runs |
+| `fps` | frames a second of all of them, lately |
+| `memory_mb` | of its process, in MiB |
+| `queues` | where it takes jobs from |
+| `consuming` | whether it takes new jobs |
+
+**`purge`**: `purged` (how many) and `before` (what had ended by then).
 """
 
 
 def page() -> str:
     """The whole page."""
     group: Any = typer.main.get_command(app)
-    return HEAD + "".join(_entry(name, item) for name, item in group.commands.items())
+    return HEAD + "".join(_entry(name, item) for name, item in group.commands.items()) + TAIL
 
 
 def _entry(name: str, item: Any) -> str:

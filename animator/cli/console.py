@@ -67,11 +67,11 @@ def print_path(path: str) -> None:
         sys.stdout.buffer.flush()
 
 
-def error_object(error: AnimatorError) -> dict[str, Any]:
-    """What `--json` prints for a job that came to nothing before it had a record."""
+def error_object(error: AnimatorError, state: JobState | None) -> dict[str, Any]:
+    """What `--json` prints in place of the record of a job."""
     return {
         "id": None,
-        "state": JobState.FAILED.value,
+        "state": state,
         "output": None,
         "progress": None,
         "error": {"code": error.code, "message": error.message, "retryable": error.retryable},
@@ -87,16 +87,25 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
     """Turn what a command raises into a sentence and an exit status.
 
     An expected error ends with 1, Ctrl-C with 130. Anything else is our fault: its traceback goes
-    into a file, which is named.
+    into a file, which is named. With `--json` there is also an object: a job that failed before it
+    had a record.
     """
+    return _guarded(function, JobState.FAILED)
 
+
+def farm_command(function: Callable[P, None]) -> Callable[P, None]:
+    """The same for a command about jobs that are there; its own mistake is no job that failed."""
+    return _guarded(function, None)
+
+
+def _guarded(function: Callable[P, None], state: JobState | None) -> Callable[P, None]:
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             function(*args, **kwargs)
             sys.stdout.flush()
         except AnimatorError as error:
-            _fail(error, bool(kwargs.get("as_json")))
+            _fail(error, bool(kwargs.get("as_json")), state)
         except KeyboardInterrupt:
             raise typer.Exit(128 + signal.SIGINT) from None
         except BrokenPipeError:
@@ -106,14 +115,14 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
         except typer.Exit:
             raise
         except Exception as error:  # noqa: BLE001 - the last resort of the program
-            _fail(_internal(error), bool(kwargs.get("as_json")))
+            _fail(_internal(error), bool(kwargs.get("as_json")), state)
 
     return run
 
 
-def _fail(error: AnimatorError, as_json: bool) -> None:
+def _fail(error: AnimatorError, as_json: bool, state: JobState | None) -> None:
     if as_json:
-        print_json(error_object(error))
+        print_json(error_object(error, state))
     show_error(error.code, error.message)
     raise typer.Exit(1) from None
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from animator.cli import options as opt
-from animator.cli.console import command
+from animator.cli.console import farm_command
 
 Jobs = Annotated[
     list[str],
@@ -21,7 +21,7 @@ JsonArray = Annotated[bool, typer.Option("--json", help="Print a JSON array on s
 _AGO = "a time ago (90s, 15m, 2h, 3d, 1w) or a date (2026-03-01, 2026-03-01T12:30; UTC)."
 
 
-@command
+@farm_command
 def status(
     job: Annotated[
         str | None,
@@ -35,7 +35,7 @@ def status(
     show_status(job, as_json=as_json)
 
 
-@command
+@farm_command
 def list_jobs(
     state: opt.State = None,
     since: Annotated[
@@ -55,23 +55,23 @@ def list_jobs(
     show_list(state, since, until, limit, as_json=as_json)
 
 
-@command
+@farm_command
 def watch(
     jobs: JobsOrNone = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a line for every change.")
     ] = False,
 ) -> None:
-    """Watch jobs go, or all that wait and run. Ends with the given jobs; 1 unless all succeeded.
+    """Watch jobs until they have ended, or without any all that wait and run.
 
-    Ctrl-C ends the watching and leaves the jobs alone.
+    The exit status is 1 unless all succeeded. Ctrl-C ends the watching and leaves the jobs alone.
     """
     from animator.cli.watch import watch_jobs
 
     watch_jobs(jobs or [], as_json=as_json)
 
 
-@command
+@farm_command
 def cancel(
     jobs: JobsOrNone = None,
     all_queued: Annotated[
@@ -85,7 +85,7 @@ def cancel(
     cancel_jobs(jobs or [], all_queued=all_queued, as_json=as_json)
 
 
-@command
+@farm_command
 def retry(
     jobs: JobsOrNone = None,
     failed: Annotated[bool, typer.Option("--failed", help="All jobs that failed.")] = False,
@@ -97,7 +97,7 @@ def retry(
     retry_jobs(jobs or [], failed=failed, as_json=as_json)
 
 
-@command
+@farm_command
 def logs(
     job: Annotated[str, typer.Argument(metavar="JOB", help="Id of a job, or its first letters.")],
     follow: Annotated[
@@ -114,7 +114,7 @@ def logs(
     show_logs(job, follow=follow, as_json=as_json)
 
 
-@command
+@farm_command
 def fetch(
     jobs: Jobs,
     output: Annotated[
@@ -136,7 +136,7 @@ def fetch(
     fetch_jobs(jobs, output, force=force, as_json=as_json)
 
 
-@command
+@farm_command
 def queue(as_json: opt.Json = False) -> None:
     """Show how many jobs wait, how fast they go, and when the last will have ended."""
     from animator.cli.overview import show_queue
@@ -144,7 +144,7 @@ def queue(as_json: opt.Json = False) -> None:
     show_queue(as_json=as_json)
 
 
-@command
+@farm_command
 def workers(as_json: JsonArray = False) -> None:
     """List the workers: machine, device, slots, jobs, frames a second, memory, since when."""
     from animator.cli.overview import show_workers
@@ -152,7 +152,7 @@ def workers(as_json: JsonArray = False) -> None:
     show_workers(as_json=as_json)
 
 
-@command
+@farm_command
 def purge(
     older_than: Annotated[
         str,

@@ -24,7 +24,18 @@ from animator.store import now
 
 LINE_SECONDS = 10.0
 """Time between two lines of a job whose state and stage stay the same."""
-_BAR = 16
+_BAR = 10
+_COLUMNS = {
+    "JOB": None,
+    "STATE": None,
+    "": None,
+    "FRAMES": None,
+    "FRAMES/S": None,
+    "LEFT": None,
+    "WORKER": 2,
+    "OUTPUT": 3,
+}
+"""Columns and how they share what a narrow terminal leaves; the others keep their width."""
 _FRAME_LINES = 4
 """Lines of the terminal that are no job's: the summary, the titles, the rest, the cursor."""
 Counts = Mapping[JobState, int]
@@ -107,16 +118,18 @@ def make_view(*, as_json: bool) -> View:
 
 
 def picture(records: Sequence[JobRecord], counts: Counts, rows: int) -> Group:
-    """The summary, and a table of so many jobs: those that run first, those that ended last."""
+    """The summary, and a table of so many jobs: those that run first, those that ended last.
+
+    The state of a job that runs is its stage.
+    """
     order = [JobState.RUNNING, JobState.QUEUED]
     ranked = sorted(
         records, key=lambda item: order.index(item.state) if item.state in order else len(order)
     )
-    table = Table(box=None, pad_edge=False)
-    for name in ("JOB", "STATE", "STAGE", "", "FRAMES", "FRAMES/S", "LEFT", "WORKER", "OUTPUT"):
-        # What has to be read whole keeps its width; the rest is cut on a narrow terminal.
-        whole = name not in ("WORKER", "OUTPUT")
-        table.add_column(name, no_wrap=True, min_width=len(name) if whole else 6)
+    table = Table(box=None, pad_edge=False, expand=True)
+    for name, share in _COLUMNS.items():
+        right = name in ("FRAMES", "FRAMES/S", "LEFT")
+        table.add_column(name, no_wrap=True, ratio=share, justify="right" if right else "left")
     for record in ranked[:rows]:
         _add_row(table, record)
     parts: list[RenderableType] = [Text(summary(records, counts)), table]
@@ -135,21 +148,22 @@ def summary(records: Sequence[JobRecord], counts: Counts) -> str:
 
 
 def _add_row(table: Table, record: JobRecord) -> None:
-    progress = record.progress if record.state is JobState.RUNNING else None
+    running = record.state is JobState.RUNNING
+    progress = record.progress if running else None
     bar: ProgressBar | str = ""
-    stage = frames = pace = left = ""
+    frames = pace = left = ""
     if progress is not None:
-        stage = progress.stage
         if progress.frames:
             bar = ProgressBar(total=progress.frames, completed=progress.frame, width=_BAR)
-            frames = f"{progress.frame}/{progress.frames}"
-        elif progress.frame:
-            frames = str(progress.frame)
+        of = f"/{progress.frames}" if progress.frames else ""
+        frames = f"{progress.frame}{of}" if progress.frame or of else ""
         pace = f"{progress.fps:.1f}" if progress.fps else ""
         left = "" if progress.eta is None else clock(progress.eta)
-    elif record.state.ended:
-        stage = detail_of(record)
-    worker = record.worker or "" if record.state is JobState.RUNNING else ""
-    texts = [record.id, state_of(record), stage], [frames, pace, left, worker]
-    before, after = ([Text(printable(text)) for text in part] for part in texts)
-    table.add_row(*before, bar, *after, Text(printable(Path(record.spec.output).name)))
+    elif record.result is not None:
+        frames = str(record.result.frames)
+    stage = progress.stage if progress and not record.cancel_requested else state_of(record)
+    worker = record.worker or "" if running else ""
+    cells = (frames, pace, left, worker, Path(record.spec.output).name)
+    table.add_row(
+        record.id, Text(printable(stage)), bar, *(Text(printable(cell)) for cell in cells)
+    )

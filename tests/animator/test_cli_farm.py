@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -532,3 +533,32 @@ def test_a_worker_is_needed_by_nobody_here(farm: Farm, settings: Settings) -> No
     for arguments in (["status"], ["list"], ["queue"], ["workers"], ["logs", record.id]):
         farm.call(*arguments)
     assert Client.connect(settings).queue.alive_workers() == []
+
+
+# The page
+
+
+def documented(section: str) -> set[str]:
+    """Names in the first column of a table of docs/cli.md."""
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    table = page.split(f"**{section}**", 1)[1].split("\n\n", 2)[1]
+    cells = [line.split("|")[1] for line in table.splitlines()[2:]]
+    return {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+
+
+def test_the_page_names_every_field(farm: Farm) -> None:
+    record = farm.succeeded()
+    farm.store.heartbeat(WorkerInfo("here-1", "here", 17, record.created, 4, True, "0.1"), 60)
+    assert documented("A job") == set(farm.json("status", record.id))
+    assert documented("`queue`") == set(farm.json("queue"))
+    assert documented("A worker of `workers`") == set(farm.json("workers")[0])
+    assert set(farm.json("logs", record.id)[0]) == {"time", "worker", "text"}
+    assert set(farm.json("fetch", record.id)[0]) == {"id", "source", "output"}
+    assert set(farm.json("purge", "--older-than", "9", "--yes")) == {"purged", "before"}
+
+
+@pytest.mark.parametrize("verb", ["status", "watch", "cancel", "retry", "logs", "fetch"])
+def test_a_mistake_is_no_job_that_failed(farm: Farm, verb: str) -> None:
+    values = farm.json(verb, "nothing", status=1)
+    assert values["state"] is None
+    assert values["error"]["code"] == "no_such_job"
