@@ -63,8 +63,8 @@ class RedisBase:
     """A Redis client and the scripts that run there.
 
     The client sends a command again if the connection breaks before the answer is there, so a
-    script may run twice: each is written so that its second run changes nothing and answers as
-    the first.
+    script may run twice. Changes of one job are written so that their second run changes nothing
+    and answers as the first.
 
     Args:
         client: a Redis client as `connect` makes it.
