@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import av
 import numpy as np
 import numpy.typing as npt
 from av.codec.context import ThreadType
-from av.container import OutputContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
-from animator.audio import AudioTrack, add_audio
 from animator.errors import AnimatorError
 from animator.frames import FrameBatch
 from animator.media import DEFAULT_LIMITS, MediaLimits
-from animator.output_file import OutputFile, check_output, coded_errors
-
-__all__ = ["METADATA_KEYS", "VideoWriter", "check_output"]
-
-METADATA_KEYS = frozenset(
-    "title artist album album_artist composer comment copyright date description episode_id genre "
-    "grouping keywords lyrics network show synopsis".split()
-)
-"""What MP4 has a place for; a muxer leaves out other keys without a word."""
+from animator.mp4 import Mp4Output, Sound, believable, last_duration
+from animator.output_file import coded_errors
 
 _BT709 = 1  # the number of BT.709 as primaries, transfer curve and matrix alike
 _LIMITED = 1
-_FINEST = 48000  # the sound's start is kept at least to this part of a second
 _THREADS = 2
 
 
@@ -59,7 +47,7 @@ class VideoWriter:
         audio_start: the time in that file, in seconds, that is 0 in the output; None if both have
             the same times. See `animator.decode.VideoReader.audio_start`.
         audio_end: the time in that file, in seconds, where the sound ends; None for its own end.
-        metadata: what the file says about itself; keys from `METADATA_KEYS`.
+        metadata: what the file says about itself; keys from `animator.mp4.METADATA_KEYS`.
         crf: quality, 0 (lossless) to 51.
         codec: a libav encoder that takes `crf`.
         limits: what is refused of `audio_from`.
@@ -70,8 +58,7 @@ class VideoWriter:
     Raises:
         ValueError: if a size, rate, time base or metadata key makes no sense, or a batch does not
             fit the writer.
-        AnimatorError: output_exists_as_folder, output_not_writable, disk_full, encoding_failed,
-            no_frames if none was written, and those of `animator.media.open_media`.
+        AnimatorError: no_frames if none was written, and those of `animator.mp4.Mp4Output`.
     """
 
     def __init__(
@@ -92,50 +79,41 @@ class VideoWriter:
     ) -> None:
         if width < 1 or height < 1:
             raise ValueError(f"frames must have pixels, got {width} x {height}")
-        if time_base <= 0 or (rate is not None and rate <= 0):
-            raise ValueError(f"time base and rate must be positive, got {time_base} and {rate}")
-        unknown = sorted(set(metadata or ()) - METADATA_KEYS)
-        if unknown:
-            raise ValueError(f"MP4 has no metadata {unknown}; it has {sorted(METADATA_KEYS)}")
-        self._output = Path(output)
-        self._size, self._time_base = (width, height), time_base
-        # A rate beyond reason, as some headers have it, would mislead the encoder.
-        self._rate = rate if rate is not None and rate <= 1000 else None
-        self._audio = None if audio_from is None else Path(audio_from)
-        self._audio_start, self._audio_end, self._limits = audio_start, audio_end, limits
-        self._metadata, self._options = dict(metadata or {}), {"crf": str(crf)}
-        self._codec = codec
+        if rate is not None and rate <= 0:
+            raise ValueError(f"the rate must be positive, got {rate}")
+        self.warnings: list[str] = []
+        sound = None
+        if audio_from is not None:
+            sound = Sound(Path(audio_from), audio_start, audio_end, limits)
+        self._mp4 = Mp4Output(
+            Path(output), time_base, sound=sound, metadata=metadata, warn=self.warnings.append
+        )
+        self._size, self._rate = (width, height), believable(rate)
+        self._codec, self._options = codec, {"crf": str(crf)}
         if codec.startswith("libx26"):
             self._options["preset"] = "veryfast"
-        self.warnings: list[str] = []
         self._reformatter = VideoReformatter()
-        self._container: OutputContainer | None = None
-        self._track: AudioTrack | None = None
-        self._last: int | None = None
-        self._step: int | None = None
+        self._shift = 0
+        self._last: list[int] = []  # the last two timestamps
 
     def __enter__(self) -> Self:
-        self._file = OutputFile(self._output)
-        try:
-            with coded_errors(self._output):
-                self._open()
-        except BaseException:
-            self._discard()
-            raise
+        with self._mp4.guarded():
+            self._mp4.open()
+            self._add_stream()
         return self
 
     def write(self, batch: FrameBatch) -> None:
         """Append frames, which must come later than those before."""
-        if batch.time_base != self._time_base:
-            raise ValueError(f"the time base must be {self._time_base}, got {batch.time_base}")
+        if batch.time_base != self._mp4.time_base:
+            raise ValueError(f"the time base must be {self._mp4.time_base}, got {batch.time_base}")
         if not len(batch):
             return
         height, width = batch.pixels.shape[1:3]
         if (width, height) != self._size:
             raise ValueError(f"frames must have {self._size} pixels, got {(width, height)}")
-        if self._last is not None and batch.pts[0] <= self._last:
-            raise ValueError(f"pts must increase: {batch.pts[0]} follows {self._last}")
-        with coded_errors(self._output):
+        if self._last and batch.pts[0] <= self._last[-1]:
+            raise ValueError(f"pts must increase: {batch.pts[0]} follows {self._last[-1]}")
+        with coded_errors(self._mp4.path):
             for pts, pixels in zip(batch.pts, batch.pixels, strict=True):
                 self._write(pts, pixels)
 
@@ -146,65 +124,30 @@ class VideoWriter:
         traceback: TracebackType | None,
     ) -> None:
         if kind is not None:
-            self._discard()
+            self._mp4.discard()
             return
-        try:
-            with coded_errors(self._output):
-                self._finish()
-        except BaseException:
-            self._discard()
-            raise
+        with self._mp4.guarded():
+            self._finish()
 
     # -- steps -------------------------------------------------------------------------------
 
-    def _open(self) -> None:
-        # Edit lists count in the movie's unit of time: it must hold a first timestamp exactly.
-        unit = self._time_base.denominator
-        options = {
-            "movflags": "+faststart",
-            "movie_timescale": str(unit * max(1, -(-_FINEST // unit))),
-            "video_track_timescale": str(unit * max(1, -(-10000 // unit))),
-        }
-        self._container = av.open(
-            self._file, "w", format="mp4", options=options, io_open=self._file.reopened
-        )
-        self._container.metadata.update(self._metadata)
-        self._stream: VideoStream = self._container.add_stream(
+    def _add_stream(self) -> None:
+        self._stream: VideoStream = self._mp4.container.add_stream(
             self._codec, rate=self._rate or Fraction(25), options=self._options
         )  # type: ignore[assignment]
         width, height = self._size
         context = self._stream.codec_context
         context.width, context.height = width + width % 2, height + height % 2
         context.pix_fmt = "yuv420p"
-        context.time_base = self._stream.time_base = self._time_base
+        context.time_base = self._stream.time_base = self._mp4.time_base
         context.color_primaries = context.color_trc = context.colorspace = _BT709
         context.color_range = _LIMITED
         context.thread_type, context.thread_count = ThreadType.FRAME, _THREADS
 
-    def _start(self, first: int) -> None:
-        """Add the sound and start: only the first frame tells how to place it."""
-        assert self._container is not None
-        # MP4 hides what is before 0, so a video that starts there moves to 0, with its sound.
-        self._earlier = min(first, 0)
-        if self._audio is not None:
-            self._track = add_audio(
-                self._container,
-                self._audio,
-                start=self._audio_start,
-                end=self._audio_end,
-                delay=-self._earlier * self._time_base,
-                limits=self._limits,
-                warn=self.warnings.append,
-            )
-        self._container.start_encoding()
-
     def _write(self, pts: int, pixels: npt.NDArray[np.uint8]) -> None:
-        if self._last is None:
-            self._start(pts)
-        else:
-            self._step = pts - self._last
-        self._last = pts
-        assert self._container is not None
+        if not self._last:
+            self._shift = self._mp4.start(pts)
+        self._last = [*self._last[-1:], pts]
         frame = VideoFrame.from_ndarray(_even(pixels), "rgb24")
         frame = self._reformatter.reformat(
             frame,
@@ -213,46 +156,19 @@ class VideoWriter:
             dst_color_range=ColorRange.MPEG,
             threads=1,
         )
-        frame.pts, frame.time_base = pts - self._earlier, self._time_base
-        self._container.mux(self._stream.encode(frame))
-        if self._track is not None:
-            self._track.write_until(frame.pts * self._time_base)
-        self._file.check()
+        frame.pts, frame.time_base = pts + self._shift, self._mp4.time_base
+        self._mp4.mux(self._stream.encode(frame))
+        self._mp4.reached(pts)
 
     def _finish(self) -> None:
-        if self._last is None:
+        if not self._last:
             raise AnimatorError("no_frames", "There is no frame to write.")
-        assert self._container is not None
+        duration = last_duration(self._last, self._rate, self._mp4.time_base)
         for packet in self._stream.encode(None):
             # The muxer takes a frame's duration from the next one's time; the last has none.
-            packet.duration = self._last_duration()
-            self._container.mux(packet)
-        if self._track is not None:
-            self._track.write_until(None)
-        try:
-            self._container.close()
-        finally:
-            self._file.check()  # says more than what libav makes of it
-        self._container = None
-        self._file.publish()
-        if self._track is not None:
-            self._track.close()
-
-    def _last_duration(self) -> int:
-        if self._rate is not None:
-            return max(1, round(1 / (self._rate * self._time_base)))
-        return self._step or max(1, round(Fraction(1, 25) / self._time_base))
-
-    def _discard(self) -> None:
-        """Leave nothing behind, whatever state the output is in."""
-        if self._track is not None:
-            self._track.close()
-        self._file.abandon()
-        container, self._container = self._container, None
-        if container is not None:
-            with suppress(Exception):
-                container.close()  # would otherwise write its index when it is collected
-        self._file.remove()
+            packet.duration = duration
+            self._mp4.mux(packet)
+        self._mp4.publish()
 
 
 def _even(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -19,9 +19,9 @@ from animator.evaluate_faces import Instruments, evaluate_faces
 from animator.evaluate_sheets import face_sheets, pair_sheets
 from animator.generate import PortraitGenerator, choose_device, load_generator
 from animator.output_file import coded_errors, write_whole
-from animator.pipeline import coded_memory_errors
 from animator.settings import Settings
 from animator.values import is_weights_name
+from animator.watch import coded_memory_errors
 from animator.weights_library import for_spec, resolve, sha256_of
 from gfla import checkpoint
 from gfla.errors import GflaError

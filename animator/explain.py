@@ -13,17 +13,11 @@ from animator.explain_sheet import Insides, draw
 from animator.generate import fit_size
 from animator.output_file import check_output
 from animator.picture_file import write_picture
-from animator.pipeline import (
-    Plan,
-    Report,
-    Watch,
-    coded_memory_errors,
-    driving_frames,
-    make_plan,
-    provenance,
-)
+from animator.plan import Plan, driving_frames, make_plan
 from animator.preflight import SHEET_SUFFIXES, check_suffix
+from animator.render import provenance
 from animator.spec import JobSpec
+from animator.watch import Report, Watch, coded_memory_errors
 from gfla import pictures
 
 

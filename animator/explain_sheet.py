@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from animator.pipeline import Plan
+from animator.plan import Plan
 from animator.sheet import Colour, Legend, Mark, Picture, Row, Tile, draw_sheet
 from animator.spec import JobSpec
 from gfla import pictures

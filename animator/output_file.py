@@ -77,7 +77,7 @@ class OutputFile:
         os.fsync(self._file.fileno())
         self._file.close()
         os.replace(self._part, self.path)
-        _sync_folder(self.path.parent)
+        sync_folder(self.path.parent)
 
     def abandon(self) -> None:
         """Write nothing more from here on."""
@@ -146,7 +146,7 @@ def _refuse_what_is_no_file(path: Path) -> None:
         raise AnimatorError("output_not_writable", message)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the new name durable; some file systems cannot, and then it is not our failure."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

@@ -25,12 +25,12 @@ from animator.frames import FrameBatch
 from animator.media import quoted
 from animator.output_file import check_output, coded_errors
 from animator.picture_file import encode_picture, write_picture
-from animator.pipeline import Report, Watch, coded_memory_errors
 from animator.pose_targets import MakeDetector, Poses, Target, source_joints
 from animator.preflight import OUTPUT_SUFFIXES, SHEET_SUFFIXES
 from animator.settings import Settings
-from animator.values import DEVICE
 from animator.transfer import PersonGenerator, load_person_generator, resolve_person_weights
+from animator.values import DEVICE
+from animator.watch import Report, Watch, coded_memory_errors
 from animator.windows import Window, resize
 from gfla.joints import Joints, found
 

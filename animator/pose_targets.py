@@ -17,7 +17,7 @@ from animator.decode import MediaLimits, VideoReader, read_image
 from animator.errors import AnimatorError
 from animator.images import read_still
 from animator.media import quoted
-from animator.pipeline import Watch
+from animator.watch import Watch
 from gfla.data.pose_files import read_pose_json
 from gfla.data.poses import Annotation, read_annotations
 from gfla.errors import GflaError

@@ -1,34 +1,49 @@
-"""Where an attempt at a job keeps what is finished of its video, and how the next one takes it over.
+"""Where an attempt at a job keeps what is finished of its video, and how the next takes it over.
 
 Frames are rendered in segments. Each is a file in a hidden folder beside the output, where every
-worker that can write the output finds it, with the state of the rollout after it. The folder's name
-ends in the number of the attempt, and taking a job over means renaming the folder: from then on no
-path of the earlier attempt exists, so that it can neither add to the video nor publish it.
+worker that can write the output finds it, with the state of the rollout after it. Within the job's
+folder, what is finished lies in a folder that is called as the attempt is numbered, and taking the
+job over means renaming that: from then on no path of the earlier attempt exists, so that it can
+neither add to the video nor publish it.
+
+    .out.mp4.JOB.parts/3/plan.npz            the third attempt's
+                         00000.mp4 00001.mp4  finished segments
+                         00001.npz 00002.npz  the state after one segment, and after two
 """
 
 from __future__ import annotations
 
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-SEGMENT_FRAMES = 48
-"""Frames of a segment: what is rendered again at most after a crash."""
+from animator.errors import AnimatorError, LeaseLost
+from animator.output_file import coded_errors, sync_folder, write_whole
+
+_FINISHED = re.compile(r"plan\.npz|\d{5,}\.(mp4|npz)", re.ASCII)
+_TRIES = 20
 
 
 class Workspace:
     """The folder of one attempt at a job.
 
-    `animator.pipeline.animate` fills it and never removes one that it was given: whoever gave it
-    removes it once the job's record says how the job ended, and keeps it where another attempt is
-    to go on.
+    `animator.pipeline.animate` fills it and leaves it as it is: whoever took it removes it once
+    the job's record says how the job ended, and keeps it where another attempt is to go on.
 
     Attributes:
         path: the folder.
         output: where the video is going to be, symbolic links followed.
+        attempt: whose it is.
     """
 
-    def __init__(self, path: Path, output: Path) -> None:
-        self.path, self.output = path, output
+    def __init__(self, output: Path, job_id: str, attempt: int) -> None:
+        self.output, self.attempt = output, attempt
+        self.path = _job_folder(output, job_id) / str(attempt)
 
     @classmethod
     def take(cls, output: str | Path, job_id: str, attempt: int) -> Self:
@@ -38,18 +53,108 @@ class Workspace:
             LeaseLost: if a later attempt has begun.
             AnimatorError: output_not_writable, disk_full.
         """
-        raise NotImplementedError
+        with coded_errors(Path(output)):
+            workspace = cls(Path(os.path.realpath(output)), job_id, attempt)
+            for _ in range(_TRIES):
+                # Another attempt may take over or remove at the same time.
+                with suppress(FileNotFoundError, FileExistsError):
+                    workspace._take()
+                    return workspace
+        raise LeaseLost(f"others keep taking over the job {job_id}")
 
     @classmethod
     def temporary(cls, output: str | Path) -> Self:
         """A folder that nobody else knows of; errors as in `take`."""
-        raise NotImplementedError
+        return cls.take(output, secrets.token_hex(4), 1)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file into the folder, whole or not at all; errors as in `owned`."""
+        with self.owned():
+            write_whole(self.path / name, content)
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Tell a failure to write into the folder from the loss of the folder.
+
+        Raises:
+            LeaseLost: for whatever goes wrong in the block, if the folder is gone.
+        """
+        try:
+            yield
+        except (AnimatorError, OSError) as error:
+            if not self.path.is_dir():
+                raise LeaseLost(f"{self.path} was taken over") from error
+            raise
+
+    def publish(self, name: str) -> None:
+        """Give a file of the folder the output's name.
+
+        Raises:
+            LeaseLost: if the folder is gone.
+            AnimatorError: output_not_writable, disk_full.
+        """
+        with self.owned(), coded_errors(self.output):
+            os.replace(self.path / name, self.output)
+            sync_folder(self.output.parent)
+
+    def clear(self) -> None:
+        """Start anew: remove what is in the folder."""
+        for path in self._files():
+            path.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Remove the folder, and those of earlier attempts; a later attempt's stays."""
-        raise NotImplementedError
+        for attempt, path in _attempts(self.path.parent).items():
+            if attempt <= self.attempt:
+                _remove_tree(path)
+        with suppress(OSError):
+            self.path.parent.rmdir()
 
     @staticmethod
     def discard(output: str | Path, job_id: str) -> None:
         """Remove all folders of a job that nobody runs."""
-        raise NotImplementedError
+        _remove_tree(_job_folder(Path(os.path.realpath(output)), job_id))
+
+    def _take(self) -> None:
+        self.path.parent.mkdir(exist_ok=True)
+        found = _attempts(self.path.parent)
+        latest = max(found, default=None)
+        if latest is None:
+            self.path.mkdir()
+        elif latest > self.attempt:
+            raise LeaseLost(f"attempt {latest} has begun after attempt {self.attempt}")
+        elif latest < self.attempt:
+            os.rename(found[latest], self.path)
+        for attempt, path in found.items():
+            if attempt < self.attempt:
+                _remove_tree(path)
+        for path in self._files():
+            if not _FINISHED.fullmatch(path.name):
+                path.unlink(missing_ok=True)  # what the earlier attempt was writing
+
+    def _files(self) -> list[Path]:
+        try:
+            return [path for path in self.path.iterdir() if not path.is_dir()]
+        except FileNotFoundError:
+            raise LeaseLost(f"{self.path} was taken over") from None
+
+
+def _job_folder(output: Path, job_id: str) -> Path:
+    return output.parent / f".{output.name[:40]}.{job_id}.parts"
+
+
+def _attempts(folder: Path) -> dict[int, Path]:
+    """The folders of a job's attempts by number."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return {}
+    return {int(name): folder / name for name in names if name.isdecimal()}
+
+
+def _remove_tree(folder: Path) -> None:
+    """Remove a folder even while a late twin puts another file into it."""
+    for _ in range(_TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return

@@ -30,9 +30,10 @@ from steps import CPU_VARIANTS, CUDA_VARIANTS, Variant, autocast, make_step, mea
 from torch import Tensor
 
 from animator.decode import DEFAULT_LIMITS
-from animator.pipeline import Plan, Watch, make_plan
+from animator.plan import Plan, make_plan
 from animator.sample import write_samples
 from animator.spec import JobSpec
+from animator.watch import Watch
 from gfla.build import build_generator, initialise
 from gfla.config import PUBLISHED, AnimationConfig
 from gfla.models.generators import AnimationGenerator

@@ -17,16 +17,17 @@ import torch
 from PIL import Image
 
 from animator import explain as explain_module
-from animator import pipeline
 from animator.decode import DEFAULT_LIMITS, read_image
 from animator.encode import VideoWriter
 from animator.errors import AnimatorError, JobCancelled
 from animator.explain import explain, look_inside
 from animator.explain_sheet import Insides, places
 from animator.frames import FrameBatch
-from animator.pipeline import Watch, animate, make_plan
+from animator.pipeline import animate
+from animator.plan import Plan, make_plan
 from animator.sheet import TILE, WIDTH, Legend, Mark, Row, Tile, draw_sheet, readable
 from animator.spec import JobSpec, Progress
+from animator.watch import Watch
 from gfla import checkpoint
 from gfla.config import AnimationConfig
 from tests.animator.media_files import write_video
@@ -73,7 +74,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Insides]:
     drawn: list[Insides] = []
     draw = explain_module.draw
 
-    def spy(spec: JobSpec, plan: pipeline.Plan, insides: Insides) -> Picture:
+    def spy(spec: JobSpec, plan: Plan, insides: Insides) -> Picture:
         drawn.append(insides)
         return draw(spec, plan, insides)
 

@@ -13,16 +13,17 @@ import torch
 from skimage import feature
 from typer.testing import CliRunner
 
-from animator import pipeline
 from animator.cli import app
 from animator.client import Client
 from animator.compose import crop_square
 from animator.decode import DEFAULT_LIMITS
+from animator.encode import VideoWriter
 from animator.errors import AnimatorError
-from animator.generate import fit_size, load_generator
-from animator.pipeline import Watch, make_plan
+from animator.generate import PortraitGenerator, fit_size, load_generator
+from animator.plan import make_plan
 from animator.settings import Settings
 from animator.spec import JobSpec
+from animator.watch import Watch
 from animator.weights_import import import_weights
 from animator.weights_library import entry_path
 from gfla import checkpoint
@@ -56,13 +57,13 @@ def spec(library: Settings, samples: tuple[Path, Path], tmp_path: Path) -> JobSp
 def written(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """The frames that jobs of this process give to the encoder."""
     frames: list[np.ndarray] = []
-    write = pipeline.VideoWriter.write
+    write = VideoWriter.write
 
     def spy(self, batch):
         frames.extend(batch.pixels.copy())
         return write(self, batch)
 
-    monkeypatch.setattr(pipeline.VideoWriter, "write", spy)
+    monkeypatch.setattr(VideoWriter, "write", spy)
     return frames
 
 
@@ -123,9 +124,7 @@ def test_a_clip_goes_on_from_its_state_alone(spec, library):
     plan = make_plan(spec, DEFAULT_LIMITS, Watch(lambda progress: None, lambda: False))
     state, _ = generator.step(plan.start(SIZE), plan.targets[0])
     state, frame = generator.step(state, plan.targets[1])
-    other = pipeline.PortraitGenerator(
-        entry_path("narrow", library), torch.device("cpu"), "float32"
-    )
+    other = PortraitGenerator(entry_path("narrow", library), torch.device("cpu"), "float32")
     state, _ = generator.step(plan.start(SIZE), plan.targets[0])
     assert np.array_equal(other.step(state, plan.targets[1])[1], frame)
 

@@ -1,0 +1,80 @@
+"""How a running job tells how far it is, and how it is told to stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+
+from animator.errors import AnimatorError, JobCancelled
+from animator.spec import Progress
+
+Report = Callable[[Progress], None]
+REPORT_SECONDS = 0.1
+"""Least time between two reports within a stage."""
+
+
+@dataclass
+class Watch:
+    """Keeps times, reports progress, and stops the job when it is told to."""
+
+    report: Report
+    should_stop: Callable[[], bool]
+    timings: dict[str, float] = field(default_factory=dict)
+    _progress: Progress = field(default_factory=lambda: Progress("start"))
+    _resumed: int = 0
+    _began: float = 0.0
+    _reported: float = 0.0
+
+    @contextmanager
+    def stage(self, name: str, frames: int | None = None, resumed: int = 0) -> Iterator[None]:
+        """Time a stage; ``advance`` counts its frames, after those that were done before."""
+        self._began = time.monotonic()
+        self._resumed = resumed
+        self._progress = Progress(name, resumed, frames)
+        self._tell()
+        try:
+            yield
+        finally:
+            self.timings[name] = round(time.monotonic() - self._began, 3)
+        self._tell()
+
+    def advance(self, frames: int, *, last_stage: bool = False) -> None:
+        """Count frames of the stage.
+
+        Raises:
+            JobCancelled: if the job is to stop.
+        """
+        done = self._progress.frame + frames
+        fps = (done - self._resumed) / max(time.monotonic() - self._began, 1e-6)
+        total = self._progress.frames
+        eta = (total - done) / fps if last_stage and total is not None else None
+        # A container's count of frames is an estimate, and the count may pass it.
+        if total is not None and done > total:
+            total = done
+        self._progress = Progress(self._progress.stage, done, total, fps, eta)
+        if time.monotonic() - self._reported >= REPORT_SECONDS:
+            self._tell()
+        self.check()
+
+    def check(self) -> None:
+        """Raise JobCancelled if the job is to stop."""
+        if self.should_stop():
+            raise JobCancelled
+
+    def _tell(self) -> None:
+        self._reported = time.monotonic()
+        self.report(self._progress)
+
+
+@contextmanager
+def coded_memory_errors() -> Iterator[None]:
+    """Raise the coded error when the device runs out of memory."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        message = "The device has not enough memory for this job."
+        raise AnimatorError("out_of_memory", message, retryable=True) from error
