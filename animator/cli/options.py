@@ -153,6 +153,32 @@ Weights = Annotated[
         rich_help_panel=_MACHINE,
     ),
 ]
+_QUEUE = "The queue"
+Priority = Annotated[
+    spec.Priority,
+    typer.Option(
+        metavar=_one_of(spec.Priority),
+        help="Jobs of a higher priority are begun first.",
+        rich_help_panel=_QUEUE,
+    ),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY",
+        help="Submit once: a job that has this key is shown instead. auto makes a key of the "
+        "content of both files, the options and the weights.",
+        rich_help_panel=_QUEUE,
+    ),
+]
+Webhook = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Tell this address when the job has ended; the workers must allow its host.",
+        rich_help_panel=_QUEUE,
+    ),
+]
 State = Annotated[
     StateName | None, typer.Option(metavar=_one_of(StateName), help="Only jobs in this state.")
 ]
