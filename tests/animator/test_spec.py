@@ -11,7 +11,7 @@ import pytest
 from animator.cli import options
 from animator.errors import AnimatorError
 from animator.settings import Settings
-from animator.spec import JobError, JobSpec, JobState, Progress, Result
+from animator.spec import JobError, JobOptions, JobSpec, JobState, Progress, Result
 from animator.values import parse_time
 
 PATHS = {"source": "/a/source.png", "driving": "/a/driving.mp4", "output": "/a/out.mp4"}
@@ -114,6 +114,40 @@ def test_parts_of_a_record_survive_json() -> None:
     assert Result.from_json(result.to_json()) == result
 
 
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"priority": "urgent"}, "priority"),
+        ({"key": ""}, "key"),
+        ({"key": "two words"}, "key"),
+        ({"key": "k" * 201}, "key"),
+        ({"webhook": "ftp://host/"}, "webhook"),
+        ({"webhook": "https://user:secret@host/"}, "webhook"),
+        ({"webhook": "https:///path"}, "webhook"),
+        ({"webhook": "https://host/a b"}, "webhook"),
+        ({"webhook": "https://host/" + "x" * 2000}, "webhook"),
+        ({"webhook": 3}, "webhook"),
+    ],
+)
+def test_options_are_checked(values: dict[str, Any], name: str) -> None:
+    with pytest.raises(AnimatorError, match=name) as caught:
+        JobOptions(**values)
+    assert caught.value.code == "invalid_option"
+    assert "secret" not in caught.value.message
+
+
+def test_options_survive_json() -> None:
+    options = JobOptions("high", "a-key", "https://host:8443/hook?job=1")
+    assert JobOptions.from_json(options.to_json()) == options
+
+
+@pytest.mark.parametrize(
+    ("device", "kind"), [("auto", "any"), ("cpu", "cpu"), ("cuda", "cuda"), ("cuda:3", "cuda")]
+)
+def test_the_device_tells_who_can_run_it(device: str, kind: str) -> None:
+    assert JobSpec(**PATHS, device=device).kind == kind
+
+
 def test_the_command_offers_every_state() -> None:
     assert get_args(options.StateName) == tuple(state.value for state in JobState)
 
@@ -158,6 +192,7 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
         ("ANIMATOR_CONCURRENCY", "0"),
         ("ANIMATOR_DETECTOR", "eyes"),
         ("ANIMATOR_DEVICE", "gpu"),
+        ("ANIMATOR_RETENTION_DAYS", "-1"),
     ],
 )
 def test_wrong_settings_name_their_variable(name: str, value: str) -> None:
