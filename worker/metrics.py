@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 from collections.abc import Iterable
 from wsgiref.simple_server import WSGIServer
 
@@ -27,9 +26,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from animator.errors import AnimatorError
+from animator.records import QUEUES
+from animator.redis_base import PREFIX, queue_errors
 from animator.settings import Settings
 from animator.spec import Result
-from animator.store import PREFIX, JobStore, queue_errors
+from animator.store import JobStore
 from worker.outbox import Outbox
 
 logger = logging.getLogger(__name__)
@@ -169,40 +170,37 @@ class FarmCollector(Collector):
 
     Args:
         store: the jobs. A client of its own is made, which does not wait for long.
-        queues: names of the broker's queues.
     """
 
-    def __init__(self, store: JobStore, queues: Iterable[str]) -> None:
+    def __init__(self, store: JobStore) -> None:
         self._store = JobStore(_impatient(store.client))
-        self._queues = tuple(queues)
-        # A scrape that hangs must not pile up others.
-        self._lock = threading.Lock()
 
     def collect(self) -> Iterable[Metric]:
         """The state of the farm, or only that Redis does not answer."""
         up = GaugeMetricFamily("animator_redis_up", "Whether Redis answers this worker.")
         try:
-            with self._lock:
-                families = list(self._ask())
+            families = self._ask()
         except AnimatorError:
             up.add_metric([], 0)
             return [up]
         up.add_metric([], 1)
         return [up, *families]
 
-    def _ask(self) -> Iterable[Metric]:
+    def _ask(self) -> list[Metric]:
         jobs = GaugeMetricFamily("animator_jobs", "Jobs on record.", labels=["state"])
         for state, count in self._store.counts().items():
             jobs.add_metric([state.value], count)
         depth = GaugeMetricFamily(
-            "animator_queue_depth", "Messages that wait for a worker.", labels=["queue"]
+            "animator_queue_depth",
+            "Jobs that wait, by who can run them and how urgent they are.",
+            labels=["kind", "priority"],
         )
         with queue_errors():
             pipeline = self._store.client.pipeline(transaction=False)
-            for queue in self._queues:
-                pipeline.llen(f"{PREFIX}celery:{queue}")
-            for queue, length in zip(self._queues, pipeline.execute(), strict=True):
-                depth.add_metric([queue], length)
+            for name in QUEUES.values():
+                pipeline.zcard(f"{PREFIX}waiting:{name}")
+            for labels, count in zip(QUEUES, pipeline.execute(), strict=True):
+                depth.add_metric(labels, count)
         workers = GaugeMetricFamily(
             "animator_workers",
             "Workers that live, by whether they take jobs.",
@@ -216,7 +214,7 @@ class FarmCollector(Collector):
             "animator_webhooks_waiting", "Webhooks that are not delivered yet."
         )
         webhooks.add_metric([], Outbox(self._store.client).waiting())
-        return jobs, depth, workers, webhooks
+        return [jobs, depth, workers, webhooks]
 
 
 def _impatient(client: redis.Redis) -> redis.Redis:
@@ -229,14 +227,14 @@ def _impatient(client: redis.Redis) -> redis.Redis:
     )
 
 
-def serve(settings: Settings, store: JobStore, queues: Iterable[str]) -> WSGIServer | None:
+def serve(settings: Settings, store: JobStore) -> WSGIServer | None:
     """Serve the metrics if the settings ask for it; None if not, or if the port is taken."""
     if settings.metrics_port is None:
         return None
     registry = CollectorRegistry()
     registry.register(REGISTRY)
     registry.register(EngineCollector())
-    registry.register(FarmCollector(store, queues))
+    registry.register(FarmCollector(store))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     host, port = settings.metrics_host, settings.metrics_port

@@ -32,6 +32,7 @@ from animator.webhook import (
     signature,
 )
 from worker import metrics
+from worker.logs import about_job
 from worker.outbox import Event, Outbox
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ AT_ONCE = 16
 """Tries that one worker makes at the same time, so that a slow receiver does not hold up others."""
 FIRST_WAIT, LONGEST_WAIT = 5.0, 3600.0
 """Seconds before the second try, doubled from try to try, and their cap."""
+PARTING_SECONDS = 5.0
+"""How long a worker that ends still waits for receivers."""
 MAX_TRIES = 20
 """Tries before an event is given up: about ten hours."""
 
@@ -78,6 +81,7 @@ class Deliverer:
         self._first_wait = first_wait
         self._try_seconds = try_seconds
         self._taken_seconds = taken_seconds
+        self._reachable = True
         self._ended = threading.Event()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._run()), name="webhooks", daemon=True
@@ -87,13 +91,12 @@ class Deliverer:
         """Begin to send."""
         self._thread.start()
 
-    def stop(self, seconds: float = 5.0) -> None:
-        """Take no more events and let tries that have begun end; the rest others will send."""
+    def stop(self, seconds: float = PARTING_SECONDS) -> None:
+        """Send what is due now and end; what that leaves over, others will send."""
         self._ended.set()
         self._thread.join(seconds)
 
     async def _run(self) -> None:
-        reachable = True
         tries: set[asyncio.Task[None]] = set()
         # One connection for each message, verified against the system's certificates. Proxies and
         # passwords that the environment may name are not for addresses that strangers choose.
@@ -104,26 +107,30 @@ class Deliverer:
             timeout=self._try_seconds,
             limits=httpx.Limits(max_keepalive_connections=0),
         ) as client:
-            while not self._ended.is_set():
-                try:
-                    room = AT_ONCE - len(tries)
-                    events = await asyncio.to_thread(self._take, room) if room else []
-                    reachable = True
-                except AnimatorError as error:
-                    if reachable:
-                        logger.warning("webhooks wait for the store: %s", error)
-                    reachable, events = False, []
+            last = False
+            while not last:
+                last = self._ended.is_set()
+                events = await asyncio.to_thread(self._take, AT_ONCE - len(tries))
                 tries |= {asyncio.create_task(self._try(client, event)) for event in events}
+                if last and tries:
+                    await asyncio.wait(tries)
                 await asyncio.sleep(0 if events else POLL_SECONDS)
                 tries = {task for task in tries if not task.done()}
-            if tries:
-                await asyncio.wait(tries)
 
     def _take(self, limit: int) -> list[Event]:
-        return self._outbox.take(limit, self._taken_seconds)
+        try:
+            events = self._outbox.take(limit, self._taken_seconds) if limit else []
+        except AnimatorError as error:
+            if self._reachable:
+                logger.warning("webhooks wait for the store: %s", error)
+            self._reachable = False
+            return []
+        self._reachable = True
+        return events
 
     async def _try(self, client: httpx.AsyncClient, event: Event) -> None:
         """Send one event and write down what came of it."""
+        about_job(event.job, event.attempt)  # a task has a context of its own
         try:
             problem, final = await self._send(client, event)
             if problem is None:
@@ -132,10 +139,10 @@ class Deliverer:
                 outcome = "given_up" if final or event.tries >= MAX_TRIES else "retried"
             await asyncio.to_thread(self._settle, event, outcome, problem)
         except AnimatorError as error:  # the store is away; the event will be due again
-            logger.warning("job %s: webhook: %s", event.job, error)
+            logger.warning("webhook: %s", error)
         except Exception:
             # Whatever it is, it must not end the thread; the event will be due again.
-            logger.exception("job %s: webhook: a fault in the animator", event.job)
+            logger.exception("webhook: a fault in the animator")
 
     async def _send(self, client: httpx.AsyncClient, event: Event) -> tuple[str | None, bool]:
         """Why the receiver did not take it, None if it did; and whether to try no more."""
@@ -209,10 +216,13 @@ class Deliverer:
             wait = min(self._first_wait * 2 ** (event.tries - 1), LONGEST_WAIT)
             wait *= random.uniform(0.8, 1.2)  # so that many do not come back at once
             self._outbox.postpone(event, wait)
-            logger.info("job %s: webhook, try %d: %s", event.job, event.tries, problem)
+            logger.info("webhook, try %d: %s", event.tries, problem)
             return
         self._outbox.remove(event)
-        if outcome == "delivered":
-            logger.info("job %s: webhook delivered", event.job)
+        if problem is None:
+            line = "webhook delivered"
+            logger.info(line)
         else:
-            logger.warning("job %s: webhook given up: %s", event.job, problem)
+            line = f"webhook given up: {problem}"
+            logger.warning(line)
+        self._store.log(event.job, line)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from animator.client import Client
 from animator.errors import AnimatorError
+from animator.queue import load_queue
 from animator.settings import Settings
+from animator.spec import JobOptions, JobSpec
+from animator.store import JobStore
 from animator.webhook import check_address, check_host, signature
 
 LISTED = ("hooks.example.com", "*.example.org", "10.0.0.7", "::1")
@@ -94,3 +99,17 @@ def test_the_setting(tmp_path: Path) -> None:
     for wrong in ("https://hooks.example.com", "a.*.com", "host/path", "host:80"):
         with pytest.raises(AnimatorError, match="ANIMATOR_WEBHOOK_HOSTS"):
             Settings(tmp_path, webhook_hosts=(wrong,))
+
+
+def test_a_refused_webhook_submits_nothing(
+    settings: Settings, store: JobStore, samples: tuple[Path, Path], tmp_path: Path
+) -> None:
+    settings = replace(settings, webhook_hosts=("hooks.example.com",))
+    client = Client(settings, store, load_queue(settings, store))
+    spec = JobSpec(str(samples[0]), str(samples[1]), str(tmp_path / "out.mp4"))
+    with pytest.raises(AnimatorError) as caught:
+        client.submit(spec, options=JobOptions(webhook="https://example.com/"))
+    assert caught.value.code == "webhook_refused"
+    assert store.list_jobs() == []
+    client.submit(spec, options=JobOptions(webhook="https://hooks.example.com/"))
+    assert len(store.list_jobs()) == 1
