@@ -14,51 +14,33 @@ of the next priority is stepped ``SHARE`` times as often, so that none waits for
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import threading
 import time
 import weakref
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from animator.batches import BatchStep, Stepped
+from animator.engine_clip import POLL, Clip, ClipClosed
 from animator.errors import AnimatorError
 from animator.generate import Guidance, PortraitGenerator
 from animator.settings import Settings
 from gfla.models.rollout import RolloutState
 
-DEPTH = 4
-"""Frames that wait in each of a clip's two queues at most."""
 SHARE = 8
 """Steps of a clip for one of a clip of the next lower priority, where not all fit."""
-POLL = 0.1
-"""Seconds between two looks of a waiting thread at whether it is to stop."""
 CUDA_SLOTS = 32
 """Clips in one batch on CUDA unless ``ANIMATOR_SLOTS`` says otherwise."""
-PATIENCE = 30.0
-"""Seconds in which a clip that does not fit into memory even alone is tried again."""
-REST = 0.5
-"""Seconds between two such tries."""
 RELIEF = 60.0
 """Seconds after which a batch that was halved for want of memory may double again."""
 
-Picture = NDArray[np.uint8]
 _log = logging.getLogger(__name__)
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 _making = threading.Lock()
-_numbers = itertools.count()
-
-
-class ClipClosed(Exception):
-    """The clip was closed while it was waited for, or the interpreter is about to end."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +72,11 @@ class Counters:
     halvings: int
     failures: int
 
+    def __add__(self, other: Counters) -> Counters:
+        """Both together."""
+        pairs = zip(astuple(self)[2:], astuple(other)[2:], strict=True)
+        return Counters(self.model, self.device, *(one + two for one, two in pairs))
+
 
 class Engine:
     """Steps the open clips of one model in threads of its own, which live while there are any.
@@ -99,6 +86,10 @@ class Engine:
         slots: most clips that are stepped at the same moment: on CUDA in one batch, on a CPU each
             in a thread.
         batched: whether to step them as a batch; where not given, as the device has it.
+
+    Attributes:
+        lock: held for all that its clips share with it.
+        work: told when there may be a clip to step.
     """
 
     def __init__(
@@ -110,8 +101,8 @@ class Engine:
             batched = generator.device.type == "cuda"
         self._batches = BatchStep(generator, slots) if batched else None
         self._limit = self._width = slots if batched else 1
-        self._lock = threading.Lock()
-        self._work = threading.Condition(self._lock)
+        self.lock = threading.Lock()
+        self.work = threading.Condition(self.lock)
         # Weak: a clip that is forgotten without being closed must not keep its place for ever.
         self._clips: weakref.WeakSet[Clip] = weakref.WeakSet()
         self._threads = 0
@@ -138,10 +129,10 @@ class Engine:
         Returns:
             The clip, a context manager that closes it.
         """
-        self._complete()
+        self.complete()
         clip = Clip(self, state, priority, check)
-        with self._lock:
-            clip._turn = self._clock
+        with self.lock:
+            clip.turn = self._clock
             self._clips.add(clip)
             while self._threads < self.slots // self._width:
                 # Not a daemon: one that is inside torch as the interpreter ends would abort it.
@@ -151,7 +142,7 @@ class Engine:
 
     def counters(self) -> Counters:
         """What it has done so far."""
-        with self._lock:
+        with self.lock:
             return Counters(
                 self.generator.name,
                 str(self.generator.device),
@@ -165,52 +156,68 @@ class Engine:
                 self._failures,
             )
 
-    def _complete(self) -> None:
+    def retire(self, clip: Clip) -> None:
+        """Take a clip out; a step that is under way is its last."""
+        with self.lock:
+            self._clips.discard(clip)
+            clip.fail(ClipClosed("the clip is closed"))
+            clip.clear()
+            self.work.notify()
+
+    def complete(self) -> None:
         """Wait for the calling thread's tensors: the engine's thread works on another stream."""
         if self.generator.device.type == "cuda":
             torch.cuda.current_stream(self.generator.device).synchronize()
 
     def _run(self) -> None:
-        while batch := self._next():
-            self._advance(batch)
-            with self._lock:
-                for clip in batch:
-                    clip._stepping = False
-                self._work.notify()
-            del batch, clip  # while it waits, the thread holds no clip
+        try:
+            while batch := self._next():
+                self._advance(batch)
+                with self.lock:
+                    for clip in batch:
+                        clip.stepping = False
+                    self.work.notify()
+                del batch, clip  # while it waits, the thread holds no clip
+        except BaseException as error:  # a fault of ours; but nobody is to wait for ever
+            with self.lock:
+                self._end_thread(error)
+            raise
 
     def _next(self) -> list[Clip]:
         """The clips to step next; waits for some, and gives none once the thread is to end."""
-        with self._lock:
+        with self.lock:
             while self._clips and threading.main_thread().is_alive():
                 if batch := self._pick():
                     return batch
-                self._work.wait(POLL)
-            for clip in list(self._clips):
-                self._end(clip, ClipClosed("the interpreter ends"))
-            self._threads -= 1
-            if self._batches and not self._threads:
-                self._batches.forget()
+                self.work.wait(POLL)
+            self._end_thread(ClipClosed("the interpreter ends"))
             return []
+
+    def _end_thread(self, reason: BaseException) -> None:
+        for clip in list(self._clips):
+            self._end(clip, reason)
+        self._threads -= 1
+        if self._batches and not self._threads:
+            self._batches.forget()
 
     def _pick(self) -> list[Clip]:
         now = time.monotonic()
         if self._limit < self._width and now - self._shrunk > RELIEF:
             self._limit, self._shrunk = min(2 * self._limit, self._width), now
-        ready = [clip for clip in self._clips if clip._is_ready(now)]
+        ready = [clip for clip in self._clips if clip.is_ready(now)]
         if ready:
-            ready.sort(key=lambda clip: (clip._turn, clip._number))
-            self._clock = max(self._clock, ready[0]._turn)
+            ready.sort(key=lambda clip: (clip.turn, clip.number))
+            self._clock = max(self._clock, ready[0].turn)
         batch = ready[: self._limit]
         for clip in batch:
-            clip._stepping = True
+            clip.stepping = True
         return batch
 
     def _advance(self, batch: list[Clip]) -> None:
         """Step clips as one batch; where that fails, each alone, so that one does not harm all."""
-        with self._lock:
-            batch = [clip for clip in batch if clip._error is None]
-            states, frames = [clip._state for clip in batch], [clip._inputs[0] for clip in batch]
+        with self.lock:
+            batch = [clip for clip in batch if clip.error is None]
+            states, frames = [clip.state for clip in batch], [clip.inputs[0] for clip in batch]
         if not batch:
             return
         began = time.monotonic()
@@ -227,7 +234,7 @@ class Engine:
             for clip in batch:
                 self._advance([clip])
         else:
-            with self._lock:
+            with self.lock:
                 if error:
                     self._end(batch[0], error)
                     return
@@ -235,7 +242,8 @@ class Engine:
                 self._frames += len(batch)
                 self._seconds += time.monotonic() - began
                 for clip, (state, picture) in zip(batch, results, strict=True):
-                    self._deliver(clip, state, picture)
+                    clip.turn = max(clip.turn, self._clock) + SHARE**-clip.priority
+                    clip.deliver(state, picture)
 
     def _rendered(self, states: list[RolloutState], frames: list[Guidance]) -> list[Stepped]:
         if self._batches:
@@ -243,139 +251,23 @@ class Engine:
         pairs = zip(states, frames, strict=True)
         return [self.generator.step_drawn(state, frame) for state, frame in pairs]
 
-    def _deliver(self, clip: Clip, state: RolloutState, picture: Picture) -> None:
-        clip._turn = max(clip._turn, self._clock) + SHARE**-clip._priority
-        clip._misfit = None
-        if clip._error is None:  # else it was closed meanwhile
-            clip._state = state
-            clip._inputs.popleft()
-            clip._outputs.append((picture, state))
-            clip._changed.notify_all()
-
     def _out_of_memory(self, batch: list[Clip]) -> None:
         """Go on with half the batch; a clip that does not fit even alone waits for better times."""
         _log.warning("a batch of %d clips does not fit into the device's memory", len(batch))
         if self._batches:
             self._batches.forget()
-        with self._lock:
+        with self.lock:
             now = time.monotonic()
             self._halvings += 1
             self._limit, self._shrunk = max(1, len(batch) // 2), now
-            if len(batch) == 1:
-                clip = batch[0]
-                clip._misfit = clip._misfit or now
-                clip._rests_until = now + REST
-                if now - clip._misfit > PATIENCE:
-                    message = "The device has not enough memory for this job."
-                    self._end(clip, AnimatorError("out_of_memory", message, retryable=True))
+            if len(batch) == 1 and not batch[0].rest(now):
+                message = "The device has not enough memory for this job."
+                self._end(batch[0], AnimatorError("out_of_memory", message, retryable=True))
 
-    def _end(self, clip: Clip, error: Exception) -> None:
+    def _end(self, clip: Clip, error: BaseException) -> None:
         self._failures += 1
         self._clips.discard(clip)
-        clip._error = clip._error or error
-        clip._changed.notify_all()
-
-
-class Clip:
-    """A clip in an engine: landmarks in, frames out in the same order.
-
-    Made by ``Engine.open``. One thread may put and another get.
-    """
-
-    def __init__(
-        self, engine: Engine, state: RolloutState, priority: int, check: Callable[[], object]
-    ) -> None:
-        self._engine = engine
-        self._number = next(_numbers)
-        self._priority = priority
-        self._check = check
-        self._first = self._state = state
-        self._inputs: deque[Guidance] = deque()
-        self._outputs: deque[tuple[Picture, RolloutState]] = deque()
-        self._changed = threading.Condition(engine._lock)
-        self._error: Exception | None = None
-        self._turn = 0.0
-        self._stepping = False
-        self._misfit: float | None = None
-        self._rests_until = 0.0
-
-    def put(self, landmarks: NDArray[np.floating]) -> None:
-        """Ask for the next frame; waits while ``DEPTH`` frames are asked for already.
-
-        The guidance is drawn here, in the caller's thread.
-
-        Args:
-            landmarks: 68 x 2 of the frame, in units of the crop.
-
-        Raises:
-            ClipClosed: if the clip was closed.
-            Exception: what went wrong with the clip, or what ``check`` raised.
-        """
-        drawn = self._engine.generator.guidance(landmarks, self._first)
-        self._engine._complete()
-        with self._once(lambda: self._error is None and len(self._inputs) < DEPTH):
-            self._inputs.append(drawn)
-            self._engine._work.notify()
-
-    def get(self) -> tuple[Picture, RolloutState]:
-        """The next frame, uint8 S S 3 RGB, and the clip's state after it; waits for them.
-
-        Raises:
-            ClipClosed: if the clip was closed.
-            Exception: what went wrong with the clip, after all frames from before that, or what
-                ``check`` raised.
-        """
-        with self._once(lambda: bool(self._outputs)):
-            self._engine._work.notify()
-            return self._outputs.popleft()
-
-    def render(
-        self, landmarks: Iterable[NDArray[np.floating]]
-    ) -> Iterator[tuple[Picture, RolloutState]]:
-        """What ``get`` gives for each of some landmarks; they are put ahead as far as fits."""
-        asked = 0
-        for one in landmarks:
-            if asked == DEPTH:
-                yield self.get()
-                asked -= 1
-            self.put(one)
-            asked += 1
-        for _ in range(asked):
-            yield self.get()
-
-    def close(self) -> None:
-        """Give the place up; a step that is under way is the last. Does nothing if closed."""
-        engine = self._engine
-        with engine._lock:
-            engine._clips.discard(self)
-            self._error = self._error or ClipClosed("the clip is closed")
-            self._inputs.clear()
-            self._outputs.clear()
-            self._changed.notify_all()
-            engine._work.notify()
-
-    def __enter__(self) -> Clip:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self.close()
-
-    def _is_ready(self, now: float) -> bool:
-        wanted = bool(self._inputs) and len(self._outputs) < DEPTH
-        return wanted and not self._stepping and now >= self._rests_until
-
-    @contextmanager
-    def _once(self, ready: Callable[[], bool]) -> Iterator[None]:
-        """Wait until something is so, and keep it so; ends with the clip's error or ``check``'s."""
-        while True:
-            with self._engine._lock:
-                if ready():
-                    yield
-                    return
-                if self._error is not None:
-                    raise self._error
-                self._changed.wait(POLL)
-            self._check()
+        clip.fail(error)
 
 
 def engine_for(generator: PortraitGenerator) -> Engine:
@@ -390,10 +282,15 @@ def engine_for(generator: PortraitGenerator) -> Engine:
 
 
 def counters() -> list[Counters]:
-    """What the engines of this process have done so far."""
+    """What the engines of this process have done so far, by model and device."""
     with _making:
         engines = list(_engines)
-    return [engine.counters() for engine in engines]
+    found: dict[tuple[str, str], Counters] = {}
+    for engine in engines:  # one model can be there in two precisions
+        one = engine.counters()
+        key = (one.model, one.device)
+        found[key] = found[key] + one if key in found else one
+    return list(found.values())
 
 
 def _cores() -> int:
