@@ -20,9 +20,17 @@ FORBIDDEN = {
 
 LIGHT = (
     "animator.cli",
+    "animator.cli.change",
     "animator.cli.explain",
+    "animator.cli.fetch",
     "animator.cli.jobs",
+    "animator.cli.listing",
+    "animator.cli.logs",
+    "animator.cli.overview",
     "animator.cli.pose",
+    "animator.cli.purge",
+    "animator.cli.status",
+    "animator.cli.watch",
     "animator.client",
     "animator.errors",
     "animator.settings",
