@@ -77,8 +77,6 @@ class Settings:
     """Memory in MiB that a job in a process of its own may take (`ANIMATOR_JOB_MEMORY_MB`)."""
     retention_days: int = 30
     """How long ended jobs stay on record (`ANIMATOR_RETENTION_DAYS`); 0 is for ever."""
-    retention_days: int = 30
-    """How long records of ended jobs are kept (`ANIMATOR_RETENTION_DAYS`); 0 is for ever."""
     max_bytes: int | None = None
     """Largest input file (`ANIMATOR_MAX_BYTES`); None is the built-in limit, here and below."""
     max_image_pixels: int | None = None
@@ -133,8 +131,6 @@ class Settings:
         if not 0 <= self.retention_days <= MAX_RETENTION_DAYS:
             allowed = f"0 to {MAX_RETENTION_DAYS}"
             raise _refuse("ANIMATOR_RETENTION_DAYS", self.retention_days, allowed)
-        if self.retention_days < 0:
-            raise _refuse("ANIMATOR_RETENTION_DAYS", self.retention_days, "a whole number from 0")
         for name in ("concurrency", "slots", "max_weights_bytes", *_FARM, *_CHECK, *_LIMITS):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -145,16 +141,8 @@ class Settings:
         """The settings that the environment asks for; empty variables count as not set."""
         env = os.environ if environment is None else environment
         state_dir = env.get("ANIMATOR_STATE_DIR")
-        numbers = (
-            "retention_days",
-            "concurrency",
-            "slots",
-            "max_weights_bytes",
-            *_FARM,
-            *_CHECK,
-            *_LIMITS,
-        )
-        numbers += ("retention_days",)
+        names = ("concurrency", "slots", "max_weights_bytes", *_FARM, *_CHECK, *_LIMITS)
+        numbers = (*names, "retention_days")
         given = {name: _whole_number(env, f"ANIMATOR_{name.upper()}") for name in numbers}
         return cls(
             state_dir=Path(state_dir).expanduser().absolute() if state_dir else _user_state_dir(),
