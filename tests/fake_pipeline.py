@@ -1,19 +1,35 @@
 """A pipeline that only sleeps and counts, for tests of what is around it.
 
-The driving file of a job says in JSON what the job does: frames, seconds, error, message, crash.
+The driving file of a job says in JSON what the job does:
+
+    frames, seconds   how many, and how long all of them take
+    segment           frames after which a segment is kept in the workspace (10)
+    error, message    fails with this code
+    crash             raises an exception
+    abort             the process dies by os.abort at this frame
+    hang              sleeps in C for so many seconds at the fifth frame, without looking up
+    memory_mb         takes so much memory at the fifth frame; if it gets it, the process is killed,
+                      as the kernel would do it
+    wait_publish      seconds between the permission to publish and the publishing
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from animator.errors import AnimatorError, JobCancelled
+from animator.errors import AnimatorError, JobCancelled, LeaseLost
 from animator.media import MediaLimits
+from animator.segments import Workspace
 from animator.spec import JobSpec, Progress, Result
+
+VIDEO = "video"
+"""Name of the finished file in the workspace."""
 
 
 def animate(
@@ -22,17 +38,44 @@ def animate(
     report: Callable[[Progress], None],
     should_stop: Callable[[], bool],
     limits: MediaLimits,
+    workspace: Workspace,
+    priority: int,
+    may_publish: Callable[[], bool],
 ) -> Result:
     plan = json.loads(Path(spec.driving).read_text())
     if "error" in plan:
         raise AnimatorError(plan["error"], plan.get("message", "As planned."), retryable=True)
     if "crash" in plan:
         raise ZeroDivisionError(plan["crash"])
-    frames = plan.get("frames", 10)
-    for frame in range(frames):
+    frames, segment = plan.get("frames", 10), plan.get("segment", 10)
+    with workspace.owned():
+        resumed = segment * len([*workspace.path.glob("*.mp4")])
+    for frame in range(resumed, frames):
         if should_stop():
             raise JobCancelled
+        _misbehave(plan, frame)
         report(Progress("generate", frame + 1, frames, 10.0, 1.0))
         time.sleep(plan.get("seconds", 0.1) / frames)
-    Path(spec.output).write_bytes(b"made of " + os.fsencode(spec.source))
-    return Result(spec.output, frames, 1.0, 10.0, {"generate": 1.0}, ("as [planned]",), ((2, 3),))
+        if (frame + 1) % segment == 0:
+            workspace.write(f"{frame // segment:05}.mp4", b"%d " % frame)
+    whole = b"".join(path.read_bytes() for path in sorted(workspace.path.glob("*.mp4")))
+    workspace.write(VIDEO, b"made of " + os.fsencode(spec.source) + b": " + whole)
+    if not may_publish():
+        raise LeaseLost("it may not be published")
+    time.sleep(plan.get("wait_publish", 0))
+    workspace.publish(VIDEO)
+    return Result(
+        spec.output, frames, 1.0, 10.0, {"generate": 1.0}, ("as [planned]",), ((2, 3),),
+        resumed=resumed,
+    )  # fmt: skip
+
+
+def _misbehave(plan: dict[str, Any], frame: int) -> None:
+    if plan.get("abort") == frame:
+        os.abort()
+    if frame == 5 and "hang" in plan:
+        time.sleep(plan["hang"])
+    if frame == 5 and "memory_mb" in plan:
+        taken = [bytearray(1 << 20) for _ in range(plan["memory_mb"])]
+        os.kill(os.getpid(), signal.SIGKILL)
+        del taken

@@ -82,7 +82,8 @@ def make_app(url: str, concurrency: int = 1, kind: Kind = "any") -> Celery:
         worker_redirect_stdouts=False,
         enable_utc=True,
     )
-    app.steps["consumer"].add("worker.presence:ConsumerTicks")
+    app.steps["consumer"].add("worker.process:ConsumerTicks")
+    app.steps["worker"].add("worker.services:Services")
     return app
 
 

@@ -15,36 +15,24 @@ import signal
 import socket
 import threading
 import time
-from functools import cache
-from typing import Any
-
-from celery import bootsteps
-from celery.signals import worker_shutting_down
-from celery.worker import state as celery_state
+from pathlib import Path
 
 from animator import __version__
 from animator.errors import AnimatorError
-from animator.queue import open_store
 from animator.settings import Settings
 from animator.store import JobStore, WorkerInfo, now
 from worker.celery import PARENT_VARIABLE
+from worker.leases import LeaseKeeper
+from worker.queues import gpu_names, own_kind, queues_of
+from worker.shutdown import ending
 
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 2.0
 TIME_TO_LIVE = 12.0
 """Seconds without a beat after which a worker counts as gone."""
-TICK_SECONDS = 1.0
 STALLED_SECONDS = 6.0
 """Seconds without a tick of the consumer loop after which a worker counts as not consuming."""
-
-
-_shutdowns: list[str] = []
-
-
-@worker_shutting_down.connect
-def _count_shutdowns(how: str, **_: Any) -> None:
-    _shutdowns.append(how)
 
 
 class Presence:
@@ -52,16 +40,21 @@ class Presence:
 
     Args:
         store: where to write it.
-        concurrency: jobs that this worker runs at the same time.
+        settings: of this process.
+        leases: the jobs that it runs.
     """
 
-    def __init__(self, store: JobStore, concurrency: int) -> None:
+    def __init__(self, store: JobStore, settings: Settings, leases: LeaseKeeper) -> None:
         host = socket.gethostname()
         self.id = f"{host}-{os.getpid()}-{secrets.token_hex(3)}"
-        self.concurrency = concurrency
-        self.store = store
+        self.concurrency = settings.concurrency
+        self._store = store
+        self._leases = leases
         self._host = host
         self._started = now()
+        self._device = settings.device
+        self._kind = own_kind(settings)
+        self._device_name = _device_name(self._kind, settings.device)
         self._ticked: float | None = None
         self._wake = threading.Event()
         self._ended = threading.Event()
@@ -84,7 +77,7 @@ class Presence:
         self._wake.set()
         self._thread.join(5)
         try:
-            self.store.forget(self.id)
+            self._store.forget(self.id)
         except AnimatorError as error:
             logger.warning("the sign of life stays until it runs out: %s", error)
 
@@ -109,7 +102,7 @@ class Presence:
         while not self._ended.is_set():
             self._follow_parent()
             try:
-                self.store.heartbeat(self._info(), TIME_TO_LIVE)
+                self._store.heartbeat(self.info(), TIME_TO_LIVE)
                 reachable = True
             except AnimatorError as error:
                 if reachable:
@@ -118,7 +111,10 @@ class Presence:
             self._wake.wait(BEAT_SECONDS)
             self._wake.clear()
 
-    def _info(self) -> WorkerInfo:
+    def info(self) -> WorkerInfo:
+        """The sign of life as it is now."""
+        jobs = self._leases.jobs()
+        speeds = [job.progress.fps for job in jobs if job.progress is not None]
         return WorkerInfo(
             id=self.id,
             host=self._host,
@@ -127,10 +123,17 @@ class Presence:
             concurrency=self.concurrency,
             consuming=self.consuming(),
             version=__version__,
+            device=self._kind if self._device == "auto" else self._device,
+            device_name=self._device_name,
+            kind=self._kind,
+            jobs=tuple(job.record.id for job in jobs),
+            fps=round(sum(speeds), 2),
+            memory_mb=round(resident_bytes() / 1024**2, 1),
+            queues=queues_of(self._kind),
         )
 
     def _follow_parent(self) -> None:
-        if _shutdowns:  # it ends already, and a second signal would hurry it
+        if ending():  # a second signal would hurry it
             self._parent = None
         if self._parent is not None and os.getppid() != self._parent:
             logger.info("the process that started this worker is gone; ending after running jobs")
@@ -138,45 +141,25 @@ class Presence:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-@cache
-def presence() -> Presence:
-    """The sign of life of this process, made when first asked for."""
-    settings = Settings.from_environment()
-    return Presence(open_store(settings), settings.concurrency)
+def resident_bytes() -> int:
+    """Memory that this process holds; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-# Children of Celery's process pool are workers of their own, with their own threads.
-os.register_at_fork(after_in_child=presence.cache_clear)
-
-
-def stopping() -> bool:
-    """Whether running jobs are to be given back because the worker ends at once.
-
-    That is so after SIGQUIT, a second SIGINT (Celery's cold shutdown) and a second SIGTERM.
-    """
-    return celery_state.should_terminate not in (None, False) or len(_shutdowns) > 1
-
-
-class ConsumerTicks(bootsteps.StartStopStep):
-    """Part of Celery's consumer that proves that its loop turns."""
-
-    requires = ("celery.worker.consumer.tasks:Tasks",)
-
-    def __init__(self, consumer: Any, **options: Any) -> None:
-        super().__init__(consumer, **options)
-        self._timer: Any = None
-
-    def start(self, consumer: Any) -> None:
-        """The consumer has begun to take jobs, at first or after a lost connection."""
-        here = presence()
-        here.concurrency = consumer.pool.limit or here.concurrency
-        here.start()
-        here.tick()
-        self._timer = consumer.timer.call_repeatedly(TICK_SECONDS, here.tick)
-
-    def stop(self, consumer: Any) -> None:
-        """The consumer takes no more jobs: the connection is lost or the worker ends."""
-        presence().stall()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+def _device_name(kind: str, device: str) -> str:
+    """What the device calls itself."""
+    # Found without torch, so where a machine has GPUs of several kinds it may be another one's.
+    if kind == "cuda":
+        names = gpu_names()
+        number = int(device.partition(":")[2] or 0)
+        return names[number] if number < len(names) else "NVIDIA GPU"
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else ""

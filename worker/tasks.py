@@ -3,90 +3,34 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from celery import shared_task
-from celery.exceptions import Reject
-from kombu.exceptions import OperationalError
 
-from animator.errors import AnimatorError, JobCancelled
-from animator.settings import Settings
-from animator.spec import JobError, JobRecord, Progress, Result
-from animator.store import JobStore
+from animator.errors import AnimatorError, JobCancelled, LeaseLost
+from animator.spec import JobError, JobRecord, JobSpec, JobState, Result
+from worker import isolated
 from worker.celery import TASK
-from worker.presence import presence, stopping
+from worker.failures import describe
+from worker.leases import HeldJob
+from worker.process import WorkerProcess, here
+from worker.queues import own_kind
+from worker.watchdog import give_back
+
+if TYPE_CHECKING:
+    from animator.segments import Workspace
 
 logger = logging.getLogger(__name__)
 
-REPORT_SECONDS = 0.2
-"""Least time between two writes of the progress within a stage."""
-POLL_SECONDS = 0.25
-"""Least time between two looks at whether someone cancelled the job."""
 KEEP_TRYING_SECONDS = 600.0
 """How long the end of a job is offered to a store that does not answer."""
+PRIORITIES = {"high": 1, "normal": 0, "low": -1}
+"""What the engine makes of a job's priority."""
 
-
-class JobMonitor:
-    """Links a running job with its record, without slowing the job down.
-
-    The pipeline may call from any of its threads and as often as it likes. A store that does not
-    answer never stops a job.
-
-    Args:
-        store: where the record is.
-        record: the job, as it was claimed.
-    """
-
-    def __init__(self, store: JobStore, record: JobRecord) -> None:
-        self._store = store
-        self._record = record
-        self._lock = threading.Lock()
-        self._stage: str | None = None
-        self._reported = 0.0
-        self._unwritten: Progress | None = None
-        self._polled = 0.0
-        self._cancelled = False
-
-    def report(self, progress: Progress) -> None:
-        """Write the progress if the stage is new or the last write is a while ago."""
-        with self._lock:
-            self._unwritten = progress
-            due = time.monotonic() - self._reported >= REPORT_SECONDS
-            if due or progress.stage != self._stage:
-                self._write()
-
-    def flush(self) -> None:
-        """Write the latest progress if it has not been written."""
-        with self._lock:
-            if self._unwritten is not None:
-                self._write()
-
-    def _write(self) -> None:
-        progress = self._unwritten
-        assert progress is not None
-        self._unwritten, self._stage, self._reported = None, progress.stage, time.monotonic()
-        try:
-            self._store.report(self._record.id, self._record.attempt, progress)
-        except AnimatorError as error:
-            logger.warning("job %s: the progress was not written: %s", self._record.id, error)
-
-    def should_stop(self) -> bool:
-        """Whether the job is to stop, because it was cancelled or because the worker ends."""
-        return stopping() or self.cancelled()
-
-    def cancelled(self) -> bool:
-        """Whether someone asked for the job to be cancelled."""
-        with self._lock:
-            if not self._cancelled and time.monotonic() - self._polled >= POLL_SECONDS:
-                self._polled = time.monotonic()
-                try:
-                    self._cancelled = self._store.cancel_requested(self._record.id)
-                except AnimatorError as error:
-                    logger.warning("job %s: not asked for cancelling: %s", self._record.id, error)
-            return self._cancelled
+T = TypeVar("T")
 
 
 def load_pipeline() -> Callable[..., Result]:
@@ -96,94 +40,172 @@ def load_pipeline() -> Callable[..., Result]:
     return animate
 
 
-@shared_task(name=TASK, acks_late=True, ignore_result=True)
-def animate_job(job_id: str) -> None:
+@shared_task(name=TASK, bind=True, acks_late=True, ignore_result=True)
+def animate_job(task: Any, job_id: str) -> None:
     """Run a job of the store, unless it is no longer to be run."""
-    settings = Settings.from_environment()
-    presence().start()  # of a process pool's child, whose consumer is its parent
-    store = presence().store
+    worker = here()
+    worker.start()  # in a process pool's child, whose consumer is its parent
+    if worker.stopping():
+        return  # the job waits on record, and a reaper tells others of it
     try:
-        record = store.claim(job_id, presence().id)
+        record = worker.store.claim(job_id, worker.presence.id, worker.settings.lease_seconds)
     except AnimatorError as error:
-        if error.code == "no_such_job":
-            record = None
-        else:
-            time.sleep(1)  # the message comes back at once
-            raise Reject(error, requeue=True) from error
+        # Should it still be queued, a reaper tells the workers again.
+        logger.warning("job %s: not taken: %s", job_id, error)
+        return
     if record is None:
         logger.info("job %s: nothing to do, it is not queued", job_id)
         return
-    run_claimed(settings, store, record)
+    job = HeldJob(record, task.request.id or "", worker.stopping)
+    with worker.leases.hold(job):
+        JobRun(worker, job).run()
 
 
-def run_claimed(settings: Settings, store: JobStore, record: JobRecord) -> None:
-    """Run a claimed job to its end and write the end into its record."""
-    logger.info("job %s: attempt %d begins", record.id, record.attempt)
-    monitor = JobMonitor(store, record)
-    try:
-        result = load_pipeline()(
-            settings.apply_to(record.spec),
-            report=monitor.report,
-            should_stop=monitor.should_stop,
-            limits=settings.limits(),
-        )
-    except AnimatorError as error:
-        logger.info("job %s: failed [%s]: %s", record.id, error.code, error.message)
-        _end(store.fail, record, JobError.of(error))
-    except JobCancelled:
-        _stopped(store, record, monitor)
-    except MemoryError:
-        logger.exception("job %s: out of memory", record.id)
-        message = "The machine has not enough memory for this job."
-        _end(store.fail, record, JobError("out_of_memory", message, True))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it must be on record
-        logger.exception("job %s: a fault in the animator", record.id)
-        message = f"{type(error).__name__}: {error} (the traceback is in the worker's log)."
-        _end(store.fail, record, JobError("internal", message))
-    except BaseException:
-        # A shutdown raises SystemExit wherever it finds the job (pools other than threads).
-        _give_back(store, record)
-        raise
-    else:
-        logger.info("job %s: done, %d frames", record.id, result.frames)
-        monitor.flush()
-        _end(store.succeed, record, result)
+class JobRun:
+    """One attempt at a job, from its claim to its end on record.
 
+    Args:
+        worker: this process.
+        job: what it holds.
+    """
 
-def _stopped(store: JobStore, record: JobRecord, monitor: JobMonitor) -> None:
-    """End a job that stopped when it was told to: cancelled, or back to the queue."""
-    if monitor.cancelled() or not stopping():
-        logger.info("job %s: cancelled", record.id)
-        _end(store.cancelled, record)
-    else:
-        _give_back(store, record)
+    def __init__(self, worker: WorkerProcess, job: HeldJob) -> None:
+        self._worker, self._job = worker, job
+        self._workspace: Workspace | None = None
 
+    @property
+    def _record(self) -> JobRecord:
+        return self._job.record
 
-def _give_back(store: JobStore, record: JobRecord) -> None:
-    """Return a job that has not ended to the queue, for another worker."""
-    if not _end(store.requeue, record):
-        return
-    try:
-        # A message of its own: Celery acknowledges the present one when the task returns.
-        animate_job.apply_async((record.id,), task_id=record.id)
-    except OperationalError:
-        logger.exception("job %s: queued in its record, but no worker was told", record.id)
-
-
-def _end(change: Callable[..., bool], record: JobRecord, *outcome: Any) -> bool:
-    """Write the end of an attempt, however long the store is away; False if it was not ours."""
-    deadline = time.monotonic() + KEEP_TRYING_SECONDS
-    wait = 0.1
-    while True:
+    def run(self) -> None:
+        """Run the job and write its end into its record."""
+        record = self._record
+        logger.info("job %s: attempt %d begins", record.id, record.attempt)
         try:
-            owned = change(record.id, record.attempt, *outcome)
-            break
+            result = self._animate()
+        except isolated.Died as death:
+            self._crashed(death.error)
+        except LeaseLost as lost:
+            logger.warning("job %s: it is another attempt's now: %s", record.id, lost)
+        except JobCancelled:
+            self._stopped()
+        except Exception as error:
+            if not isinstance(error, AnimatorError):
+                logger.exception("job %s: a fault in the animator", record.id)
+            self._failed(describe(error))
+        except BaseException:
+            # A shutdown raises SystemExit wherever it finds the job (pools other than threads).
+            self._give_back()
+            raise
+        else:
+            logger.info("job %s: done, %d frames", record.id, result.frames)
+            self._worker.leases.flush(self._job)
+            self._leave(lambda: self._store.succeed(record.id, record.attempt, result))
+            self._clean_up()
+
+    @property
+    def _store(self) -> Any:
+        return self._worker.store
+
+    def _animate(self) -> Result:
+        from animator.segments import Workspace
+
+        job, record, settings = self._job, self._record, self._worker.settings
+        spec = settings.apply_to(record.spec)
+        self._workspace = Workspace.take(spec.output, record.id, record.attempt)
+        run = self._in_a_child(spec) if record.suspect else load_pipeline()
+        return run(
+            spec,
+            report=job.report,
+            should_stop=job.should_stop,
+            limits=settings.limits(),
+            workspace=self._workspace,
+            priority=PRIORITIES[record.options.priority],
+            may_publish=lambda: self._worker.leases.may_publish(job),
+        )
+
+    def _in_a_child(self, spec: JobSpec) -> Callable[..., Result]:
+        settings = self._worker.settings
+        # CUDA reserves address space by the hundred gigabytes.
+        cpu = spec.device == "cpu" or (spec.device == "auto" and own_kind(settings) == "cpu")
+        memory = settings.job_memory_mb if cpu else None
+        bounds = isolated.Bounds(settings.stall_seconds, memory)
+        return partial(isolated.animate, bounds=bounds, job_id=self._record.id)
+
+    # How an attempt ends
+
+    def _stopped(self) -> None:
+        """The job stopped because it was told to: cancelled, lost, or back to the queue."""
+        record = self._record
+        if self._job.lost:
+            logger.warning("job %s: stopped, it is another attempt's now", record.id)
+        elif self._job.cancelled:
+            logger.info("job %s: cancelled", record.id)
+            self._leave(lambda: self._store.cancelled(record.id, record.attempt))
+            self._clean_up()
+        else:
+            logger.info("job %s: given back", record.id)
+            self._give_back()
+
+    def _give_back(self) -> None:
+        worker, job = self._worker, self._job
+        self._leave(lambda: give_back(worker.store, worker.queue, job, suspect=False))
+
+    def _failed(self, error: JobError) -> None:
+        record = self._record
+        logger.info("job %s: failed [%s]: %s", record.id, error.code, error.message)
+        if error.code != "out_of_memory":
+            self._leave(lambda: self._store.fail(record.id, record.attempt, error))
+            self._clean_up()
+        elif record.suspect:
+            self._crashed(error)
+        else:
+            # A neighbour may have taken the memory. Alone, the job shows whether it can be done.
+            self._note(f"failed [{error.code}]: {error.message}")
+            worker, job = self._worker, self._job
+            self._leave(lambda: give_back(worker.store, worker.queue, job, suspect=True))
+
+    def _crashed(self, error: JobError) -> None:
+        """The job's own process died."""
+        record, worker = self._record, self._worker
+        logger.error("job %s: [%s] %s", record.id, error.code, error.message)
+        requeue = partial(worker.store.requeue, record.id, record.attempt, suspect=True)
+        limit = worker.settings.max_crashes
+        state = self._leave(lambda: requeue(crash=error, max_crashes=limit))
+        if state is JobState.QUEUED:
+            try:
+                worker.queue.enqueue(record.id, record.options.priority, record.spec.kind)
+            except AnimatorError as unheard:  # a reaper tells them later
+                logger.warning("job %s: queued, but no worker was told: %s", record.id, unheard)
+        elif state is not None:
+            self._clean_up()
+
+    def _clean_up(self) -> None:
+        """Remove what was kept for another attempt; a later one's is left alone."""
+        if self._workspace is not None:
+            self._workspace.remove()
+
+    def _note(self, text: str) -> None:
+        try:
+            self._worker.store.log(self._record.id, text, self._worker.presence.id)
         except AnimatorError as error:
-            if time.monotonic() > deadline:
-                raise
-            logger.warning("job %s: its end is not written yet: %s", record.id, error)
-            time.sleep(wait)
-            wait = min(2 * wait, 5.0)
-    if not owned:
-        logger.warning("job %s: ended, but it was no longer this worker's", record.id)
-    return owned
+            logger.warning("job %s: not in its log: %s: %s", self._record.id, text, error)
+
+    def _leave(self, change: Callable[[], T]) -> T | None:
+        """Write the end of the attempt, however long the store is away."""
+        self._job.ending = True
+        deadline = time.monotonic() + KEEP_TRYING_SECONDS
+        wait = 0.1
+        while True:
+            try:
+                answer = change()
+                break
+            except AnimatorError as error:
+                if time.monotonic() > deadline:
+                    raise
+                logger.warning("job %s: its end is not written yet: %s", self._record.id, error)
+                time.sleep(wait)
+                wait = min(2 * wait, 5.0)
+        if not answer:
+            logger.warning("job %s: ended, but it was no longer this worker's", self._record.id)
+        return answer

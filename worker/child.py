@@ -1,0 +1,135 @@
+"""The process that runs one suspect job alone: `python -m worker.child JOB`.
+
+It knows nothing of stores and queues, see `worker.isolated`. The job's id is there only for those
+who look at the list of processes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import json
+import logging
+import os
+import queue
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from animator.errors import AnimatorError, JobCancelled, LeaseLost
+from animator.media import MediaLimits
+from animator.segments import Workspace
+from animator.spec import JobSpec, Progress, Result
+from worker.failures import describe
+
+logger = logging.getLogger(__name__)
+
+SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
+
+
+class Parent:
+    """The parent, at the other ends of two pipes.
+
+    Args:
+        source: what it says.
+        sink: what it hears.
+    """
+
+    def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
+        self._source, self._sink = source, sink
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._permissions: queue.SimpleQueue[bool] = queue.SimpleQueue()
+
+    def order(self) -> dict[str, Any]:
+        """The job, which is the first that the parent says; it is heard from then on."""
+        order: dict[str, Any] = json.loads(self._source.readline())
+        threading.Thread(target=self._listen, name="parent", daemon=True).start()
+        return order
+
+    def tell(self, kind: str, value: Any) -> None:
+        """Say something."""
+        with self._lock:
+            self._sink.write(json.dumps({kind: value}).encode() + b"\n")
+            self._sink.flush()
+
+    def report(self, progress: Progress) -> None:
+        """Say how far the job is."""
+        self.tell("progress", asdict(progress))
+
+    def should_stop(self) -> bool:
+        """Whether the parent said so."""
+        return self._stop.is_set()
+
+    def may_publish(self) -> bool:
+        """Ask whether the job is still the parent's."""
+        self.tell("publish", None)
+        return self._permissions.get()
+
+    def _listen(self) -> None:
+        for line in self._source:
+            message = json.loads(line)
+            if "publish" in message:
+                self._permissions.put(message["publish"])
+            else:
+                self._stop.set()
+        os._exit(1)  # the parent is gone
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this process with its parent, even where no Python code runs any more."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+
+
+def bound_memory(megabytes: int | None) -> None:
+    """Bound what this process may take, and offer it to the kernel first if memory runs out."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it dies on purpose, and a core is large
+    if megabytes is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (megabytes * 1024**2,) * 2)
+    try:
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    except OSError:
+        pass
+
+
+def main(load_pipeline: Callable[[], Callable[..., Result]]) -> None:
+    """Run the job that the parent tells."""
+    # What libraries print goes to the log, with the standard error output.
+    sink = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    faulthandler.enable()
+    die_with_parent()
+    parent = Parent(sys.stdin.buffer, sink)
+    order = parent.order()
+    bound_memory(order["memory_mb"])
+    try:
+        result = load_pipeline()(
+            JobSpec.from_json(order["spec"]),
+            report=parent.report,
+            should_stop=parent.should_stop,
+            limits=MediaLimits(**order["limits"]),
+            workspace=Workspace(Path(order["output"]), order["job"], order["attempt"]),
+            priority=order["priority"],
+            may_publish=parent.may_publish,
+        )
+        parent.tell("result", result.to_json())
+    except JobCancelled:
+        parent.tell("stopped", None)
+    except LeaseLost as lost:
+        parent.tell("lost", str(lost))
+    except Exception as error:
+        if not isinstance(error, AnimatorError):
+            logger.exception("a fault in the animator")
+        parent.tell("error", asdict(describe(error)))
+
+
+if __name__ == "__main__":
+    from worker.tasks import load_pipeline
+
+    main(load_pipeline)

@@ -1,0 +1,18 @@
+"""What is put on record about an exception that ended a job."""
+
+from __future__ import annotations
+
+from animator.errors import AnimatorError
+from animator.spec import JobError
+
+
+def describe(error: Exception) -> JobError:
+    """The record's form of an exception: its code, a sentence, and whether a retry can help."""
+    if isinstance(error, AnimatorError):
+        return JobError.of(error)
+    # PyTorch has no exception of its own for the memory of the machine.
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
+        message = "The machine has not enough memory for this job."
+        return JobError("out_of_memory", message, True)
+    message = f"{type(error).__name__}: {error} (the traceback is in the worker's log)."
+    return JobError("internal", message)

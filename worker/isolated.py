@@ -1,0 +1,234 @@
+"""Runs a job that is suspected of killing its process in a process of its own.
+
+This is the parent's side: `animate` is called as `animator.pipeline.animate` is. The child is
+`worker.child`. It is told the job, and when to stop, on its standard input and answers on its
+standard output, one JSON object a line. It dies with its parent, which says how it died.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from animator.errors import AnimatorError, JobCancelled, LeaseLost
+from animator.media import MediaLimits
+from animator.segments import Workspace
+from animator.spec import JobError, JobSpec, Progress, Result
+
+COMMAND = [sys.executable, "-m", "worker.child"]
+"""What is started; the job's id is added for those who look at the list of processes."""
+POLL_SECONDS = 0.1
+STOP_SECONDS = 10.0
+"""How long a child that is told to stop may take."""
+EXIT_SECONDS = 5.0
+"""How long a child that has closed its output may take to end."""
+MEMORY_EVENTS = Path("/proc/vmstat")
+
+
+class Died(Exception):
+    """The process that ran the job died, or had to be killed.
+
+    Args:
+        error: the reason, as it is put on record.
+    """
+
+    def __init__(self, error: JobError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a job in a process of its own may take."""
+
+    stall_seconds: float
+    """How long it may make no progress."""
+    memory_mb: int | None = None
+    """Memory in MiB; None is no bound."""
+
+
+def animate(
+    spec: JobSpec,
+    *,
+    report: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+    limits: MediaLimits,
+    workspace: Workspace,
+    priority: int,
+    may_publish: Callable[[], bool],
+    bounds: Bounds,
+    job_id: str,
+) -> Result:
+    """Animate in a child process; the arguments are those of `animator.pipeline.animate`.
+
+    Raises:
+        Died: if the child ended without a word, or made no progress and was killed.
+        AnimatorError, JobCancelled, LeaseLost: as the pipeline.
+    """
+    order = {
+        "spec": spec.to_json(),
+        "limits": asdict(limits),
+        "output": str(workspace.output),
+        "job": job_id,
+        "attempt": workspace.attempt,
+        "priority": priority,
+        "memory_mb": bounds.memory_mb,
+    }
+    kills = _out_of_memory_kills()
+    child = _Child(job_id)
+    try:
+        child.tell(order)
+        return _converse(child, report, should_stop, may_publish, bounds.stall_seconds)
+    except _Silence as silence:
+        status = child.end(0.0 if silence.stalled else EXIT_SECONDS)
+        raise Died(_reason(status, silence, _out_of_memory_kills() > kills)) from None
+    finally:
+        child.end()
+
+
+class _Silence(Exception):
+    """The child says nothing more; with the stage that it was in, and whether it had stalled."""
+
+    def __init__(self, stage: str, stalled: float | None = None) -> None:
+        super().__init__(stage)
+        self.stage, self.stalled = stage, stalled
+
+
+def _converse(
+    child: _Child,
+    report: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+    may_publish: Callable[[], bool],
+    stall_seconds: float,
+) -> Result:
+    """Hear what the child has to say until it says how it ended."""
+    last = Progress("start")
+    moved, stopped = time.monotonic(), None
+    while True:
+        for kind, value in child.listen(POLL_SECONDS, last.stage):
+            if kind == "progress":
+                progress = Progress(**value)
+                if (progress.stage, progress.frame) != (last.stage, last.frame):
+                    moved = time.monotonic()
+                last = progress
+                report(progress)
+            elif kind == "publish":
+                child.tell({"publish": may_publish()})
+                moved = time.monotonic()
+            else:
+                return _outcome(kind, value)
+        if stopped is None and should_stop():
+            stopped = time.monotonic()
+            child.tell({"stop": True})
+        if stopped is not None and time.monotonic() - stopped > STOP_SECONDS:
+            raise JobCancelled
+        if time.monotonic() - moved > stall_seconds:
+            raise _Silence(last.stage, stall_seconds)
+
+
+def _outcome(kind: str, value: Any) -> Result:
+    if kind == "result":
+        return Result.from_json(value)
+    if kind == "error":
+        raise AnimatorError(value["code"], value["message"], retryable=value["retryable"])
+    if kind == "stopped":
+        raise JobCancelled
+    if kind == "lost":
+        raise LeaseLost(value)
+    raise AssertionError(f"the child said {kind!r}")
+
+
+class _Child:
+    """The child process and the two pipes to it."""
+
+    def __init__(self, job_id: str) -> None:
+        self._process = subprocess.Popen(
+            [*COMMAND, job_id],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # Signals from a terminal are for the parent, which tells the child what to do.
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._input, self._output = self._process.stdin, self._process.stdout
+        self._unread = b""
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._output, selectors.EVENT_READ)
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send a line; one that does not read any more has ended, which is found out elsewhere."""
+        with contextlib.suppress(BrokenPipeError):
+            self._input.write(json.dumps(message).encode() + b"\n")
+            self._input.flush()
+
+    def listen(self, seconds: float, stage: str) -> Iterator[tuple[str, Any]]:
+        """What the child has said, waiting a while for it.
+
+        Raises:
+            _Silence: once it has closed its end.
+        """
+        if not self._selector.select(seconds):
+            return
+        received = os.read(self._output.fileno(), 1 << 16)
+        if not received:
+            raise _Silence(stage)
+        *lines, self._unread = (self._unread + received).split(b"\n")
+        for line in lines:
+            yield from json.loads(line).items()
+
+    def end(self, patience: float = 0.0) -> int:
+        """Kill the child unless it ends within some seconds; returns its status."""
+        try:
+            self._process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._selector.close()
+        self._output.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._input.close()
+        return self._process.returncode
+
+
+def _out_of_memory_kills() -> int:
+    """How many processes the kernel has killed for want of memory; 0 where that is not told."""
+    try:
+        lines = MEMORY_EVENTS.read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+
+
+def _reason(status: int, silence: _Silence, memory: bool) -> JobError:
+    """How a child died, as a sentence."""
+    where = f"in the stage {silence.stage!r}"
+    if silence.stalled is not None:
+        message = f"The job made no progress for {silence.stalled:g} seconds {where}."
+        return JobError("stalled", message, True)
+    if status == -signal.SIGKILL and memory:
+        message = f"The machine ran out of memory {where}, and the kernel ended the job's process."
+        return JobError("out_of_memory", message, True)
+    if status < 0:
+        name, what = _signal(-status)
+        message = f"The job's process was ended by {name} ({what}) {where}."
+    else:
+        message = f"The job's process ended with status {status} and without a word {where}."
+    return JobError("worker_crashed", message, True)
+
+
+def _signal(number: int) -> tuple[str, str]:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    return name, signal.strsignal(number) or "unknown"

@@ -1,0 +1,126 @@
+"""Looks after the jobs that nobody looks after: a thread in every worker.
+
+Jobs whose lease ran out go back to the queue; the workers are told again of jobs that wait although
+their message is lost; records are removed when they are old.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+
+from animator.errors import AnimatorError
+from animator.queue import Announcement
+from animator.segments import Workspace
+from animator.settings import Settings
+from animator.spec import JobRecord, JobState
+from animator.store import JobStore, Reaped
+from worker.dispatch import CeleryQueue
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0
+SLOW_SECONDS = 1.0
+"""An answer that takes longer counts as an outage."""
+FORGOTTEN_SECONDS = 10.0
+"""How long a job waits before its message may be taken for lost."""
+RETENTION_SECONDS = 3600.0
+"""Time between two removals of old records."""
+
+
+class Reaper:
+    """Reaps, reminds and removes.
+
+    Args:
+        store: where the records are.
+        queue: where workers are told of jobs.
+        settings: how long leases and records last, and how often a job is begun.
+    """
+
+    def __init__(self, store: JobStore, queue: CeleryQueue, settings: Settings) -> None:
+        self._store, self._queue, self._settings = store, queue, settings
+        self._lease = float(settings.lease_seconds)
+        self._answers_since: float | None = None
+        # Not all workers of a farm, which may have been started together, at the same time.
+        self._removed = time.monotonic() - random.uniform(0, RETENTION_SECONDS)
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin; further calls do nothing."""
+        if self._thread is None:
+            self._answers_since = time.monotonic() - self._uptime()
+            self._thread = threading.Thread(target=self._run, name="reaper", daemon=True)
+            self._thread.start()
+
+    def look(self) -> None:
+        """Do what is to be done now.
+
+        Raises:
+            AnimatorError: `queue_unavailable`.
+        """
+        if self._trusted():
+            for reaped in self._store.reap(self._settings.max_attempts):
+                self._reaped(reaped)
+        self._remind()
+        if time.monotonic() - self._removed >= RETENTION_SECONDS:
+            self._removed = time.monotonic()
+            if removed := self._store.retain(self._settings.retention_days):
+                logger.info("%d records of old jobs are removed", removed)
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(min(LOOK_SECONDS, self._lease / 3))
+            try:
+                self.look()
+            except AnimatorError as error:
+                if self._answers_since is not None:
+                    logger.warning("lost jobs are not looked for: %s", error)
+                self._answers_since = None
+            except Exception:
+                # Without this thread lost jobs stay lost.
+                logger.exception("a fault in the search for lost jobs")
+
+    def _uptime(self) -> float:
+        """For how long Redis has been there for other workers to renew their leases."""
+        try:
+            return float(self._store.client.info("server")["uptime_in_seconds"])
+        except Exception as error:  # noqa: BLE001 - not every Redis allows the question
+            logger.info("Redis does not say since when it runs: %s", error)
+            return 0.0
+
+    def _trusted(self) -> bool:
+        """Whether a lease that ran out means that a worker is gone.
+
+        It does not after Redis was away or slow: then nobody could renew. As long as a lease lasts,
+        the others have time to.
+        """
+        asked = time.monotonic()
+        self._store.ping()
+        answered = time.monotonic()
+        if self._answers_since is None or answered - asked > SLOW_SECONDS:
+            self._answers_since = answered
+        return answered - self._answers_since >= self._lease
+
+    def _reaped(self, reaped: Reaped) -> None:
+        logger.warning(
+            "job %s: nothing was heard of attempt %d on %s: %s",
+            *(reaped.id, reaped.attempt, reaped.worker, reaped.state.value),
+        )
+        if reaped.state is JobState.QUEUED:
+            self._queue.enqueue(reaped.id, reaped.options.priority, reaped.spec.kind)
+        else:
+            Workspace.discard(reaped.spec.output, reaped.id)
+
+    def _remind(self) -> None:
+        """Tell the workers of jobs again that wait while their queue is empty."""
+        groups: dict[tuple[str, str], list[JobRecord]] = {}
+        for record in self._store.waiting(FORGOTTEN_SECONDS):
+            groups.setdefault((record.options.priority, record.spec.kind), []).append(record)
+        for records in groups.values():
+            first = Announcement.of(records[0])
+            if not self._queue.waiting(first.priority, first.kind):
+                self._queue.enqueue_many(map(Announcement.of, records))
+                self._store.told(*(record.id for record in records))
+                logger.warning("%d waiting jobs are told to the workers again", len(records))

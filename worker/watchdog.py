@@ -1,0 +1,146 @@
+"""Sees to it that a thread that hangs neither keeps its job nor keeps the worker from ending."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+
+from celery.worker import state as celery_state
+
+from animator.errors import AnimatorError
+from animator.settings import Settings
+from animator.spec import JobState
+from animator.store import JobStore
+from worker.dispatch import CeleryQueue
+from worker.leases import HeldJob, LeaseKeeper
+from worker.pool import TaskPool
+from worker.presence import Presence
+from worker.shutdown import ending, stopping
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.5
+QUIT_SECONDS = 5.0
+"""How long jobs may take to stop after the worker has been told to end at once."""
+EXIT_HUNG = 70
+"""Status of a worker that ends because too many of its threads hang; EX_SOFTWARE."""
+
+
+def give_back(store: JobStore, queue: CeleryQueue, job: HeldJob, *, suspect: bool) -> bool:
+    """Return a job that has not ended to the queue; False if it is not this worker's any more.
+
+    Raises:
+        AnimatorError: `queue_unavailable`.
+    """
+    record = job.record
+    state = store.requeue(record.id, record.attempt, suspect=suspect)
+    if state is JobState.QUEUED:
+        try:
+            queue.enqueue(record.id, record.options.priority, record.spec.kind)
+        except AnimatorError as error:  # a reaper tells them later
+            logger.warning("job %s: queued, but no worker was told: %s", record.id, error)
+    return state is not None
+
+
+class Watchdog:
+    """Gives up threads that make no progress, and a process of which nothing else is left.
+
+    Args:
+        store: where the records are.
+        queue: where workers are told of jobs.
+        leases: the jobs of this process.
+        presence: its sign of life.
+        settings: how long a job may stand still.
+
+    Attributes:
+        pool: the threads; None if jobs run in another kind of pool, which cannot replace them.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        queue: CeleryQueue,
+        leases: LeaseKeeper,
+        presence: Presence,
+        settings: Settings,
+    ) -> None:
+        self.pool: TaskPool | None = None
+        self._store, self._queue = store, queue
+        self._leases, self._presence = leases, presence
+        self._settings = settings
+        self._given_up = 0
+        self._hurried: float | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin; further calls do nothing."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(LOOK_SECONDS)
+            try:
+                self.look()
+            except AnimatorError as error:
+                logger.warning("a job that hangs is not given back yet: %s", error)
+            except Exception:
+                logger.exception("a fault in the search for threads that hang")
+
+    def look(self) -> None:
+        """Do what is to be done now.
+
+        Raises:
+            AnimatorError: `queue_unavailable`.
+        """
+        jobs = self._leases.jobs()
+        if self._out_of_patience() or (ending() and self._given_up and not jobs):
+            self._leave(0)
+        for job in jobs:
+            # A job in a process of its own is watched by its parent.
+            if job.ending or job.record.suspect:
+                continue
+            if job.idle_seconds() > self._settings.stall_seconds:
+                self._give_up(job)
+
+    def _out_of_patience(self) -> bool:
+        """Whether the worker was to end at once, and something keeps it."""
+        if not stopping(self._settings.shutdown_seconds):
+            return False
+        if self._hurried is None:
+            self._hurried = time.monotonic()
+        return time.monotonic() - self._hurried > QUIT_SECONDS
+
+    def _give_up(self, job: HeldJob) -> None:
+        record, stage = job.record, job.progress.stage if job.progress else "start"
+        job.lost = True  # should the thread wake up, it touches nothing
+        text = f"stalled: no progress for {self._settings.stall_seconds} seconds in {stage!r}"
+        logger.error("job %s: %s", record.id, text)
+        self._store.log(record.id, text, self._presence.id)
+        owned = give_back(self._store, self._queue, job, suspect=True)
+        self._leases.drop(job)
+        if not owned:
+            return
+        self._given_up += 1
+        if self.pool is None or self._given_up > self._presence.concurrency:
+            logger.critical("too many threads hang; the worker ends")
+            self._leave(EXIT_HUNG)
+        else:
+            self.pool.grow()
+            if request := celery_state.requests.get(job.message):
+                request.acknowledge()
+
+    def _leave(self, status: int) -> None:
+        """End the process although threads of it still run, giving back what it has."""
+        for job in self._leases.jobs():
+            job.lost = True
+            try:
+                give_back(self._store, self._queue, job, suspect=False)
+            except AnimatorError as error:  # its lease runs out
+                logger.warning("job %s: not given back: %s", job.record.id, error)
+        self._presence.end()
+        logging.shutdown()
+        os._exit(status)
