@@ -26,7 +26,7 @@ class Services(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         """The worker begins."""
-        settings, store = Settings.from_environment(), here().store
+        settings, store = here().settings, here().store
         self._metrics = metrics.serve(settings, store)
         if settings.webhook_secret is not None and settings.webhook_hosts:
             self._webhooks = Deliverer(store, settings.webhook_secret, settings.webhook_hosts)
