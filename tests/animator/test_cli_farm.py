@@ -162,7 +162,10 @@ def test_status_of_the_whole(farm: Farm) -> None:
 
 
 def test_list_by_state_and_time(farm: Farm) -> None:
-    records = [farm.queued() for _ in range(3)]
+    records = []
+    for _ in range(3):
+        records.append(farm.queued())
+        time.sleep(0.005)  # their times are told in milliseconds
     failed = farm.failed()
     middle = records[1].created
 
@@ -172,9 +175,9 @@ def test_list_by_state_and_time(farm: Farm) -> None:
     assert listed() == [failed.id, *(record.id for record in records[::-1])]
     assert listed("--state", "failed") == [failed.id]
     assert listed("--limit", "1", "--state", "queued") == [records[2].id]
-    assert records[0].id in listed("--until", middle)
-    assert failed.id in listed("--since", middle)
-    assert set(listed("--since", middle)) | set(listed("--until", middle)) == set(listed())
+    assert listed("--until", middle) == [records[0].id]
+    assert listed("--since", middle) == [failed.id, records[2].id, records[1].id]
+    assert listed("--since", middle, "--until", records[2].created) == [records[1].id]
     assert len(listed("--since", "1h")) == 4
     assert listed("--until", "1h") == []
     assert listed("--since", "2999-01-01") == []
