@@ -37,10 +37,10 @@ def _check(given: Sequence[str], every: bool, option: str) -> None:
 
 
 def _ids(store: JobStore, given: Sequence[str], state: JobState) -> list[str]:
-    """All of them before the first is changed, which would change what there is to be found."""
+    """All of them, the oldest first, before the first is changed and then is not found any more."""
     if given:
         return [record.id for record in find_jobs(store, given)]
-    return [record.id for page in pages(store, state) for record in page]
+    return [record.id for page in pages(store, state) for record in page][::-1]
 
 
 def _change(

@@ -18,7 +18,7 @@ from animator.store import JobStore
 
 PAGE = 500
 """Records that are read at once."""
-_COLUMNS = {"JOB": 12, "STATE": 9, "CREATED": 19, "PROGRESS": 16, "OUTPUT": 0}
+_COLUMNS = {"JOB": 12, "STATE": 9, "CREATED": 19, "PROGRESS": 12, "OUTPUT": 20}
 """Names of the columns, and their least widths, so that pages stand below one another."""
 
 
@@ -63,7 +63,8 @@ def pages(
 def _show_table(records: Sequence[JobRecord], *, header: bool) -> None:
     table = Table(box=None, pad_edge=False, show_header=header)
     for name, width in _COLUMNS.items():
-        table.add_column(name, no_wrap=name != "OUTPUT", overflow="fold", min_width=width)
+        folded = name in ("PROGRESS", "OUTPUT")
+        table.add_column(name, no_wrap=not folded, overflow="fold", min_width=width)
     for record in records:
         created = record.created[:19]
         cells = (record.id, state_of(record), created, detail_of(record), record.spec.output)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from animator.cli.console import print_json, printable, say
+from animator.cli.console import StopSignals, print_json, printable, say
 from animator.cli.ids import find_job
+from animator.cli.patience import Patience
 from animator.queue import open_store
 from animator.settings import Settings
 from animator.store import JobStore, LogLine
@@ -34,14 +34,17 @@ def show_logs(job: str, *, follow: bool, as_json: bool) -> None:
 
 def _follow(store: JobStore, job_id: str, as_json: bool) -> None:
     before: list[LogLine] = []
-    while True:
-        ended = store.get(job_id).state.ended  # first, so that no line after it is missed
-        lines = store.logs(job_id)
-        _print_lines(new_lines(before, lines), as_json)
-        if ended:
-            return
-        before = lines
-        time.sleep(POLL_SECONDS)
+    with StopSignals(quiet=True) as signals:
+        patience = Patience(signals)
+        while True:
+            # The state first, so that no line is missed that was written before the end.
+            ended = patience.ask(lambda: store.get(job_id)).state.ended
+            lines = patience.ask(lambda: store.logs(job_id))
+            _print_lines(new_lines(before, lines), as_json)
+            if ended:
+                return
+            before = lines
+            patience.sleep(POLL_SECONDS)
 
 
 def new_lines(before: Sequence[LogLine], lines: Sequence[LogLine]) -> Sequence[LogLine]:

@@ -8,10 +8,9 @@ from typing import TypeVar
 
 from animator.cli.console import StopSignals, say
 from animator.errors import AnimatorError
+from animator.supervision import OUTAGE_SECONDS
 
 T = TypeVar("T")
-OUTAGE_SECONDS = 60.0
-"""How long a queue that does not answer is waited for."""
 _RETRY_SECONDS = 0.5
 
 

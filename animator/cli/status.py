@@ -63,8 +63,26 @@ def _show_record(record: JobRecord) -> None:
         lines.append(("frames", f"{result.frames} in {clock(result.seconds)}"))
         lines += [("note", warning) for warning in result.warnings]
     lines += [("source", record.spec.source), ("driving", record.spec.driving)]
+    lines += _farm_lines(record)
     for name in ("created", "started", "finished", "worker"):
         if value := getattr(record, name):
             lines.append((name, value))
     for name, value in lines:
         print(f"{name:<9} {printable(value)}")
+
+
+def _farm_lines(record: JobRecord) -> list[tuple[str, str]]:
+    """What the farm did with the job, where that is out of the ordinary."""
+    lines: list[tuple[str, str]] = []
+    if record.options.priority != "normal":
+        lines.append(("priority", record.options.priority))
+    if record.options.key is not None:
+        lines.append(("key", record.options.key))
+    if record.attempt > 1:
+        over = f", {record.resumed} frames of earlier ones kept" if record.resumed else ""
+        lines.append(("attempt", f"{record.attempt}{over}"))
+    if record.suspect and not record.state.ended:
+        lines.append(("suspect", "a worker died with it; it runs in a process of its own"))
+    if record.lease is not None:
+        lines.append(("lease", f"{record.lease:.0f} s"))
+    return lines

@@ -154,6 +154,21 @@ def test_status_of_a_job(farm: Farm) -> None:
     assert (values["state"], values["attempt"], values["priority"]) == ("running", 1, "normal")
 
 
+def test_status_tells_what_the_farm_did(farm: Farm) -> None:
+    record = farm.queued(priority="high", key="mine")
+    assert farm.store.claim(record.id, "here-1", LEASE) is not None
+    farm.store.requeue(record.id, 1, suspect=True)
+    assert farm.store.claim(record.id, "here-1", LEASE) is not None
+    farm.store.report(record.id, 2, Progress("generate", 40, 48), resumed=36)
+    shown = farm.call("status", record.id).stdout
+    assert "priority  high" in shown and "key       mine" in shown
+    assert "attempt   2, 36 frames of earlier ones kept" in shown
+    assert "suspect   a worker died with it" in shown and "lease     " in shown
+    values = farm.json("status", record.id)
+    assert (values["suspect"], values["resumed"], values["key"]) == (True, 36, "mine")
+    assert 0 < values["lease"] <= LEASE
+
+
 def test_status_of_the_whole(farm: Farm) -> None:
     assert farm.json("status")["queue"]["queued"] == 0
     record = farm.failed()
