@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -37,7 +38,9 @@ def ahead(
     """
     made: queue.Queue[T | _End] = queue.Queue(depth)
     unwanted = threading.Event()
-    thread = threading.Thread(target=_make, args=(items, made, unwanted), name="ahead")
+    # In this thread's context, so that what is logged there names the same job.
+    run = copy_context().run
+    thread = threading.Thread(target=run, args=(_make, items, made, unwanted), name="ahead")
     thread.start()
     try:
         yield _taken(made, check)

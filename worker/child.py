@@ -24,7 +24,9 @@ from typing import Any, BinaryIO
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
 from animator.media import MediaLimits
 from animator.segments import Workspace
+from animator.settings import Settings
 from animator.spec import JobSpec, Progress, Result
+from worker import logs
 from worker.failures import describe
 
 logger = logging.getLogger(__name__)
@@ -107,6 +109,8 @@ def main(load_pipeline: Callable[[], Callable[..., Result]]) -> None:
     die_with_parent()
     parent = Parent(sys.stdin.buffer, sink)
     order = parent.order()
+    logs.configure(Settings.from_environment().log_format)
+    logs.about_job(order["job"], order["attempt"])
     bound_memory(order["memory_mb"])
     try:
         result = load_pipeline()(

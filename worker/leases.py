@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from animator.errors import AnimatorError
 from animator.spec import JobRecord, Progress
 from animator.store import JobStore, Renewal
+from worker import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,8 @@ class HeldJob:
     def learn(self, renewal: Renewal) -> None:
         """Take over what the store says."""
         if not renewal.owned:
+            if not self.lost:
+                metrics.observe_lease_loss()
             self.lost = True
         elif renewal.cancel:
             self.cancelled = True

@@ -69,7 +69,7 @@ _lease_losses = Counter(
 )
 _crashes = Counter(
     "animator_crashes",
-    "Deaths of a process that ran a job alone, by the reason.",
+    "Processes that ran a job alone and died, and threads that hung, by the reason.",
     ["code"],
     registry=REGISTRY,
 )
@@ -105,7 +105,7 @@ def observe_lease_loss() -> None:
 
 
 def observe_crash(code: str) -> None:
-    """A process that ran a job alone has died."""
+    """A process that ran a job alone has died, or a thread hangs."""
     _crashes.labels(code).inc()
 
 

@@ -12,10 +12,11 @@ from celery import shared_task
 
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
 from animator.spec import JobError, JobRecord, JobSpec, JobState, Result
-from worker import isolated
+from worker import isolated, metrics
 from worker.celery import TASK
 from worker.failures import describe
 from worker.leases import HeldJob
+from worker.logs import job_context
 from worker.process import WorkerProcess, here
 from worker.queues import own_kind
 from worker.watchdog import give_back
@@ -57,8 +58,13 @@ def animate_job(task: Any, job_id: str) -> None:
         logger.info("job %s: nothing to do, it is not queued", job_id)
         return
     job = HeldJob(record, task.request.id or "", worker.stopping)
-    with worker.leases.hold(job):
-        JobRun(worker, job).run()
+    run = JobRun(worker, job)
+    metrics.observe_start(isolated=record.suspect)
+    with worker.leases.hold(job), job_context(record.id, record.attempt):
+        try:
+            run.run()
+        finally:
+            metrics.observe_end(run.outcome, run.code)
 
 
 class JobRun:
@@ -67,9 +73,14 @@ class JobRun:
     Args:
         worker: this process.
         job: what it holds.
+
+    Attributes:
+        outcome: how the attempt ended, as `worker.metrics.observe_end` takes it.
+        code: that of the error, if there was one.
     """
 
     def __init__(self, worker: WorkerProcess, job: HeldJob) -> None:
+        self.outcome, self.code = "lost", ""
         self._worker, self._job = worker, job
         self._workspace: Workspace | None = None
 
@@ -100,7 +111,9 @@ class JobRun:
         else:
             logger.info("job %s: done, %d frames", record.id, result.frames)
             self._worker.leases.flush(self._job)
-            self._leave(lambda: self._store.succeed(record.id, record.attempt, result))
+            if self._leave(lambda: self._store.succeed(record.id, record.attempt, result)):
+                self.outcome = "succeeded"
+                metrics.observe_result(result)
             self._clean_up()
 
     @property
@@ -141,37 +154,44 @@ class JobRun:
             logger.warning("job %s: stopped, it is another attempt's now", record.id)
         elif self._job.cancelled:
             logger.info("job %s: cancelled", record.id)
-            self._leave(lambda: self._store.cancelled(record.id, record.attempt))
+            if self._leave(lambda: self._store.cancelled(record.id, record.attempt)):
+                self.outcome = "cancelled"
             self._clean_up()
         else:
             logger.info("job %s: given back", record.id)
             self._give_back()
 
-    def _give_back(self) -> None:
+    def _give_back(self, *, suspect: bool = False) -> None:
         worker, job = self._worker, self._job
-        self._leave(lambda: give_back(worker.store, worker.queue, job, suspect=False))
+        if self._leave(lambda: give_back(worker.store, worker.queue, job, suspect=suspect)):
+            self.outcome = "given_back"
 
     def _failed(self, error: JobError) -> None:
         record = self._record
+        self.code = error.code
         logger.info("job %s: failed [%s]: %s", record.id, error.code, error.message)
         if error.code != "out_of_memory":
-            self._leave(lambda: self._store.fail(record.id, record.attempt, error))
+            if self._leave(lambda: self._store.fail(record.id, record.attempt, error)):
+                self.outcome = "failed"
             self._clean_up()
         elif record.suspect:
             self._crashed(error)
         else:
             # A neighbour may have taken the memory. Alone, the job shows whether it can be done.
             self._note(f"failed [{error.code}]: {error.message}")
-            worker, job = self._worker, self._job
-            self._leave(lambda: give_back(worker.store, worker.queue, job, suspect=True))
+            self._give_back(suspect=True)
 
     def _crashed(self, error: JobError) -> None:
         """The job's own process died."""
         record, worker = self._record, self._worker
+        self.code = error.code
+        metrics.observe_crash(error.code)
         logger.error("job %s: [%s] %s", record.id, error.code, error.message)
         requeue = partial(worker.store.requeue, record.id, record.attempt, suspect=True)
         limit = worker.settings.max_crashes
         state = self._leave(lambda: requeue(crash=error, max_crashes=limit))
+        if state is not None:
+            self.outcome = "given_back" if state is JobState.QUEUED else state.value
         if state is JobState.QUEUED:
             try:
                 worker.queue.enqueue(record.id, record.options.priority, record.spec.kind)

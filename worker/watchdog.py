@@ -13,6 +13,7 @@ from animator.errors import AnimatorError
 from animator.settings import Settings
 from animator.spec import JobState
 from animator.store import JobStore
+from worker import metrics
 from worker.dispatch import CeleryQueue
 from worker.leases import HeldJob, LeaseKeeper
 from worker.pool import TaskPool
@@ -116,6 +117,7 @@ class Watchdog:
 
     def _give_up(self, job: HeldJob) -> None:
         record, stage = job.record, job.progress.stage if job.progress else "start"
+        metrics.observe_crash("stalled")
         job.lost = True  # should the thread wake up, it touches nothing
         text = f"stalled: no progress for {self._settings.stall_seconds} seconds in {stage!r}"
         logger.error("job %s: %s", record.id, text)
