@@ -40,16 +40,16 @@ SMALL_SOURCE = 0.5
 """Side of the source's crop, in units of the result's, below which it is enlarged too much."""
 SMALL_DRIVING = 48.0
 """Greater extent of a driving face in pixels; the landmarks of smaller ones jitter."""
-TURNED = 0.45
-"""`Face.turn` of about 40 degrees; landmarks beyond it are unsure, and half a face is hidden."""
+TURNED = 0.4
+"""`Face.turn` of about 35 degrees; landmarks beyond it are unsure, and half a face is hidden."""
 POSE_APART = 0.3
 """Least difference of `Face.turn` between source and driving from which the result distorts."""
 LEANING = 35.0
 BLURRED = 15.0
 DARK = 40.0
-CLOSED = 0.13
-OPEN = 0.35
-INSIDE = 0.85
+CLOSED = 0.17
+OPEN = 0.4
+INSIDE = 0.75
 JUMP = 1.0
 """Change of place, in faces, or of size, in octaves, between two samples in which heads do not."""
 STILL = 0.02
@@ -106,9 +106,9 @@ def _of_source(spec: JobSpec, source: SourceFacts) -> Iterator[Finding]:
         message = f"The source's head leans by {abs(face.lean):.0f} degrees."
         yield _finding("warning", "leaning_face", "source", message, "Turn the picture upright.")
     if face.eyes < CLOSED:
-        message = "The source's eyes seem to be closed."
-        advice = "Use a picture with open eyes; what is not shown is made up."
-        yield _finding("warning", "eyes_closed", "source", message, advice)
+        message = "The source's eyes seem to be closed, or nearly so."
+        advice = "Use a picture with open eyes if they are; what is not shown is made up."
+        yield _finding("note", "eyes_closed", "source", message, advice)
     if face.mouth > OPEN:
         message = "The source's mouth is wide open."
         advice = "Use a picture with a closed mouth, or --motion absolute."

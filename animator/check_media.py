@@ -96,12 +96,13 @@ def look_at_driving(
         info, estimated = reader.info, reader.frames
     timing = read_timing(path, limits, start, end, _TIMING_SHARE * seconds)
     length = _length(timing, info.duration, start, end)
+    rate = _rate(timing, info.average_rate)
     watcher = _Watcher(detector, spec.face)
     count = timing.frames or estimated
     wanted = frames if count is None else min(frames, count)
     # From the middle of each part; where all frames are looked at, at the time of each.
     for offset in (0.0 if wanted == count else 0.5, 0.0):
-        times = _spread(float(start), length, wanted, offset)
+        times = _spread(float(start), length, rate, wanted, offset)
         left = (deadline - time.monotonic()) / (1.5 if offset else 1)
         sampler = Sampler(path, limits, times, left)
         for moment, picture in sampler:
@@ -118,7 +119,7 @@ def look_at_driving(
         duration=length,
         frames=count,
         counted=timing.frames is not None,
-        rate=_rate(timing, info.average_rate),
+        rate=rate,
         variable_rate=timing.variable,
         wanted=wanted,
         samples=tuple(sorted(watcher.samples, key=lambda sample: sample.seconds)),
@@ -146,9 +147,15 @@ def _rate(timing: Timing, average: Fraction | None) -> float | None:
     return None if average is None else float(average)
 
 
-def _spread(start: float, length: float | None, count: int, offset: float) -> list[float]:
+def _spread(
+    start: float, length: float | None, rate: float | None, count: int, offset: float
+) -> list[float]:
     """Times all over a part of a video; every second from its start if its length is unknown."""
-    step = 1.0 if length is None else length / max(count, 1)
+    if length is None:
+        step = 1.0
+    else:
+        last = max(length - 1 / rate, 0.0) if rate else length  # when the last frame begins
+        step = last / max(count, 1)
     return [start + (number + offset) * step for number in range(count)]
 
 

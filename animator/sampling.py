@@ -79,8 +79,8 @@ def read_timing(
         return Timing(len(used) if complete else None, None, None)
     usual = median(steps)
     # Times in milliseconds jitter.
-    uneven = sum(abs(step - usual) > 0.2 * usual + 0.0011 for step in steps)
-    variable = uneven > 0.02 * len(steps)
+    uneven = sum(abs(step - usual) > 0.1 * usual + 0.0011 for step in steps)
+    variable = uneven > 0.01 * len(steps)
     if not complete:
         return Timing(None, None, variable)
     return Timing(len(used), used[-1] - used[0] + usual, variable)
