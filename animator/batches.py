@@ -126,14 +126,14 @@ class _Batch:
         self._load(states)
         self._given = []  # should the step fail, nothing here is of use
         structures, landmarks = zip(*self._filled(frames), strict=True)
-        torch.cat(structures, out=self._structure)
-        torch.cat(landmarks, out=self._landmarks)
+        self._structure.copy_(torch.cat(structures))
+        self._landmarks.copy_(torch.cat(landmarks))
         if self._graph is None:
             self._work()
         else:
             self._graph.replay()
         previous = zip(*(split(one, len(states)) for one in self._state.previous), strict=True)
-        pictures = self._pictures.cpu().numpy()  # waits for all of the above
+        pictures = self._pictures.to("cpu", copy=True).numpy()  # waits for all of the above
         stepped = [
             RolloutState(state.source, latest)
             for state, latest in zip(states, previous, strict=True)
