@@ -9,12 +9,14 @@ import sys
 
 import worker.child
 import worker.isolated
+import worker.reaper
 import worker.tasks
 from tests.fake_pipeline import animate
 from worker import app
 
 __all__ = ["app"]
 
+worker.reaper.FORGOTTEN_SECONDS = 1.0
 worker.tasks.load_pipeline = lambda: animate
 worker.isolated.COMMAND = [sys.executable, "-m", "tests.worker.fake_worker"]
 

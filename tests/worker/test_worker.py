@@ -8,77 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from animator.client import Client
 from animator.embedded import EmbeddedRedis
-from animator.queue import Queue, load_queue
-from animator.settings import Settings
-from animator.spec import JobRecord, JobSpec, JobState
+from animator.queue import Queue
+from animator.spec import JobSpec, JobState
 from animator.store import JobStore
-
-REPOSITORY = Path(__file__).parents[2]
-Submit = Callable[..., JobRecord]
-
-
-def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
-    """What the condition gives once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-    return value
-
-
-@contextmanager
-def worker(queue: Queue, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker process that takes jobs."""
-    before = {info.id for info in queue.alive_workers()}
-    command = [sys.executable, "-m", "celery", "-A", "tests.worker.fake_worker", "worker"]
-    command += ["--loglevel", "INFO", "--without-mingle", "--without-gossip", *options]
-    process = subprocess.Popen(
-        [*command, "-n", f"test-{time.monotonic_ns()}@%h"],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    try:
-        until(lambda: {info.id for info in queue.alive_workers()} - before, 60)
-        yield process
-    finally:
-        process.kill()
-        output, _ = process.communicate()
-        print(output.decode(errors="replace"))  # noqa: T201 - shown by pytest if a test fails
-
-
-@pytest.fixture
-def queue(settings: Settings, store: JobStore) -> Queue:
-    return load_queue(settings, store)
-
-
-@pytest.fixture
-def submit(store: JobStore, queue: Queue, tmp_path: Path) -> Submit:
-    """Submits a job that does what its keyword arguments say."""
-
-    def submit_plan(**plan: Any) -> JobRecord:
-        number = len(list(tmp_path.glob("*.json")))
-        driving = tmp_path / f"plan-{number}.json"
-        driving.write_text(json.dumps(plan))
-        record = store.create(JobSpec(str(driving), str(driving), str(tmp_path / f"{number}.mp4")))
-        queue.enqueue(record.id)
-        return record
-
-    return submit_plan
-
-
-def ended(store: JobStore, job: JobRecord, seconds: float = 20) -> JobRecord:
-    until(lambda: store.get(job.id).state.ended, seconds)
-    return store.get(job.id)
+from tests.worker.workers import Submit, ended, until, worker
 
 
 def test_jobs_end_as_they_should(store: JobStore, queue: Queue, submit: Submit) -> None:
@@ -165,38 +104,29 @@ def test_other_pools(store: JobStore, queue: Queue, submit: Submit, pool: str) -
         job = submit(frames=20, seconds=1.5)
         running = until(lambda: (now := store.get(job.id)).progress and now)
         assert running.worker in {info.id for info in store.workers()}
-        assert not store.abandon(job.id)
         assert ended(store, job).state is JobState.SUCCEEDED
 
 
-def test_a_killed_worker_leaves_a_job_that_is_told_as_interrupted(
-    settings: Settings, store: JobStore, queue: Queue, submit: Submit
-) -> None:
-    with worker(queue) as process:
-        job = submit(frames=2000, seconds=100)
-        until(lambda: store.get(job.id).progress)
-        process.kill()
-    store.client.delete(f"animator:worker:{store.get(job.id).worker}")  # as time will do
-    record = Client(settings, store, queue).wait(job.id)
-    assert record.error is not None
-    assert (record.error.code, record.error.retryable) == ("interrupted", True)
-
-
 def test_a_restarted_broker_does_not_stop_a_job(
-    state_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("ANIMATOR_LEASE_SECONDS", "2")
     client = Client.connect()
     with worker(client.queue):
         plan = tmp_path / "plan.json"
-        plan.write_text(json.dumps({"frames": 40, "seconds": 4}))
+        plan.write_text(json.dumps({"frames": 120, "seconds": 12}))
         job = client.submit(JobSpec(str(plan), str(plan), str(tmp_path / "o.mp4")))
         until(lambda: client.store.get(job.id).progress)
         server = EmbeddedRedis(state_dir)
-        assert server.stop()
-        time.sleep(1)
-        server.start()
+        for seconds in (3, 1):  # longer than a lease, and shorter
+            assert server.stop()
+            time.sleep(seconds)
+            server.start()
+            frame = client.store.get(job.id).progress
+            until(lambda before=frame: client.store.get(job.id).progress != before)
         record = client.wait(job.id)
         assert (record.state, record.attempt) == (JobState.SUCCEEDED, 1)
+        assert not record.suspect
         # And the worker takes jobs again.
         second = client.submit(JobSpec(str(plan), str(plan), str(tmp_path / "o2.mp4")))
         assert ended(client.store, second, 30).state is JobState.SUCCEEDED

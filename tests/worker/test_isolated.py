@@ -1,0 +1,130 @@
+"""Jobs in a process of their own, and how it is told that one died."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from animator.errors import AnimatorError, JobCancelled, LeaseLost
+from animator.media import DEFAULT_LIMITS
+from animator.segments import Workspace
+from animator.spec import JobSpec, Progress, Result
+from tests.worker.workers import REPOSITORY, until
+from worker import isolated
+
+FAKE = [sys.executable, "-m", "tests.worker.fake_worker"]
+
+
+@pytest.fixture(autouse=True)
+def fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolated, "COMMAND", FAKE)
+
+
+def run(
+    folder: Path,
+    should_stop: Callable[[], bool] = lambda: False,
+    may_publish: Callable[[], bool] = lambda: True,
+    bound_mb: int | None = None,
+    **plan: Any,
+) -> tuple[Result, list[Progress]]:
+    driving = folder / "plan.json"
+    driving.write_text(json.dumps(plan))
+    output = folder / "o.mp4"
+    seen: list[Progress] = []
+    workspace = Workspace.take(output, "job", 3)
+    try:
+        result = isolated.animate(
+            JobSpec(str(driving), str(driving), str(output)),
+            report=seen.append,
+            should_stop=should_stop,
+            limits=DEFAULT_LIMITS,
+            workspace=workspace,
+            priority=1,
+            may_publish=may_publish,
+            bounds=isolated.Bounds(1.5, bound_mb),
+            job_id="job",
+        )
+    finally:
+        workspace.remove()
+    return result, seen
+
+
+def test_a_result_and_progress_come_through(tmp_path: Path) -> None:
+    result, seen = run(tmp_path, frames=12)
+    assert (result.frames, result.missing, result.warnings) == (12, ((2, 3),), ("as [planned]",))
+    assert [progress.frame for progress in seen] == list(range(1, 13))
+    assert (tmp_path / "o.mp4").is_file()
+
+
+def test_errors_stops_and_refusals_come_through(tmp_path: Path) -> None:
+    with pytest.raises(AnimatorError, match="None here") as failure:
+        run(tmp_path, error="no_face", message="None here.")
+    assert (failure.value.code, failure.value.retryable) == ("no_face", True)
+    with pytest.raises(AnimatorError, match="ZeroDivisionError: x") as failure:
+        run(tmp_path, crash="x")
+    assert failure.value.code == "internal"
+    with pytest.raises(AnimatorError) as failure:
+        run(tmp_path, bound_mb=200, memory_mb=300)
+    assert failure.value.code == "out_of_memory"
+    with pytest.raises(LeaseLost):
+        run(tmp_path, may_publish=lambda: False)
+    began = time.monotonic()
+    with pytest.raises(JobCancelled):
+        run(tmp_path, should_stop=lambda: time.monotonic() > began + 1, frames=900, seconds=90)
+    assert list(tmp_path.iterdir()) == [tmp_path / "plan.json"]
+
+
+def test_how_it_died_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(isolated.Died) as death:
+        run(tmp_path, abort=3)
+    assert death.value.error.code == "worker_crashed"
+    assert str(death.value) == (
+        "The job's process was ended by SIGABRT (Aborted) in the stage 'generate'."
+    )
+    with pytest.raises(isolated.Died) as death:
+        run(tmp_path, hang=100)
+    assert death.value.error.code == "stalled"
+    monkeypatch.setattr(isolated, "COMMAND", [sys.executable, "-c", "exit(3)"])
+    with pytest.raises(isolated.Died, match="ended with status 3 and without a word"):
+        run(tmp_path)
+    monkeypatch.setattr(isolated, "COMMAND", [sys.executable, "-c", "open('/proc/self/x')"])
+    with pytest.raises(isolated.Died, match="status 1"):
+        run(tmp_path)
+
+
+def test_a_kill_for_want_of_memory_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter([4, 5, 5, 5])
+    monkeypatch.setattr(isolated, "_out_of_memory_kills", lambda: next(counts))
+    kill = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    monkeypatch.setattr(isolated, "COMMAND", [sys.executable, "-c", kill])
+    for code in ("out_of_memory", "worker_crashed"):
+        with pytest.raises(isolated.Died) as death:
+            run(tmp_path)
+        assert death.value.error.code == code
+
+
+@pytest.mark.parametrize("plan", [{"frames": 900, "seconds": 90}, {"hang": 100}])
+def test_it_dies_with_its_parent(tmp_path: Path, plan: dict[str, Any]) -> None:
+    code = (
+        "import sys; from pathlib import Path; from tests.worker import test_isolated as here\n"
+        "here.isolated.COMMAND = here.FAKE\n"
+        f"here.run(Path(sys.argv[1]), **{plan!r})"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=REPOSITORY)
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    child = int(until(lambda: children.read_text().split())[0])
+    time.sleep(1)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    until(lambda: not Path(f"/proc/{child}").exists(), 5)
