@@ -189,9 +189,10 @@ def _of_driving_faces(driving: DrivingFacts) -> Iterator[Finding]:
         yield _finding("warning", "turned_face", "driving", message, advice)
     jumps = _jumps(driving)
     if jumps:
-        first = f"{jumps[0]:.1f} s"
-        message = f"The driving face jumps {len(jumps)} times, first before {first}: a cut, or "
-        message += "another person."
+        often = "once" if len(jumps) == 1 else f"{len(jumps)} times, first"
+        message = (
+            f"The driving face jumps {often} before {jumps[0]:.1f} s: a cut, or another person."
+        )
         advice = "Choose one shot with --start and --end."
         yield _finding("warning", "face_jumps", "driving", message, advice)
     elif len(faces) > 3 and _motion(faces) < STILL:

@@ -19,8 +19,10 @@ FORBIDDEN = {
 }
 
 LIGHT = (
+    "animator.check",
     "animator.cli",
     "animator.cli.change",
+    "animator.cli.check",
     "animator.cli.explain",
     "animator.cli.fetch",
     "animator.cli.jobs",

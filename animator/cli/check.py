@@ -59,9 +59,15 @@ def _show(spec: JobSpec, report: CheckReport) -> None:
     for finding in report.findings:
         for line in _lines(finding):
             print(line)
-    errors = sum(finding.level == "error" for finding in report.findings)
-    verdict = "It would work." if report.ok else f"It would fail: {errors} error(s)."
-    print(f"{verdict} Checked in {report.seconds:.1f} s.")
+    print(f"{_verdict(report)} Checked in {report.seconds:.1f} s.")
+
+
+def _verdict(report: CheckReport) -> str:
+    levels = [finding.level for finding in report.findings]
+    if not report.ok:
+        return f"It would fail: {_count(levels.count('error'), 'error')}."
+    warnings = levels.count("warning")
+    return f"It would work, with {_count(warnings, 'warning')}." if warnings else "It would work."
 
 
 def _lines(finding: Finding) -> list[str]:
@@ -93,7 +99,8 @@ def _show_driving(driving: DrivingFacts) -> None:
         size = f"{sizes[0]:.0f} to {sizes[-1]:.0f} pixels"
         _row("face", f"{size}, {_count(most, 'face')} at once")
     if driving.crop is not None:
-        _row("crop", _crop(driving.crop))
+        smaller = driving.crop.side < min(driving.width, driving.height)
+        _row("crop", _crop(driving.crop) if smaller else "none; the face takes up the whole frame")
 
 
 def _length(driving: DrivingFacts) -> str:
