@@ -60,7 +60,8 @@ class Workspace:
                 with suppress(FileNotFoundError, FileExistsError):
                     workspace._take()
                     return workspace
-        raise LeaseLost(f"others keep taking over the job {job_id}")
+            workspace._take()
+            return workspace
 
     @classmethod
     def temporary(cls, output: str | Path) -> Self:
@@ -121,6 +122,9 @@ class Workspace:
         latest = max(found, default=None)
         if latest is None:
             self.path.mkdir()
+            if len(_attempts(self.path.parent)) > 1:
+                self.path.rmdir()
+                raise FileNotFoundError("another attempt was being renamed while it was looked for")
         elif latest > self.attempt:
             raise LeaseLost(f"attempt {latest} has begun after attempt {self.attempt}")
         elif latest < self.attempt:
