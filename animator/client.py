@@ -3,6 +3,11 @@
 client = Client.connect()
 job = client.submit(JobSpec(source="/a/portrait.png", driving="/a/clip.mp4", output="/a/o.mp4"))
 record = client.wait(job.id, work=True)
+
+Many jobs are submitted at once by `submit_many`; with keys, a script that was interrupted can be
+run again and submits only what is missing:
+
+client.submit_many([JobRequest(spec, JobOptions(key="auto")) for spec in specs])
 """
 
 from __future__ import annotations
@@ -11,10 +16,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import cast
 
 from animator.content_key import AUTO, content_key
 from animator.errors import AnimatorError
-from animator.preflight import check_files
+from animator.preflight import check_many
 from animator.queue import Announcement, Queue, load_queue, open_store
 from animator.settings import Settings
 from animator.spec import JobOptions, JobRecord, JobSpec, JobState
@@ -87,11 +93,10 @@ class Client:
         requests = [self._with_key(request) for request in requests]
         keys = [request.options.key for request in requests if request.options.key]
         there = self.store.find_keys(keys)
-        for request in requests:
-            if request.options.key not in there:
-                check_files(request.spec, overwrite=overwrite, settings=self.settings)
-                if request.options.webhook is not None:
-                    check_host(request.options.webhook, self.settings.webhook_hosts)
+        new = [request for request in requests if request.options.key not in there]
+        check_many((one.spec for one in new), overwrite=overwrite, settings=self.settings)
+        for webhook in {one.options.webhook for one in new} - {None}:
+            check_host(cast("str", webhook), self.settings.webhook_hosts)
         made = self.store.create_many(requests, overwrite=overwrite)
         self._announce([one.record for one in made if isinstance(one, Submission) and one.new])
         if errors := [one for one in made if isinstance(one, AnimatorError)]:
@@ -140,6 +145,8 @@ class Client:
 
     def _announce(self, records: Sequence[JobRecord]) -> None:
         """Tell the workers; if that fails, the workers find the records by themselves later."""
+        if not records:
+            return
         try:
             self.queue.enqueue_many([Announcement.of(record) for record in records])
         except AnimatorError as error:

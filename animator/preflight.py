@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from animator.errors import AnimatorError
@@ -49,6 +49,19 @@ def check_files(
     check_input(spec.driving)
     check_weights(spec, settings or Settings.from_environment())
     _check_output(spec, overwrite, suffixes)
+
+
+def check_many(specs: Iterable[JobSpec], *, overwrite: bool, settings: Settings) -> None:
+    """Check many jobs as `check_files` does, the weights that they share only once."""
+    weights: set[str] = set()
+    for spec in specs:
+        if spec.weights in weights:
+            check_input(spec.source)
+            check_input(spec.driving)
+            _check_output(spec, overwrite, OUTPUT_SUFFIXES)
+        else:
+            check_files(spec, overwrite=overwrite, settings=settings)
+            weights.add(spec.weights)
 
 
 def check_weights(spec: JobSpec, settings: Settings) -> None:
