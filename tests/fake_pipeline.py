@@ -38,8 +38,23 @@ def animate(
     report: Callable[[Progress], None],
     should_stop: Callable[[], bool],
     limits: MediaLimits,
+    workspace: Workspace | None = None,
+    priority: int = 0,
+    may_publish: Callable[[], bool] = lambda: True,
+) -> Result:
+    folder = Workspace.temporary(spec.output) if workspace is None else workspace
+    try:
+        return _animate(spec, report, should_stop, folder, may_publish)
+    finally:
+        if workspace is None:
+            folder.remove()
+
+
+def _animate(
+    spec: JobSpec,
+    report: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
     workspace: Workspace,
-    priority: int,
     may_publish: Callable[[], bool],
 ) -> Result:
     plan = json.loads(Path(spec.driving).read_text())
