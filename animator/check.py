@@ -104,8 +104,8 @@ def _same_detector(spec: JobSpec, settings: Settings) -> bool:
 
 
 def _doubted(finding: Finding) -> Finding:
-    """A face that dlib does not find may be found all the same."""
-    if finding.code in ("no_face", "face_not_found"):
+    """What dlib cannot do, another detector may be able to do."""
+    if finding.code in ("no_face", "face_not_found", "detector_unavailable"):
         return replace(finding, level="warning")
     return finding
 

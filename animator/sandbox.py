@@ -197,10 +197,9 @@ def _describe(status: int, limits: SandboxLimits, errors: bytes) -> tuple[How, s
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill the child and its children, and take the body away."""
-    if process.poll() is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+    """Kill the child and what it has started, and take the body away."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)  # also after its end: others may be left
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:
             with suppress(BrokenPipeError):

@@ -33,9 +33,17 @@ def stop(task: Task, send: Send) -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def have_children(task: Task, send: Send) -> None:
-    pid = os.fork()
-    Path(task["folder"], str(pid or os.getpid())).mkdir(exist_ok=True)
+def have_child(task: Task, send: Send) -> None:
+    """Hang together with a child."""
+    Path(task["folder"], str(os.fork() or os.getpid())).mkdir(exist_ok=True)
+    time.sleep(600)
+
+
+def leave_child(task: Task, send: Send) -> None:
+    """End, but for a child that holds the pipe."""
+    if os.fork():
+        return
+    Path(task["folder"], str(os.getpid())).mkdir()
     time.sleep(600)
 
 

@@ -72,9 +72,9 @@ def test_a_stopped_child_is_killed(tmp_path: Path) -> None:
     assert all(gone(pid) for pid in pids(tmp_path, 1))
 
 
-def test_children_of_the_child_are_killed_with_it(tmp_path: Path) -> None:
-    ended = run("have_children", tmp_path, seconds=3)
-    assert ended.how == "timeout"
+@pytest.mark.parametrize("name", ["have_child", "leave_child"])
+def test_what_the_child_has_started_is_killed_with_it(name: str, tmp_path: Path) -> None:
+    assert run(name, tmp_path, seconds=3).how == "timeout"
     assert all(gone(pid) for pid in pids(tmp_path, 1))
 
 
