@@ -36,9 +36,9 @@ def served(settings: Settings, store: JobStore) -> Iterator[int]:
         server.server_close()
 
 
-def scrape(port: int) -> dict[tuple[str, ...], float]:
+def scrape(port: int, host: str = "127.0.0.1") -> dict[tuple[str, ...], float]:
     """Values by name and the values of the labels, in the order of the labels' names."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     return {
         (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value

@@ -1,0 +1,201 @@
+"""The compose file's services work together, as processes where there is no Docker."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from animator.embedded import find_server
+from animator.errors import AnimatorError
+from animator.settings import Settings
+from animator.store import JobStore, connect
+from gfla import checkpoint
+from gfla.build import build_generator, initialise
+from tests.deploy.compose import DEPLOY, REPOSITORY, Compose
+from tests.helpers import NARROW
+from tests.worker.test_metrics import scrape
+
+
+def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+    return value
+
+
+@pytest.fixture
+def compose(tmp_path: Path) -> Compose:
+    if find_server() is None:
+        pytest.skip("there is no Redis server on this machine")
+    (tmp_path / "media").mkdir()
+    return Compose(tmp_path, {"ANIMATOR_MEDIA": str(tmp_path / "media"), "WORKERS": "2"})
+
+
+@contextmanager
+def running(
+    compose: Compose, service: str, replica: int, log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("ab") as output:
+        process = compose.start(
+            service, replica, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        print(log.read_text(errors="replace"))  # noqa: T201 - shown if the test fails
+
+
+def answers(store: JobStore) -> bool:
+    try:
+        store.ping()
+    except AnimatorError:
+        return False
+    return True
+
+
+def test_a_job_goes_through(compose: Compose, samples: tuple[Path, Path], tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    generator = build_generator(NARROW)
+    initialise(generator)
+    checkpoint.save(media / "random.safetensors", generator, {"name": "random"})
+    for path in samples:
+        (media / path.name).write_bytes(path.read_bytes())
+    store = JobStore(connect(f"redis://{compose.address('redis')}:6379/0"))
+    grace = _seconds(compose.services["worker"]["stop_grace_period"])
+    with ExitStack() as stack:
+        log = tmp_path / "redis.log"
+        redis = stack.enter_context(running(compose, "redis", 0, log))
+        until(lambda: answers(store))
+        workers = [
+            stack.enter_context(running(compose, "worker", replica, tmp_path / f"{replica}.log"))
+            for replica in range(compose.replicas("worker"))
+        ]
+        until(lambda: sum(info.consuming for info in store.workers()) == len(workers) == 2)
+        command = ["animator", "submit", "--no-wait", "--json", "-o", str(media / "out.mp4")]
+        command += ["--weights", str(media / "random.safetensors"), "--end", "0.3"]
+        submitting = compose.start(
+            "worker", 9, [*command, *(str(media / path.name) for path in samples)],
+            stdout=subprocess.PIPE,
+        )  # fmt: skip
+        text, _ = submitting.communicate(timeout=120)
+        assert submitting.returncode == 0
+        job = json.loads(text)["id"]
+        record = until(lambda: (found := store.get(job)).state.ended and found)
+        assert record.error is None and record.result is not None
+        assert (media / "out.mp4").stat().st_size > 0
+
+        until(lambda: _sum(_scrape_all(compose), "animator_jobs_ended_total") == 1)
+        scrapes = _scrape_all(compose)
+        assert _sum(scrapes, "animator_frames_total") == record.result.frames == 9
+        assert _sum(scrapes, "animator_engine_frames_total") == 9
+        for found in scrapes:  # of the whole farm, each tells the same
+            assert found["animator_redis_up",] == 1
+            assert found["animator_jobs", "succeeded"] == 1
+            assert found["animator_workers", "yes"] == 2
+        _check_names({key[0] for found in scrapes for key in found})
+
+        (check,) = re.findall(r"HEALTHCHECK .*CMD (\[.*\])", (DEPLOY / "Dockerfile").read_text())
+        assert compose.start("worker", 0, json.loads(check)).wait(60) == 0
+
+        lines = [json.loads(line) for n in (0, 1) for line in _log(tmp_path / f"{n}.log")]
+        about = [line for line in lines if line.get("job") == job]
+        assert about and {line["attempt"] for line in about} == {1}
+
+        for process in workers:
+            process.send_signal(signal.SIGTERM)
+        for process in workers:
+            assert process.wait(grace) == 0
+        assert compose.start("worker", 0, json.loads(check), stderr=subprocess.DEVNULL).wait(60)
+
+        redis.send_signal(signal.SIGTERM)
+        assert redis.wait(30) == 0
+        stack.enter_context(running(compose, "redis", 0, log))
+        until(lambda: answers(store))
+        assert store.get(job).state.ended  # the append-only file has kept it
+
+
+def _log(path: Path) -> list[str]:
+    return [line for line in path.read_text().splitlines() if line.startswith("{")]
+
+
+def _sum(scrapes: list[dict[tuple[str, ...], float]], name: str) -> float:
+    return sum(value for found in scrapes for key, value in found.items() if key[0] == name)
+
+
+def _scrape_all(compose: Compose) -> list[dict[tuple[str, ...], float]]:
+    """What Prometheus would get where its configuration has it look."""
+    settings = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())
+    (found,) = settings["scrape_configs"][0]["dns_sd_configs"]
+    (service,) = found["names"]
+    return [
+        scrape(found["port"], compose.address(service, replica))
+        for replica in range(compose.replicas(service))
+    ]
+
+
+def _check_names(served: set[str]) -> None:
+    """Whatever the dashboard and the alerts ask for is there, once there was such an event."""
+    rare = {"animator_lease_losses_total", "animator_crashes_total", "animator_webhooks_total",
+            "animator_gpu_memory_bytes"}  # fmt: skip
+    text = (DEPLOY / "alerts.yml").read_text()
+    text += (REPOSITORY / "docs" / "grafana.json").read_text()
+    asked = set(re.findall(r"\banimator_\w+", text))
+    assert len(asked) > 15
+    assert asked - rare <= served
+
+
+def _seconds(text: str) -> float:
+    """A duration as compose writes it."""
+    number, unit = re.fullmatch(r"(\d+)(s|m|h)", text).groups()  # type: ignore[union-attr]
+    return int(number) * {"s": 1, "m": 60, "h": 3600}[unit]
+
+
+def test_a_worker_gives_its_jobs_back_before_it_is_killed(compose: Compose) -> None:
+    worker = compose.services["worker"]
+    grace = _seconds(worker["stop_grace_period"])
+    assert int(worker["environment"]["ANIMATOR_SHUTDOWN_SECONDS"]) + 30 <= grace
+    unit = (DEPLOY / "animator-worker@.service").read_text()
+    (shutdown,) = re.findall(r"ANIMATOR_SHUTDOWN_SECONDS=(\d+)", unit)
+    (timeout,) = re.findall(r"TimeoutStopSec=(\d+)", unit)
+    assert int(shutdown) + 30 <= int(timeout)
+    assert "Restart=always" in unit
+
+
+def test_redis_is_reached_by_the_containers_alone(compose: Compose) -> None:
+    redis = compose.services["redis"]
+    assert "ports" not in redis and redis["networks"] == ["queue"]
+    values = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    assert values["networks"]["queue"]["internal"] is True
+    options = " ".join(redis["command"])
+    assert "--appendonly yes" in options and "--maxmemory-policy noeviction" in options
+    for service in compose.services.values():
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+def test_settings_in_deploy_exist(compose: Compose) -> None:
+    known = {f"ANIMATOR_{name.upper()}" for name in Settings.__dataclass_fields__}
+    shown = set(compose.services["worker"]["environment"])
+    for name in ("worker.env", "animator-worker@.service", "Dockerfile"):
+        shown |= set(re.findall(r"\b(ANIMATOR_\w+)=", (DEPLOY / name).read_text()))
+    assert {name for name in shown if name.startswith("ANIMATOR_")} <= known
+
+
+def test_nothing_secret_is_in_the_image() -> None:
+    listed = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    assert "*" in listed  # only what is named goes in
+    dockerfile = (DEPLOY / "Dockerfile").read_text()
+    assert not re.search(r"(?i)secret=|password=|token=|COPY \. ", dockerfile)
+    assert re.search(r"^USER 10001", dockerfile, re.MULTILINE)
