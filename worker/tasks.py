@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -31,6 +33,11 @@ KEEP_TRYING_SECONDS = 600.0
 PRIORITIES = {"high": 1, "normal": 0, "low": -1}
 """What the engine makes of a job's priority."""
 
+CHILDREN = min(4, os.cpu_count() or 1)
+"""Suspect jobs that run at the same time: each loads a model of its own, and after the death of a
+worker with many jobs all of them are suspect."""
+
+_children = threading.BoundedSemaphore(CHILDREN)
 T = TypeVar("T")
 
 
@@ -82,6 +89,7 @@ class JobRun:
     def __init__(self, worker: WorkerProcess, job: HeldJob) -> None:
         self.outcome, self.code = "lost", ""
         self._worker, self._job = worker, job
+        self._store = worker.store
         self._workspace: Workspace | None = None
 
     @property
@@ -116,10 +124,6 @@ class JobRun:
                 metrics.observe_result(result)
             self._clean_up()
 
-    @property
-    def _store(self) -> Any:
-        return self._worker.store
-
     def _animate(self) -> Result:
         from animator.segments import Workspace
 
@@ -143,7 +147,17 @@ class JobRun:
         cpu = spec.device == "cpu" or (spec.device == "auto" and own_kind(settings) == "cpu")
         memory = settings.job_memory_mb if cpu else None
         bounds = isolated.Bounds(settings.stall_seconds, memory)
-        return partial(isolated.animate, bounds=bounds, job_id=self._record.id)
+
+        def run(spec: JobSpec, **arguments: Any) -> Result:
+            while not _children.acquire(timeout=0.25):
+                if self._job.should_stop():
+                    raise JobCancelled
+            try:
+                return isolated.animate(spec, bounds=bounds, job_id=self._record.id, **arguments)
+            finally:
+                _children.release()
+
+        return run
 
     # How an attempt ends
 
@@ -187,8 +201,8 @@ class JobRun:
         self.code = error.code
         metrics.observe_crash(error.code)
         logger.error("job %s: [%s] %s", record.id, error.code, error.message)
-        requeue = partial(worker.store.requeue, record.id, record.attempt, suspect=True)
         limit = worker.settings.max_crashes
+        requeue = partial(self._store.requeue, record.id, record.attempt)
         state = self._leave(lambda: requeue(crash=error, max_crashes=limit))
         if state is not None:
             self.outcome = "given_back" if state is JobState.QUEUED else state.value
@@ -207,7 +221,7 @@ class JobRun:
 
     def _note(self, text: str) -> None:
         try:
-            self._worker.store.log(self._record.id, text, self._worker.presence.id)
+            self._store.log(self._record.id, text, self._worker.presence.id)
         except AnimatorError as error:
             logger.warning("job %s: not in its log: %s: %s", self._record.id, text, error)
 
