@@ -3,92 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from animator.cli import app
 from animator.client import Client
-from animator.errors import AnimatorError
 from animator.settings import Settings
-from animator.spec import JobError, JobOptions, JobRecord, JobSpec, JobState, Progress, Result
+from animator.spec import JobState, Progress
 from animator.store import JobStore
 from animator.workers import WorkerInfo
-
-LEASE = 60.0
-SPEC = JobSpec("/a/me.png", "/a/clip.mp4", "/a/out.mp4")
-
-
-class Farm:
-    """The commands, and jobs to try them on."""
-
-    def __init__(self, store: JobStore, folder: Path) -> None:
-        self.store = store
-        self.folder = folder
-        self._made = 0
-
-    def call(self, *arguments: str, status: int = 0, input: str | None = None) -> Any:
-        done = CliRunner().invoke(app, list(arguments), input=input)
-        assert done.exit_code == status, done.output
-        assert "Traceback" not in done.output
-        return done
-
-    def json(self, *arguments: str, status: int = 0) -> Any:
-        return json.loads(self.call(*arguments, "--json", status=status).stdout)
-
-    def error(self, *arguments: str) -> str:
-        """The one line that a mistake is told by."""
-        done = self.call(*arguments, status=1)
-        assert done.stdout == ""
-        (line,) = done.stderr.splitlines()
-        return str(line)
-
-    def queued(self, **options: Any) -> JobRecord:
-        self._made += 1
-        output = str(self.folder / f"out-{self._made}.mp4")
-        return self.store.create(replace(SPEC, output=output), options=JobOptions(**options))
-
-    def running(self, frame: int = 12) -> JobRecord:
-        record = self.store.claim(self.queued().id, "here-1", LEASE)
-        assert record is not None
-        self.store.report(record.id, record.attempt, Progress("generate", frame, 48, 6.0, 6.0))
-        return self.store.get(record.id)
-
-    def succeed(self, record: JobRecord) -> JobRecord:
-        Path(record.spec.output).write_bytes(b"video of " + record.id.encode())
-        result = Result(record.spec.output, 48, 8.0, 6.0)
-        assert self.store.succeed(record.id, record.attempt, result)
-        return self.store.get(record.id)
-
-    def succeeded(self) -> JobRecord:
-        return self.succeed(self.running())
-
-    def failed(self) -> JobRecord:
-        record = self.running()
-        error = JobError("no_face", "No [b]face[/b].")
-        assert self.store.fail(record.id, record.attempt, error)
-        return self.store.get(record.id)
-
-    def cancelled(self) -> JobRecord:
-        record = self.queued()
-        self.store.request_cancel(record.id)
-        return self.store.get(record.id)
-
-    def state(self, record: JobRecord) -> JobState:
-        return self.store.get(record.id).state
+from tests.animator.farm_commands import LEASE, Farm, meanwhile
 
 
 @pytest.fixture
@@ -244,15 +171,6 @@ def test_logs_follow_until_the_job_ends(farm: Farm) -> None:
     assert texts == [line.text for line in farm.store.logs(record.id)]
 
 
-@contextmanager
-def meanwhile(work: Callable[[], None]) -> Iterator[None]:
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield
-    thread.join(20)
-    assert not thread.is_alive()
-
-
 # Changing
 
 
@@ -313,69 +231,6 @@ def test_purge(farm: Farm) -> None:
     assert farm.state(waiting) is JobState.QUEUED
 
 
-# Videos
-
-
-def test_fetch_into_this_folder(farm: Farm) -> None:
-    record = farm.succeeded()
-    target = Path.cwd() / "out-1.mp4"
-    assert farm.call("fetch", record.id).stdout == f"{target}\n"
-    assert target.read_bytes() == Path(record.spec.output).read_bytes()
-    assert farm.error("fetch", record.id).startswith("error [output_exists]: ")
-    target.write_text("old")
-    assert farm.json("fetch", record.id, "--force") == [
-        {"id": record.id, "source": record.spec.output, "output": str(target)}
-    ]
-    assert target.read_bytes() == Path(record.spec.output).read_bytes()
-    assert [path.name for path in Path.cwd().iterdir()] == ["out-1.mp4"]
-
-
-def test_fetch_under_a_name_and_several_into_a_folder(farm: Farm) -> None:
-    records = [farm.succeeded() for _ in range(2)]
-    farm.call("fetch", records[0].id, "-o", "mine.mp4")
-    Path("all").mkdir()
-    shown = farm.call("fetch", *(record.id for record in records), "-o", "all").stdout
-    assert shown.splitlines() == [f"{Path.cwd()}/all/out-{number}.mp4" for number in (1, 2)]
-    assert Path("mine.mp4").read_bytes() == Path("all/out-1.mp4").read_bytes()
-
-
-def test_fetch_of_a_video_that_is_here_already(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = farm.succeeded()
-    monkeypatch.chdir(farm.folder)
-    before = os.stat(record.spec.output)
-    assert farm.call("fetch", record.id).stdout == f"{record.spec.output}\n"
-    assert os.stat(record.spec.output).st_ino == before.st_ino
-
-
-@pytest.mark.parametrize(
-    ("target", "code"),
-    [
-        ("none/out.mp4", "output_not_writable"),
-        ("none/", "output_not_writable"),
-        ("taken.mp4", "output_exists"),
-        ("/proc/out.mp4", "output_not_writable"),
-    ],
-)
-def test_fetch_to_where_it_cannot_go(farm: Farm, target: str, code: str) -> None:
-    Path("taken.mp4").write_text("precious")
-    record = farm.succeeded()
-    assert farm.error("fetch", record.id, "-o", target).startswith(f"error [{code}]: ")
-    assert Path("taken.mp4").read_text() == "precious"
-    assert [path.name for path in Path.cwd().iterdir()] == ["taken.mp4"]
-
-
-def test_fetch_what_is_not_there(farm: Farm) -> None:
-    for record in (farm.queued(), farm.running(), farm.failed(), farm.cancelled()):
-        assert farm.error("fetch", record.id).startswith("error [wrong_state]: ")
-    done = [farm.succeeded() for _ in range(2)]
-    assert farm.error("fetch", *(record.id for record in done), "-o", "none").startswith(
-        "error [output_not_writable]: "
-    )
-    Path(done[0].spec.output).unlink()
-    assert farm.error("fetch", done[1].id, done[0].id).startswith("error [no_such_file]: ")
-    assert not list(Path.cwd().iterdir())
-
-
 # The whole
 
 
@@ -418,131 +273,6 @@ def test_workers(farm: Farm) -> None:
     assert not second["consuming"]
     shown = farm.call("workers").stdout
     assert "cuda:0 (Some [GPU])" in shown and "81.2" in shown and "takes no jobs" in shown
-
-
-# Watching
-
-
-def test_watch_in_a_pipe_prints_lines_and_ends_with_the_jobs(farm: Farm) -> None:
-    good, bad = farm.running(), farm.running()
-
-    def go_on() -> None:
-        time.sleep(0.7)
-        farm.store.report(good.id, good.attempt, Progress("encode", 1, 48))
-        time.sleep(0.7)
-        farm.succeed(good)
-        farm.store.fail(bad.id, bad.attempt, JobError("no_face", "No face."))
-
-    with meanwhile(go_on):
-        done = farm.call("watch", good.id, bad.id, status=1)
-    lines = [line.split("  ")[1:3] for line in done.stdout.splitlines()]
-    assert lines == [
-        [good.id, "running"],
-        [bad.id, "running"],
-        [good.id, "running"],
-        [good.id, "succeeded"],
-        [bad.id, "failed"],
-    ]
-    assert done.stderr == f"error [no_face]: Job {bad.id}: No face.\n"
-
-
-def test_watch_of_jobs_that_have_ended(farm: Farm) -> None:
-    good, cancelled = farm.succeeded(), farm.cancelled()
-    line = json.loads(farm.call("watch", good.id, "--json").stdout)
-    assert (line["id"], line["state"]) == (good.id, "succeeded")
-    assert "was cancelled" in farm.call("watch", good.id, cancelled.id, status=1).stderr
-
-
-def test_watch_of_a_job_that_is_purged(farm: Farm) -> None:
-    record = farm.running()
-
-    def go_on() -> None:
-        time.sleep(0.7)
-        farm.store.client.delete(f"animator:job:{record.id}")
-
-    with meanwhile(go_on):
-        assert "error [no_such_job]: " in farm.call("watch", record.id, status=1).stderr
-
-
-class Terminal:
-    """A command on a terminal of its own."""
-
-    def __init__(self, *arguments: str) -> None:
-        self._master, slave = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "animator", *arguments],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env={**os.environ, "TERM": "xterm", "COLUMNS": "140", "LINES": "12"},
-            start_new_session=True,
-        )
-        os.close(slave)
-        self.shown = b""
-
-    def wait_for(self, text: str) -> None:
-        while text.encode() not in self.shown:
-            self._read()
-
-    def end(self) -> int:
-        try:
-            while True:
-                self._read()
-        except OSError:  # how Linux says that the other side is closed
-            pass
-        os.close(self._master)
-        return self.process.wait(30)
-
-    def _read(self) -> None:
-        part = os.read(self._master, 65536)
-        if not part:
-            raise OSError("closed")
-        self.shown += part
-
-
-def test_a_terminal_gets_a_table_that_lives(farm: Farm) -> None:
-    records = [farm.running(), farm.queued()]
-    terminal = Terminal("watch", *(record.id for record in records))
-    terminal.wait_for("12/48")
-    assert b"1 queued, 1 running, 6.0 frames/s" in terminal.shown
-    farm.store.report(records[0].id, 1, Progress("generate", 40, 48, 6.0, 1.0))
-    terminal.wait_for("40/48")
-    farm.succeed(farm.store.get(records[0].id))
-    farm.store.request_cancel(records[1].id)
-    assert terminal.end() == 1
-    assert b"1 succeeded, 1 cancelled" in terminal.shown
-    assert terminal.shown.count(b"\x1b[?25l") == terminal.shown.count(b"\x1b[?25h") == 1
-
-
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_watch_that_is_ended_leaves_the_jobs_alone(
-    farm: Farm, number: signal.Signals, status: int
-) -> None:
-    record, waiting = farm.running(), [farm.queued() for _ in range(3)]
-    terminal = Terminal("watch")
-    terminal.wait_for("12/48")
-    assert b"3 queued, 1 running" in terminal.shown
-    terminal.process.send_signal(number)
-    assert terminal.end() == status
-    assert b"\x1b[?25h" in terminal.shown  # the cursor is shown again
-    assert not farm.store.get(record.id).cancel_requested
-    assert {farm.state(item) for item in waiting} == {JobState.QUEUED}
-
-
-def test_watch_waits_for_a_queue_that_is_away(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = farm.running()
-    real, asked = JobStore.get_many, []
-
-    def get_many(self: JobStore, ids: Any) -> Any:
-        asked.append(ids)
-        if len(asked) == 2:
-            raise AnimatorError("queue_unavailable", "Away.", retryable=True)
-        if len(asked) == 4:
-            farm.succeed(record)
-        return real(self, ids)
-
-    monkeypatch.setattr(JobStore, "get_many", get_many)
-    assert "waiting for it" in farm.call("watch", record.id).stderr
 
 
 def test_a_worker_is_needed_by_nobody_here(farm: Farm, settings: Settings) -> None:
