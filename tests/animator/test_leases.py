@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from animator.embedded import EmbeddedRedis
 from animator.spec import JobError, JobOptions, JobRecord, JobSpec, JobState, Progress, Result
-from animator.store import JobStore
+from animator.store import JobStore, Renewal, connect
 from tests.racing import racing
 
 SPEC = JobSpec("/a/source.png", "/a/driving.mp4", "/a/out.mp4")
@@ -185,3 +189,28 @@ print(json.dumps([claims, wins]))
     for job in jobs:
         attempts = [attempt for one, attempt in claims if one == job]
         assert sorted(attempts) == list(range(1, store.get(job).attempt + 1))
+
+
+def test_leases_outlive_a_killed_redis(tmp_path: Path) -> None:
+    server = EmbeddedRedis(tmp_path)
+    server.start()
+    try:
+        store = JobStore(connect(server.url))
+        short, long, queued = (store.create(SPEC).id for _ in range(3))
+        claim(store, short, 0.5)
+        claim(store, long, 60)
+        store.request_cancel(long)
+        time.sleep(1.2)  # what was written a second ago is on the disk
+        pid = server.status().pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        while server.status().running:
+            time.sleep(0.01)
+        server.start()
+        assert [reaped.id for reaped in store.reap(20)] == [short]
+        assert store.renew({long: 1}, 60)[long] == Renewal(owned=True, cancel=True)
+        assert {record.id for record in store.waiting(0)} == {short, queued}
+        assert [line.text for line in store.logs(long)] == ["attempt 1 begins", "asked to cancel"]
+        assert claim(store, short).attempt == 2
+    finally:
+        server.stop()
