@@ -214,7 +214,8 @@ def _jumps(driving: DrivingFacts) -> list[float]:
         face = sample.face
         if face is None:
             continue
-        if last is not None and _apart(last, face) > JUMP:
+        # Among several faces the check may have taken another one than the job would.
+        if last is not None and sample.faces == 1 and _apart(last, face) > JUMP:
             jumps.append(sample.seconds)
         last = face
     return jumps

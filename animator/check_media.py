@@ -23,7 +23,7 @@ from animator.decode import MediaLimits, VideoReader, read_image
 from animator.detectors.dlib import DlibDetector
 from animator.detectors.mean_face import MEAN_FACE
 from animator.errors import AnimatorError
-from animator.faces import FaceChoice, LandmarkDetector, Landmarks
+from animator.faces import FaceBox, FaceChoice, LandmarkDetector, Landmarks
 from animator.geometry import RIGID, fit_similarity
 from animator.landmarks import SURE, FaceTracker, find_face
 from animator.motion import Square, face_square, openings
@@ -33,7 +33,8 @@ from animator.spec import JobSpec
 from gfla.data.clips import face_extent, head_turn, sharpness
 
 _SIDE = 256  # of the crop in which sharpness is measured
-_TIMED = 5  # frames in which following a face is timed
+_LOOK_AROUND = 3  # samples between two looks at who else is there
+_SAME_PLACE = 0.3  # overlap of two boxes of one face
 _TIMING_SHARE = 0.15  # of the time for the driving video
 _CORNERS = ((36, 39), (42, 45), (60, 64))  # of the eyes and of the inner lips
 
@@ -162,8 +163,8 @@ def _spread(
 class _Watcher:
     """Looks for the face in frames that are far apart.
 
-    The pipeline follows a face from frame to frame and so keeps one that is turned too far to be
-    found anew; to come near that, a face that is not found is looked for where the last one was.
+    As in the pipeline, a face is first looked for where the last one was: that keeps one that is
+    turned too far to be found anew, and keeps to one person where there are several.
     """
 
     def __init__(self, detector: LandmarkDetector, face: FaceChoice) -> None:
@@ -172,36 +173,44 @@ class _Watcher:
         self.samples: list[Sample] = []
         self.squares: list[Square] = []
         self.follow_seconds: float | None = None
-        self._timed = 0
 
     def look(self, seconds: float, picture: NDArray[np.uint8]) -> None:
         """Note what a frame shows."""
-        tracker = FaceTracker(self._detector, self._face)
-        found = tracker.track(picture[None])
-        faces = tracker.faces
-        if found.found[0]:
-            last = found if self._timed < _TIMED else None
-        else:
-            last = self._last
-        if last is not None:
-            began = time.monotonic()
-            boxes, rolls = self._detector.boxes_of(last.points)
-            points, confidence = self._detector.landmarks(picture[None], boxes, rolls)
-            self._note_time(time.monotonic() - began)
-            self._timed += 1
-            if not found.found[0] and confidence[0] >= SURE:
-                found, faces = Landmarks(points, boxes, confidence), max(faces, 1)
+        found, faces = self._follow(picture), 1
+        if found is None or len(self.samples) % _LOOK_AROUND == 0:
+            tracker = FaceTracker(self._detector, self._face)
+            anew = tracker.track(picture[None])
+            found, faces = found or anew, tracker.faces
         face = None
         if found.found[0]:
             self._last = found
             self.squares.append(face_square(found.points[0]))
             face = measure_face(picture, found.points[0])
+            faces = max(faces, 1)
         self.samples.append(Sample(round(seconds, 3), faces, face))
+
+    def _follow(self, picture: NDArray[np.uint8]) -> Landmarks | None:
+        """The face at the place of the last one, if there is one."""
+        if self._last is None:
+            return None
+        boxes, rolls = self._detector.boxes_of(self._last.points)
+        began = time.monotonic()
+        points, confidence = self._detector.landmarks(picture[None], boxes, rolls)
+        self._note_time(time.monotonic() - began)
+        place, _ = self._detector.boxes_of(points)
+        if confidence[0] < SURE or _box(boxes).overlap(_box(place)) < _SAME_PLACE:
+            return None
+        return Landmarks(points, place, confidence)
 
     def _note_time(self, seconds: float) -> None:
         before = self.follow_seconds
         # The quickest: the others were kept waiting by other programs.
         self.follow_seconds = seconds if before is None else min(before, seconds)
+
+
+def _box(edges: NDArray[np.floating]) -> FaceBox:
+    x0, y0, x1, y1 = (float(edge) for edge in edges[0])
+    return FaceBox(x0, y0, x1, y1, 1.0)
 
 
 def measure_face(picture: NDArray[np.uint8], points: NDArray[np.floating]) -> Face:

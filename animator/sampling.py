@@ -78,8 +78,9 @@ def read_timing(
     if not steps:
         return Timing(len(used) if complete else None, None, None)
     usual = median(steps)
-    # Times in milliseconds jitter.
-    uneven = sum(abs(step - usual) > 0.1 * usual + 0.0011 for step in steps)
+    # Times are rounded to the unit of the format, which may be as much as 10 ms.
+    jitter = 1.1 * float(file.time_base)
+    uneven = sum(abs(step - usual) > 0.1 * usual + jitter for step in steps)
     variable = uneven > 0.01 * len(steps)
     if not complete:
         return Timing(None, None, variable)

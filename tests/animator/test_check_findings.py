@@ -172,6 +172,13 @@ def test_a_cut_is_told_with_its_time(change: dict[str, Any]) -> None:
     assert "jumps once before 10.0 s" in finding.message
 
 
+def test_another_face_of_several_is_no_cut() -> None:
+    other = [sample(i, moved(i, crop=Crop(600 * (i % 2), 0, 350)), 2) for i in range(24)]
+    assert said(judge(SPEC, None, driving(samples=tuple(other)))) == [
+        ("note", "several_faces", "driving")
+    ]
+
+
 def test_of_poses_that_have_nothing_in_common() -> None:
     findings = judge(SPEC, SOURCE, faces(turn=0.35))
     assert said(findings) == [("warning", "pose_differs", "")]

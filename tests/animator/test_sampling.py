@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from animator.sampling import Sampler, Timing, read_timing
 from tests.animator.media_files import number, write_video
 
 RATE = Fraction(1, 25)
-FORMATS = {
+FORMATS: dict[str, dict[str, Any]] = {
     "mp4": {"codec": "libx264", "options": {"g": "25", "bf": "2"}},
     "mkv": {"codec": "libx264", "options": {"g": "25", "bf": "2"}},
     "ts": {"codec": "mpeg2video", "container": "mpegts", "options": {"g": "25"}},
@@ -69,6 +70,12 @@ def test_even_times(suffix: str, tmp_path: Path) -> None:
     timing = read_timing(path, DEFAULT_LIMITS, Fraction(0), None, 10)
     assert (timing.frames, timing.variable) == (100, False)
     assert timing.seconds == pytest.approx(4)
+
+
+def test_rounded_times_are_even(tmp_path: Path) -> None:
+    pts = [round(100 * index / 30) for index in range(100)]  # 3 or 4 hundredths
+    path = write_video(tmp_path / "clip.gif", pts, Fraction(1, 100), codec="gif", pix_fmt="rgb8")
+    assert read_timing(path, DEFAULT_LIMITS, Fraction(0), None, 10).variable is False
 
 
 def test_uneven_times_and_a_part(tmp_path: Path) -> None:
