@@ -197,8 +197,6 @@ class Engine:
         for clip in list(self._clips):
             self._end(clip, reason)
         self._threads -= 1
-        if self._batches and not self._threads:
-            self._batches.forget()
 
     def _pick(self) -> list[Clip]:
         now = time.monotonic()
