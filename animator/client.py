@@ -97,14 +97,17 @@ class Client:
         check_many((one.spec for one in new), overwrite=overwrite, settings=self.settings)
         for webhook in {one.options.webhook for one in new} - {None}:
             check_host(cast("str", webhook), self.settings.webhook_hosts)
-        made = self.store.create_many(requests, overwrite=overwrite)
-        self._announce([one.record for one in made if isinstance(one, Submission) and one.new])
+        made = self.store.create_many(new, overwrite=overwrite)
+        submitted = [one for one in made if isinstance(one, Submission)]
+        self._announce([one.record for one in submitted if one.new])
         if errors := [one for one in made if isinstance(one, AnimatorError)]:
             if len(requests) == 1:
                 raise errors[0]
             count = f"{len(errors)} of {len(requests)} jobs were not submitted, the first because: "
             raise AnimatorError(errors[0].code, count + errors[0].message)
-        return [one for one in made if isinstance(one, Submission)]
+        found = {key: Submission(record, False) for key, record in there.items()}
+        rest = iter(submitted)
+        return [found.get(one.options.key or "") or next(rest) for one in requests]
 
     def find(self, spec: JobSpec, options: JobOptions) -> JobRecord | None:
         """The job that submitting this would return because it has the key; None if there is none.

@@ -21,6 +21,7 @@ from animator.values import (
     check_path,
     check_webhook,
     is_weights_name,
+    load_fields,
     load_object,
     parse_time,
     refuse,
@@ -194,7 +195,7 @@ class JobOptions:
     @classmethod
     def from_json(cls, text: str | bytes) -> JobOptions:
         """The options from JSON."""
-        return cls(**load_object(text, "options of a job"))
+        return cls(**load_fields(cls, text, "options of a job"))
 
 
 class JobState(StrEnum):
@@ -234,7 +235,7 @@ class Progress:
     @classmethod
     def from_json(cls, text: str | bytes) -> Progress:
         """The progress from JSON."""
-        return cls(**load_object(text, "progress"))
+        return cls(**load_fields(cls, text, "progress"))
 
 
 @dataclass(frozen=True)
@@ -269,7 +270,7 @@ class Result:
     @classmethod
     def from_json(cls, text: str | bytes) -> Result:
         """The result from JSON."""
-        values = load_object(text, "result")
+        values = load_fields(cls, text, "result")
         values["warnings"] = tuple(values.get("warnings", ()))
         values["missing"] = tuple((first, last) for first, last in values.get("missing", ()))
         return cls(**values)
@@ -298,7 +299,7 @@ class JobError:
     @classmethod
     def from_json(cls, text: str | bytes) -> JobError:
         """The error from JSON."""
-        return cls(**load_object(text, "error"))
+        return cls(**load_fields(cls, text, "error"))
 
 
 @dataclass(frozen=True)

@@ -110,12 +110,12 @@ class JobStore(JobLeases, JobHistory, WorkerRegistry):
             The state that follows: queued, failed, or cancelled if someone had asked for that;
             None if the attempt no longer owns it.
         """
-        line, fields, most = "given back", ("error", ""), ""
-        if crash is not None:
-            line, fields, most = _line(crash), ("error", crash.to_json()), str(max_crashes)
-        return self._leave(
-            job_id, attempt, JobState.QUEUED, line, *fields, suspect=suspect, max_crashes=most
-        )
+        state = JobState.QUEUED
+        if crash is None:
+            return self._leave(job_id, attempt, state, "given back", suspect=suspect)
+        fields = ("error", crash.to_json())
+        line, most = _line(crash), str(max_crashes)
+        return self._leave(job_id, attempt, state, line, *fields, max_crashes=most)
 
     def _leave(
         self,

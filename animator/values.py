@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os.path
 import re
+from dataclasses import fields
 from fractions import Fraction
 from typing import Any, get_args
 
@@ -87,6 +88,12 @@ def check_path(name: str, got: object, allowed: str = "an absolute path") -> Non
     """Refuse what is not an absolute path."""
     if not isinstance(got, str) or not os.path.isabs(got) or "\0" in got:
         raise refuse(name, got, allowed)
+
+
+def load_fields(kind: type, text: str | bytes, what: str) -> dict[str, Any]:
+    """The fields of a dataclass from a JSON object; what a newer version wrote besides is left."""
+    known = {item.name for item in fields(kind)}
+    return {name: value for name, value in load_object(text, what).items() if name in known}
 
 
 def load_object(text: str | bytes, what: str) -> dict[str, Any]:

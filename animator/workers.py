@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import cast
 
 from animator.redis_base import PREFIX, RedisBase, queue_errors
+from animator.values import load_fields
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,7 @@ class WorkerInfo:
     @classmethod
     def from_json(cls, text: str | bytes) -> WorkerInfo:
         """The sign of life from JSON, which a worker of another version may have written."""
-        known = {item.name for item in fields(cls)}
-        values = {name: value for name, value in json.loads(text).items() if name in known}
+        values = load_fields(cls, text, "sign of life")
         for name in ("jobs", "queues"):
             values[name] = tuple(values.get(name, ()))
         return cls(**values)

@@ -175,6 +175,22 @@ def test_many_are_submitted_or_none(client: Client, queue: NotingQueue, spec: Jo
     assert client.submit_many([]) == []
 
 
+def test_a_script_that_is_run_again_submits_what_is_missing(
+    client: Client, queue: NotingQueue, spec: JobSpec
+) -> None:
+    folder = Path(spec.output).parent
+    requests = [
+        JobRequest(replace(spec, output=str(folder / f"{number}.mp4")), JobOptions(key=f"{number}"))
+        for number in range(6)
+    ]
+    first = client.submit_many(requests[1::2])
+    again = client.submit_many(requests)
+    assert [one.new for one in again] == [True, False] * 3
+    assert [one.record.spec.output for one in again] == [one.spec.output for one in requests]
+    assert [one.record.id for one in again[1::2]] == [one.record.id for one in first]
+    assert len(queue.told) == 6
+
+
 def test_retrying_tells_the_workers(client: Client, queue: NotingQueue, spec: JobSpec) -> None:
     job = client.submit(spec)
     assert client.cancel(job.id).state is JobState.CANCELLED

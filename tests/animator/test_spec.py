@@ -148,6 +148,12 @@ def test_the_device_tells_who_can_run_it(device: str, kind: str) -> None:
     assert JobSpec(**PATHS, device=device).kind == kind
 
 
+def test_what_a_newer_version_adds_to_a_record_is_left() -> None:
+    for part in (Progress("generate"), JobError("no_face", "No face."), JobOptions("low")):
+        text = json.dumps({**asdict(part), "colour": 1})
+        assert type(part).from_json(text) == part
+
+
 def test_the_command_offers_every_state() -> None:
     assert get_args(options.StateName) == tuple(state.value for state in JobState)
 

@@ -201,7 +201,12 @@ def test_an_answer_that_is_lost_changes_nothing(any_store: JobStore) -> None:
 
 def test_what_an_older_version_wrote_can_be_read_and_run(store: JobStore) -> None:
     for number, state in enumerate(("queued", "running", "succeeded")):
-        fields = {"spec": SPEC.to_json(), "state": state, "attempt": "1", "version": "0.1.0"}
+        fields: dict[Any, Any] = {
+            "spec": SPEC.to_json(),
+            "state": state,
+            "attempt": "1",
+            "version": "0.1.0",
+        }
         fields |= {"created": "2026-01-01T00:00:00.000+00:00", "output": "/a/out.mp4"}
         if state == "succeeded":
             fields |= {"finished": "2026-01-02T00:00:00.000+00:00"}
