@@ -10,6 +10,9 @@ from animator.history import Rate
 from animator.spec import JobState, Kind, Priority
 from animator.store import JobStore
 
+_ENOUGH = 5
+"""Jobs that tell the pace of the last minutes."""
+
 
 @dataclass(frozen=True)
 class Backlog:
@@ -63,7 +66,14 @@ def look(store: JobStore) -> Backlog:
 
 
 def estimate(jobs: int, rates: Mapping[int, Rate]) -> float | None:
-    """Seconds until so many jobs have ended, at the pace of the last minutes in which some did."""
-    paces = [rates[minutes].jobs for minutes in sorted(rates) if minutes > 1]
-    pace = next((pace for pace in paces if pace), 0.0)
+    """Seconds until so many jobs have ended.
+
+    The pace is the best average of those that are made of enough jobs: the longer ones may hold
+    times at which there was nothing to do.
+    """
+    pace = max(
+        rate.jobs
+        for minutes, rate in rates.items()
+        if minutes == max(rates) or rate.jobs * minutes >= _ENOUGH
+    )
     return jobs / pace * 60 if jobs and pace else None

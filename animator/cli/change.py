@@ -57,9 +57,9 @@ def _change(
             try:
                 yield change(job_id)
             except AnimatorError as error:
-                if error.code == "queue_unavailable":
-                    raise
                 errors.append(error)
+                if error.code == "queue_unavailable":
+                    return  # the others would wait for it in vain
 
     if as_json:
         print_json_array(record.as_dict() for record in changed())

@@ -34,7 +34,7 @@ def _lines(backlog: Backlog) -> list[tuple[str, str]]:
     lines.append(("running", f"{backlog.running} in {backlog.slots} slots"))
     lines.append(("workers", f"{backlog.workers} that take jobs"))
     if backlog.oldest is not None:
-        lines.append(("oldest", f"waits since {age(backlog.oldest)} ago"))
+        lines.append(("oldest", f"submitted {age(backlog.oldest)} ago"))
     for minutes, rate in backlog.rates.items():
         text = f"{rate.jobs:.2f} jobs and {rate.frames:.1f} frames a minute"
         lines.append((f"{minutes} min", text))

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from animator.backlog import estimate
 from animator.client import Client
+from animator.errors import AnimatorError
 from animator.settings import Settings
 from animator.spec import JobState, Progress
-from animator.store import JobStore
+from animator.store import JobStore, Rate
 from animator.workers import WorkerInfo
 from tests.animator.farm_commands import LEASE, Farm, meanwhile
 
@@ -220,6 +222,21 @@ def test_retry_all_that_failed(farm: Farm) -> None:
     assert farm.json("retry", "--failed") == []
 
 
+def test_a_queue_that_goes_away_ends_a_change(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = [farm.queued() for _ in range(3)]
+    real = JobStore.request_cancel
+
+    def request_cancel(self: JobStore, job_id: str) -> JobState:
+        if job_id == waiting[1].id:
+            raise AnimatorError("queue_unavailable", "Away.", retryable=True)
+        return real(self, job_id)
+
+    monkeypatch.setattr(JobStore, "request_cancel", request_cancel)
+    done = farm.call("cancel", "--all-queued", "--json", status=1)
+    assert [item["id"] for item in json.loads(done.stdout)] == [waiting[0].id]
+    assert done.stderr == "error [queue_unavailable]: Away.\n"
+
+
 def test_purge(farm: Farm) -> None:
     done, failed, waiting = farm.succeeded(), farm.failed(), farm.queued()
     assert farm.error("purge", "--older-than", "0").startswith("error [invalid_option]: --yes")
@@ -251,6 +268,21 @@ def test_queue(farm: Farm) -> None:
     assert values["eta"] > 0
     shown = farm.call("queue").stdout
     assert "3 (1 high, 1 normal, 1 low)" in shown
+
+
+@pytest.mark.parametrize(
+    ("ended", "seconds"),
+    [
+        ({1: 0, 10: 0, 60: 0}, None),
+        ({1: 1, 10: 1, 60: 1}, 12 * 3600),  # too few to tell the pace of a minute
+        ({1: 6, 10: 6, 60: 6}, 120),  # it has begun to work a minute ago
+        ({1: 0, 10: 20, 60: 120}, 360),
+    ],
+)
+def test_the_time_left(ended: dict[int, int], seconds: float | None) -> None:
+    rates = {minutes: Rate(count / minutes, 0.0) for minutes, count in ended.items()}
+    assert estimate(12, rates) == (None if seconds is None else pytest.approx(seconds))
+    assert estimate(0, rates) is None
 
 
 def test_workers(farm: Farm) -> None:
