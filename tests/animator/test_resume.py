@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -28,13 +30,16 @@ from tests.animator.resumed_job import JOB
 from tests.helpers import COMPACT, NARROW, small_generator
 
 FRAMES, SEGMENT = 14, 4
+SIZE = (256, 256)
 Pictures = list[np.ndarray[Any, Any]]
 
 
-@pytest.fixture(autouse=True)
-def short_segments(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANIMATOR_SEGMENT_FRAMES", str(SEGMENT))
-    monkeypatch.setattr(watch, "REPORT_SECONDS", 0)
+@pytest.fixture(scope="module", autouse=True)
+def short_segments() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANIMATOR_SEGMENT_FRAMES", str(SEGMENT))
+        patch.setattr(watch, "REPORT_SECONDS", 0)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -48,20 +53,36 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def driving(samples: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample video's first pictures at uneven times, with sound."""
     with VideoReader(samples[1]) as reader:
-        pictures = [picture for _, batch in zip(range(2), reader) for picture in batch.pixels]
-        size, base = (reader.info.width, reader.info.height), reader.info.time_base
+        batches = itertools.islice(reader, 2)
+        pictures = [cv2.resize(picture, SIZE) for batch in batches for picture in batch.pixels]
+        base = reader.info.time_base
     pts = [1001 * t + (t % 3) * 100 for t in range(FRAMES)]
     path = tmp_path_factory.mktemp("driving") / "driving.mp4"
-    return write_video(path, pts, base, pictures=pictures, size=size, sound=noise(0.4, 48000))
+    return write_video(path, pts, base, pictures=pictures, size=SIZE, sound=noise(0.4, 48000))
+
+
+@pytest.fixture(scope="module")
+def expected(
+    samples: tuple[Path, Path],
+    weights: Path,
+    driving: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> JobSpec:
+    """The job, run without any interruption."""
+    output = str(tmp_path_factory.mktemp("expected") / "out.mp4")
+    spec = JobSpec(
+        str(samples[0]), str(driving), output, size=128, detector="dlib", device="cpu",
+        weights=str(weights), output_mode="side-by-side",
+    )  # fmt: skip
+    animate(spec)
+    return spec
 
 
 @pytest.fixture
-def spec(samples: tuple[Path, Path], weights: Path, driving: Path, tmp_path: Path) -> JobSpec:
+def spec(expected: JobSpec, tmp_path: Path) -> JobSpec:
+    """The same job elsewhere."""
     (tmp_path / "results").mkdir()
-    return JobSpec(
-        str(samples[0]), str(driving), str(tmp_path / "results" / "out.mp4"), size=128,
-        detector="dlib", device="cpu", weights=str(weights), output_mode="side-by-side",
-    )  # fmt: skip
+    return replace(expected, output=str(tmp_path / "results" / "out.mp4"))
 
 
 def decoded(path: str) -> Pictures:
@@ -72,15 +93,6 @@ def decoded(path: str) -> Pictures:
 def sound(path: str) -> list[bytes]:
     with av.open(path) as container:
         return [bytes(packet) for packet in container.demux(container.streams.audio[0])]
-
-
-@pytest.fixture
-def expected(spec: JobSpec, tmp_path: Path) -> JobSpec:
-    """The same job, run without any interruption."""
-    (tmp_path / "expected").mkdir()
-    whole = replace(spec, output=str(tmp_path / "expected" / "out.mp4"))
-    animate(whole)
-    return whole
 
 
 def check_equal(spec: JobSpec, expected: JobSpec) -> None:
@@ -124,11 +136,8 @@ def test_a_job_goes_on_however_often_its_process_is_killed(
     spec: JobSpec, expected: JobSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     die(spec, 1, "landmarks", "1")
-    die(spec, 2, "generate", "2")
     die(spec, 3, "generate", "5")  # in the second segment
     die(spec, 5, "animator.render.save_checkpoint")  # the segment is whole, but does not count
-    die(spec, 6, "animator.resume.content_hash")
-    die(spec, 7, "generate", "10")
     die(spec, 8, "animator.render.join")
     die(spec, 9, "animator.segments.sync_folder")  # as the video has just got its name
     Path(spec.output).unlink()
@@ -152,7 +161,8 @@ def test_frames_after_every_border_are_equal(
         config = {"compact": COMPACT, "published": NARROW}[model]
         checkpoint.save(path, small_generator(config), {"structure_size": 64})
         changes = {"size": size, "weights": str(path), "output_mode": "paste-back"}
-        spec, expected = replace(spec, **changes), replace(expected, **changes)
+        spec = replace(spec, **changes)
+        expected = replace(spec, output=str(tmp_path / "expected.mp4"))
         animate(expected)
     progress: list[int] = []
     for attempt, frames in ((1, 5), (2, 9), (3, 13)):
@@ -167,14 +177,22 @@ def test_frames_after_every_border_are_equal(
     check_equal(spec, expected)
 
 
+@pytest.fixture(scope="module")
+def unfinished(expected: JobSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an attempt leaves that finished three of four segments."""
+    folder = tmp_path_factory.mktemp("unfinished")
+    stop(replace(expected, output=str(folder / "out.mp4")), 1, 13)
+    return folder
+
+
 @pytest.fixture
-def interrupted(spec: JobSpec) -> Iterator[Path]:
-    """The folder of an attempt that finished three of four segments."""
-    stop(spec, 1, 13)
+def interrupted(unfinished: Path, spec: JobSpec) -> Path:
+    """The folder of such an attempt."""
+    shutil.copytree(unfinished, Path(spec.output).parent, dirs_exist_ok=True)
     folder = Workspace.take(spec.output, JOB, 1).path
     names = ["00000.mp4", "00001.mp4", "00002.mp4", "00002.npz", "00003.npz", "plan.npz"]
     assert sorted(os.listdir(folder)) == names
-    yield folder
+    return folder
 
 
 def truncate(path: Path) -> None:
@@ -212,9 +230,7 @@ DAMAGES: list[tuple[str, Callable[[Path], None], int]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    "name,harm,kept", DAMAGES, ids=lambda value: getattr(value, "__name__", value)
-)
+@pytest.mark.parametrize(("name", "harm", "kept"), DAMAGES)
 def test_what_is_damaged_is_rendered_anew(
     name: str,
     harm: Callable[[Path], None],
