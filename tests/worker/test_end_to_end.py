@@ -14,9 +14,11 @@ import pytest
 
 from animator.client import Client
 from animator.sample import write_samples
+from animator.spec import JobRecord, JobSpec, JobState
 from gfla import checkpoint
 from gfla.build import build_generator, initialise
 from tests.helpers import NARROW
+from tests.worker.workers import ended, until
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +75,32 @@ def test_a_failure_of_the_pipeline_reaches_the_user(
         assert status == 1
         assert (record["state"], record["error"]["code"]) == ("failed", "unreadable_video")
         assert not (tmp_path / "out.mp4").exists()
+
+
+def test_cancelling_in_every_stage_frees_the_worker_and_leaves_nothing(
+    media: Path, state_dir: Path, tmp_path: Path
+) -> None:
+    client = Client.connect()
+    source, driving = str(media / "source.png"), str(media / "driving.mp4")
+    weights = str(media / "random.safetensors")
+    child = client.queue.start_worker()
+    try:
+        for stage in ("load", "landmarks", "generate"):
+            spec = JobSpec(source, driving, str(tmp_path / "o.mp4"), weights=weights)
+            job = client.submit(spec)
+
+            def there(job: JobRecord = job, stage: str = stage) -> bool:
+                record = client.store.get(job.id)
+                assert not record.state.ended
+                return record.progress is not None and record.progress.stage == stage
+
+            until(there, 60)
+            began = time.monotonic()
+            client.cancel(job.id)
+            assert ended(client.store, job).state is JobState.CANCELLED
+            if stage != "load":  # the weights are loaded in one go
+                assert time.monotonic() - began < 3
+            until(lambda: list(tmp_path.iterdir()) == [state_dir])
+        until(lambda: not any(worker.jobs for worker in client.store.workers()))
+    finally:
+        child.kill()

@@ -244,6 +244,19 @@ def test_two_workers_never_have_the_same_job(store: JobStore, queue: Queue, subm
             assert (record.state, record.attempt) == (JobState.SUCCEEDED, 1)
 
 
+def test_a_failed_job_is_tried_again_from_its_record(
+    store: JobStore, queue: Queue, submit: Submit
+) -> None:
+    with worker(queue):
+        job = submit(error="no_face")
+        assert ended(store, job).state is JobState.FAILED
+        Path(job.spec.driving).write_text("{}")
+        record = store.retry(job.id)
+        queue.enqueue(record.id)
+        record = ended(store, job)
+        assert (record.state, record.attempt, record.error) == (JobState.SUCCEEDED, 2, None)
+
+
 def test_a_worker_says_what_it_does(store: JobStore, queue: Queue, submit: Submit) -> None:
     with worker(queue):
         job = submit(frames=100, seconds=10)
