@@ -119,8 +119,19 @@ class CeleryQueue:
         Raises:
             AnimatorError: `queue_unavailable` if the broker does not answer.
         """
+        return self.messages([queue_name(kind, priority)])
+
+    def messages(self, queues: Iterable[str]) -> int:
+        """How many messages wait in queues.
+
+        Raises:
+            AnimatorError: `queue_unavailable` if the broker does not answer.
+        """
         with queue_errors():
-            return self._store.client.llen(KEY_PREFIX + queue_name(kind, priority))
+            pipeline = self._store.client.pipeline(transaction=False)
+            for name in queues:
+                pipeline.llen(KEY_PREFIX + name)
+            return sum(pipeline.execute())
 
     def alive_workers(self) -> list[WorkerInfo]:
         """The workers that take new jobs."""

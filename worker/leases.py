@@ -16,6 +16,7 @@ from animator.errors import AnimatorError
 from animator.spec import JobRecord, Progress
 from animator.store import JobStore, Renewal
 from worker import metrics
+from worker.logs import job_context
 
 logger = logging.getLogger(__name__)
 
@@ -88,9 +89,11 @@ class HeldJob:
         later = time.monotonic() - self._written_at >= REPORT_SECONDS
         return progress if later or before is None or before.stage != progress.stage else None
 
-    def wrote(self, progress: Progress) -> None:
-        """Note that this progress has been written."""
-        self._written, self._written_at = progress, time.monotonic()
+    def wrote(self, progress: Progress) -> bool:
+        """Note that this progress has been written; says whether it is a new stage's."""
+        before, self._written = self._written, progress
+        self._written_at = time.monotonic()
+        return before is None or before.stage != progress.stage
 
 
 class LeaseKeeper:
@@ -99,6 +102,9 @@ class LeaseKeeper:
     Args:
         store: where the records are.
         lease_seconds: how long a lease is.
+
+    Attributes:
+        begun: how many jobs this process has begun.
     """
 
     def __init__(self, store: JobStore, lease_seconds: float) -> None:
@@ -108,6 +114,7 @@ class LeaseKeeper:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._renewed = 0.0
+        self.begun = 0
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -128,6 +135,7 @@ class LeaseKeeper:
             if before := self._held.get(job.record.id):
                 before.lost = True  # and its thread still has to find out
             self._held[job.record.id] = job
+            self.begun += 1
         self._wake.set()
         try:
             yield job
@@ -192,9 +200,14 @@ class LeaseKeeper:
         if due:
             self._renewed = began
         for job in jobs:
+            if job.ending:  # by now it may be at its end on record, which is no loss
+                continue
             job.learn(answers[job.record.id])
             if job.lost:
-                logger.warning("job %s: another worker has it now", job.record.id)
+                with job_context(job.record.id, job.record.attempt):
+                    logger.warning("job %s: another worker has it now", job.record.id)
             elif (progress := job.due()) is not None:
                 self._store.report(job.record.id, job.record.attempt, progress)
-                job.wrote(progress)
+                if job.wrote(progress):
+                    text = f"stage {progress.stage!r}"
+                    self._store.log(job.record.id, text, job.record.worker or "")

@@ -23,7 +23,7 @@ from animator.settings import Settings
 from animator.store import JobStore, WorkerInfo, now
 from worker.celery import PARENT_VARIABLE
 from worker.leases import LeaseKeeper
-from worker.queues import gpu_names, own_kind, queues_of
+from worker.queues import gpu_names, own_kind
 from worker.shutdown import ending
 
 logger = logging.getLogger(__name__)
@@ -42,6 +42,11 @@ class Presence:
         store: where to write it.
         settings: of this process.
         leases: the jobs that it runs.
+
+    Attributes:
+        id: the worker's name in records.
+        concurrency: jobs that it runs at the same time.
+        queues: which queues it takes jobs from.
     """
 
     def __init__(self, store: JobStore, settings: Settings, leases: LeaseKeeper) -> None:
@@ -53,6 +58,7 @@ class Presence:
         self._host = host
         self._started = now()
         self._device = settings.device
+        self.queues: tuple[str, ...] = ()
         self._kind = own_kind(settings)
         self._device_name = _device_name(self._kind, settings.device)
         self._ticked: float | None = None
@@ -129,7 +135,7 @@ class Presence:
             jobs=tuple(job.record.id for job in jobs),
             fps=round(sum(speeds), 2),
             memory_mb=round(resident_bytes() / 1024**2, 1),
-            queues=queues_of(self._kind),
+            queues=self.queues,
         )
 
     def _follow_parent(self) -> None:

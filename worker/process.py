@@ -72,6 +72,7 @@ class ConsumerTicks(bootsteps.StartStopStep):
         worker = here()
         worker.presence.concurrency = consumer.pool.limit or worker.presence.concurrency
         worker.watchdog.pool = consumer.pool if isinstance(consumer.pool, TaskPool) else None
+        worker.presence.queues = tuple(consumer.app.amqp.queues.consume_from)
         worker.start()
         worker.presence.tick()
         self._timer = consumer.timer.call_repeatedly(TICK_SECONDS, worker.presence.tick)

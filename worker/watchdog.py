@@ -1,9 +1,13 @@
-"""Sees to it that a thread that hangs neither keeps its job nor keeps the worker from ending."""
+"""Sees to it that a thread that hangs neither keeps its job nor keeps the worker from ending.
+
+It also ends a worker that has gone deaf, for whatever supervises it to start it again.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 import time
 
@@ -16,6 +20,7 @@ from animator.store import JobStore
 from worker import metrics
 from worker.dispatch import CeleryQueue
 from worker.leases import HeldJob, LeaseKeeper
+from worker.logs import job_context
 from worker.pool import TaskPool
 from worker.presence import Presence
 from worker.shutdown import ending, stopping
@@ -25,6 +30,11 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 0.5
 QUIT_SECONDS = 5.0
 """How long jobs may take to stop after the worker has been told to end at once."""
+LISTEN_SECONDS = 5.0
+"""Time between two looks at whether messages are left lying."""
+DEAF_SECONDS = 30.0
+"""How long messages may lie while a thread is free. After a lost connection, Celery's consumer has
+been seen to run on without taking any."""
 EXIT_HUNG = 70
 """Status of a worker that ends because too many of its threads hang; EX_SOFTWARE."""
 
@@ -73,6 +83,8 @@ class Watchdog:
         self._settings = settings
         self._given_up = 0
         self._hurried: float | None = None
+        self._listened = 0.0
+        self._deaf: tuple[float, int] | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -105,7 +117,26 @@ class Watchdog:
             if job.ending or job.record.suspect:
                 continue
             if job.idle_seconds() > self._settings.stall_seconds:
-                self._give_up(job)
+                with job_context(job.record.id, job.record.attempt):
+                    self._give_up(job)
+
+        self._listen(len(jobs))
+
+    def _listen(self, jobs: int) -> None:
+        """End the worker, once its jobs are done, if it takes none although some wait."""
+        now, begun = time.monotonic(), self._leases.begun
+        if now - self._listened < LISTEN_SECONDS:
+            return
+        self._listened = now
+        idle = self._presence.consuming() and jobs < self._presence.concurrency and not ending()
+        if not (idle and self._queue.messages(self._presence.queues)):
+            self._deaf = None
+        elif self._deaf is None or self._deaf[1] != begun:
+            self._deaf = now, begun
+        elif now - self._deaf[0] >= DEAF_SECONDS:
+            self._deaf = None
+            logger.critical("messages are left lying; the worker ends after running jobs")
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _out_of_patience(self) -> bool:
         """Whether the worker was to end at once, and something keeps it."""

@@ -104,3 +104,24 @@ def test_cancelling_in_every_stage_frees_the_worker_and_leaves_nothing(
         until(lambda: not any(worker.jobs for worker in client.store.workers()))
     finally:
         child.kill()
+
+
+def test_a_suspect_job_is_worked_in_a_process_of_its_own(
+    media: Path, state_dir: Path, tmp_path: Path
+) -> None:
+    client = Client.connect()
+    output = tmp_path / "o.mp4"
+    weights = str(media / "random.safetensors")
+    source, driving = str(media / "source.png"), str(media / "driving.mp4")
+    job = client.submit(JobSpec(source, driving, str(output), end="0.3", weights=weights))
+    assert client.store.claim(job.id, "one that died") is not None
+    client.store.requeue(job.id, 1, suspect=True)
+    child = client.queue.start_worker()
+    try:
+        record = ended(client.store, job, 60)
+        assert record.result is not None, record.error
+        assert (record.attempt, record.result.frames) == (2, 9)
+        assert client.store.workers()[0].memory_mb < 200  # the networks are elsewhere
+    finally:
+        child.kill()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["o.mp4", "state"]

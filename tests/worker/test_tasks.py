@@ -14,7 +14,7 @@ from animator.errors import AnimatorError
 from animator.settings import Settings
 from animator.spec import JobRecord, JobSpec, JobState, Progress
 from animator.store import JobStore, connect
-from worker import queues, shutdown
+from worker import queues, shutdown, watchdog
 from worker.celery import PARENT_VARIABLE, make_app
 from worker.dispatch import CeleryQueue
 from worker.failures import describe
@@ -22,6 +22,7 @@ from worker.leases import HeldJob, LeaseKeeper
 from worker.presence import Presence
 from worker.queues import ByPriority, own_kind, queues_of
 from worker.reaper import Reaper
+from worker.watchdog import Watchdog
 
 NOWHERE = "redis+socket:///nowhere/redis.sock"
 
@@ -212,3 +213,34 @@ def test_what_is_put_on_record_about_exceptions() -> None:
     text = "[enforce fail] DefaultCPUAllocator: can't allocate memory"
     assert describe(RuntimeError(text)).code == "out_of_memory"
     assert describe(ZeroDivisionError("x")).message.startswith("ZeroDivisionError: x (the trace")
+
+
+def test_a_worker_that_leaves_messages_lying_ends(
+    settings: Settings, store: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signals: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda process, number: signals.append(number))
+    monkeypatch.setattr(watchdog, "LISTEN_SECONDS", 0.0)
+    monkeypatch.setattr(watchdog, "DEAF_SECONDS", 0.2)
+    queue, leases = CeleryQueue(settings, store), LeaseKeeper(store, 1)
+    presence = Presence(store, settings, leases)
+    presence.queues = queues_of("cpu")
+    dog = Watchdog(store, queue, leases, presence, settings)
+
+    def listen() -> list[int]:
+        presence.tick()
+        dog.look()
+        time.sleep(0.3)
+        presence.tick()
+        dog.look()
+        return signals
+
+    assert listen() == []
+    queue.enqueue("job", "low", "cuda")  # for others
+    assert listen() == []
+    queue.enqueue("job", "low", "cpu")
+    dog.look()
+    leases.begun += 1
+    dog.look()
+    assert signals == []
+    assert listen() == [signal.SIGTERM]
