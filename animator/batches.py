@@ -44,9 +44,7 @@ class BatchStep:
         self._generator = generator
         self._slots = slots
         self._cuda = generator.device.type == "cuda"
-        # A landmark flow prior solves equations and takes numbers from the host: no graph can.
-        graphs = self._cuda and not generator.network.config.flow_prior
-        self._pool = torch.cuda.graph_pool_handle() if graphs else None
+        self._pool = torch.cuda.graph_pool_handle() if self._cuda else None
         self._stream = torch.cuda.Stream(generator.device) if self._cuda else None
         self._batches: dict[tuple[int, int], _Batch] = {}
 
@@ -114,6 +112,7 @@ class _Batch:
         source = self._state.source
         assert source.landmarks is not None
         self._structure, self._landmarks = source.structure.clone(), source.landmarks.clone()
+        self._prior = self._network.prior(self._state, self._structure, self._landmarks)
         _, _, height, width = source.image.shape
         self._pictures = source.image.new_empty((count, height, width, 3), dtype=torch.uint8)
         # Weak, so that clips that have ended do not stay in memory.
@@ -123,11 +122,16 @@ class _Batch:
 
     def step(self, states: Sequence[RolloutState], frames: Sequence[Guidance]) -> list[Stepped]:
         """Render the next frame of each clip, of at most as many as there are places."""
-        self._load(states)
-        self._given = []  # should the step fail, nothing here is of use
+        in_place = _are(self._given, states)
+        self._given = []  # should anything fail from here, what is in place is of no use
+        if not in_place:
+            self._load(states)
         structures, landmarks = zip(*self._filled(frames), strict=True)
         self._structure.copy_(torch.cat(structures))
         self._landmarks.copy_(torch.cat(landmarks))
+        prior = self._network.prior(self._state, self._structure, self._landmarks)
+        if self._prior is not None and prior is not None:
+            self._prior.copy_(prior)
         if self._graph is None:
             self._work()
         else:
@@ -142,9 +146,7 @@ class _Batch:
         return list(zip(stepped, pictures, strict=False))
 
     def _load(self, states: Sequence[RolloutState]) -> None:
-        """Bring in the clips' states, unless they are what the step before has left here."""
-        if _are(self._given, states):
-            return
+        """Bring in the clips' states; their sources only where they are others."""
         sources, previous = self._stackable(states)
         if not _are(self._sources, sources):
             overwrite(self._state.source, stack(sources))
@@ -154,7 +156,9 @@ class _Batch:
 
     def _work(self) -> None:
         """The step in place, from inputs and state to pictures and state."""
-        state, prediction = self._network.step(self._state, self._structure, self._landmarks)
+        state, prediction = self._network.step(
+            self._state, self._structure, self._landmarks, self._prior
+        )
         pictures = ((prediction.image.float() + 1) * 127.5).round().clamp(0, 255).byte()
         self._pictures.copy_(pictures.permute(0, 2, 3, 1))
         # The oldest first: each frame but the latest is the one that stood before it.

@@ -71,7 +71,11 @@ class AnimationGenerator(nn.Module):
         return RolloutState(source, (previous,) * self.config.previous_frames)
 
     def step(
-        self, state: RolloutState, structure: Tensor, landmarks: Tensor | None = None
+        self,
+        state: RolloutState,
+        structure: Tensor,
+        landmarks: Tensor | None = None,
+        prior: Tensor | None = None,
     ) -> tuple[RolloutState, Prediction]:
         """Render the next frame.
 
@@ -79,6 +83,8 @@ class AnimationGenerator(nn.Module):
             state: of ``start`` or of the step before.
             structure: B C h w of the frame to render.
             landmarks: B 68 2 of that frame, in units of the picture.
+            prior: what ``prior`` gives for these, where that is computed apart: it solves
+                equations, which CUDA graphs cannot take in.
 
         Returns:
             The state after this frame, and the frame.
@@ -86,7 +92,7 @@ class AnimationGenerator(nn.Module):
         Raises:
             GflaError: ``invalid_shape`` or ``landmarks_needed``.
         """
-        references, estimates, residuals, prior = self._flows(state, structure, landmarks)
+        references, estimates, residuals, prior = self._flows(state, structure, landmarks, prior)
         kinds = self._kinds(state)
         prepared = [(k, r.features) for k, r in zip(kinds, references, strict=True)]
         output = self.renderer(structure, prepared, estimates)
@@ -111,7 +117,11 @@ class AnimationGenerator(nn.Module):
         return self._named({layer: flows for layer, (flows, _) in estimates.items()})
 
     def _flows(
-        self, state: RolloutState, structure: Tensor, landmarks: Tensor | None
+        self,
+        state: RolloutState,
+        structure: Tensor,
+        landmarks: Tensor | None,
+        prior: Tensor | None = None,
     ) -> tuple[tuple[Reference, ...], Estimates, dict[int, Tensor], Tensor | None]:
         """References, flows and masks, the estimated part of the flows, and the prior."""
         self._check(structure, landmarks, None)
@@ -119,7 +129,8 @@ class AnimationGenerator(nn.Module):
             got, wanted = tuple(structure.shape), tuple(state.source.structure.shape)
             raise GflaError("invalid_shape", f"structure is {got}, the clip's is {wanted}")
         references = (*state.previous, state.source)
-        prior = self._prior(references, landmarks, structure)
+        if prior is None:
+            prior = self.prior(state, structure, landmarks)
         estimates = self._estimate(structure, self._kinds(state), references, prior)
         residuals = {layer: flows for layer, (flows, _) in estimates.items()}
         if prior is not None:
@@ -140,12 +151,13 @@ class AnimationGenerator(nn.Module):
         features = self.renderer.prepare(kind, self.encoders[kind](small))
         return Reference(image, small, structure, landmarks, features)
 
-    def _prior(
-        self, references: tuple[Reference, ...], landmarks: Tensor | None, structure: Tensor
+    def prior(
+        self, state: RolloutState, structure: Tensor, landmarks: Tensor | None
     ) -> Tensor | None:
-        """Landmark flow to every reference at the structure's size: B R 2 h w."""
+        """Landmark flow to every reference at the structure's size, if there is one: B R 2 h w."""
         if not self.config.flow_prior or landmarks is None:
             return None
+        references = (*state.previous, state.source)
         known = [r.landmarks for r in references if r.landmarks is not None]
         height, width = structure.shape[-2:]
         return landmark_flow(

@@ -223,6 +223,33 @@ def test_a_batch_that_failed_half_way_starts_from_the_states(
     assert np.array_equal(step([after], [drawn])[0][1], right)
 
 
+def test_captured_batches_have_few_sizes_and_fill_up(
+    generator: PortraitGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What CUDA does, but for the graph itself, which replays the same work."""
+    captured: list[int] = []
+
+    def capture(batch: Any, pool: object) -> Any:
+        captured.append(batch.count)
+        return SimpleNamespace(replay=batch._work)
+
+    monkeypatch.setattr(batches._Batch, "_captured", capture)
+    step = BatchStep(generator, 6)
+    step._pool = object()
+    states = [first(generator, seed) for seed in range(6)]
+    for number, count in enumerate((1, 3, 3, 4, 2, 5, 6)):
+        frames = [poses(10 * number + seed, 1)[0] for seed in range(count)]
+        drawn = [generator.guidance(one, states[0]) for one in frames]
+        wanted = [generator.step_drawn(*pair) for pair in zip(states, drawn, strict=False)]
+        found = step(states[:count], drawn)
+        for (state, picture), (right, expected) in zip(found, wanted, strict=True):
+            assert np.abs(picture.astype(int) - expected).max() <= 1
+            new, old = state.previous[0].image, right.previous[0].image
+            torch.testing.assert_close(new, old, **TOLERANCE[torch.float32])
+        states[:count] = [state for state, _ in found]
+    assert captured == [1, 4, 2, 6]
+
+
 def test_a_batch_keeps_no_clip_in_memory(generator: PortraitGenerator) -> None:
     step = BatchStep(generator, 2)
     state = first(generator, 0)
