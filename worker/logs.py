@@ -20,16 +20,16 @@ from celery.signals import setup_logging
 
 from animator.settings import LogFormat, Settings
 
-_job: ContextVar[tuple[str, int] | None] = ContextVar("job", default=None)
+_job: ContextVar[tuple[str, int | None] | None] = ContextVar("job", default=None)
 
 
 def about_job(job_id: str, attempt: int) -> None:
-    """Lines of this thread or task are about a job from now on."""
+    """Lines of this thread or task are about a job from now on, until they are about another."""
     _job.set((job_id, attempt))
 
 
 @contextmanager
-def job_context(job_id: str, attempt: int) -> Iterator[None]:
+def job_context(job_id: str, attempt: int | None = None) -> Iterator[None]:
     """Lines of this thread are about a job meanwhile."""
     token = _job.set((job_id, attempt))
     try:
@@ -44,7 +44,8 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line, and those of a traceback after it."""
         job = getattr(record, "job", None)
-        about = "" if job is None else f" job={job[0]} attempt={job[1]}"
+        about = "" if job is None else f" job={job[0]}"
+        about += "" if job is None or job[1] is None else f" attempt={job[1]}"
         text = f"{_time(record)} {record.levelname} {record.name}{about}: {record.getMessage()}"
         return "\n".join([text, *_details(self, record)])
 
@@ -63,7 +64,7 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         if (job := getattr(record, "job", None)) is not None:
-            values["job"], values["attempt"] = job
+            values |= {"job": job[0], "attempt": job[1]}
         if details := _details(self, record):
             values["exception"] = "\n".join(details)
         return json.dumps(values)
@@ -93,8 +94,10 @@ def configure(
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level)
-    # At INFO it tells every request with its whole address, which may hold a secret.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # At INFO, httpx tells every request with its whole address, which may hold a secret, and Celery
+    # what the worker tells better, without the job.
+    for name in ("httpx", "celery.app.trace", "celery.worker.strategy"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
 
 

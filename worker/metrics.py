@@ -80,6 +80,16 @@ _webhooks = Counter(
     registry=REGISTRY,
 )
 
+# There from the start, so that the first one counts as an increase.
+for _isolated in ("no", "yes"):
+    _started.labels(_isolated)
+for _outcome in ("succeeded", "cancelled", "given_back", "lost"):
+    _ended.labels(_outcome, "")
+for _code in ("worker_crashed", "out_of_memory", "stalled"):
+    _crashes.labels(_code)
+for _outcome in ("delivered", "retried", "given_up"):
+    _webhooks.labels(_outcome)
+
 
 def observe_start(isolated: bool) -> None:
     """An attempt begins, in a process of its own or not."""

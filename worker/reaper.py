@@ -18,6 +18,7 @@ from animator.settings import Settings
 from animator.spec import JobRecord, JobState
 from animator.store import JobStore, Reaped
 from worker.dispatch import CeleryQueue
+from worker.logs import job_context
 
 logger = logging.getLogger(__name__)
 
@@ -104,10 +105,11 @@ class Reaper:
         return answered - self._answers_since >= self._lease
 
     def _reaped(self, reaped: Reaped) -> None:
-        logger.warning(
-            "job %s: nothing was heard of attempt %d on %s: %s",
-            *(reaped.id, reaped.attempt, reaped.worker, reaped.state.value),
-        )
+        with job_context(reaped.id, reaped.attempt):
+            logger.warning(
+                "job %s: nothing was heard of attempt %d on %s: %s",
+                *(reaped.id, reaped.attempt, reaped.worker, reaped.state.value),
+            )
         if reaped.state is JobState.QUEUED:
             self._queue.enqueue(reaped.id, reaped.options.priority, reaped.spec.kind)
         else:

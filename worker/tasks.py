@@ -59,10 +59,12 @@ def animate_job(task: Any, job_id: str) -> None:
         record = worker.store.claim(job_id, worker.presence.id, worker.settings.lease_seconds)
     except AnimatorError as error:
         # Should it still be queued, a reaper tells the workers again.
-        logger.warning("job %s: not taken: %s", job_id, error)
+        with job_context(job_id):
+            logger.warning("job %s: not taken: %s", job_id, error)
         return
     if record is None:
-        logger.info("job %s: nothing to do, it is not queued", job_id)
+        with job_context(job_id):
+            logger.info("job %s: nothing to do, it is not queued", job_id)
         return
     job = HeldJob(record, task.request.id or "", worker.stopping)
     run = JobRun(worker, job)
