@@ -463,7 +463,7 @@ for points in poses(1, 4):
 """
     )
     command = [sys.executable, str(script), str(tmp_path)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "told\n", "")
 
 
