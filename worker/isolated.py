@@ -18,12 +18,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
-from animator.media import MediaLimits
-from animator.segments import Workspace
 from animator.spec import JobError, JobSpec, Progress, Result
+
+if TYPE_CHECKING:
+    from animator.media import MediaLimits
+    from animator.segments import Workspace
 
 COMMAND = [sys.executable, "-m", "worker.child"]
 """What is started; the job's id is added for those who look at the list of processes."""
