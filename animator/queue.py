@@ -29,11 +29,13 @@ class Announcement:
     job_id: str
     priority: Priority
     kind: Kind
+    begun: bool = False
+    """Whether it was begun before; it then goes before those of its priority that were not."""
 
     @classmethod
     def of(cls, record: JobRecord) -> Announcement:
         """The announcement of a job."""
-        return cls(record.id, record.options.priority, record.spec.kind)
+        return cls(record.id, record.options.priority, record.spec.kind, record.attempt > 0)
 
 
 class WorkerHandle(Protocol):

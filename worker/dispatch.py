@@ -103,7 +103,7 @@ class CeleryQueue:
                         (job.job_id,),
                         # Of its own for each message: Celery confuses those of the same id.
                         task_id=f"{job.job_id}-{secrets.token_hex(4)}",
-                        queue=queue_name(job.kind, job.priority),
+                        queue=queue_name(job.kind, job.priority, begun=job.begun),
                         producer=producer,
                         event_dispatcher=events,
                         retry_policy=policy,
@@ -113,13 +113,13 @@ class CeleryQueue:
                 "queue_unavailable", f"The job queue does not answer: {error}.", retryable=True
             ) from error
 
-    def waiting(self, priority: Priority, kind: Kind) -> int:
-        """How many messages about such jobs no worker has taken yet.
+    def waiting(self, like: Announcement) -> int:
+        """How many messages no worker has taken yet of those about such jobs.
 
         Raises:
             AnimatorError: `queue_unavailable` if the broker does not answer.
         """
-        return self.messages([queue_name(kind, priority)])
+        return self.messages([queue_name(like.kind, like.priority, begun=like.begun)])
 
     def messages(self, queues: Iterable[str]) -> int:
         """How many messages wait in queues.

@@ -39,7 +39,6 @@ class HeldJob:
         cancelled: whether someone asked for it to be cancelled.
         lost: whether it is another attempt's by now, so that nothing of it may be touched.
         ending: whether the pipeline is through and the end is being written.
-        given_up: whether its thread hangs and nobody waits for it any more.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class HeldJob:
         self.record = record
         self.message = message
         self.progress: Progress | None = None
-        self.cancelled = self.lost = self.ending = self.given_up = False
+        self.cancelled = self.lost = self.ending = False
         self._stopping = stopping
         self._moved = time.monotonic()
         self._written: Progress | None = None

@@ -19,18 +19,24 @@ GPUS = Path("/proc/driver/nvidia/gpus")
 """Where NVIDIA's driver lists its devices, one folder each."""
 
 
-def queue_name(kind: Kind, priority: Priority) -> str:
-    """The queue of such jobs."""
-    return f"animator.{kind}.{priority}"
+def queue_name(kind: Kind, priority: Priority, *, begun: bool = False) -> str:
+    """The queue of such jobs; those that were begun before have one of their own."""
+    return f"animator.{kind}.{priority}" + (".begun" if begun else "")
 
 
 def queues_of(kind: Kind) -> tuple[str, ...]:
     """The queues that a worker takes jobs from, the most urgent first.
 
-    Of the same urgency, jobs that only its own kind can run come before those that others can.
+    Of the same urgency, jobs that were begun before come first, so that one whose worker died does
+    not wait behind a thousand others; then those that only its own kind can run.
     """
     kinds: tuple[Kind, ...] = ("any",) if kind == "any" else (kind, "any")
-    return tuple(queue_name(each, priority) for priority in PRIORITIES for each in kinds)
+    return tuple(
+        queue_name(each, priority, begun=begun)
+        for priority in PRIORITIES
+        for begun in (True, False)
+        for each in kinds
+    )
 
 
 class ByPriority(priority_cycle):
@@ -41,10 +47,11 @@ class ByPriority(priority_cycle):
         self.items[:] = sorted(it, key=_rank)
 
 
-def _rank(queue: str) -> tuple[int, bool]:
-    _, _, priority = queue.rpartition(".")
+def _rank(queue: str) -> tuple[int, bool, bool]:
+    begun = queue.endswith(".begun")
+    _, _, priority = queue.removesuffix(".begun").rpartition(".")
     place = PRIORITIES.index(priority) if priority in PRIORITIES else len(PRIORITIES)
-    return place, ".any." in queue
+    return place, not begun, ".any." in queue
 
 
 def own_kind(settings: Settings) -> Literal["cpu", "cuda"]:

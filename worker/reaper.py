@@ -13,12 +13,12 @@ import time
 
 from animator.errors import AnimatorError
 from animator.queue import Announcement
-from animator.segments import Workspace
 from animator.settings import Settings
 from animator.spec import JobRecord, JobState
 from animator.store import JobStore, Reaped
 from worker.dispatch import CeleryQueue
 from worker.logs import job_context
+from worker.queues import queue_name
 
 logger = logging.getLogger(__name__)
 
@@ -111,18 +111,22 @@ class Reaper:
                 *(reaped.id, reaped.attempt, reaped.worker, reaped.state.value),
             )
         if reaped.state is JobState.QUEUED:
-            self._queue.enqueue(reaped.id, reaped.options.priority, reaped.spec.kind)
+            priority, kind = reaped.options.priority, reaped.spec.kind
+            self._queue.enqueue_many([Announcement(reaped.id, priority, kind, begun=True)])
         else:
+            from animator.segments import Workspace  # it brings the media libraries
+
             Workspace.discard(reaped.spec.output, reaped.id)
 
     def _remind(self) -> None:
         """Tell the workers of jobs again that wait while their queue is empty."""
-        groups: dict[tuple[str, str], list[JobRecord]] = {}
+        groups: dict[str, list[JobRecord]] = {}
         for record in self._store.waiting(FORGOTTEN_SECONDS):
-            groups.setdefault((record.options.priority, record.spec.kind), []).append(record)
+            kind, priority = record.spec.kind, record.options.priority
+            name = queue_name(kind, priority, begun=record.attempt > 0)
+            groups.setdefault(name, []).append(record)
         for records in groups.values():
-            first = Announcement.of(records[0])
-            if not self._queue.waiting(first.priority, first.kind):
+            if not self._queue.waiting(Announcement.of(records[0])):
                 self._queue.enqueue_many(map(Announcement.of, records))
                 self._store.told(*(record.id for record in records))
                 logger.warning("%d waiting jobs are told to the workers again", len(records))

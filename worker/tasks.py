@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from celery import shared_task
 
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
+from animator.queue import Announcement
 from animator.spec import JobError, JobRecord, JobSpec, JobState, Result
 from worker import isolated, metrics
 from worker.celery import TASK
@@ -210,7 +211,7 @@ class JobRun:
             self.outcome = "given_back" if state is JobState.QUEUED else state.value
         if state is JobState.QUEUED:
             try:
-                worker.queue.enqueue(record.id, record.options.priority, record.spec.kind)
+                worker.queue.enqueue_many([Announcement.of(record)])
             except AnimatorError as unheard:  # a reaper tells them later
                 logger.warning("job %s: queued, but no worker was told: %s", record.id, unheard)
         elif state is not None:

@@ -14,6 +14,7 @@ import time
 from celery.worker import state as celery_state
 
 from animator.errors import AnimatorError
+from animator.queue import Announcement
 from animator.settings import Settings
 from animator.spec import JobState
 from animator.store import JobStore
@@ -49,7 +50,7 @@ def give_back(store: JobStore, queue: CeleryQueue, job: HeldJob, *, suspect: boo
     state = store.requeue(record.id, record.attempt, suspect=suspect)
     if state is JobState.QUEUED:
         try:
-            queue.enqueue(record.id, record.options.priority, record.spec.kind)
+            queue.enqueue_many([Announcement.of(record)])
         except AnimatorError as error:  # a reaper tells them later
             logger.warning("job %s: queued, but no worker was told: %s", record.id, error)
     return state is not None

@@ -44,6 +44,8 @@ def test_a_job_of_a_killed_worker_goes_on_elsewhere(
     with worker(queue) as first, worker(queue):
         job = submit(frames=60, seconds=6)
         until(lambda: frame_of(store, job) > 25)
+        # It does not wait behind those that were not begun.
+        others = [submit(frames=30, seconds=3) for _ in range(8)]
         victim = store.get(job.id).worker
         assert victim is not None
         os.kill(int(victim.split("-")[-2]), signal.SIGKILL)
@@ -56,8 +58,9 @@ def test_a_job_of_a_killed_worker_goes_on_elsewhere(
         assert record.resumed >= 20
         made = Path(job.spec.output).read_text()
         assert made.endswith(": " + "".join(f"{frame} " for frame in range(9, 60, 10)))
-        assert not leftovers(job)
+        until(lambda: not leftovers(job))
         assert "attempt 2 begins in a process of its own" in texts(store, job)
+        assert store.get(others[-1].id).state is JobState.QUEUED
         first.kill()
 
 
@@ -82,7 +85,7 @@ def test_a_worker_that_wakes_after_its_lease_is_gone_touches_nothing(
             after = Path(job.spec.output).stat()
             assert (after.st_ino, after.st_mtime_ns) == (made.st_ino, made.st_mtime_ns)
             assert store.get(job.id) == record
-            assert not leftovers(job)
+            until(lambda: not leftovers(job))
         assert ended(store, submit()).state is JobState.SUCCEEDED
 
 
@@ -102,7 +105,7 @@ def test_a_job_that_brings_its_process_down_ends_and_its_neighbour_succeeds(
         for job in (good, also):
             record = ended(store, job)
             assert (record.state, record.crashes) == (JobState.SUCCEEDED, 0)
-        assert not leftovers(bad)
+        until(lambda: not leftovers(bad))
 
 
 def test_a_job_that_hangs_is_given_up_and_its_thread_replaced(
@@ -264,4 +267,5 @@ def test_a_worker_says_what_it_does(store: JobStore, queue: Queue, submit: Submi
         assert info.jobs == (job.id,)
         assert (info.kind, info.device) == ("cpu", "cpu")
         assert info.memory_mb > 10 and info.fps == 10
-        assert info.queues[:2] == ("animator.cpu.high", "animator.any.high")
+        assert {"animator.cpu.high", "animator.any.low"} <= set(info.queues)
+        assert not any(".cuda." in name for name in info.queues)
