@@ -34,10 +34,10 @@ from gfla.data.clips import (
     split_by_identity,
     stretches,
 )
-from gfla.data.files import write_text
 from gfla.data.packs import write_pack
 from gfla.data.preparation import Report, fix_options, in_parallel
 from gfla.errors import GflaError
+from gfla.files import write_text
 
 Picture = NDArray[np.uint8]
 Points = NDArray[np.float32]

@@ -42,6 +42,8 @@ _CODES = {
     "missing_package": "missing_package",
     "features_unavailable": "metric_unavailable",
     "bad_checkpoint": "metric_unavailable",
+    "disk_full": "disk_full",
+    "not_writable": "output_not_writable",
 }
 """Codes of gfla as those of a user; any other is about the data."""
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from animator.compose import to_crop
 from animator.motion import Square, choose_anchor, keep_inside, retarget, smooth
 from gfla.data.faces import FacePack, read_pack
+from gfla.data.pairs import PAIRS
 from gfla.errors import GflaError
 from gfla.evaluation.files import resized
 from gfla.evaluation.motion import there_and_back
@@ -61,7 +62,10 @@ def read_clips(folder: Path, protocol: Protocol) -> list[tuple[str, FacePack]]:
     packs = [(path.stem, read_pack(path)) for path in sorted(folder.glob("*.npz"))]
     clips = [(name, pack) for name, pack in packs if len(pack) >= 4]
     if not clips:
-        raise GflaError("invalid_data", f"there are no packed clips (*.npz) in {folder}")
+        hint = ""
+        if any((folder / part / PAIRS).is_file() for part in (".", "train", "held-out")):
+            hint = "; it holds pairs, which other protocols measure, such as --protocol small"
+        raise GflaError("invalid_data", f"there are no packed clips (*.npz) in {folder}{hint}")
     wanted = protocol.expected_samples
     if wanted is not None and len(clips) != wanted:
         message = f"{folder} has {len(clips)} clips, the protocol {protocol.name} is of {wanted}"

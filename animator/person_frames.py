@@ -21,12 +21,12 @@ from animator.decode import VideoReader, read_image
 from animator.errors import AnimatorError
 from animator.person_media import Media, is_still
 from animator.windows import MARGIN, Window
-from gfla.data.files import replacing, write_text
 from gfla.data.pairing import TRAIN, Shown, draw_pairs, split_identities
 from gfla.data.person_sets import save_picture
 from gfla.data.poses import Annotation, write_annotations, write_pairs
 from gfla.data.preparation import Outcome, Report, fix_options, in_parallel
 from gfla.errors import GflaError
+from gfla.files import replacing, write_text
 from gfla.joints import MISSING, Joints, found
 
 if TYPE_CHECKING:

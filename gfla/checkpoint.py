@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialise
 from torch import Tensor
 
 from gfla.build import Generator, build_generator
@@ -54,7 +54,7 @@ def save(
         "config": json.dumps(generator.config.to_dict()),
         "info": json.dumps(dict(info)),
     }
-    save_file(tensors, str(path), metadata)
+    Path(path).write_bytes(serialise(tensors, metadata))
 
 
 def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:

@@ -12,7 +12,7 @@ class GflaError(Exception):
     """
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(code, message)  # as it is made anew from another process
         self.code = code
         self.message = message
 

@@ -37,6 +37,8 @@ ERRORS = {
     "bad_checkpoint": "weights_unreadable",
     "features_unavailable": "features_unavailable",
     "device_unavailable": "device_unavailable",
+    "disk_full": "disk_full",
+    "not_writable": "output_not_writable",
 }
 """Codes of the trainer's errors, and ours; all others tell of the data."""
 
@@ -171,6 +173,7 @@ def describe_plan(plan: Plan, devices: int) -> str:
 def _ours(error: Exception) -> Exception:
     """What a user can act on as an error of ours; anything else as it is."""
     from gfla.errors import GflaError
+    from gfla.files import DISK_FULL
 
     if isinstance(error, GflaError):
         return AnimatorError(ERRORS.get(error.code, "bad_data"), _sentence(error))
@@ -183,7 +186,8 @@ def _ours(error: Exception) -> Exception:
             "out_of_memory", f"{error} Try a smaller batch, with accumulate for the rest."
         )
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-        return AnimatorError("output_not_writable", f"{error}")
+        code = "disk_full" if error.errno in DISK_FULL else "output_not_writable"
+        return AnimatorError(code, f"{error}")
     return error
 
 

@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gfla.data.files import replacing
 from gfla.errors import GflaError
+from gfla.files import replacing
 
 JPEG_QUALITY = 93
 IN_MEMORY = 2 * 1024**3

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from gfla.data.files import replacing
 from gfla.data.poses import (
     Annotation,
     Pair,
@@ -27,6 +26,7 @@ from gfla.data.poses import (
 )
 from gfla.data.preparation import Outcome, Report, in_parallel
 from gfla.errors import GflaError
+from gfla.files import replacing
 from gfla.joints import found, resized
 
 Size = tuple[int, int]
@@ -144,11 +144,12 @@ def prepare_picture(task: PictureTask) -> Outcome[Size]:
             image.load()
             own = (image.height, image.width)
             size = task.size or own
+            picture = image.convert("RGB")  # reads it, before anything is written
             with replacing(task.target) as part:
                 if size == own and task.target.suffix.lower() == task.source.suffix.lower():
                     shutil.copyfile(task.source, part)
                 else:
-                    save_picture(image.convert("RGB"), part, size, task.target.suffix)
+                    save_picture(picture, part, size, task.target.suffix)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return Outcome(f"{task.name} ({error})", skipped=DAMAGED)
     return Outcome(task.name, size)

@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from gfla.data.files import replacing, write_text
 from gfla.errors import GflaError
+from gfla.files import replacing, write_text
 from gfla.joints import JOINTS, MISSING, Joints
 
 SHORT = ("name", "keypoints_y", "keypoints_x")

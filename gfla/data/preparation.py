@@ -15,8 +15,8 @@ from typing import Any, Generic, TypeVar
 
 from rich.progress import track
 
-from gfla.data.files import write_text
 from gfla.errors import GflaError
+from gfla.files import write_text
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")

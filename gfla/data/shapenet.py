@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gfla.data.files import write_text
 from gfla.data.preparation import Report, in_parallel
 from gfla.data.views import AZIMUTHS, ELEVATIONS
 from gfla.errors import GflaError
+from gfla.files import write_text
 
 INDEX = "views.json"
 """What a prepared split holds: the HDF5 file and the objects whose views are complete."""

@@ -28,6 +28,7 @@ from gfla.evaluation.pairs import EvaluationPairs
 from gfla.evaluation.protocol import SETS, Protocol
 from gfla.evaluation.report import SampleFigures, Table
 from gfla.evaluation.stats import Estimate, bootstrap
+from gfla.files import write_bytes
 from gfla.models.transfer import TransferGenerator
 
 COPY = "copy of the source"
@@ -230,8 +231,7 @@ def _save(
     pairs: EvaluationPairs,
     protocol: Protocol,
 ) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     for place, picture in zip(places, pictures, strict=True):
         stems = (Path(part).stem for part in pairs.names[place].split(" -> "))
         file = folder / f"{place:05d}_{'__'.join(stems)}{suffix(protocol.pictures)}"
-        file.write_bytes(encoded(picture, protocol.pictures))
+        write_bytes(file, encoded(picture, protocol.pictures))

@@ -23,12 +23,13 @@ from gfla.data.open import Split, Wanted, open_samples
 from gfla.data.pairs import PersonPairs
 from gfla.data.samples import Positions, Samples
 from gfla.errors import GflaError
+from gfla.files import write_text
 from gfla.training.config import TrainingConfig
 from gfla.training.files import differences, dump
 from gfla.training.loader import Sturdy, make_loader
 from gfla.training.loop import End, Limits, Loop, Report
 from gfla.training.records import Records, code_version
-from gfla.training.state import AVERAGE, Run, read_state, write_whole
+from gfla.training.state import AVERAGE, Run, read_state
 from gfla.training.tasks.base import Batch
 
 CONFIG, ABOUT, LEFT_OUT = "config.yaml", "run.json", "left-out.json"
@@ -153,8 +154,7 @@ def _train(
         begin = f"goes on after step {run.step}" if state else "begins"
         say(f"{config.name}: {count:,} parameters, {begin}, {config.steps:,} steps in all")
         if left := list(getattr(samples, "skipped", ())):
-            listed = json.dumps(left, indent=1).encode()
-            write_whole(request.out / LEFT_OUT, lambda file: file.write(listed))
+            write_text(request.out / LEFT_OUT, json.dumps(left, indent=1))
             say(f"{len(left)} items of the data are left out, see {LEFT_OUT}")
     if state is None:
         loop.save()  # from here on the folder holds a run
@@ -268,8 +268,7 @@ def step_size(request: Request) -> int:
 def _write_about(request: Request, new: bool) -> None:
     """The resolved configuration, and a line about each call."""
     request.out.mkdir(parents=True, exist_ok=True)
-    text = dump(request.config).encode()
-    write_whole(request.out / CONFIG, lambda file: file.write(text))
+    write_text(request.out / CONFIG, dump(request.config))
     path = request.out / ABOUT
     calls = [] if new or not path.exists() else json.loads(path.read_text(encoding="utf-8"))
     calls.append(
@@ -281,5 +280,4 @@ def _write_about(request: Request, new: bool) -> None:
             "devices": request.devices,
         }
     )
-    content = json.dumps(calls, indent=2).encode()
-    write_whole(path, lambda file: file.write(content))
+    write_text(path, json.dumps(calls, indent=2))

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gfla.files import replacing, write_bytes, write_text
 from gfla.training.loader import Failure
-from gfla.training.state import write_whole
 
 METRICS, SKIPPED, SHEETS, BOARD = "metrics.jsonl", "skipped.jsonl", "samples", "tensorboard"
 
@@ -64,7 +64,8 @@ class Records:
         """A sample sheet, H W 3 RGB."""
         folder = self._folder / SHEETS
         folder.mkdir(exist_ok=True)
-        cv2.imwrite(str(folder / f"{step:07d}.png"), picture[..., ::-1])
+        coded = cv2.imencode(".png", picture[..., ::-1])[1]
+        write_bytes(folder / f"{step:07d}.png", coded.tobytes())
 
 
 def save_batch(path: Path, batches: Sequence[Mapping[str, Tensor]]) -> None:
@@ -74,7 +75,8 @@ def save_batch(path: Path, batches: Sequence[Mapping[str, Tensor]]) -> None:
         for index, batch in enumerate(batches)
         for name, value in batch.items()
     }
-    write_whole(path, lambda file: np.savez_compressed(file, **arrays))
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def code_version() -> str:
@@ -101,8 +103,7 @@ def _forget_after(path: Path, step: int) -> None:
                 kept.append(line + "\n")
         except (ValueError, KeyError, TypeError):
             continue  # the half line of a machine that stopped
-    text = "".join(kept).encode()
-    write_whole(path, lambda file: file.write(text))
+    write_text(path, "".join(kept))
 
 
 def _open_board(folder: Path, step: int) -> Any:

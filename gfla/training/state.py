@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 from gfla import checkpoint
 from gfla.build import INITIAL_GAIN, Generator, build_generator, initialise
 from gfla.errors import GflaError
+from gfla.files import replacing
 from gfla.losses.features import VggFeatures
 from gfla.training.config import TrainingConfig
 from gfla.training.files import config_from
@@ -146,11 +146,14 @@ class Run:
         """Write the state, and the averaged weights as a checkpoint of their own.
 
         Each file is replaced as a whole: a machine that stops here leaves the old one.
+
+        Raises:
+            GflaError: ``disk_full``, ``not_writable``.
         """
-        write_whole(folder / STATE, lambda file: torch.save(self.state_dict(), file))
-        partial = folder / f"{AVERAGE}.part"
-        checkpoint.save(partial, self.averaged, info | {"step": self.step})
-        write_whole(folder / AVERAGE, partial)
+        with replacing(folder / STATE) as partial, partial.open("wb") as file:
+            torch.save(self.state_dict(), file)
+        with replacing(folder / AVERAGE) as partial:
+            checkpoint.save(partial, self.averaged, info | {"step": self.step})
 
 
 def read_state(folder: Path) -> tuple[TrainingConfig, dict[str, Any]] | None:
@@ -185,22 +188,6 @@ def learning_rate(config: TrainingConfig, step: int) -> float:
         half = 0.5 * (1 + math.cos(math.pi * progress))
         decay = optimizer.floor + (1 - optimizer.floor) * half
     return optimizer.learning_rate * rise * decay
-
-
-def write_whole(path: Path, content: Callable[[BinaryIO], object] | Path) -> None:
-    """Replace a file in one instant by what a function writes, or by another file beside it."""
-    partial = content if isinstance(content, Path) else path.with_name(f"{path.name}.part")
-    with partial.open("rb+" if isinstance(content, Path) else "wb") as file:
-        if not isinstance(content, Path):
-            content(file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _adam(module: nn.Module, config: TrainingConfig, ratio: float) -> torch.optim.Adam:
