@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from animator.queue import Queue
 from animator.spec import JobRecord
@@ -35,9 +35,9 @@ def ended(store: JobStore, job: JobRecord, seconds: float = 20) -> JobRecord:
     return store.get(job.id)
 
 
-def worker_command(*options: str) -> list[str]:
-    """How a worker with the fake pipeline is started."""
-    command = [sys.executable, "-m", "celery", "-A", "tests.worker.fake_worker", "worker"]
+def worker_command(*options: str, app: str = "tests.worker.fake_worker") -> list[str]:
+    """How a worker is started, with the fake pipeline unless another application is named."""
+    command = [sys.executable, "-m", "celery", "-A", app, "worker"]
     command += ["--loglevel", "INFO", "--without-mingle", "--without-gossip", *options]
     return [*command, "-n", f"test-{time.monotonic_ns()}@%h"]
 
@@ -60,37 +60,57 @@ def worker(queue: Queue, *options: str) -> Iterator[subprocess.Popen[bytes]]:
             print(log.read().decode(errors="replace"))  # noqa: T201 - shown if a test fails
 
 
+class Fleet:
+    """Workers that are started again when they die.
+
+    Args:
+        command: how one is started; called for each.
+        count: how many.
+        log: where they write what they do.
+
+    Attributes:
+        processes: the workers of the moment.
+        deaths: the statuses with which earlier ones ended.
+    """
+
+    def __init__(self, command: Callable[[], list[str]], count: int, log: IO[bytes]) -> None:
+        self.deaths: list[int] = []
+        self._command, self._log = command, log
+        self._stop = threading.Event()
+        self.processes = [self._start() for _ in range(count)]
+        self._thread = threading.Thread(target=self._supervise)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Kill them all."""
+        self._stop.set()
+        self._thread.join()
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self._command(), cwd=REPOSITORY, stdout=self._log, stderr=subprocess.STDOUT
+        )
+
+    def _supervise(self) -> None:
+        while not self._stop.wait(0.2):
+            for place, process in enumerate(self.processes):
+                if process.poll() is not None:
+                    self.deaths.append(process.returncode)
+                    self.processes[place] = self._start()
+
+
 @contextmanager
 def supervised(queue: Queue, count: int, *options: str) -> Iterator[list[int]]:
     """So many workers, started again when they die; gives the statuses with which they did."""
-    deaths: list[int] = []
-    stop = threading.Event()
     with tempfile.TemporaryFile() as log:
-
-        def start() -> subprocess.Popen[bytes]:
-            return subprocess.Popen(
-                worker_command(*options), cwd=REPOSITORY, stdout=log, stderr=subprocess.STDOUT
-            )
-
-        processes = [start() for _ in range(count)]
-
-        def supervise() -> None:
-            while not stop.wait(0.2):
-                for place, process in enumerate(processes):
-                    if process.poll() is not None:
-                        deaths.append(process.returncode)
-                        processes[place] = start()
-
-        thread = threading.Thread(target=supervise)
-        thread.start()
+        fleet = Fleet(lambda: worker_command(*options), count, log)
         try:
             until(lambda: len(queue.alive_workers()) >= count, 60)
-            yield deaths
+            yield fleet.deaths
         finally:
-            stop.set()
-            thread.join()
-            for process in processes:
-                process.kill()
-                process.wait()
+            fleet.end()
             log.seek(0)
             print(log.read().decode(errors="replace"))  # noqa: T201 - shown if a test fails

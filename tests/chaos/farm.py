@@ -1,0 +1,379 @@
+"""A farm whose workers and queue are killed, stopped and confused, and whether it keeps its word.
+
+The workers, the pipeline and Redis with its append-only file are real; the networks are narrow and
+the clips short. Each job must succeed exactly once, with the frames, times and sound that
+`animator run` gives, and nothing else may be left. The test beside this file runs a short form,
+`benchmarks/chaos.py` a long one.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from animator.client import Client
+from animator.embedded import EmbeddedRedis
+from animator.pipeline import animate
+from animator.queue import Announcement
+from animator.settings import Settings
+from animator.spec import JobRecord, JobSpec, JobState
+from animator.store import JobRequest
+from gfla import checkpoint
+from tests.chaos.outputs import Outputs, content
+from tests.chaos.plan import Plan, Report
+from tests.helpers import small_generator
+from tests.worker.workers import Fleet, worker_command
+
+LEASE_SECONDS = 3
+SEGMENT_FRAMES = 6
+CLIP_SECONDS = 0.8
+MODES = ("crop", "side-by-side", "paste-back")
+STAGES = ("queued", "load", "landmarks", "generate", "assemble")
+"""When jobs that are to be cancelled are; the last is once all frames are there."""
+COPIES = 3
+SETTLE_SECONDS = 30.0
+"""How long workers that were stopped may take to find out and clean up."""
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """What the environment of this process, and so of its workers, has to say."""
+    (folder / "tmp").mkdir()
+    return {
+        "ANIMATOR_STATE_DIR": str(folder / "state"),
+        "ANIMATOR_BROKER_URL": EmbeddedRedis(folder / "state").url,
+        "ANIMATOR_LEASE_SECONDS": str(LEASE_SECONDS),
+        "ANIMATOR_SEGMENT_FRAMES": str(SEGMENT_FRAMES),
+        "ANIMATOR_DEVICE": "cpu",
+        "OMP_NUM_THREADS": "1",
+        "TMPDIR": str(folder / "tmp"),
+    }
+
+
+def run(plan: Plan, folder: Path, media: tuple[Path, Path], say: Callable[[str], object]) -> Report:
+    """Run jobs on a farm in an empty folder, under the environment that `environment` gives.
+
+    Args:
+        plan: what happens.
+        folder: for everything; the videos go into its folder `out`.
+        media: the portrait and the driving video.
+        say: hears of everything that is done.
+    """
+    weights = folder / "random.safetensors"
+    checkpoint.save(weights, small_generator(), {"name": "random"})
+    server = EmbeddedRedis(folder / "state")
+    server.start()
+    try:
+        with open(folder / "workers.log", "wb") as log:
+            fleet = Fleet(lambda: worker_command(app="worker"), plan.workers, log)
+            try:
+                return Chaos(plan, folder, specs(plan, media, weights), server, fleet, say).run()
+            finally:
+                fleet.end()
+    finally:
+        server.stop()
+
+
+def specs(plan: Plan, media: tuple[Path, Path], weights: Path) -> list[JobSpec]:
+    """The kinds of jobs; their outputs are still to be named."""
+    source, driving = map(str, media)
+    return [
+        JobSpec(
+            source,
+            driving,
+            "/",
+            start=f"{number * CLIP_SECONDS / 2:.2f}",
+            end=f"{(number / 2 + 1) * CLIP_SECONDS:.2f}",
+            output_mode=MODES[number % len(MODES)],
+            size=128,
+            weights=str(weights),
+        )
+        for number in range(plan.specs)
+    ]
+
+
+@dataclass
+class Sleeper:
+    """A worker that is stopped, and the attempts that it had."""
+
+    process: subprocess.Popen[bytes]
+    attempts: dict[str, int]
+
+
+class Chaos:
+    """One run; see `run`.
+
+    Args:
+        plan: what happens.
+        folder: for everything.
+        kinds: of jobs.
+        server: the queue's Redis, which runs.
+        fleet: the workers.
+        say: hears of everything that is done.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: Path,
+        kinds: Sequence[JobSpec],
+        server: EmbeddedRedis,
+        fleet: Fleet,
+        say: Callable[[str], object],
+    ) -> None:
+        self._plan, self._folder, self._kinds = plan, folder, kinds
+        self._server, self._fleet = server, fleet
+        self._client = Client.connect(Settings.from_environment())
+        self._random = random.Random(plan.seed)
+        self._report = Report(plan)
+        self._out = folder / "out"
+        self._out.mkdir()
+        self._jobs: dict[str, JobRecord] = {}
+        self._kind_of: dict[str, int] = {}
+        self._to_cancel: dict[str, str] = {}
+        self._sleepers: list[Sleeper] = []
+        self._killed: list[tuple[datetime, list[str]]] = []
+        self._began = time.monotonic()
+        self._tell = say
+
+    def run(self) -> Report:
+        """Submit, disturb, wait, and look what is there."""
+        with ThreadPoolExecutor(1) as executor, Outputs(self._out) as outputs:
+            references = [executor.submit(self._reference, n) for n in range(len(self._kinds))]
+            self._submit()
+            self._disturb()
+            self._settle()
+            self._report.seconds = time.monotonic() - self._began
+            self._check_records()
+            self._check_outputs(outputs, references)
+        self._check_rest()
+        return self._report
+
+    def _say(self, text: str) -> None:
+        self._tell(f"{time.monotonic() - self._began:6.1f} s: {text}")
+
+    def _break(self, text: str) -> None:
+        self._report.broken.append(text)
+        self._say(f"BROKEN: {text}")
+
+    # -- jobs ----------------------------------------------------------------------------------
+
+    def _reference(self, number: int) -> str:
+        """What the output of such a job is to be."""
+        path = self._folder / f"reference-{number}.mp4"
+        animate(replace(self._kinds[number], output=str(path), device="cpu"))
+        return content(path)
+
+    def _submit(self) -> None:
+        count = self._plan.jobs + self._plan.cancels
+        names = [str(self._out / f"{number:03}.mp4") for number in range(count)]
+        kinds = [number % len(self._kinds) for number in range(count)]
+        requests = [
+            JobRequest(replace(self._kinds[kind], output=name))
+            for kind, name in zip(kinds, names, strict=True)
+        ]
+        ids = [made.record.id for made in self._client.submit_many(requests)]
+        self._kind_of = dict(zip(ids, kinds, strict=True))
+        chosen = self._random.sample(ids, self._plan.cancels)
+        self._to_cancel = {one: STAGES[n % len(STAGES)] for n, one in enumerate(chosen)}
+        self._wanted = [one for one in ids if one not in self._to_cancel]
+        self._look()
+        self._say(f"{count} jobs are submitted, {len(chosen)} of them to be cancelled")
+
+    def _look(self) -> None:
+        self._jobs = {one.id: one for one in self._client.store.get_many(list(self._kind_of))}
+
+    def _unfinished(self) -> list[JobRecord]:
+        return [job for job in self._jobs.values() if not job.state.ended]
+
+    # -- disturbances --------------------------------------------------------------------------
+
+    def _disturb(self) -> None:
+        plan = self._plan
+        deck: list[Callable[[], bool]] = [self._kill] * plan.kills + [self._pause] * plan.pauses
+        deck += [self._duplicate] * plan.duplicates
+        deck += [lambda seconds=seconds: self._outage(seconds) for seconds in plan.outages]
+        self._random.shuffle(deck)
+        due = time.monotonic()
+        while self._unfinished() or self._sleepers:
+            if time.monotonic() - self._began > plan.patience:
+                for job in self._unfinished():
+                    lines = [line.text for line in self._client.store.logs(job.id)]
+                    self._break(f"job {job.id} waits, {job.state.value}: {lines}")
+                break
+            self._wake()
+            self._cancel()
+            if deck and time.monotonic() >= due and deck[-1]():
+                deck.pop()
+                due = time.monotonic() + plan.every * self._random.uniform(0.5, 1.5)
+            time.sleep(0.05)
+            self._look()
+        if deck:
+            self._say(f"{len(deck)} disturbances came too late")
+
+    def _victim(self) -> subprocess.Popen[bytes] | None:
+        """A worker that is awake and has jobs of which a segment is finished."""
+        asleep = {sleeper.process.pid for sleeper in self._sleepers}
+        first = self._random.randrange(self._plan.workers)
+        processes = self._fleet.processes
+        for process in [*processes[first:], *processes[:first]]:
+            jobs = [job.progress for job in self._jobs_of(process)]
+            under_way = [
+                one
+                for one in jobs
+                if one and one.stage == "generate" and one.frame > SEGMENT_FRAMES
+            ]
+            if process.pid not in asleep and under_way:
+                return process
+        return None
+
+    def _jobs_of(self, process: subprocess.Popen[bytes]) -> list[JobRecord]:
+        return [
+            job
+            for job in self._jobs.values()
+            if job.state is JobState.RUNNING and job.worker and f"-{process.pid}-" in job.worker
+        ]
+
+    def _kill(self) -> bool:
+        victim = self._victim()
+        if victim is None:
+            return False
+        jobs = [job.id for job in self._jobs_of(victim)]
+        self._killed.append((datetime.now().astimezone(), jobs))
+        victim.kill()
+        self._report.kills += 1
+        self._say(f"worker {victim.pid} is killed with {jobs}")
+        return True
+
+    def _pause(self) -> bool:
+        victim = self._victim()
+        if victim is None:
+            return False
+        victim.send_signal(signal.SIGSTOP)
+        attempts = {job.id: job.attempt for job in self._jobs_of(victim)}
+        self._sleepers.append(Sleeper(victim, attempts))
+        self._report.pauses += 1
+        self._say(f"worker {victim.pid} is stopped with {list(attempts)}")
+        return True
+
+    def _wake(self) -> None:
+        for sleeper in list(self._sleepers):
+            jobs = [self._jobs[one] for one in sleeper.attempts]
+            if all(job.state.ended or job.attempt > sleeper.attempts[job.id] for job in jobs):
+                sleeper.process.send_signal(signal.SIGCONT)
+                self._sleepers.remove(sleeper)
+                self._say(f"worker {sleeper.process.pid} goes on")
+
+    def _duplicate(self) -> bool:
+        jobs = self._random.sample(sorted(self._jobs), min(4, len(self._jobs))) * COPIES
+        self._client.queue.enqueue_many(Announcement.of(self._jobs[one]) for one in jobs)
+        self._report.duplicates += len(jobs)
+        self._say(f"messages are sent again: {jobs}")
+        return True
+
+    def _outage(self, seconds: float) -> bool:
+        if not any(job.state is JobState.RUNNING for job in self._jobs.values()):
+            return False
+        pid = self._server.status().pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        self._say(f"Redis is killed, for {seconds} s")
+        time.sleep(seconds)
+        self._server.start()
+        self._report.outages += 1
+        self._say("Redis is back")
+        return True
+
+    def _cancel(self) -> None:
+        for one, stage in self._to_cancel.items():
+            job = self._jobs[one]
+            if not job.cancel_requested and not job.state.ended and _in(job, stage):
+                self._client.cancel(one)
+                self._say(f"job {one} is cancelled, {stage}")
+
+    # -- what must hold ------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Wait until those that woke late have found out, and every worker is idle."""
+        for sleeper in self._sleepers:
+            sleeper.process.send_signal(signal.SIGCONT)
+        time.sleep(LEASE_SECONDS)
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while any(info.jobs for info in self._client.store.workers()) or self._hidden():
+            if time.monotonic() > deadline:
+                self._break(f"not cleaned up: {self._hidden()}")
+                return
+            time.sleep(0.1)
+
+    def _hidden(self) -> list[str]:
+        return sorted(path.name for path in self._out.iterdir() if path.name.startswith("."))
+
+    def _check_records(self) -> None:
+        self._look()
+        report, store = self._report, self._client.store
+        for one, job in self._jobs.items():
+            report.attempts += job.attempt
+            ends = [line.text for line in store.logs(one) if line.text.startswith("succeeded:")]
+            allowed = {JobState.SUCCEEDED}
+            if one in self._to_cancel:
+                allowed.add(JobState.CANCELLED)
+                report.cancelled += job.state is JobState.CANCELLED
+                report.cancelled_late += job.state is JobState.SUCCEEDED
+            if job.state not in allowed:
+                self._break(f"job {one} is {job.state.value}: {job.error}")
+            if len(ends) != (job.state is JobState.SUCCEEDED):
+                self._break(f"job {one} is {job.state.value} and has {ends} in its log")
+            if job.result is not None:
+                report.frames += job.result.frames
+                report.resumed += job.resumed
+        rest = (store.client.zcard("animator:leases"), sum(store.depths().values()))
+        if rest != (0, 0):
+            self._break(f"leases and waiting jobs are left: {rest}")
+        lost = [(one, moment) for moment, jobs in self._killed for one in jobs]
+        report.noticed = max((self._until(*one, "not heard of") for one in lost), default=0.0)
+        report.begun = max((self._until(*one, " begins") for one in lost), default=0.0)
+
+    def _until(self, job_id: str, moment: datetime, text: str) -> float:
+        """Seconds from a moment until a job's log says something."""
+        lines = [line for line in self._client.store.logs(job_id) if text in line.text]
+        times = [datetime.fromisoformat(line.time) for line in lines]
+        return min(((time - moment).total_seconds() for time in times if time > moment), default=0)
+
+    def _check_outputs(self, outputs: Outputs, references: list[Future[str]]) -> None:
+        wanted = set()
+        for one, job in self._jobs.items():
+            path = Path(job.spec.output)
+            if job.state is not JobState.SUCCEEDED:
+                continue
+            wanted.add(path.name)
+            if not path.is_file():
+                self._break(f"job {one} has no output")
+            elif content(path) != references[self._kind_of[one]].result():
+                self._break(f"job {one} differs from the reference: {path}")
+        for name, contents in outputs.seen().items():
+            if len(contents) > 1:
+                self._break(f"{name} was published with {len(contents)} different contents")
+        there = {path.name for path in self._out.iterdir()}
+        if there != wanted:
+            self._break(f"too many or too few files: {sorted(there ^ wanted)}")
+
+    def _check_rest(self) -> None:
+        if left := sorted(path.name for path in (self._folder / "tmp").iterdir()):
+            self._break(f"temporary files are left: {left}")
+
+
+def _in(job: JobRecord, stage: str) -> bool:
+    """Whether a job is in one of `STAGES`."""
+    if stage == "queued" or job.progress is None:
+        return stage == job.state.value
+    done = job.progress.frame == job.progress.frames
+    if stage == "assemble":
+        return job.progress.stage == "generate" and done
+    return job.progress.stage == stage

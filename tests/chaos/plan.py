@@ -1,0 +1,67 @@
+"""What happens to a farm under test, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What happens to the farm."""
+
+    seed: int = 1
+    jobs: int = 8
+    workers: int = 3
+    specs: int = 2
+    """How many kinds of jobs there are, each with a reference of its own."""
+    kills: int = 2
+    """Workers that are killed, once they have jobs of which a segment is finished."""
+    outages: tuple[float, ...] = (0.5,)
+    """Redis is killed and starts again after so many seconds."""
+    pauses: int = 1
+    """Workers that are stopped and go on when their leases are gone."""
+    duplicates: int = 1
+    """How often messages of a few jobs are sent again, some times each."""
+    cancels: int = 0
+    """Jobs besides that are cancelled, in every stage in turn."""
+    every: float = 3.0
+    """Seconds between two of these, on average."""
+    patience: float = 300.0
+    """Seconds after which a job counts as one that waits for ever."""
+
+
+@dataclass
+class Report:
+    """What happened."""
+
+    plan: Plan
+    kills: int = 0
+    outages: int = 0
+    pauses: int = 0
+    duplicates: int = 0
+    cancelled: int = 0
+    cancelled_late: int = 0
+    """Jobs that had succeeded before they could be cancelled."""
+    attempts: int = 0
+    frames: int = 0
+    resumed: int = 0
+    """Frames that the attempts that succeeded found finished."""
+    noticed: float = 0.0
+    """Seconds from a worker's death, at most, until its jobs were queued again."""
+    begun: float = 0.0
+    """The same until they were begun again, for which a worker must be free."""
+    seconds: float = 0.0
+    broken: list[str] = field(default_factory=list)
+    """Promises that were not kept, as sentences."""
+
+    def summary(self) -> str:
+        """The figures as a line."""
+        return (
+            f"seed {self.plan.seed}: {self.plan.jobs} jobs on {self.plan.workers} workers, "
+            f"{self.kills} kills, {self.outages} outages, {self.pauses} pauses, "
+            f"{self.duplicates} duplicated messages, {self.cancelled} cancelled "
+            f"({self.cancelled_late} too late), {self.attempts} attempts, {self.resumed} of "
+            f"{self.frames} frames resumed, jobs of killed workers queued again after at most "
+            f"{self.noticed:.1f} s and begun after {self.begun:.1f} s, "
+            f"{self.seconds:.0f} s in all; {len(self.broken)} promises broken"
+        )
