@@ -111,6 +111,22 @@ class JobLeases(JobRecords):
         records = self.get_many([job_id.decode() for job_id in ids])
         return [record for record in records if record.state is JobState.QUEUED]
 
+    def unswept(self, older_than_seconds: float, limit: int = 100) -> dict[str, JobRecord | None]:
+        """Jobs that ended at least so long ago, by id, whose folders nobody is known to have removed.
+
+        A worker removes the folder of a job that it ended, but may be killed just before. The
+        record is None if it has been purged.
+        """
+        found = self._run(transitions.UNSWEPT, _milliseconds(older_than_seconds), limit)
+        ids = [job_id.decode() for job_id in found]
+        records = {record.id: record for record in self.get_many(ids)}
+        return {job_id: records.get(job_id) for job_id in ids}
+
+    def swept(self, *ids: str) -> None:
+        """Note that nothing is left of these jobs beside their records and outputs."""
+        if ids:
+            self._run(transitions.SWEPT, *ids)
+
     def told(self, *ids: str) -> None:
         """Note that workers were told of these jobs just now."""
         if ids:

@@ -68,6 +68,7 @@ local function move(id, from, to, time, frames)
     redis.call('HDEL', job, 'cancel')
     redis.call('HSET', job, 'finished', time)
     count_end(to, frames or 0)
+    if field(id, 'attempt') ~= '0' then redis.call('ZADD', P .. 'unswept', clock(), id) end
     announce(id, to)
     local output, outputs = redis.call('HGET', job, 'output'), P .. 'outputs'
     if redis.call('HGET', outputs, output) == id then redis.call('HDEL', outputs, output) end
@@ -259,6 +260,16 @@ return found
 # Ids: workers are told of them now.
 TOLD = """
 for at = 2, #ARGV do redis.call('ZADD', waiting(ARGV[at]), 'XX', clock(), ARGV[at]) end
+"""
+
+# Age in ms, most jobs. Returns ids of jobs that ended so long ago and were not swept.
+UNSWEPT = """
+return redis.call('ZRANGEBYSCORE', P .. 'unswept', '-inf', clock() - ARGV[2], 'LIMIT', 0, ARGV[3])
+"""
+
+# Ids of jobs after which nothing is left.
+SWEPT = """
+for at = 2, #ARGV do redis.call('ZREM', P .. 'unswept', ARGV[at]) end
 """
 
 # Id, time, worker, line.

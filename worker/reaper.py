@@ -1,7 +1,8 @@
 """Looks after the jobs that nobody looks after: a thread in every worker.
 
 Jobs whose lease ran out go back to the queue; the workers are told again of jobs that wait although
-their message is lost; records are removed when they are old.
+their message is lost; what a killed worker left of a job that has ended is removed, and so are records
+when they are old.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ SLOW_SECONDS = 1.0
 """An answer that takes longer counts as an outage."""
 FORGOTTEN_SECONDS = 10.0
 """How long a job waits before its message may be taken for lost."""
+SWEEP_LEASES = 4
+"""How many leases after its end a job's folder is removed, should it still be there."""
 RETENTION_SECONDS = 3600.0
 """Time between two removals of old records."""
 
@@ -65,6 +68,7 @@ class Reaper:
             for reaped in self._store.reap(self._settings.max_attempts):
                 self._reaped(reaped)
         self._remind()
+        self._sweep()
         if time.monotonic() - self._removed >= RETENTION_SECONDS:
             self._removed = time.monotonic()
             if removed := self._store.retain(self._settings.retention_days):
@@ -117,6 +121,16 @@ class Reaper:
             from animator.segments import Workspace  # it brings the media libraries
 
             Workspace.discard(reaped.spec.output, reaped.id)
+
+    def _sweep(self) -> None:
+        """Remove what workers that were killed between a job's end and its folder's left behind."""
+        found = self._store.unswept(SWEEP_LEASES * self._lease)
+        for job_id, record in found.items():
+            if record is not None and record.state.ended:
+                from animator.segments import Workspace  # it brings the media libraries
+
+                Workspace.discard(record.spec.output, job_id)
+        self._store.swept(*found)
 
     def _remind(self) -> None:
         """Tell the workers of jobs again that wait while their queue is empty."""

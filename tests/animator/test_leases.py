@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -214,3 +215,22 @@ def test_leases_outlive_a_killed_redis(tmp_path: Path) -> None:
         assert claim(store, short).attempt == 2
     finally:
         server.stop()
+
+
+def test_jobs_that_ended_are_swept_once(store: JobStore) -> None:
+    done, waiting, running, never = (store.create(SPEC) for _ in range(4))
+    for job in (done, waiting, running):
+        claim(store, job.id)
+    store.succeed(done.id, 1, RESULT)
+    store.fail(waiting.id, 1, CRASH)
+    store.retry(waiting.id)
+    store.request_cancel(never.id)
+    assert store.unswept(60) == {}
+    found = store.unswept(0)
+    assert set(found) == {done.id, waiting.id}
+    assert [found[job.id].state.ended for job in (done, waiting) if found[job.id]] == [True, False]
+    store.swept(*found)
+    assert store.unswept(0) == {}
+    store.cancelled(running.id, 1)
+    store.purge([JobState.CANCELLED], datetime.now(UTC))
+    assert store.unswept(0) == {running.id: None}

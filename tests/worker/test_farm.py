@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from animator.queue import Queue
+from animator.segments import Workspace
 from animator.spec import JobOptions, JobRecord, JobState
 from animator.store import JobStore
 from tests.worker.workers import Submit, ended, until, worker
@@ -269,3 +270,16 @@ def test_a_worker_says_what_it_does(store: JobStore, queue: Queue, submit: Submi
         assert info.memory_mb > 10 and info.fps == 10
         assert {"animator.cpu.high", "animator.any.low"} <= set(info.queues)
         assert not any(".cuda." in name for name in info.queues)
+
+
+def test_what_a_worker_left_of_an_ended_job_is_removed(
+    store: JobStore, queue: Queue, submit: Submit
+) -> None:
+    with worker(queue):
+        job = submit(frames=2)
+        assert ended(store, job).state is JobState.SUCCEEDED
+        until(lambda: not leftovers(job))
+        # As if it had been killed between the end on record and that of the folder.
+        Workspace.take(job.spec.output, job.id, 1)
+        assert leftovers(job)
+        until(lambda: not leftovers(job))
