@@ -112,7 +112,7 @@ class JobLeases(JobRecords):
         return [record for record in records if record.state is JobState.QUEUED]
 
     def unswept(self, older_than_seconds: float, limit: int = 100) -> dict[str, JobRecord | None]:
-        """Jobs that ended at least so long ago, by id, whose folders nobody is known to have removed.
+        """Jobs that ended at least so long ago, by id, and were not looked after since.
 
         A worker removes the folder of a job that it ended, but may be killed just before. The
         record is None if it has been purged.

@@ -2,8 +2,9 @@
 
 What opens a hostile file can crash, hang or eat memory without raising anything. Here that happens
 to a child: it gets its task as JSON, answers in lines of JSON over a pipe, and is killed when it is
-over its time or when its parent dies. It can write nothing into a file. This keeps accidents and crude attacks
-away; it is no wall against an attacker who gets code to run, who would have the user's rights.
+over its time or when its parent dies. It can write nothing into a file. This keeps accidents and
+crude attacks away; it is no wall against an attacker who gets code to run, who would have the
+user's rights.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, IO, Literal, NoReturn
+from typing import IO, Any, Literal, NoReturn
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]

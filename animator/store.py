@@ -7,7 +7,7 @@ Keys, all of them under `animator:` so that a Redis can be shared:
     animator:jobs              sorted set: every id by time of creation (microseconds)
     animator:jobs:<state>      sorted set: the same, for the jobs in one state
     animator:leases            sorted set: running jobs by the end of their lease (milliseconds)
-    animator:unswept           sorted set: ended jobs whose folder may be left, by when (milliseconds)
+    animator:unswept           sorted set: ended jobs that may have left a folder, by when
     animator:waiting:<queue>   sorted set: queued jobs by when workers were told (milliseconds)
     animator:keys              hash: key of a submission to the job that it made
     animator:outputs           hash: output path to the id of the job that is going to write it

@@ -1,8 +1,8 @@
 """Looks after the jobs that nobody looks after: a thread in every worker.
 
 Jobs whose lease ran out go back to the queue; the workers are told again of jobs that wait although
-their message is lost; what a killed worker left of a job that has ended is removed, and so are records
-when they are old.
+their message is lost; what a killed worker left of a job that has ended is removed, and so are
+records when they are old.
 """
 
 from __future__ import annotations

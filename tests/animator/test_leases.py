@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -218,7 +218,8 @@ def test_leases_outlive_a_killed_redis(tmp_path: Path) -> None:
 
 
 def test_jobs_that_ended_are_swept_once(store: JobStore) -> None:
-    done, waiting, running, never = (store.create(SPEC) for _ in range(4))
+    outputs = (replace(SPEC, output=f"/a/{number}.mp4") for number in range(4))
+    done, waiting, running, never = map(store.create, outputs)
     for job in (done, waiting, running):
         claim(store, job.id)
     store.succeed(done.id, 1, RESULT)
@@ -232,5 +233,5 @@ def test_jobs_that_ended_are_swept_once(store: JobStore) -> None:
     store.swept(*found)
     assert store.unswept(0) == {}
     store.cancelled(running.id, 1)
-    store.purge([JobState.CANCELLED], datetime.now(UTC))
+    store.purge([JobState.CANCELLED], datetime.now(UTC) + timedelta(seconds=1))
     assert store.unswept(0) == {running.id: None}
