@@ -100,3 +100,10 @@ class LeaseLost(Exception):
     It is no failure of the job and never written into its record: whoever took the job over goes
     on from what this attempt had finished.
     """
+
+
+class AttemptRepeated(LeaseLost):
+    """There has been an attempt of this number: Redis died and forgot who had begun it.
+
+    The two cannot be told apart by their number, so the later one must begin again as the next.
+    """

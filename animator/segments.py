@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from animator.errors import AnimatorError, LeaseLost
+from animator.errors import AnimatorError, AttemptRepeated, LeaseLost
 from animator.output_file import coded_errors, sync_folder, write_whole
 
 _FINISHED = re.compile(r"plan\.npz|\d{5,}\.(mp4|npz)", re.ASCII)
@@ -50,6 +50,7 @@ class Workspace:
         """The folder of an attempt, with what the latest attempt before it had finished.
 
         Raises:
+            AttemptRepeated: if it was taken before.
             LeaseLost: if a later attempt has begun.
             AnimatorError: output_not_writable, disk_full.
         """
@@ -127,7 +128,9 @@ class Workspace:
                 raise FileNotFoundError("another attempt was being renamed while it was looked for")
         elif latest > self.attempt:
             raise LeaseLost(f"attempt {latest} has begun after attempt {self.attempt}")
-        elif latest < self.attempt:
+        elif latest == self.attempt:
+            raise AttemptRepeated(f"attempt {latest} has begun before")
+        else:
             os.rename(found[latest], self.path)
         for attempt, path in found.items():
             if attempt < self.attempt:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from celery import shared_task
 
-from animator.errors import AnimatorError, JobCancelled, LeaseLost
+from animator.errors import AnimatorError, AttemptRepeated, JobCancelled, LeaseLost
 from animator.queue import Announcement
 from animator.spec import JobError, JobRecord, JobSpec, JobState, Result
 from worker import isolated, metrics
@@ -107,8 +107,14 @@ class JobRun:
             result = self._animate()
         except isolated.Died as death:
             self._crashed(death.error)
+        except AttemptRepeated as repeated:
+            logger.warning("job %s: %s; it is begun again", record.id, repeated)
+            self._give_back()
         except LeaseLost as lost:
-            logger.warning("job %s: it is another attempt's now: %s", record.id, lost)
+            logger.info("job %s: not published: %s", record.id, lost)
+            if not self._job.should_stop():  # else it may also be cancelled, or to be given back
+                self._job.lost = True
+            self._stopped()
         except JobCancelled:
             self._stopped()
         except Exception as error:
@@ -169,6 +175,8 @@ class JobRun:
         record = self._record
         if self._job.lost:
             logger.warning("job %s: stopped, it is another attempt's now", record.id)
+            if self._over():
+                self._clean_up()  # a folder that was made after that
         elif self._job.cancelled:
             logger.info("job %s: cancelled", record.id)
             if self._leave(lambda: self._store.cancelled(record.id, record.attempt)):
@@ -177,6 +185,13 @@ class JobRun:
         else:
             logger.info("job %s: given back", record.id)
             self._give_back()
+
+    def _over(self) -> bool:
+        """Whether the job has ended, so that nobody goes on from what this attempt made."""
+        try:
+            return self._store.get(self._record.id).state.ended
+        except AnimatorError as error:
+            return error.code == "no_such_job"
 
     def _give_back(self, *, suspect: bool = False) -> None:
         worker, job = self._worker, self._job

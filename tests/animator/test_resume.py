@@ -189,7 +189,7 @@ def unfinished(expected: JobSpec, tmp_path_factory: pytest.TempPathFactory) -> P
 def interrupted(unfinished: Path, spec: JobSpec) -> Path:
     """The folder of such an attempt."""
     shutil.copytree(unfinished, Path(spec.output).parent, dirs_exist_ok=True)
-    folder = Workspace.take(spec.output, JOB, 1).path
+    folder = Workspace(Path(spec.output), JOB, 1).path
     names = ["00000.mp4", "00001.mp4", "00002.mp4", "00002.npz", "00003.npz", "plan.npz"]
     assert sorted(os.listdir(folder)) == names
     return folder

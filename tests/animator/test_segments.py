@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from animator.errors import AnimatorError, LeaseLost
+from animator.errors import AnimatorError, AttemptRepeated, LeaseLost
 from animator.segments import Workspace
 
 JOB = "0123abcd"
@@ -52,6 +52,13 @@ def test_a_late_twin_can_neither_add_nor_publish_nor_remove(output: Path) -> Non
     taken.write("video.mp4", b"the video")
     taken.publish("video.mp4")
     assert output.read_bytes() == b"the video"
+
+
+def test_an_attempt_that_was_there_before_is_another_ones(output: Path) -> None:
+    Workspace.take(output, JOB, 1).write("00000.mp4", b"video")
+    with pytest.raises(AttemptRepeated):
+        Workspace.take(output, JOB, 1)
+    assert os.listdir(Workspace.take(output, JOB, 2).path) == ["00000.mp4"]
 
 
 def test_of_attempts_that_take_over_at_once_the_latest_has_all(
