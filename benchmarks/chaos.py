@@ -25,6 +25,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=60)
     parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--concurrency", type=int, default=2, help="jobs of a worker at a time")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--outages", type=float, nargs="*", default=[0.5, 0.5, 20, 20])
     parser.add_argument("--pauses", type=int, default=3)

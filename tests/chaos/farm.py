@@ -70,9 +70,10 @@ def run(plan: Plan, folder: Path, media: tuple[Path, Path], say: Callable[[str],
     checkpoint.save(weights, small_generator(), {"name": "random"})
     server = EmbeddedRedis(folder / "state")
     server.start()
+    slots = ("-c", str(plan.concurrency))
     try:
         with open(folder / "workers.log", "wb") as log:
-            fleet = Fleet(lambda: worker_command(app="worker"), plan.workers, log)
+            fleet = Fleet(lambda: worker_command(*slots, app="worker"), plan.workers, log)
             try:
                 return Chaos(plan, folder, specs(plan, media, weights), server, fleet, say).run()
             finally:
@@ -218,8 +219,8 @@ class Chaos:
         if deck:
             self._say(f"{len(deck)} disturbances came too late")
 
-    def _victim(self) -> subprocess.Popen[bytes] | None:
-        """A worker that is awake and has jobs of which a segment is finished."""
+    def _victim(self, *, any_worker: bool = False) -> subprocess.Popen[bytes] | None:
+        """A worker that is awake and, unless any will do, has jobs with a finished segment."""
         asleep = {sleeper.process.pid for sleeper in self._sleepers}
         first = self._random.randrange(self._plan.workers)
         processes = self._fleet.processes
@@ -230,7 +231,7 @@ class Chaos:
                 for one in jobs
                 if one and one.stage == "generate" and one.frame > SEGMENT_FRAMES
             ]
-            if process.pid not in asleep and under_way:
+            if process.pid not in asleep and (under_way or any_worker):
                 return process
         return None
 
@@ -242,7 +243,7 @@ class Chaos:
         ]
 
     def _kill(self) -> bool:
-        victim = self._victim()
+        victim = self._victim(any_worker=self._report.kills % 3 == 2)
         if victim is None:
             return False
         jobs = [job.id for job in self._jobs_of(victim)]

@@ -12,11 +12,14 @@ class Plan:
     seed: int = 1
     jobs: int = 8
     workers: int = 3
+    concurrency: int = 1
+    """Jobs that each worker runs at the same time."""
     specs: int = 2
     """How many kinds of jobs there are, each with a reference of its own."""
     kills: int = 2
-    """Workers that are killed, once they have jobs of which a segment is finished."""
-    outages: tuple[float, ...] = (0.5,)
+    """Workers that are killed: two of three once they have jobs with a finished segment, the third
+    whatever it does."""
+    outages: tuple[float, ...] = (0.5, 4.0)
     """Redis is killed and starts again after so many seconds."""
     pauses: int = 1
     """Workers that are stopped and go on when their leases are gone."""

@@ -18,5 +18,5 @@ def test_every_job_succeeds_exactly_once_whatever_happens(
     report = farm.run(Plan(), tmp_path, samples, print)
     print(report.summary())  # noqa: T201 - shown if the test fails
     assert not report.broken, (tmp_path / "workers.log").read_text(errors="replace")
-    assert (report.kills, report.outages, report.pauses) == (2, 1, 1)
+    assert (report.kills, report.outages, report.pauses) == (2, 2, 1)
     assert report.resumed and report.duplicates
