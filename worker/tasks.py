@@ -20,6 +20,7 @@ from worker.celery import TASK
 from worker.failures import describe
 from worker.leases import HeldJob
 from worker.logs import job_context
+from worker.memory import trim
 from worker.process import WorkerProcess, here
 from worker.queues import own_kind
 from worker.watchdog import give_back
@@ -75,6 +76,7 @@ def animate_job(task: Any, job_id: str) -> None:
             run.run()
         finally:
             metrics.observe_end(run.outcome, run.code)
+    trim()
 
 
 class JobRun:
