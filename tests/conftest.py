@@ -23,6 +23,10 @@ from animator.settings import Settings
 from animator.store import JobStore, connect
 
 REPOSITORY = Path(__file__).parents[1]
+# Children that tests start find the tests, too, also where the package itself is installed.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")])
+)
 
 
 @pytest.fixture(scope="session")

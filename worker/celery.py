@@ -14,6 +14,7 @@ from animator.queue import queue_url
 from animator.settings import Settings, share_cores
 from animator.spec import Kind
 from animator.store import PREFIX
+from worker.memory import share_heaps
 from worker.queues import own_kind, queue_name, queues_of
 
 TASK = "animator.animate"
@@ -99,6 +100,7 @@ def default_app() -> Celery:
     Where it asks for none, the embedded Redis is started.
     """
     share_cores()
+    share_heaps()
     try:
         settings = Settings.from_environment()
         return make_app(queue_url(settings), settings.concurrency, own_kind(settings))
