@@ -74,7 +74,7 @@ def test_only_what_ended_before_is_purged(store: JobStore) -> None:
     assert {job.id for job in store.list_jobs()} == {late, new, waiting}
     assert store.logs(old) == [] and store.logs(new)
     assert store.purge([JobState.FAILED], datetime.now(UTC)) == 0
-    assert store.purge(JobState, datetime.now(UTC)) == 2
+    assert store.purge(JobState, datetime.now(UTC) + timedelta(seconds=1)) == 2
     assert [job.id for job in store.list_jobs()] == [waiting]
     assert store.counts()[JobState.SUCCEEDED] == 0
     assert not store.client.keys(f"animator:*:{old}")

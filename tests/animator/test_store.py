@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -260,7 +260,7 @@ def test_a_key_is_used_once(store: JobStore) -> None:
     store.request_cancel(first.id)
     assert store.create(SPEC, options=keyed).state is JobState.CANCELLED
     assert store.find_keys(["mine", "other"])["mine"].id == first.id
-    assert store.purge(JobState, datetime.now(UTC)) == 1
+    assert store.purge(JobState, datetime.now(UTC) + timedelta(seconds=1)) == 1
     assert store.find_keys(["mine"]) == {}
     assert store.create(SPEC, options=keyed).id != first.id
 

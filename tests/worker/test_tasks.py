@@ -131,7 +131,8 @@ def test_a_worker_follows_its_parent_but_is_not_hurried(
     settings: Settings, store: JobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signals: list[int] = []
-    monkeypatch.setenv(PARENT_VARIABLE, "1")
+    monkeypatch.setenv(PARENT_VARIABLE, "2")
+    monkeypatch.setattr(os, "getppid", lambda: 1)
     monkeypatch.setattr(os, "kill", lambda process, number: signals.append(number))
     monkeypatch.setattr(worker.presence, "ending", lambda: True)
     Presence(store, settings, LeaseKeeper(store, 1))._follow_parent()
