@@ -99,10 +99,10 @@ def default_app() -> Celery:
 
     Where it asks for none, the embedded Redis is started.
     """
-    share_cores()
     share_heaps()
     try:
         settings = Settings.from_environment()
+        share_cores(settings.concurrency)
         return make_app(queue_url(settings), settings.concurrency, own_kind(settings))
     except AnimatorError as error:
         # Whoever imports this is the celery command, which would show a traceback.
