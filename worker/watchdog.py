@@ -102,6 +102,7 @@ class Watchdog:
             except AnimatorError as error:
                 logger.warning("a job that hangs is not given back yet: %s", error)
             except Exception:
+                # Without this thread a job that hangs would hang for ever.
                 logger.exception("a fault in the search for threads that hang")
 
     def look(self) -> None:

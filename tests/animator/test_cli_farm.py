@@ -19,18 +19,6 @@ from animator.store import JobStore, Rate
 from animator.workers import WorkerInfo
 from tests.animator.farm_commands import LEASE, Farm, meanwhile
 
-
-@pytest.fixture
-def farm(
-    store: JobStore, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Farm:
-    folder, here = tmp_path / "videos", tmp_path / "here"
-    folder.mkdir()
-    here.mkdir()
-    monkeypatch.chdir(here)
-    return Farm(store, folder)
-
-
 # Ids
 
 

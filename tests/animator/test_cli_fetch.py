@@ -7,20 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from animator.settings import Settings
-from animator.store import JobStore
 from tests.animator.farm_commands import Farm
-
-
-@pytest.fixture
-def farm(
-    store: JobStore, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Farm:
-    folder, here = tmp_path / "videos", tmp_path / "here"
-    folder.mkdir()
-    here.mkdir()
-    monkeypatch.chdir(here)
-    return Farm(store, folder)
 
 
 def test_fetch_into_this_folder(farm: Farm) -> None:

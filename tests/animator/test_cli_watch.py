@@ -5,27 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from animator.errors import AnimatorError
-from animator.settings import Settings
 from animator.spec import JobError, JobState, Progress
 from animator.store import JobStore
 from tests.animator.farm_commands import Farm, Terminal, meanwhile
-
-
-@pytest.fixture
-def farm(
-    store: JobStore, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Farm:
-    folder, here = tmp_path / "videos", tmp_path / "here"
-    folder.mkdir()
-    here.mkdir()
-    monkeypatch.chdir(here)
-    return Farm(store, folder)
 
 
 def test_watch_in_a_pipe_prints_lines_and_ends_with_the_jobs(farm: Farm) -> None:

@@ -20,6 +20,7 @@ from animator.encode import VideoWriter
 from animator.errors import AnimatorError, JobCancelled
 from animator.frames import FrameBatch
 from animator.output_file import check_output
+from tests.animator.conftest import mounted_disk
 from tests.animator.encoding import SIZE, batch, write
 from tests.animator.media_files import noise, video_times, write_video
 
@@ -236,18 +237,8 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own that is full after 100 KiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(folder)]
-    try:
-        mounted = subprocess.run(command, capture_output=True).returncode == 0
-    except OSError:
-        mounted = False
-    if not mounted:
-        pytest.skip("mounting a small file system needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mounted_disk(tmp_path / "disk", 100) as folder:
+        yield folder
 
 
 def noisy(frames: int) -> FrameBatch:

@@ -25,6 +25,7 @@ from animator.pipeline import animate
 from animator.segments import Workspace
 from animator.spec import JobSpec, Progress, Result
 from gfla import checkpoint
+from tests.animator.conftest import mounted_disk
 from tests.animator.media_files import noise, video_times, write_video
 from tests.animator.resumed_job import JOB
 from tests.helpers import COMPACT, NARROW, small_generator
@@ -318,18 +319,8 @@ def test_a_run_that_is_cancelled_leaves_nothing(frames: int, spec: JobSpec) -> N
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own that is soon full."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
-    try:
-        mounted = subprocess.run(command, capture_output=True).returncode == 0
-    except OSError:
-        mounted = False
-    if not mounted:
-        pytest.skip("mounting a small file system needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mounted_disk(tmp_path / "disk", 300) as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("free", [20, 80, 160, 240])

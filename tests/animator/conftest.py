@@ -1,0 +1,41 @@
+"""What tests of several modules use: a farm to command, and a disk that is soon full."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from animator.settings import Settings
+from animator.store import JobStore
+from tests.animator.farm_commands import Farm
+
+
+@pytest.fixture
+def farm(
+    store: JobStore, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Farm:
+    """A farm whose videos are in one folder, commanded from another."""
+    folder, here = tmp_path / "videos", tmp_path / "here"
+    folder.mkdir()
+    here.mkdir()
+    monkeypatch.chdir(here)
+    return Farm(store, folder)
+
+
+@contextmanager
+def mounted_disk(folder: Path, kib: int) -> Iterator[Path]:
+    """A file system of its own that holds so much; skips the test where none may be mounted."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(folder)]
+    try:
+        mounted = subprocess.run(command, capture_output=True).returncode == 0
+    except OSError:
+        mounted = False
+    if not mounted:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
