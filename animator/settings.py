@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 
 from animator.errors import AnimatorError
 from animator.spec import Detector, JobSpec
-from animator.values import DEVICE
+from animator.values import DEVICE, is_url
 from animator.webhook import is_host_entry
 
 if TYPE_CHECKING:
     from animator.media import MediaLimits
 
+_SIZES = ("cache_bytes", "max_weights_bytes")
 _CHECK = ("check_seconds", "check_memory_mb")
 _LIMITS = ("max_bytes", "max_image_pixels", "max_frame_pixels", "max_seconds", "max_frames")
 _FARM = (
@@ -49,6 +50,14 @@ class Settings:
     """Where the embedded queue and the logs live (`ANIMATOR_STATE_DIR`)."""
     broker_url: str | None = None
     """The Redis to use (`ANIMATOR_BROKER_URL`); None is the embedded one."""
+    storage: str | None = None
+    """Folder or URL of what machines share, such as landmarks of driving videos
+    (`ANIMATOR_STORAGE`); None is a folder of this machine."""
+    allowed_urls: tuple[str, ...] = ()
+    """URLs under which inputs may be read and outputs written (`ANIMATOR_ALLOWED_URLS`)."""
+    cache_bytes: int = 10 * 1024**3
+    """Most bytes that are kept on this machine of remote inputs, and of landmarks
+    (`ANIMATOR_CACHE_BYTES`)."""
     device: str = "auto"
     """What `auto` means to jobs in this process (`ANIMATOR_DEVICE`)."""
     detector: Detector = "auto"
@@ -114,6 +123,11 @@ class Settings:
                 allowed = ", ".join(f"{name}://..." for name in BROKER_SCHEMES)
                 # The address may hold a password, so only its scheme is repeated.
                 raise _refuse("ANIMATOR_BROKER_URL", f"{scheme}://...", allowed)
+        if self.storage is not None and not (is_url(self.storage) or os.path.isabs(self.storage)):
+            raise _refuse("ANIMATOR_STORAGE", self.storage, "an absolute path, or a URL")
+        for url in self.allowed_urls:
+            if not is_url(url):
+                raise _refuse("ANIMATOR_ALLOWED_URLS", url, "URLs such as s3://BUCKET/FOLDER")
         if self.detector not in get_args(Detector):
             raise _refuse("ANIMATOR_DETECTOR", self.detector, ", ".join(get_args(Detector)))
         if self.attention not in get_args(AttentionBackend):
@@ -131,7 +145,7 @@ class Settings:
         if not 0 <= self.retention_days <= MAX_RETENTION_DAYS:
             allowed = f"0 to {MAX_RETENTION_DAYS}"
             raise _refuse("ANIMATOR_RETENTION_DAYS", self.retention_days, allowed)
-        for name in ("concurrency", "slots", "max_weights_bytes", *_FARM, *_CHECK, *_LIMITS):
+        for name in ("concurrency", "slots", *_SIZES, *_FARM, *_CHECK, *_LIMITS):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise _refuse(f"ANIMATOR_{name.upper()}", value, "a whole number from 1")
@@ -141,12 +155,14 @@ class Settings:
         """The settings that the environment asks for; empty variables count as not set."""
         env = os.environ if environment is None else environment
         state_dir = env.get("ANIMATOR_STATE_DIR")
-        names = ("concurrency", "slots", "max_weights_bytes", *_FARM, *_CHECK, *_LIMITS)
+        names = ("concurrency", "slots", *_SIZES, *_FARM, *_CHECK, *_LIMITS)
         numbers = (*names, "retention_days")
         given = {name: _whole_number(env, f"ANIMATOR_{name.upper()}") for name in numbers}
         return cls(
             state_dir=Path(state_dir).expanduser().absolute() if state_dir else _user_state_dir(),
             broker_url=env.get("ANIMATOR_BROKER_URL") or None,
+            storage=(env.get("ANIMATOR_STORAGE") or "").removeprefix("file://") or None,
+            allowed_urls=tuple(env.get("ANIMATOR_ALLOWED_URLS", "").replace(",", " ").split()),
             device=env.get("ANIMATOR_DEVICE") or "auto",
             detector=cast("Detector", env.get("ANIMATOR_DETECTOR") or "auto"),
             attention=cast("AttentionBackend", env.get("ANIMATOR_ATTENTION") or "auto"),
@@ -164,6 +180,11 @@ class Settings:
     def log_dir(self) -> Path:
         """Where workers that the command started write their logs."""
         return self.state_dir / "logs"
+
+    @property
+    def cache_dir(self) -> Path:
+        """What this machine keeps of inputs so that it need not be fetched or found again."""
+        return self.state_dir / "cache"
 
     @property
     def weights_dir(self) -> Path:

@@ -18,6 +18,7 @@ from animator.values import (
     DEVICE,
     check_choice,
     check_key,
+    check_location,
     check_path,
     check_webhook,
     is_weights_name,
@@ -34,6 +35,7 @@ OutputMode = Literal["crop", "paste-back", "side-by-side"]
 Detector = Literal["auto", "dlib", "face-alignment"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Face = Literal["largest"] | int
+Extra = Literal["landmarks", "structures", "flows", "frames"]
 Priority = Literal["high", "normal", "low"]
 Kind = Literal["any", "cpu", "cuda"]
 
@@ -49,11 +51,12 @@ class JobSpec:
     """
 
     source: str
-    """The portrait: absolute path of a picture (or of a video, whose first frame is taken)."""
+    """The portrait: absolute path or URL of a picture (or of a video, whose first frame is
+    taken)."""
     driving: str
-    """The video whose motion is taken: absolute path."""
+    """The video whose motion is taken: absolute path or URL."""
     output: str
-    """Where the video is written: absolute path."""
+    """Where the video is written: absolute path or URL."""
     start: str | None = None
     """Where in the driving video to begin, as `parse_time` reads it; None is its beginning."""
     end: str | None = None
@@ -82,11 +85,18 @@ class JobSpec:
     weights: str = "default"
     """The checkpoint: "default" for the one that is shipped, a name in the weights library, or an
     absolute path. A name travels as a name: every machine looks it up in its own library."""
+    measure: bool = False
+    """Whether the quality of the result is measured; see `animator.quality`."""
+    extras: tuple[Extra, ...] = ()
+    """What is written beside the video, under its name with other endings; see
+    `animator.extras`."""
+    keep_result: bool = False
+    """Whether the result is also written beside the video, after it, as `NAME.result.json`."""
 
     def __post_init__(self) -> None:
         """Check every field."""
         for name in ("source", "driving", "output"):
-            check_path(name, getattr(self, name))
+            check_location(name, getattr(self, name))
         if not (isinstance(self.weights, str) and is_weights_name(self.weights)):
             check_path("weights", self.weights, "default, a name of weights, or an absolute path")
         check_choice("motion", self.motion, Motion)
@@ -97,6 +107,13 @@ class JobSpec:
         check_choice("precision", self.precision, Precision)
         if not isinstance(self.device, str) or not DEVICE.fullmatch(self.device):
             raise refuse("device", self.device, "auto, cpu, cuda, cuda:N")
+        for name in ("measure", "keep_result"):
+            if not isinstance(getattr(self, name), bool):
+                raise refuse(name, getattr(self, name), "true or false")
+        if not isinstance(self.extras, tuple) or len(set(self.extras)) != len(self.extras):
+            raise refuse("extras", self.extras, "a list of different names")
+        for extra in self.extras:
+            check_choice("extras", extra, Extra)
         self._check_numbers()
         self._check_times()
 
@@ -161,6 +178,8 @@ class JobSpec:
             raise AnimatorError(
                 "invalid_option", f"Missing in the job specification: {', '.join(missing)}."
             )
+        if isinstance(values.get("extras"), list):
+            values["extras"] = tuple(values["extras"])
         return cls(**values)
 
 
@@ -262,6 +281,10 @@ class Result:
     """Which weights made the video."""
     resumed: int = 0
     """Frames that an earlier attempt had finished and this one did not render again."""
+    cached: tuple[str, ...] = ()
+    """Inputs whose landmarks another job had extracted: "source", "driving"."""
+    quality: Mapping[str, float] = field(default_factory=dict)
+    """Measures of the result by name, if they were asked for; see `animator.quality`."""
 
     def to_json(self) -> str:
         """The result as one line of JSON."""
@@ -273,6 +296,7 @@ class Result:
         values = load_fields(cls, text, "result")
         values["warnings"] = tuple(values.get("warnings", ()))
         values["missing"] = tuple((first, last) for first, last in values.get("missing", ()))
+        values["cached"] = tuple(values.get("cached", ()))
         return cls(**values)
 
 
@@ -364,5 +388,7 @@ class JobRecord:
             "missing": [] if result is None else [list(run) for run in result.missing],
             "hashes": {} if result is None else dict(result.hashes),
             "weights": None if result is None else result.weights,
+            "cached": [] if result is None else list(result.cached),
+            "quality": {} if result is None else dict(result.quality),
             "spec": asdict(self.spec),
         }

@@ -22,6 +22,8 @@ _CLOCK = re.compile(r"(?:(?:(\d{1,4}):)?([0-5]?\d):)?(\d{1,7}(?:\.\d{1,9})?)", r
 _RATIO = re.compile(r"(\d{1,12})/([1-9]\d{0,11})", re.ASCII)
 _WEBHOOK = re.compile(r"https?://[^\s/?#@\\]+([/?][!-~]*)?", re.ASCII | re.IGNORECASE)
 MAX_WEBHOOK = 2000
+_URL = re.compile(r"[a-z][a-z0-9+.-]{1,30}://", re.ASCII)
+MAX_LOCATION = 4096
 _KEY = re.compile(r"[!-~]{1,200}", re.ASCII)
 
 
@@ -88,6 +90,19 @@ def check_path(name: str, got: object, allowed: str = "an absolute path") -> Non
     """Refuse what is not an absolute path."""
     if not isinstance(got, str) or not os.path.isabs(got) or "\0" in got:
         raise refuse(name, got, allowed)
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is a URL rather than a path: it begins with a scheme and `://`."""
+    return _URL.match(text) is not None
+
+
+def check_location(name: str, got: object) -> None:
+    """Refuse what is neither an absolute path nor a URL; `animator.urls` says which are allowed."""
+    if isinstance(got, str) and len(got) <= MAX_LOCATION and is_url(got):
+        if got.isprintable() and not got.endswith("/"):
+            return
+    check_path(name, got, "an absolute path, or a URL such as s3://BUCKET/NAME")
 
 
 def load_fields(kind: type, text: str | bytes, what: str) -> dict[str, Any]:

@@ -1,0 +1,79 @@
+"""What a data set is made of: samples, the faults of a manifest, and what came of both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from animator.spec import JobError, Motion, OutputMode, Priority
+from animator.values import load_object
+
+SampleState = Literal["succeeded", "failed", "rejected"]
+"""How a sample ended; rejected is one that was made and then left out by its quality."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One row of a manifest that is sound: what is animated with what, and how."""
+
+    id: str
+    """Name of its files: unique in the data set, letters, digits, `_` and `-`."""
+    row: int
+    """Of the manifest, from 1; of pairs, their number in the order in which they are made."""
+    source: str
+    """Absolute path or URL."""
+    driving: str
+    """Absolute path or URL."""
+    start: str | None = None
+    end: str | None = None
+    seed: int | None = None
+    """Carried into the outputs. Rendering itself has nothing random."""
+    weights: str = "default"
+    motion: Motion = "relative"
+    output_mode: OutputMode = "crop"
+    priority: Priority = "normal"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A row of a manifest of which no sample can be made."""
+
+    row: int
+    """From 1."""
+    code: str
+    """One of `animator.errors.CODES`."""
+    message: str
+    """A sentence for a person."""
+    id: str = ""
+    """Of the row, as far as it has one that can be shown."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a sample."""
+
+    id: str
+    state: SampleState
+    error: JobError | None = None
+    """Why it failed, or why it was rejected."""
+    result: Mapping[str, Any] = field(default_factory=dict)
+    """The fields of the job's `animator.spec.Result`, if it was made."""
+    attempts: int = 1
+
+    def to_json(self) -> bytes:
+        """The outcome as one JSON document."""
+        return json.dumps(asdict(self), sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Outcome:
+        """The outcome from JSON.
+
+        Raises:
+            AnimatorError: `invalid_option` for what is no outcome.
+        """
+        values = load_object(text, "outcome of a sample")
+        error = values.get("error")
+        values["error"] = None if error is None else JobError(**error)
+        return cls(**values)

@@ -1,0 +1,90 @@
+"""Where files are: paths and URLs, which are allowed, and names that stay in their folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from urllib.parse import unquote, urlsplit
+
+from animator.errors import AnimatorError
+from animator.settings import Settings
+from animator.values import is_url
+
+_NAME = re.compile(r"[^/\0\\]+(/[^/\0\\]+)*")
+
+
+def plain_location(text: str) -> str:
+    """A path from the root, or a URL; `file:` URLs become paths.
+
+    Raises:
+        AnimatorError: `invalid_option` for a `file:` URL of another host.
+    """
+    if not is_url(text):
+        return os.path.abspath(text)
+    parts = urlsplit(text)
+    if parts.scheme not in ("file", "local"):
+        return text
+    if parts.netloc not in ("", "localhost"):
+        message = f"{text!r} names another machine; a file URL is file:///PATH."
+        raise AnimatorError("invalid_option", message)
+    return os.path.abspath(unquote(parts.path))
+
+
+def split_location(location: str) -> tuple[str, str]:
+    """The folder of a file and its name in it."""
+    folder, _, name = location.rpartition("/")
+    return folder or "/", name
+
+
+def check_url(url: str, settings: Settings) -> None:
+    """Refuse a URL that is not under one of those that are allowed.
+
+    Raises:
+        AnimatorError: `url_refused`.
+    """
+    allowed = [*settings.allowed_urls, *([settings.storage] if settings.storage else [])]
+    if not _is_plain(url) or not any(_is_under(url, prefix) for prefix in allowed):
+        names = ", ".join(prefix for prefix in allowed if is_url(prefix)) or "none"
+        message = (
+            f"{url!r} is not allowed; allowed (ANIMATOR_ALLOWED_URLS) is what is under: {names}."
+        )
+        raise AnimatorError("url_refused", message)
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that would lead out of its folder.
+
+    Raises:
+        AnimatorError: `invalid_option`.
+    """
+    inside = _NAME.fullmatch(name) and not {".", ".."} & set(name.split("/"))
+    if not inside or is_url(name):
+        message = f"{name!r} is not a name of a file in a folder."
+        raise AnimatorError("invalid_option", message)
+
+
+def _is_plain(url: str) -> bool:
+    """Whether a URL means what it seems to: no user, no steps up, no chain of file systems."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises for nonsense
+    except ValueError:
+        return False
+    steps = unquote(parts.path).replace("\\", "/").split("/")
+    return (
+        url.isprintable()
+        and "::" not in url
+        and "@" not in parts.netloc
+        and bool(parts.netloc)
+        and not {".", ".."} & set(steps)
+    )
+
+
+def _is_under(url: str, prefix: str) -> bool:
+    if not is_url(prefix):
+        return False
+    ours, theirs = urlsplit(url), urlsplit(prefix)
+    if (ours.scheme, ours.netloc) != (theirs.scheme, theirs.netloc):
+        return False
+    folder = theirs.path.rstrip("/")
+    return ours.path == folder or ours.path.startswith(f"{folder}/")
