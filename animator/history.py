@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -131,6 +131,17 @@ class JobHistory(JobRecords):
                 if gone + kept < _PURGE_STEP:
                     break
         return removed
+
+    def remove(self, ids: Sequence[str]) -> int:
+        """Remove the records, logs and keys of those of the jobs that have ended.
+
+        Returns:
+            How many were removed.
+        """
+        return sum(
+            int(self._run(transitions.REMOVE, *ids[start : start + _PURGE_STEP]))
+            for start in range(0, len(ids), _PURGE_STEP)
+        )
 
     def retain(self, days: int) -> int:
         """Remove jobs that ended longer ago; 0 days keeps all. Returns how many were removed."""

@@ -6,7 +6,7 @@ there. A queue carries hints only: the job's record in the store says what is to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -83,10 +83,13 @@ class Queue(Protocol):
     def alive_workers(self) -> list[WorkerInfo]:
         """The workers that take new jobs."""
 
-    def start_worker(self) -> WorkerHandle:
+    def start_worker(self, environment: Mapping[str, str] | None = None) -> WorkerHandle:
         """Start a worker on this machine, apart from this process's terminal and signals.
 
         It ends by itself when it is told to, or when this process is gone and its jobs are done.
+
+        Args:
+            environment: variables of the worker beside those of this process.
         """
 
 

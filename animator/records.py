@@ -171,6 +171,21 @@ class JobRecords(RedisBase):
             if values
         ]
 
+    def states(self, ids: Sequence[str]) -> dict[str, JobState]:
+        """The states of those of the jobs that exist: less to fetch than their records."""
+        if not ids:
+            return {}
+        with queue_errors():
+            pipeline = self.client.pipeline(transaction=False)
+            for job_id in ids:
+                pipeline.hget(f"{PREFIX}job:{job_id}", "state")
+            found = pipeline.execute()
+        return {
+            job_id: JobState(state.decode())
+            for job_id, state in zip(ids, found, strict=True)
+            if state
+        }
+
     def find_keys(self, keys: Sequence[str]) -> dict[str, JobRecord]:
         """The jobs that were submitted with some keys, by key; without those that do not exist."""
         if not keys:

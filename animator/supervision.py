@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from animator.errors import AnimatorError
 from animator.queue import Queue, WorkerHandle
@@ -20,6 +21,84 @@ MOST_WORKERS = 5
 """Workers that are started for one job, each after the one before has died."""
 
 
+class OwnWorker:
+    """A worker that this process starts while nobody else works, and starts again if it dies.
+
+    Args:
+        store: where workers give their signs of life.
+        queue: starts it.
+        environment: variables of the worker beside those of this process.
+    """
+
+    def __init__(
+        self, store: JobStore, queue: Queue, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._store, self._queue = store, queue
+        self._environment = environment or {}
+        self._handle: WorkerHandle | None = None
+        self._started = 0
+        self._seen = False
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started and is not known to have died."""
+        return self._handle is not None
+
+    def is_one(self, worker_id: str) -> bool:
+        """Whether a worker's sign of life, by its id, is this one's."""
+        return self._handle is not None and self._handle.runs_as(worker_id)
+
+    def look(self) -> list[WorkerInfo]:
+        """All workers that live, after a look at what has become of this one.
+
+        Raises:
+            AnimatorError: `queue_unavailable` if it never lived, or has died many times.
+        """
+        self._bury()
+        workers = self._store.workers()
+        self._seen = self._seen or any(self.is_one(one.id) for one in workers)
+        return workers
+
+    def start(self) -> None:
+        """Start it."""
+        self._handle = self._queue.start_worker(self._environment)
+        self._started += 1
+        self._seen = False
+
+    def thrives(self) -> None:
+        """Forget earlier deaths: it has got something done since."""
+        self._started = 1
+
+    def stop(self) -> None:
+        """Ask it to end once its running jobs are done; asked again, it gives them back."""
+        if self._handle is not None:
+            self._handle.stop()
+
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return self._handle is not None and self._handle.alive()
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._handle is not None:
+            self._handle.kill()
+
+    def _bury(self) -> None:
+        if self._handle is None or self._handle.alive():
+            return
+        log = str(self._handle.log)
+        for one in self._store.workers():
+            if self._handle.runs_as(one.id):
+                self._store.forget(one.id)
+        self._handle = None
+        if not self._seen or self._started >= MOST_WORKERS:
+            how = "ended at once" if not self._seen else "died again and again"
+            raise AnimatorError(
+                "queue_unavailable",
+                f"The worker {how}; its log is {log!r}. What waits stays in the queue.",
+            )
+
+
 class Watch:
     """One wait for a job.
 
@@ -32,12 +111,9 @@ class Watch:
 
     def __init__(self, store: JobStore, queue: Queue, job_id: str, work: bool) -> None:
         self._store = store
-        self._queue = queue
         self._job_id = job_id
         self._work = work
-        self._worker: WorkerHandle | None = None
-        self._started = 0
-        self._seen = False
+        self._worker = OwnWorker(store, queue)
         self._supervised = 0.0
         self._answered = time.monotonic()
         self._cancelled: float | None = None
@@ -65,10 +141,10 @@ class Watch:
             if self._store.request_cancel(self._job_id) is JobState.CANCELLED:
                 discard(self._store.get(self._job_id))
             self._cancelled = time.monotonic()
-        elif time.monotonic() - self._cancelled > CANCEL_SECONDS and self._worker is not None:
+        elif time.monotonic() - self._cancelled > CANCEL_SECONDS and self._worker.runs:
             record = self._store.get(self._job_id)
             self._worker.kill()
-            if record.worker is not None and self._worker.runs_as(record.worker):
+            if record.worker is not None and self._worker.is_one(record.worker):
                 self._store.forget(record.worker)
                 # Nobody else ends it sooner, and the process that could object is gone.
                 if self._store.cancelled(record.id, record.attempt):
@@ -76,48 +152,23 @@ class Watch:
 
     def end(self) -> None:
         """Let our own worker end."""
-        if self._worker is not None:
-            self._worker.stop()
+        self._worker.stop()
 
     def _supervise(self, record: JobRecord) -> None:
         """Start a worker if nobody can take the job, or if its worker is gone.
 
         A new worker queues the job of a dead one again as soon as that one's lease has run out.
         """
-        self._bury()
-        workers = self._store.workers()
-        if self._worker is not None:
-            self._seen = self._seen or any(self._worker.runs_as(one.id) for one in workers)
+        workers = self._worker.look()
         if record.state is JobState.RUNNING and record.worker in {one.id for one in workers}:
             return
         takers = [one for one in workers if one.consuming]
         if any(record.spec.kind in ("any", one.kind) for one in takers):
             return
-        if self._worker is None:
-            self._start()
-        elif ours := [one for one in takers if self._worker.runs_as(one.id)]:
+        if not self._worker.runs:
+            self._worker.start()
+        elif ours := [one for one in takers if self._worker.is_one(one.id)]:
             raise _no_device(record, ours[0])
-
-    def _bury(self) -> None:
-        """Forget our own worker if it has died; say so if it never lived, or if many did so."""
-        if self._worker is None or self._worker.alive():
-            return
-        log = str(self._worker.log)
-        for one in self._store.workers():
-            if self._worker.runs_as(one.id):
-                self._store.forget(one.id)
-        self._worker = None
-        if not self._seen or self._started >= MOST_WORKERS:
-            how = "ended at once" if not self._seen else "died again and again"
-            raise AnimatorError(
-                "queue_unavailable",
-                f"The worker {how}; its log is {log!r}. The job stays in the queue.",
-            )
-
-    def _start(self) -> None:
-        self._worker = self._queue.start_worker()
-        self._started += 1
-        self._seen = False
 
 
 def discard(record: JobRecord) -> None:

@@ -52,6 +52,15 @@ local function announce(id, state)
     {{job = id, url = url, state = state, attempt = tonumber(field(id, 'attempt'))}}))
   redis.call('ZADD', P .. 'webhooks', clock(), event)
 end
+local function forget(id, index)
+  local key = field(id, 'key')
+  if key and redis.call('HGET', P .. 'keys', key) == id then
+    redis.call('HDEL', P .. 'keys', key)
+  end
+  redis.call('DEL', key_of(id), P .. 'log:' .. id)
+  redis.call('ZREM', P .. 'jobs', id)
+  redis.call('ZREM', index, id)
+end
 local function move(id, from, to, time, frames)
   local job = key_of(id)
   local score = redis.call('ZSCORE', P .. 'jobs', id)
@@ -285,16 +294,24 @@ PURGE = """
 local index, removed = P .. 'jobs:' .. ARGV[2], 0
 local ids = redis.call('ZRANGEBYSCORE', index, '-inf', '(' .. ARGV[4], 'LIMIT', ARGV[5], ARGV[6])
 for _, id in ipairs(ids) do
-  local finished, key = field(id, 'finished'), field(id, 'key')
+  local finished = field(id, 'finished')
   if not finished or finished < ARGV[3] then
-    if key and redis.call('HGET', P .. 'keys', key) == id then
-      redis.call('HDEL', P .. 'keys', key)
-    end
-    redis.call('DEL', key_of(id), P .. 'log:' .. id)
-    redis.call('ZREM', P .. 'jobs', id)
-    redis.call('ZREM', index, id)
+    forget(id, index)
     removed = removed + 1
   end
 end
 return {removed, #ids - removed}
+"""
+
+# Ids. Removes those that have ended; returns how many.
+REMOVE = """
+local removed = 0
+for at = 2, #ARGV do
+  local id, state = ARGV[at], field(ARGV[at], 'state')
+  if state == 'succeeded' or state == 'failed' or state == 'cancelled' then
+    forget(id, P .. 'jobs:' .. state)
+    removed = removed + 1
+  end
+end
+return removed
 """

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -137,8 +137,11 @@ class CeleryQueue:
         """The workers that take new jobs."""
         return [worker for worker in self._store.workers() if worker.consuming]
 
-    def start_worker(self) -> WorkerProcess:
+    def start_worker(self, environment: Mapping[str, str] | None = None) -> WorkerProcess:
         """Start a worker on this machine, apart from this process's terminal and signals.
+
+        Args:
+            environment: variables of the worker beside those of this process.
 
         Raises:
             AnimatorError: `queue_unavailable` if the log cannot be written.
@@ -156,6 +159,7 @@ class CeleryQueue:
                     cwd=log.parent,
                     env={
                         **os.environ,
+                        **(environment or {}),
                         "ANIMATOR_STATE_DIR": str(self._settings.state_dir),
                         "ANIMATOR_BROKER_URL": self._settings.broker_url or "",
                         PARENT_VARIABLE: str(os.getpid()),

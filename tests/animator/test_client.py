@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,7 +76,7 @@ class NotingQueue:
     def alive_workers(self) -> list[WorkerInfo]:
         return [worker for worker in self.store.workers() if worker.consuming]
 
-    def start_worker(self) -> Worker:
+    def start_worker(self, environment: Mapping[str, str] | None = None) -> Worker:
         worker = Worker(self, len(self.started) + 1)
         self.started.append(worker)
         threading.Thread(target=self.on_start, args=[worker]).start()

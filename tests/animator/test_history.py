@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from animator.spec import JobError, JobSpec, JobState, Result
+from animator.spec import JobError, JobOptions, JobSpec, JobState, Result
 from animator.store import JobStore
 
 SPEC = JobSpec("/a/source.png", "/a/driving.mp4", "/a/out.mp4")
@@ -89,6 +89,21 @@ def test_a_purge_of_many_passes_those_that_stay(store: JobStore) -> None:
     for job in jobs[700:]:
         age(store, job, created=timedelta(days=8), finished=timedelta(days=7))
     assert store.purge([JobState.CANCELLED], datetime.now(UTC) - timedelta(days=1)) == 500
+
+
+def test_named_jobs_are_removed_once_they_have_ended(store: JobStore) -> None:
+    ended, waiting = end(store), store.create(SPEC, options=JobOptions(key="mine")).id
+    assert store.states([ended, waiting, "nothing"]) == {
+        ended: JobState.SUCCEEDED,
+        waiting: JobState.QUEUED,
+    }
+    assert store.remove([ended, waiting, "nothing"]) == 1
+    assert store.states([ended, waiting]) == {waiting: JobState.QUEUED}
+    store.request_cancel(waiting)
+    assert store.remove([waiting]) == 1 and store.remove([]) == 0
+    assert store.list_jobs() == [] and store.find_keys(["mine"]) == {}
+    assert not store.client.keys(f"animator:*:{waiting}")
+    assert store.counts()[JobState.CANCELLED] == 0
 
 
 def test_a_log_tells_what_happened(store: JobStore) -> None:
