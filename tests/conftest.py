@@ -1,8 +1,9 @@
-"""Fixtures that every test may use: a real Redis, a state folder, the shared footage."""
+"""Fixtures that every test may use: a real Redis, an object store, a state folder, footage."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from animator.embedded import EmbeddedRedis, find_server
 from animator.settings import Settings
 from animator.store import JobStore, connect
+from tests.object_store import ENVIRONMENT, Bucket, make_bucket, running_server
 
 REPOSITORY = Path(__file__).parents[1]
 # Children that tests start find the tests, too, also where the package itself is installed.
@@ -83,3 +85,26 @@ def settings(redis_url: str, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -
     """Settings, and an environment, that name the session's Redis as broker."""
     monkeypatch.setenv("ANIMATOR_BROKER_URL", redis_url)
     return Settings.from_environment()
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """The address of an S3 server that lives as long as the test session."""
+    with running_server() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def s3(s3_endpoint: str, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """An empty bucket, in an environment in which it may be used and no other URL.
+
+    `Settings.from_environment()` has to be asked after it; the fixture `settings` may be older.
+    """
+    bucket = make_bucket(s3_endpoint, f"test-{secrets.token_hex(6)}")
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    for name, value in (ENVIRONMENT | {"AWS_ENDPOINT_URL": s3_endpoint}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ANIMATOR_ALLOWED_URLS", bucket.url)
+    return bucket
