@@ -1,0 +1,131 @@
+"""What is asked about the inputs of a plan, once for each of them however many rows name it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from animator.dataset.samples import Fault, Sample
+from animator.errors import AnimatorError
+from animator.preflight import check_input, check_weights
+from animator.settings import Settings
+from animator.spec import JobSpec
+from animator.storage import Storage
+from animator.urls import split_location
+from animator.values import is_url
+
+ALWAYS = float("inf")
+"""When a file was modified of which that cannot be told."""
+_QUESTIONS = 16  # that remote stores are asked at the same time
+
+
+class InputChecks:
+    """Whether the inputs on this machine can be read."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, AnimatorError | None] = {}
+
+    def check(self, sample: Sample) -> Fault | None:
+        """The fault of a sample: `no_such_file`, `not_a_file` or `unreadable_file`."""
+        for place in (sample.source, sample.driving):
+            if place not in self._known:
+                self._known[place] = None if is_url(place) else _input_error(place)
+            if (error := self._known[place]) is not None:
+                return Fault(sample.row, error.code, error.message, sample.id)
+        return None
+
+
+class WeightsCheck:
+    """Whether weights can be used, as far as their header tells.
+
+    Args:
+        settings: where the library is.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._known: dict[str, AnimatorError | None] = {}
+
+    def check(self, sample: Sample) -> Fault | None:
+        """The fault of a sample, with a code of `animator.preflight.check_weights`."""
+        if sample.weights not in self._known:
+            self._known[sample.weights] = self._error(sample.weights)
+        error = self._known[sample.weights]
+        return None if error is None else Fault(sample.row, error.code, error.message, sample.id)
+
+    def _error(self, weights: str) -> AnimatorError | None:
+        try:
+            check_weights(
+                JobSpec("/source", "/driving", "/output", weights=weights), self._settings
+            )
+        except AnimatorError as error:
+            return error.with_traceback(None)
+        return None
+
+
+def find_modified(places: Iterable[str], settings: Settings) -> dict[str, float]:
+    """When files were modified, in seconds since 1970; `ALWAYS` where that cannot be told.
+
+    Args:
+        places: absolute paths and URLs.
+        settings: which URLs are allowed.
+
+    Raises:
+        AnimatorError: `storage_unavailable` if a store keeps failing.
+    """
+    found, remote = dict[str, float](), list[str]()
+    for place in places:
+        if is_url(place):
+            remote.append(place)
+        else:
+            found[place] = _local_modified(place)
+    if remote:
+        stores = _stores(remote, settings)
+        pool = ThreadPoolExecutor(_QUESTIONS)
+        try:
+            times = pool.map(lambda place: _remote_modified(place, stores), remote)
+            found.update(zip(remote, times, strict=True))
+        finally:  # a store that is away is away for all: the others are not waited for
+            pool.shutdown(cancel_futures=True)
+    return found
+
+
+def _input_error(path: str) -> AnimatorError | None:
+    try:
+        check_input(path)
+    except AnimatorError as error:
+        return error.with_traceback(None)
+    return None
+
+
+def _local_modified(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return ALWAYS
+
+
+def _stores(places: Iterable[str], settings: Settings) -> dict[str, Storage | None]:
+    """The stores of the folders in which the files are; None for one that cannot be asked."""
+    stores: dict[str, Storage | None] = {}
+    for folder in {split_location(place)[0] for place in places}:
+        try:
+            stores[folder] = Storage.open(folder, settings)
+        except AnimatorError:
+            stores[folder] = None
+    return stores
+
+
+def _remote_modified(place: str, stores: dict[str, Storage | None]) -> float:
+    folder, name = split_location(place)
+    store = stores[folder]
+    if store is None:
+        return ALWAYS
+    try:
+        info = store.info(name)
+    except AnimatorError as error:
+        if error.code == "storage_unavailable":
+            raise
+        return ALWAYS  # the job says what is wrong
+    return ALWAYS if info is None or info.modified is None else info.modified
