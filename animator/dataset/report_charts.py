@@ -87,11 +87,10 @@ def over_time(values: Sequence[float], label: str) -> Markup:
         f"V{_RANGE_HEIGHT - usable * value / highest:.1f}H{(place + 1) * step:.1f}"
         for place, value in enumerate(values)
     )
-    line = f"M0 {_RANGE_HEIGHT}{path}V{_RANGE_HEIGHT}"
     mean = _RANGE_HEIGHT - usable * (sum(values) / len(values)) / highest
     shapes = [
-        tag("path", class_="area", d=line + "Z"),
-        tag("path", class_="line", d=line),
+        tag("path", class_="area", d=f"M0 {_RANGE_HEIGHT}{path}V{_RANGE_HEIGHT}Z"),
+        tag("path", class_="line", d=f"M0 {path[1:]}"),
         tag("path", class_="mean", d=f"M0 {mean:.1f}H{_RANGE_WIDTH}"),
     ]
     return _svg(_RANGE_WIDTH, _RANGE_HEIGHT, label, shapes)

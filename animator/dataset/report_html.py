@@ -83,7 +83,7 @@ def counted(count: int, one: str, many: str = "") -> str:
 
 def duration(seconds: float) -> str:
     """How long something takes, in the two units that matter."""
-    if seconds < 10:
+    if 0 < seconds < 10:
         return f"{seconds:.1f} s"
     for above, unit, below, part in _UNITS:
         if seconds >= above:

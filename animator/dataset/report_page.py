@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from animator import __version__
 from animator.dataset.report_charts import over_time, stacked_bar
-from animator.dataset.report_data import Group, Progress, RunReport
+from animator.dataset.report_data import Example, Group, Progress, RunReport
 from animator.dataset.report_html import (
     Markup,
     counted,
@@ -38,7 +38,7 @@ def render(report: RunReport) -> str:
         tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"{report.title}: {_state(report.progress)}"),
+        tag("title", f"{report.title}: {_percent(report.progress)}"),
         tag("link", rel="icon", href="data:,"),
         Markup(f"<style>{STYLE}</style>"),
     )
@@ -81,7 +81,7 @@ def _state(progress: Progress) -> str:
         return "nothing to make"
     if not progress.left:
         return "complete"
-    return f"{_percent(progress)} done" if progress.done else "not begun"
+    return "in progress" if progress.done else "not begun"
 
 
 def _percent(progress: Progress) -> str:
@@ -214,41 +214,36 @@ def _faults(report: RunReport) -> Markup | None:
 
 
 def _groups(groups: tuple[Group, ...], whole: int) -> Markup:
-    of = "rows that are at fault" if groups[0].state == "fault" else "samples that ended"
-    views = []
-    for group in groups:
-        colour = "warn" if group.state == "rejected" else "bad"
-        label = f"{group.count:,}, {share(group.count, whole)} of the {of}"
-        examples = [
-            tag(
-                "li",
-                tag("bdi", one.id, class_="id") if one.id else "",
-                tag("span", f"row {one.row:,}", class_="soft"),
-                tag("div", tag("bdi", one.sentence)),
-            )
-            for one in group.examples
-        ]
-        state = f"{group.state}, " if group.state != "fault" else ""
-        views.append(
-            tag(
-                "div",
-                tag(
-                    "div",
-                    tag("h3", tag("code", group.code or "unknown")),
-                    tag(
-                        "span",
-                        tag("span", f"{group.count:,}", class_="count"),
-                        tag("span", f"  {state}{share(group.count, whole)}", class_="soft small"),
-                    ),
-                    class_="head",
-                ),
-                tag("p", group.meaning, class_="soft small") if group.meaning else "",
-                stacked_bar([(colour, group.count / max(whole, 1), label)], label),
-                tag("ul", *examples, class_="examples"),
-                class_="group",
-            )
-        )
-    return tag("div", *views)
+    return joined(_group(group, whole) for group in groups)
+
+
+def _group(group: Group, whole: int) -> Markup:
+    of = "faults" if group.state == "fault" else "samples that ended"
+    kind = "" if group.state == "fault" else f"{group.state}, "
+    part = f"{share(group.count, whole)} of the {of}"
+    colour = "warn" if group.state == "rejected" else "bad"
+    what = tag(
+        "div",
+        tag("div", tag("span", f"{group.count:,}", class_="count"), class_="head"),
+        tag("h3", tag("code", group.code or "unknown")),
+        tag("p", group.meaning, class_="soft small") if group.meaning else "",
+        stacked_bar([(colour, group.count / max(whole, 1), part)], part),
+        tag("p", f"{kind}{part}", class_="soft small"),
+        class_="what",
+    )
+    return tag("div", what, tag("ul", *map(_example, group.examples)), class_="group")
+
+
+def _example(example: Example) -> Markup:
+    return tag(
+        "li",
+        tag(
+            "span",
+            tag("bdi", example.id, class_="id") if example.id else "",
+            tag("span", f"row {example.row:,}", class_="soft small"),
+        ),
+        tag("bdi", example.sentence),
+    )
 
 
 def _options(report: RunReport) -> Markup | None:

@@ -92,7 +92,7 @@ def _measure_card(measure: Distribution) -> Markup:
             ),
             class_="stats",
         ),
-        class_="card",
+        class_="card measure",
     )
 
 

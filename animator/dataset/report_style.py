@@ -60,6 +60,7 @@ section{margin-top:56px;padding-top:20px;border-top:1px solid var(--line)}
 padding:16px 18px}
 .card.plain{background:none;border-style:dashed}
 .head{display:flex;flex-wrap:wrap;justify-content:space-between;align-items:baseline;gap:0 12px}
+.measure{display:flex;flex-direction:column}.measure figcaption{flex:1}
 .better{font-size:.82rem;color:var(--good)}
 svg{display:block;width:100%}
 .histogram{margin:14px 0 4px}
@@ -89,13 +90,16 @@ font-size:.88rem}
 .clip .head{margin:9px 4px 4px}
 .values{display:flex;flex-wrap:wrap;gap:2px 14px;margin:0 4px;font-size:.8rem;color:var(--soft)}
 .values b{font-weight:600;color:var(--ink);font-variant-numeric:tabular-nums}
-.group{padding:20px 0;border-top:1px solid var(--line)}
-.group:first-of-type{border-top:0;padding-top:0}
-.group .bar{margin:8px 0 12px}
-.count{font:600 1.25rem/1 var(--serif);font-variant-numeric:lining-nums}
-.examples{list-style:none;font-size:.9rem}
-.examples li{padding:5px 0 5px 14px;border-left:2px solid var(--line)}
-.examples .id{margin-right:8px}
+.group{display:grid;grid-template-columns:minmax(0,270px) minmax(0,1fr);gap:10px 40px;
+padding:22px 0;border-top:1px solid var(--line)}
+.lead+.group{border-top:0;padding-top:0}
+.group .bar{height:8px;margin:10px 0 5px}
+.count{font:600 2rem/1.1 var(--serif);font-variant-numeric:lining-nums}
+.group ul{list-style:none;font-size:.92rem;align-self:start}
+.group li{display:grid;grid-template-columns:minmax(0,11em) minmax(0,1fr);gap:0 18px;
+padding:7px 0;border-top:1px solid var(--line)}
+.group li:first-child{border-top:0}
+.group li .id{display:block}
 .scroll{overflow-x:auto;border:1px solid var(--line);border-radius:12px;background:var(--card)}
 table{width:100%;border-collapse:collapse;font-size:.92rem}
 th,td{padding:9px 16px;text-align:left;vertical-align:top;border-top:1px solid var(--line)}
@@ -111,6 +115,8 @@ gap:18px 40px}
 .list dt:first-of-type,.list dd:first-of-type{border-top:0}
 footer{margin-top:56px;padding-top:16px;border-top:1px solid var(--line);font-size:.84rem;
 color:var(--soft)}
+@media (max-width:760px){.group,.group li{grid-template-columns:minmax(0,1fr)}
+.group li .id{display:inline;margin-right:10px}}
 @media (max-width:560px){.page{padding:24px 16px 44px}section{margin-top:42px}
 .facts{grid-template-columns:repeat(2,1fr)}.facts div{padding:12px 14px}th,td{padding:8px 12px}}
 @media print{:root{color-scheme:light;--paper:#fff;--card:#fff;--ink:#000;--soft:#444;

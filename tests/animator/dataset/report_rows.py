@@ -24,7 +24,9 @@ from animator.spec import JobError
 
 BEGAN = datetime(2026, 3, 7, 21, 4, tzinfo=UTC)
 SHARD = 25
+HOSTILE = "<script>alert(1)</script>"
 _LOOKS = 6
+_FACE = (slice(20, 340), slice(76, 396))  # rows and columns of the photo
 _FAILURES = (
     ("no_face", "No face was found in '/data/portraits/{name}.png'."),
     ("no_face", "No face was found in any frame of '/data/driving/walk-{place}.mp4'."),
@@ -85,7 +87,7 @@ def make_videos(folder: Path, frames: int = 24, size: int = 256) -> list[bytes]:
     folder.mkdir(parents=True, exist_ok=True)
     puppet = Puppet(data.astronaut())
     pictures = [
-        cv2.resize(puppet.render(pose_at(6 * (place + 0.5) / frames)), (size, size))
+        cv2.resize(puppet.render(pose_at(6 * (place + 0.5) / frames))[_FACE], (size, size))
         for place in range(frames)
     ]
     return [_video(folder / f"{look}.mp4", pictures, look) for look in range(_LOOKS)]
@@ -122,8 +124,32 @@ def make_report(folder: Path, count: int = 212, total: int = 320) -> RunReport:
         rows=rows,
         faults=_FAULTS,
         shards=shards,
-        now=datetime.fromisoformat(shards[-1]["ended"]) + timedelta(seconds=48),
+        now=datetime.fromisoformat(max(shard["ended"] for shard in shards)) + timedelta(seconds=48),
         video_of=video_for(make_videos(folder)),
+    )
+
+
+def hostile_report(videos: Sequence[bytes]) -> RunReport:
+    """A run whose every text tries to get out, or to stretch the page."""
+    endless = "w" * 5000
+    rows = make_rows(60)
+    for number, row in enumerate(rows):
+        row["id"] = f'{HOSTILE}"onload="x' if number % 2 else endless
+        row["driving"] = HOSTILE
+        if row["code"]:
+            row["code"], row["reason"] = HOSTILE, f"{HOSTILE}\n\udce9\u202e{endless}"
+    return summarise(
+        title=f"{HOSTILE}{endless}",
+        options={HOSTILE: {"a": HOSTILE}, endless: endless, "style": "</style>" + HOSTILE},
+        total=10**12,
+        rows=rows,
+        faults=[
+            Fault(1, f"'{endless}", f"</div>{HOSTILE}", HOSTILE),
+            Fault(2, "", endless, endless),
+        ],
+        shards=make_shards(rows),
+        now=BEGAN + timedelta(hours=2),
+        video_of=video_for(videos),
     )
 
 
