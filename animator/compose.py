@@ -74,6 +74,11 @@ def _even(length: float) -> int:
     return max(2 * round(length / 2), 2)
 
 
+def _square_at(left: int, top: int, side: int) -> Square:
+    """The square of whole pixels that `whole_square` gives back."""
+    return Square(left + side / 2, top + side / 2, side)
+
+
 def _mask(side: int) -> NDArray[np.float32]:
     """Weights side x side of a pasted crop: 1 inside, falling smoothly to 0 at its border."""
     distance = np.minimum(np.arange(side), np.arange(side)[::-1]) + 0.5
@@ -96,6 +101,8 @@ class Composer:
     Attributes:
         output_size: width and height of the output in pixels, both even. A picture with an odd
             side loses its last row or column; one beyond `LARGEST_SIDE` is scaled down.
+        place: the square of the output that shows the generated crop, in pixels; with "paste-back"
+            parts of it may lie outside.
 
     Raises:
         AnimatorError: invalid_option for another mode.
@@ -103,6 +110,7 @@ class Composer:
     """
 
     output_size: tuple[int, int]
+    place: Square
 
     def __init__(
         self,
@@ -117,6 +125,7 @@ class Composer:
         even = _even(size)
         if mode == "crop":
             self.output_size = (even, even)
+            self.place = _square_at(0, 0, even)
         elif mode == "paste-back":
             self._prepare_picture(source_image, square)
         elif mode == "side-by-side":
@@ -125,6 +134,7 @@ class Composer:
             width, height = driving_size
             self._driving_width = _even(width * even / height)
             self.output_size = (self._driving_width + even, even)
+            self.place = _square_at(self._driving_width, 0, even)
         else:
             raise AnimatorError(
                 "invalid_option",
@@ -144,6 +154,7 @@ class Composer:
         height, width = self._picture.shape[:2]
         self.output_size = (width, height)
         left, top, self._side = whole_square(square)
+        self.place = _square_at(left, top, self._side)
         # The part of the picture under the crop, and the part of the crop over the picture.
         x0, x1 = np.clip((left, left + self._side), 0, width)
         y0, y1 = np.clip((top, top + self._side), 0, height)

@@ -7,6 +7,7 @@ here, and nothing else in this package knows of them.
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import threading
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
 from animator.settings import Settings
+from animator.state_cache import StateCache
 from animator.weights_library import (
     DEFAULT_WEIGHTS,
     read_record,
@@ -70,6 +72,7 @@ class PortraitGenerator:
         background_edges: whether the guidance shows the edges of the source's background, as the
             published face model was trained with.
         engine: what steps this model's clips together; see ``animator.engine.engine_for``.
+        starts: the states in which clips have begun.
     """
 
     engine: Engine | None = None
@@ -96,6 +99,7 @@ class PortraitGenerator:
         self.structure_size = structure_size(config, loaded.info, str(weights))
         self.background_edges = loaded.info.get("background_edges") is True
         self.precision = precision
+        self.starts = StateCache()
 
     def inner_size(self, size: int) -> int:
         """Side of the pictures that the networks handle for results of ``size`` pixels."""
@@ -104,12 +108,18 @@ class PortraitGenerator:
         return self.structure_size * max(1, -(-size // self.structure_size))
 
     def start(self, picture: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> RolloutState:
-        """Begin a clip.
+        """Begin a clip; those of the same picture and landmarks share what it takes.
 
         Args:
             picture: the source crop, uint8 S S 3 RGB with S = ``inner_size``.
             landmarks: 68 x 2 in units of the crop (0..1 from edge to edge).
         """
+        given = hashlib.sha256(repr((picture.shape, landmarks.dtype)).encode())
+        for part in (picture, landmarks):
+            given.update(np.ascontiguousarray(part).data)
+        return self.starts.get(given.digest(), lambda: self._started(picture, landmarks))
+
+    def _started(self, picture: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> RolloutState:
         image = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device)
         image = image.permute(2, 0, 1)[None].float() / 127.5 - 1
         seen = fit_size(picture, self.structure_size) if self.background_edges else None

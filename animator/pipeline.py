@@ -1,6 +1,7 @@
 """One job from its specification to its video: the stages of this package, one after another.
 
     decode -> landmarks -> motion -> guidance -> rollout -> compose -> encode
+                                                    (-> extras, measures) -> publish
 
 Two passes over the driving video. The first keeps its landmarks and timestamps, a few hundred bytes
 a frame; the second renders frame by frame, and reads the driving pictures again only if the result
@@ -9,14 +10,18 @@ shows them. Nothing else grows with the length of the video.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
 from animator.decode import DEFAULT_LIMITS, MediaLimits
 from animator.errors import LeaseLost
+from animator.extra_files import extra_files
+from animator.extras import write_extras
 from animator.output_file import check_output
 from animator.plan import Plan, make_plan
+from animator.quality import measure
 from animator.render import VIDEO, Renderer
 from animator.resume import load_plan, save_plan
 from animator.segments import Workspace
@@ -56,6 +61,8 @@ def animate(
         LeaseLost: if the workspace was taken over, or ``may_publish`` said no.
     """
     check_output(spec.output)
+    for path in extra_files(os.path.realpath(spec.output), spec.extras).values():
+        check_output(path)
     folder = Workspace.temporary(spec.output) if workspace is None else workspace
     try:
         return _animate(spec, Watch(report, should_stop), limits, folder, priority, may_publish)
@@ -82,9 +89,11 @@ def _animate(
         with watch.stage("generate", renderer.total, renderer.resumed):
             renderer.render(priority)
             lacking = renderer.join()
+        beside = write_extras(spec, plan, workspace, VIDEO, watch) if spec.extras else {}
+        quality = _measured(spec, plan, renderer, workspace, watch)
     if not may_publish():
         raise LeaseLost("the job is not this attempt's any more")
-    workspace.publish(VIDEO)
+    workspace.publish(VIDEO, beside)
     seconds = time.monotonic() - began
     frames, resumed = renderer.total, renderer.resumed
     return Result(
@@ -98,7 +107,18 @@ def _animate(
         hashes=plan.hashes | {"weights": plan.generator.sha256},
         weights=plan.generator.name,
         resumed=resumed,
+        cached=plan.cached,
+        quality=quality,
     )
+
+
+def _measured(
+    spec: JobSpec, plan: Plan, renderer: Renderer, workspace: Workspace, watch: Watch
+) -> dict[str, float]:
+    if not spec.measure:
+        return {}
+    with watch.stage("measure"), workspace.owned():
+        return measure(workspace.path / VIDEO, spec, plan, renderer.composer.place, watch.check)
 
 
 def _warnings(spec: JobSpec, plan: Plan) -> Iterator[str]:

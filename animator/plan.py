@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from fractions import Fraction
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from animator.compose import crop_square, to_crop
 from animator.decode import MediaLimits, VideoReader, content_hash, read_image
 from animator.detectors import make_detector
-from animator.faces import LandmarkDetector, Landmarks
+from animator.driving import Driving
+from animator.faces import Landmarks
 from animator.generate import PortraitGenerator, load_generator
+from animator.landmark_cache import LandmarkCache
 from animator.landmarks import FaceTracker, find_face
 from animator.motion import (
     Square,
@@ -24,38 +26,11 @@ from animator.motion import (
     retarget,
     smooth,
 )
+from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.stages import ahead
 from animator.watch import Watch
 from gfla.models.rollout import RolloutState
-
-
-@dataclass(frozen=True, eq=False)
-class Driving:
-    """What is kept of a driving video.
-
-    Attributes:
-        landmarks: of its T frames.
-        pts: T timestamps in units of ``time_base``, those of the result.
-        time_base: seconds.
-        rate: frames a second on average, None if unknown.
-        size: width and height of a frame in pixels.
-        audio: where the sound of the result begins and ends in the file, in seconds.
-        faces: most faces seen in one frame.
-    """
-
-    landmarks: Landmarks
-    pts: list[int]
-    time_base: Fraction
-    rate: Fraction | None
-    size: tuple[int, int]
-    audio: tuple[Fraction | None, Fraction | None]
-    faces: int
-
-    @property
-    def seconds(self) -> NDArray[np.float64]:
-        """T times in seconds."""
-        return np.array([float(pts * self.time_base) for pts in self.pts])
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +66,7 @@ class Plan:
         kept: T', the driving frame of each.
         missing: the runs of driving frames that showed no face.
         hashes: SHA-256 of the inputs, by name.
+        cached: the inputs whose landmarks had been found before, by name.
     """
 
     generator: PortraitGenerator
@@ -100,6 +76,7 @@ class Plan:
     kept: NDArray[np.intp]
     missing: tuple[tuple[int, int], ...]
     hashes: dict[str, str]
+    cached: tuple[str, ...] = ()
 
     def start(self, size: int) -> RolloutState:
         """The state before the first frame, for results of ``size`` pixels."""
@@ -128,27 +105,36 @@ def make_plan(
         hashes = {name: content_hash(getattr(spec, name)) for name in ("source", "driving")}
         if (known := recall(generator, hashes)) is not None:
             return known
-        detector = make_detector(spec.detector, spec.device)
-        source = find_source(spec, detector, limits)
+        cache = LandmarkCache(spec, Settings.from_environment())
+        source, known_source = find_source(spec, cache, hashes["source"], limits)
     watch.check()
-    driving = track_driving(spec, detector, limits, watch)
+    extract = partial(track_driving, spec, limits, watch)
+    driving, known_driving = cache.driving(hashes["driving"], limits, watch, extract)
     targets, kept, missing = plan_motion(spec, source, driving)
-    return Plan(generator, source, driving, targets, kept, missing, hashes)
+    known_inputs = (("source", known_source), ("driving", known_driving))
+    cached = tuple(name for name, was_known in known_inputs if was_known)
+    return Plan(generator, source, driving, targets, kept, missing, hashes, cached)
 
 
-def find_source(spec: JobSpec, detector: LandmarkDetector, limits: MediaLimits) -> Source:
-    """Read the portrait and find its face."""
+def find_source(
+    spec: JobSpec, cache: LandmarkCache, sha256: str, limits: MediaLimits
+) -> tuple[Source, bool]:
+    """Read the portrait and find its face; also whether it had been found before."""
     picture = read_image(spec.source, limits)
-    found, faces = find_face(picture, detector, spec.face)
-    points = found.points[0]
-    return Source(picture, points, face_square(points), faces)
+
+    def find() -> tuple[NDArray[np.float32], int]:
+        found, faces = find_face(picture, make_detector(spec.detector, spec.device), spec.face)
+        return found.points[0], faces
+
+    (points, faces), known = cache.source(sha256, find)
+    return Source(picture, points, face_square(points), faces), known
 
 
 def track_driving(
-    spec: JobSpec, detector: LandmarkDetector, limits: MediaLimits, watch: Watch
+    spec: JobSpec, limits: MediaLimits, watch: Watch, goes_on: Callable[[], None]
 ) -> Driving:
-    """Follow the face through the driving video."""
-    tracker = FaceTracker(detector, spec.face)
+    """Follow the face through the driving video; ``goes_on`` is called after every few frames."""
+    tracker = FaceTracker(make_detector(spec.detector, spec.device), spec.face)
     parts: list[Landmarks] = []
     pts: list[int] = []
     with (
@@ -159,6 +145,7 @@ def track_driving(
         for batch in batches:
             parts.append(tracker.track(batch.pixels))
             pts.extend(batch.pts)
+            goes_on()
             watch.advance(len(batch))
         return Driving(
             Landmarks.concatenate(parts),

@@ -47,6 +47,11 @@ class Renderer:
         limits: what inputs may be at most.
         watch: counts frames, and says when to stop.
         segment_frames: how many frames a segment has; the last may have fewer.
+
+    Attributes:
+        composer: makes the frames of the video.
+        total: frames of the video.
+        resumed: frames that an earlier attempt had finished.
     """
 
     def __init__(
@@ -61,7 +66,7 @@ class Renderer:
         self._spec, self._plan, self._workspace = spec, plan, workspace
         self._limits, self._watch, self._segment_frames = limits, watch, segment_frames
         source = plan.source
-        self._composer = Composer(
+        self.composer = Composer(
             spec.output_mode, source.picture, source.square, spec.size, plan.driving.size
         )
         self._checkpoint = load_checkpoint(workspace)
@@ -122,13 +127,13 @@ class Renderer:
         frames: Iterator[tuple[Rendered, NDArray[np.uint8] | None]],
     ) -> RolloutState:
         driving = self._plan.driving
-        width, height = self._composer.output_size
+        width, height = self.composer.output_size
         base, rate = driving.time_base, driving.rate
         with VideoWriter(path, width=width, height=height, time_base=base, rate=rate) as writer:
             for number in numbers:
                 (picture, state), shown = next(frames)
                 crop = fit_size(picture, self._spec.size)[None]
-                composed = self._composer.compose(crop, None if shown is None else shown[None])
+                composed = self.composer.compose(crop, None if shown is None else shown[None])
                 pts = driving.pts[self._plan.kept[number]]
                 writer.write(FrameBatch(composed, (pts,), base))
                 self._watch.advance(1, last_stage=True)

@@ -7,14 +7,10 @@ incomplete or of something else counts as not there, and its work is done again.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +20,23 @@ import torch
 from numpy.typing import NDArray
 
 from animator import __version__
+from animator.arrays_file import DAMAGED, from_text, pack, to_text, unpack
 from animator.decode import MediaLimits, content_hash, read_image
-from animator.faces import Landmarks
+from animator.driving import driving_arrays, driving_of
 from animator.generate import PortraitGenerator
 from animator.motion import Square
-from animator.plan import Driving, Plan, Source
+from animator.plan import Plan, Source
 from animator.segments import Workspace
 from animator.spec import JobSpec
 from gfla.models.rollout import RolloutState
 
 _PLAN = "plan.npz"
+_NOT_OF_THE_FRAMES = (
+    *("source", "driving", "output", "detector", "device", "precision", "weights"),
+    *("measure", "extras", "keep_result"),
+)
 _KEPT = 2  # states; where the last segment turns out to be damaged, the one before is of use
 _TYPES = {str(dtype): dtype for dtype in (torch.float32, torch.bfloat16, torch.float16)}
-_DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def identity(
@@ -44,10 +44,11 @@ def identity(
 ) -> str:
     """All on which the frames of a job depend, as text: equal texts, equal frames.
 
-    The detector is not part of it: what it found is kept, whichever it was.
+    The detector is not part of it: what it found is kept, whichever it was. What is made of the
+    finished frames is not part of it, either.
     """
     options = asdict(spec)
-    for name in ("source", "driving", "output", "detector", "device", "precision", "weights"):
+    for name in _NOT_OF_THE_FRAMES:
         del options[name]
     about = {
         "options": options,
@@ -66,30 +67,23 @@ def save_plan(workspace: Workspace, spec: JobSpec, plan: Plan, segment_frames: i
     """Keep a plan, unless it is kept; errors as in `animator.segments.Workspace.write`."""
     if (workspace.path / _PLAN).exists():
         return  # it was loaded, else the folder would be empty
-    source, driving = plan.source, plan.driving
+    source = plan.source
     numbers = {
         "about": identity(spec, plan.generator, plan.hashes, segment_frames),
         "square": [source.square.cx, source.square.cy, source.square.side],
-        "faces": [source.faces, driving.faces],
-        "time_base": str(driving.time_base),
-        "rate": _text(driving.rate),
-        "audio": [_text(time) for time in driving.audio],
-        "size": driving.size,
-        "pts": driving.pts,
+        "faces": source.faces,
         "missing": plan.missing,
         "hashes": plan.hashes,
     }
     workspace.write(
         _PLAN,
-        _packed(
+        pack(
             {
-                "numbers": _bytes(json.dumps(numbers)),
+                "numbers": from_text(json.dumps(numbers)),
                 "source": source.points,
-                "points": driving.landmarks.points,
-                "boxes": driving.landmarks.boxes,
-                "confidence": driving.landmarks.confidence,
                 "targets": plan.targets,
                 "kept": plan.kept,
+                **driving_arrays(plan.driving),
             }
         ),
     )
@@ -104,9 +98,9 @@ def load_plan(
     hashes: Mapping[str, str],
 ) -> Plan | None:
     """The plan that an earlier attempt made for just this, or None and the folder is empty."""
-    with suppress(*_DAMAGED):
-        arrays = _unpacked(workspace.path / _PLAN)
-        numbers = json.loads(arrays["numbers"].tobytes())
+    with suppress(*DAMAGED):
+        arrays = unpack(workspace.path / _PLAN)
+        numbers = json.loads(to_text(arrays["numbers"]))
         if numbers["about"] == identity(spec, generator, hashes, segment_frames):
             return _plan(arrays, numbers, spec, generator, limits)
     workspace.clear()
@@ -121,20 +115,10 @@ def _plan(
     limits: MediaLimits,
 ) -> Plan:
     square = Square(*numbers["square"])
-    first, last = map(_fraction, numbers["audio"])
-    width, height = numbers["size"]
     return Plan(
         generator,
-        Source(read_image(spec.source, limits), arrays["source"], square, numbers["faces"][0]),
-        Driving(
-            Landmarks(arrays["points"], arrays["boxes"], arrays["confidence"]),
-            numbers["pts"],
-            Fraction(numbers["time_base"]),
-            _fraction(numbers["rate"]),
-            (width, height),
-            (first, last),
-            numbers["faces"][1],
-        ),
+        Source(read_image(spec.source, limits), arrays["source"], square, numbers["faces"]),
+        driving_of(arrays),
         arrays["targets"],
         arrays["kept"],
         tuple((first, last) for first, last in numbers["missing"]),
@@ -185,10 +169,10 @@ def segment_name(number: int) -> str:
 def save_checkpoint(workspace: Workspace, checkpoint: Checkpoint) -> None:
     """Make the latest segment count; errors as in `animator.segments.Workspace.write`."""
     count = len(checkpoint.segments)
-    arrays = {"segments": _bytes(json.dumps(checkpoint.segments))}
+    arrays = {"segments": from_text(json.dumps(checkpoint.segments))}
     for number, picture in enumerate(checkpoint.previous):
         arrays |= {f"{number} {name}": value for name, value in picture.items()}
-    workspace.write(_checkpoint_name(count), _packed(arrays))
+    workspace.write(_checkpoint_name(count), pack(arrays))
     (workspace.path / _checkpoint_name(count - _KEPT)).unlink(missing_ok=True)
 
 
@@ -197,8 +181,8 @@ def load_checkpoint(workspace: Workspace) -> Checkpoint:
     hashes: dict[Path, str] = {}
     paths = workspace.path.glob("[0-9]*.npz")
     for path in sorted(paths, key=lambda path: (len(path.name), path.name), reverse=True):
-        with suppress(*_DAMAGED):
-            checkpoint = _checkpoint(_unpacked(path))
+        with suppress(*DAMAGED):
+            checkpoint = _checkpoint(unpack(path))
             for number, wanted in enumerate(checkpoint.segments):
                 segment = workspace.path / segment_name(number)
                 if segment not in hashes:
@@ -217,7 +201,7 @@ def _checkpoint(arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
         number, _, name = key.partition(" ")
         if name:
             previous.setdefault(number, {})[name] = value
-    segments = json.loads(arrays["segments"].tobytes())
+    segments = json.loads(to_text(arrays["segments"]))
     return Checkpoint(tuple(segments), tuple(previous[number] for number in sorted(previous)))
 
 
@@ -230,39 +214,12 @@ def _kept_picture(image: torch.Tensor) -> dict[str, NDArray[Any]]:
     return {
         "pixels": image.float().cpu().contiguous().numpy(),  # of bfloat16, float32 keeps all
         "strides": np.array(image.stride()),
-        "type": _bytes(str(image.dtype)),
+        "type": from_text(str(image.dtype)),
     }
 
 
 def _picture(kept: Mapping[str, NDArray[Any]], device: torch.device) -> torch.Tensor:
     pixels = torch.from_numpy(kept["pixels"])
-    dtype = _TYPES[kept["type"].tobytes().decode()]
+    dtype = _TYPES[to_text(kept["type"])]
     image = torch.empty_strided(pixels.shape, kept["strides"].tolist(), dtype=dtype, device=device)
     return image.copy_(pixels)
-
-
-# -- files -------------------------------------------------------------------------------------
-
-
-def _packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
-
-
-def _unpacked(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a file, each checked against its checksum."""
-    with np.load(path, allow_pickle=False) as archive:
-        return dict(archive)
-
-
-def _bytes(text: str) -> NDArray[np.uint8]:
-    return np.frombuffer(text.encode(), np.uint8)
-
-
-def _text(value: Fraction | None) -> str | None:
-    return None if value is None else str(value)
-
-
-def _fraction(text: str | None) -> Fraction | None:
-    return None if text is None else Fraction(text)

@@ -17,7 +17,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
@@ -88,15 +88,29 @@ class Workspace:
                 raise LeaseLost(f"{self.path} was taken over") from error
             raise
 
-    def publish(self, name: str) -> None:
+    def publish(self, name: str, beside: Mapping[str, Path] | None = None) -> None:
         """Give a file of the folder the output's name.
+
+        Args:
+            name: of the file.
+            beside: other files of the folder and where they go, which is beside the output. They
+                get there first; none of them stays if the output cannot follow.
 
         Raises:
             LeaseLost: if the folder is gone.
             AnimatorError: output_not_writable, disk_full.
         """
+        places = [*(beside or {}).items(), (name, self.output)]
+        done: list[Path] = []
         with self.owned(), coded_errors(self.output):
-            os.replace(self.path / name, self.output)
+            try:
+                for file, place in places:
+                    os.replace(self.path / file, place)
+                    done.append(place)
+            except OSError:
+                for place in done:
+                    place.unlink(missing_ok=True)
+                raise
             sync_folder(self.output.parent)
 
     def clear(self) -> None:

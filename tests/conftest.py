@@ -31,6 +31,14 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests keep of landmarks is never the user's, and never taken from there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANIMATOR_STATE_DIR", str(tmp_path_factory.mktemp("user-state")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """The folder of footage and golden data beside the checkout."""

@@ -70,6 +70,27 @@ def resolve_detector(
     return "face-alignment" if torch.cuda.is_available() and _weights_there() else "dlib"
 
 
+def detector_version(name: DetectorName = "auto", device: str = "auto") -> str:
+    """Name and version of what `make_detector` would load, as the loaded detector has them.
+
+    No model is loaded, so it is quick where landmarks are there already.
+
+    Raises:
+        AnimatorError: invalid_option for an unknown name, detector_unavailable if its package or
+            dlib's model file is missing.
+    """
+    name = resolve_detector(name, device)
+    if name == "dlib":
+        if importlib.util.find_spec("dlib") is None:
+            raise AnimatorError("detector_unavailable", _DLIB_MISSING)
+        from animator.detectors import dlib
+
+        return f"{name}: {dlib.version()}"
+    from animator.detectors import face_alignment
+
+    return f"{name}: {face_alignment.version()}"
+
+
 def available_detectors() -> list[DetectorStatus]:
     """What each detector lacks, if anything; loads neither of them."""
     return [_dlib_status(), _face_alignment_status()]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import math
-from functools import lru_cache
+import threading
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,32 @@ def _load_predictor(path: str) -> Any:
     return dlib.shape_predictor(path)
 
 
+class _FaceDetectors(threading.local):
+    """dlib's face detector, one for each thread: it keeps scratch memory from call to call.
+
+    Loading one takes longer than looking at a picture.
+    """
+
+    @cached_property
+    def detector(self) -> Any:
+        """This thread's."""
+        return dlib.get_frontal_face_detector()
+
+
+_faces = _FaceDetectors()
+
+
+def version() -> str:
+    """The version of the detector, which need not be loaded for it.
+
+    Raises:
+        AnimatorError: detector_unavailable if the predictor's file is missing.
+    """
+    predictor_path()
+    models = importlib.metadata.version("face_recognition_models")
+    return f"dlib {dlib.__version__}, face_recognition_models {models}, fit 1"
+
+
 class DlibDetector:
     """The dlib detector behind the `LandmarkDetector` protocol.
 
@@ -97,10 +124,7 @@ class DlibDetector:
 
     def __init__(self) -> None:
         self._predictor = _load_predictor(str(predictor_path()))
-        # Not shared: the detector keeps scratch memory from call to call.
-        self._detector = dlib.get_frontal_face_detector()
-        models = importlib.metadata.version("face_recognition_models")
-        self.version = f"dlib {dlib.__version__}, face_recognition_models {models}, fit 1"
+        self.version = version()
 
     def find_faces(self, frame: NDArray[np.uint8], *, thorough: bool = False) -> list[FaceBox]:
         """See `LandmarkDetector.find_faces`.
@@ -148,7 +172,7 @@ class DlibDetector:
         shape = max(round(width * scale), 1), max(round(height * scale), 1)
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         small = cv2.resize(grey, shape, interpolation=method)
-        rectangles, scores, _ = self._detector.run(small, 0, threshold)
+        rectangles, scores, _ = _faces.detector.run(small, 0, threshold)
         return [
             FaceBox(
                 found.left() / scale - 0.5,
@@ -209,7 +233,7 @@ class DlibDetector:
         """The detector's score for a face at this very place, -inf where it sees none."""
         side = _CHECK_FACE * 3 // 2
         crop, _ = _upright(grey, pose, _CHECK_FACE, side)
-        rectangles, scores, _ = self._detector.run(crop, 0, -1.0)
+        rectangles, scores, _ = _faces.detector.run(crop, 0, -1.0)
         best = -math.inf
         for found, score in zip(rectangles, scores, strict=True):
             centre = found.center()

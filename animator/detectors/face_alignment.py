@@ -71,6 +71,17 @@ def fetch_weights(timeout: float = 20.0) -> None:
             ) from error
 
 
+def version() -> str:
+    """The version of the detector, which need not be loaded for it.
+
+    Raises:
+        AnimatorError: detector_unavailable if the package is missing.
+    """
+    with _unavailable():
+        release = importlib.metadata.version("face_alignment")
+    return f"face-alignment {release}, 2DFAN4-11f355bf06, s3fd-619a316812, fit 1"
+
+
 def resolve_device(device: str) -> torch.device:
     """The device meant by "auto" (CUDA where there is any), "cpu", "cuda" or "cuda:N".
 
@@ -127,8 +138,7 @@ class FaceAlignmentDetector:
                     "path_to_detector": str(weights_folder() / "s3fd-619a316812.pth")
                 },
             )
-        release = importlib.metadata.version("face_alignment")
-        self.version = f"face-alignment {release}, 2DFAN4-11f355bf06, s3fd-619a316812, fit 1"
+        self.version = version()
 
     def find_faces(self, frame: NDArray[np.uint8], *, thorough: bool = False) -> list[FaceBox]:
         """See `LandmarkDetector.find_faces`."""

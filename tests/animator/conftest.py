@@ -14,6 +14,14 @@ from animator.store import JobStore
 from tests.animator.farm_commands import Farm
 
 
+@pytest.fixture(autouse=True)
+def own_landmarks(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No test finds the landmarks that another has kept."""
+    monkeypatch.setenv("ANIMATOR_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+
+
 @pytest.fixture
 def farm(
     store: JobStore, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

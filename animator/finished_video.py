@@ -1,0 +1,22 @@
+"""Reading back a video that this program has just made."""
+
+from __future__ import annotations
+
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+from animator.decode import MediaLimits, VideoReader
+
+_ANY = MediaLimits(*[sys.maxsize] * 5)
+
+
+def open_finished(path: Path, start: Fraction | None = None, batch: int = 8) -> VideoReader:
+    """The frames of our own video, whatever its size; the limits are for what others made.
+
+    Args:
+        path: the video.
+        start: seconds after its first frame from which on.
+        batch: frames to read at once.
+    """
+    return VideoReader(path, start=start, batch=batch, limits=_ANY)
