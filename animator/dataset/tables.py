@@ -65,8 +65,11 @@ def _damaged(error: BaseException) -> AnimatorError:
 def _check_type(field: pa.Field) -> bool:
     """Refuse columns of types that no cell may have; whether the column is text."""
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    binary = (pa.types.is_string, pa.types.is_binary, pa.types.is_large_string)
-    if any(test(kind) for test in (*binary, pa.types.is_large_binary)):
+    texts = (
+        *(pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
+        *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view),
+    )
+    if any(test(kind) for test in texts):
         return True
     plain = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
     if any(test(kind) for test in plain):
