@@ -302,8 +302,8 @@ def _slowest(rows: Sequence[Row]) -> tuple[Slow, ...]:
 
 
 def _longest_stage(row: Row) -> str:
-    known = {name: row[f"{name}_seconds"] for name in _STAGES if row[f"{name}_seconds"]}
-    return max(known, key=lambda name: known[name]) if known else ""
+    stages = {stage.name: stage.seconds for stage in _stages([row])}
+    return max(stages, key=lambda name: stages[name], default="")
 
 
 def _sheets(rows: Sequence[Row], video_of: Callable[[Row], bytes]) -> tuple[Sheet, ...]:

@@ -88,7 +88,7 @@ def duration(seconds: float) -> str:
     for above, unit, below, part in _UNITS:
         if seconds >= above:
             whole, rest = divmod(round(seconds / part), above // part)
-            return f"{whole} {unit} {rest} {below}" if rest else f"{whole} {unit}"
+            return f"{whole:,} {unit} {rest} {below}" if rest else f"{whole:,} {unit}"
     return f"{seconds:.0f} s"
 
 

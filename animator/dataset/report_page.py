@@ -166,7 +166,7 @@ def _pace(report: RunReport) -> Markup | None:
         f"{counted(pace.shards, 'shard')} complete, the last one {duration(max(ago, 0))} before "
         f"this report. {duration(pace.work_seconds)} of work were done in "
         f"{duration(pace.busy_seconds)}: {number(atonce)} samples at a time. A shard's samples are "
-        "spread evenly between its begin and its end."
+        "spread evenly between its beginning and its end."
     )
     charts = [
         _time_chart(report, "Samples an hour", pace.samples_over_time),

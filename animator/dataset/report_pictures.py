@@ -10,16 +10,15 @@ from animator.dataset.report_html import Markup, counted, joined, number, tag
 from animator.dataset.report_measures import Distribution
 from animator.dataset.report_strips import Strip
 
+_EYES = "in % of the distance between the outer corners of the eyes"
 _MEASURES = {
     "face_coverage": ("Face coverage", "Share of the frames in which a face is found, 0 to 1."),
-    "landmark_error": (
-        "Landmark error",
-        "How far the face's landmarks are from where they should be.",
-    ),
-    "identity": ("Identity", "Likeness to the face of the source; 1 is the same."),
-    "sharpness": ("Sharpness", "How much fine detail the face has."),
-    "jitter": ("Jitter", "How much the face trembles from frame to frame."),
+    "landmark_error": ("Landmark error", f"Distance of landmarks from those asked for, {_EYES}."),
+    "identity": ("Identity", "Likeness to the face of the source, up to 1."),
+    "sharpness": ("Sharpness", "Fine detail of the face, as the variance of its Laplacian."),
+    "jitter": ("Jitter", f"How the face shakes beside the motion asked for, {_EYES}."),
 }
+_UNITS = {"landmark_error": " %", "jitter": " %"}
 _SHEETS = {
     "best": ("Best", "The highest combined ranks, from the best on."),
     "median": ("Median", "The middle of the ranking: what to expect of most samples."),
@@ -57,9 +56,9 @@ def sheet_views(report: RunReport) -> Markup | None:
     if not report.sheets:
         return None
     lead = (
-        "Four frames of each video, from its begin to its end. Samples are ranked by the mean of "
-        "their percentile ranks over the quality measures that they have: 100 would be the best of "
-        "all samples in every measure."
+        "Four frames of each video, from its beginning to its end. Samples are ranked by the mean "
+        "of their percentile ranks over the quality measures that they have: 100 would be the best "
+        "of all samples in every measure."
     )
     ranked = any(sheet.name != "some" for sheet in report.sheets)
     return joined([tag("p", lead, class_="lead") if ranked else "", *map(_sheet, report.sheets)])
@@ -72,8 +71,11 @@ def _key(colour: str, text: str) -> Markup:
 def _measure_card(measure: Distribution) -> Markup:
     title, meaning = _MEASURES.get(measure.name, (measure.name, ""))
     better = "higher is better →" if measure.better == "higher" else "← lower is better"
-    stats = {"5 %": measure.low, "median": measure.median, "95 %": measure.high}
-    label = f"{title}: " + ", ".join(f"{name} {number(value)}" for name, value in stats.items())
+    low, median, high = (
+        _value(measure.name, one) for one in (measure.low, measure.median, measure.high)
+    )
+    stats = {"5 %": low, "median": median, "95 %": high}
+    label = f"{title}: " + ", ".join(f"{name}: {value}" for name, value in stats.items())
     lacking = f" {counted(measure.lacking, 'sample')} lack it." if measure.lacking else ""
     return tag(
         "figure",
@@ -83,17 +85,22 @@ def _measure_card(measure: Distribution) -> Markup:
             tag("p", f"{meaning}{lacking}", class_="soft small"),
         ),
         histogram(measure, label),
-        tag("div", *(tag("span", number(edge)) for edge in measure.edges), class_="ends"),
+        tag(
+            "div",
+            *(tag("span", _value(measure.name, edge)) for edge in measure.edges),
+            class_="ends",
+        ),
         tag(
             "dl",
-            *(
-                tag("div", tag("dt", name), tag("dd", number(value)))
-                for name, value in stats.items()
-            ),
+            *(tag("div", tag("dt", name), tag("dd", value)) for name, value in stats.items()),
             class_="stats",
         ),
         class_="card measure",
     )
+
+
+def _value(measure: str, value: float) -> str:
+    return number(value) + _UNITS.get(measure, "")
 
 
 def _sheet(sheet: Sheet) -> Markup:
@@ -110,7 +117,7 @@ def _sheet(sheet: Sheet) -> Markup:
 
 def _clip(shown: Shown) -> Markup:
     values = [
-        tag("span", f"{_MEASURES.get(name, (name, ''))[0].lower()} ", tag("b", number(value)))
+        tag("span", f"{_MEASURES.get(name, (name, ''))[0].lower()} ", tag("b", _value(name, value)))
         for name, value in shown.measures
     ]
     rank = "" if shown.rank is None else f", rank {100 * shown.rank:.0f}"

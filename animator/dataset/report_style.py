@@ -80,6 +80,7 @@ font-variant-numeric:tabular-nums}
 .mean{fill:none;stroke:var(--soft);stroke-dasharray:4 4;vector-effect:non-scaling-stroke}
 .sheet{margin-top:30px}
 .sheet>p{margin:2px 0 14px}
+.sheet>h3+.scroll{margin-top:10px}
 .clip{padding:10px 10px 12px}
 .strip{display:grid;grid-template-columns:repeat(4,1fr);gap:3px;border-radius:7px;overflow:hidden}
 .strip.broad{grid-template-columns:repeat(2,1fr)}
@@ -102,10 +103,11 @@ padding:7px 0;border-top:1px solid var(--line)}
 .group li .id{display:block}
 .scroll{overflow-x:auto;border:1px solid var(--line);border-radius:12px;background:var(--card)}
 table{width:100%;border-collapse:collapse;font-size:.92rem}
-th,td{padding:9px 16px;text-align:left;vertical-align:top;border-top:1px solid var(--line)}
+th,td{padding:9px 16px;text-align:left;vertical-align:baseline;border-top:1px solid var(--line)}
 thead th{border-top:0;font-size:.82rem;font-weight:600;color:var(--soft)}
-th.n,td.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
-td.id{min-width:11em}
+th,td{white-space:nowrap}
+th.n,td.n{text-align:right;font-variant-numeric:tabular-nums}
+td.id{min-width:11em;white-space:normal}
 .columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,320px),1fr));
 gap:18px 40px}
 .columns>div{min-width:0}

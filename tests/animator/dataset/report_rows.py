@@ -97,8 +97,8 @@ def video_for(videos: Sequence[bytes]) -> Callable[[Row], bytes]:
     """Gives a row one of the videos, the worse the less its measures are worth."""
 
     def video_of(row: Row) -> bytes:
-        quality = row["sharpness"] if row["sharpness"] is not None else 0.5
-        bad = quality < 0.35
+        quality = row["sharpness"] if row["sharpness"] is not None else 140
+        bad = quality < 90
         kinds = videos[_LOOKS // 2 :] if bad else videos[: _LOOKS // 2]
         return kinds[row["number"] % len(kinds)]
 
@@ -179,16 +179,16 @@ def _row(number: int, random: np.random.Generator) -> Row:
         },
         "quality": {
             "face_coverage": float(min(1.0, 0.985 + 0.02 * skill + 0.01 * random.normal())),
-            "landmark_error": float(0.031 * math.exp(-0.35 * skill + 0.3 * random.normal())),
+            "landmark_error": float(3.1 * math.exp(-0.35 * skill + 0.3 * random.normal())),
             "identity": float(1 / (1 + math.exp(-1.3 - 0.5 * skill - 0.3 * random.normal()))),
-            "sharpness": float(1 / (1 + math.exp(-0.3 - 0.6 * skill - 0.4 * random.normal()))),
-            "jitter": float(0.006 * math.exp(-0.4 * skill + 0.35 * random.normal())),
+            "sharpness": float(140 * math.exp(0.3 * skill + 0.25 * random.normal())),
+            "jitter": float(0.6 * math.exp(-0.4 * skill + 0.35 * random.normal())),
         },
     }
     error, state = None, "succeeded"
     if result["quality"]["identity"] < 0.62:
         message = f"identity is {result['quality']['identity']:.2f}; at least 0.62 is asked for."
-        error, state = JobError("bad_data", message), "rejected"
+        error, state = JobError("low_quality", message), "rejected"
     outcome = Outcome(name, state, error, result, 2 if chance > 0.97 else 1)
     file = f"shards/{shard:05}.tar" if state == "succeeded" else None
     return make_row(sample, number, shard, outcome, file=file, size=frames * 2100, offset=512)
