@@ -10,36 +10,32 @@ from __future__ import annotations
 
 import os
 import posixpath
-import random
 import secrets
 import shutil
-import time
+import stat
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
-
-import fsspec
 
 from animator.errors import AnimatorError
 from animator.output_file import coded_errors, write_whole
+from animator.remote import file_system, refused, try_remote
 from animator.settings import Settings
 from animator.urls import check_name, check_url, plain_location
 from animator.values import is_url
 
-T = TypeVar("T")
-TRIES = 6
-"""How often an operation on a remote store is tried, over some ten seconds."""
-_FIRST_WAIT = 0.2
 _WHOLE = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"}
 """Stores in which an object appears whole; in others a file is renamed when it is complete."""
-_PERMANENT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "s3": {"config_kwargs": {"connect_timeout": 5, "read_timeout": 30}},
-}
+_PART_BYTES = 32 * 1024**2
+"""Parts of a large upload, one of which is in memory."""
+_PIECE_BYTES = 4 * 1024**2
+"""What comes in one request at least, if the store can be asked for pieces."""
+_AT_ONCE = 8
+"""Files that are removed at the same time."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,8 @@ class Info:
     size: int | None
     """Bytes; None if the store does not say."""
     version: str
-    """Another text whenever the content is another, as far as the store can tell."""
+    """Another text whenever the content is another, as far as the store can tell; empty if it
+    cannot."""
     modified: float | None = None
     """When it was written, in seconds since 1970; None if the store does not say."""
 
@@ -66,7 +63,7 @@ class Storage:
         local: the folder, if it is on this machine; else None.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, settings: Settings) -> None:
         """Use `Storage.open`, which checks that the URL is allowed."""
         self.url = url.rstrip("/") or "/"
         self.local = None if is_url(url) else Path(url)
@@ -74,7 +71,7 @@ class Storage:
         self._root = url
         if self.local is None:
             self._scheme = urlsplit(url).scheme
-            self._fs, self._root = _file_system(self.url)
+            self._fs, self._root = file_system(self.url, settings)
             self._root = self._root.rstrip("/")
 
     @classmethod
@@ -91,7 +88,7 @@ class Storage:
         url = plain_location(url)
         if is_url(url):
             check_url(url, settings)
-        return cls(url)
+        return cls(url, settings)
 
     def location(self, name: str) -> str:
         """Where a file is: an absolute path or a URL.
@@ -106,19 +103,19 @@ class Storage:
         """The content of a file."""
         where = self.location(name)
         if self.local is not None:
-            with _coded_reading(where):
+            with coded_reading(where):
                 return Path(where).read_bytes()
-        return bytes(self._try(where, lambda: self._fs.cat_file(self._remote(name))))
+        return bytes(try_remote(where, lambda: self._fs.cat_file(self._remote(name))))
 
     def read_range(self, name: str, start: int, stop: int) -> bytes:
         """The bytes of a file from `start` to before `stop`."""
         where = self.location(name)
         if self.local is not None:
-            with _coded_reading(where), open(where, "rb") as file:
+            with coded_reading(where), open(where, "rb") as file:
                 file.seek(start)
                 return file.read(stop - start)
         remote = self._remote(name)
-        return bytes(self._try(where, lambda: self._fs.cat_file(remote, start=start, end=stop)))
+        return bytes(try_remote(where, lambda: self._fs.cat_file(remote, start=start, end=stop)))
 
     def info(self, name: str) -> Info | None:
         """Size and version of a file; None if there is none."""
@@ -126,12 +123,12 @@ class Storage:
         if self.local is not None:
             return _local_info(where)
         try:
-            found = self._try(where, lambda: self._fs.info(self._remote(name)))
+            found = try_remote(where, lambda: self._fs.info(self._remote(name)))
         except AnimatorError as error:
             if error.code == "no_such_file":
                 return None
             raise
-        return _info(found)
+        return None if found.get("type") == "directory" else _info(found)
 
     def exists(self, name: str) -> bool:
         """Whether there is such a file."""
@@ -144,7 +141,11 @@ class Storage:
             _make_parent(Path(where))
             write_whole(where, content)
             return
-        self._put(name, where, lambda target: self._fs.pipe_file(target, content), len(content))
+        options = self._upload_options()
+        self._put(
+            *(name, where, len(content)),
+            lambda target: self._fs.pipe_file(target, content, **options),
+        )
 
     def put(self, name: str, path: Path) -> None:
         """Write a file with the content of a local one, whole or not at all."""
@@ -152,26 +153,35 @@ class Storage:
         if self.local is not None:
             _copy_whole(path, Path(where))
             return
-        size = path.stat().st_size
-        self._put(name, where, lambda target: self._fs.put_file(str(path), target), size)
+        with coded_reading(str(path)):
+            size = path.stat().st_size
+        options = self._upload_options()
+        self._put(
+            *(name, where, size),
+            lambda target: self._fs.put_file(str(path), target, **options),
+        )
 
     def get(self, name: str, path: Path) -> None:
         """Fetch a file; `path` is whole or not there. Its folder must exist."""
         where = self.location(name)
         if self.local is not None:
-            with _coded_reading(where):
-                _copy_whole(Path(where), path)
+            _copy_whole(Path(where), path)
             return
         part = path.parent / f".{path.name[:40]}.{secrets.token_hex(4)}.part"
+        remote = self._remote(name)
 
         def fetch() -> None:
-            size = self._fs.info(self._remote(name)).get("size")
-            self._fs.get_file(self._remote(name), str(part))
-            if size is not None and part.stat().st_size != size:
-                raise OSError(f"{part.stat().st_size} of {size} bytes came")
+            before = _info(self._fs.info(remote))
+            self._fs.get_file(remote, str(part))
+            size = part.stat().st_size
+            if before.size is not None and size != before.size:
+                raise OSError(f"{size} of {before.size} bytes came")
+            # Large files come in pieces, which would be of two files if it was replaced meanwhile.
+            if size > _PIECE_BYTES and _info(self._fs.info(remote)).version != before.version:
+                raise OSError("it changed while it was fetched")
 
         try:
-            self._try(where, fetch)
+            try_remote(where, fetch)
             with coded_errors(path):
                 os.replace(part, path)
         finally:
@@ -189,7 +199,7 @@ class Storage:
             return {prefix + name: size for name, size in _local_files(where)}
         remote = self._remote(folder) if folder else self._root
         try:
-            found = self._try(where, lambda: self._fs.ls(remote, detail=True, refresh=True))
+            found = try_remote(where, lambda: self._fs.ls(remote, detail=True, refresh=True))
         except AnimatorError as error:
             if error.code == "no_such_file":
                 return {}
@@ -203,17 +213,18 @@ class Storage:
 
     def delete(self, names: Iterable[str]) -> None:
         """Remove files; those that are not there do not matter."""
-        for name in names:
-            where = self.location(name)
-            if self.local is not None:
-                with coded_errors(Path(where)):
-                    Path(where).unlink(missing_ok=True)
-                continue
-            try:
-                self._try(where, partial(self._fs.rm_file, self._remote(name)))
-            except AnimatorError as error:
-                if error.code != "no_such_file":
-                    raise
+        found = list(names)
+        if self.local is not None:
+            for name in found:
+                path = Path(self.location(name))
+                with coded_errors(path), suppress(NotADirectoryError):
+                    path.unlink(missing_ok=True)
+        elif len(found) == 1:
+            self._delete(found[0])
+        elif found:
+            # One by one: not every store that speaks S3 can remove many at once.
+            with ThreadPoolExecutor(min(_AT_ONCE, len(found))) as pool:
+                list(pool.map(self._delete, found))
 
     def remove_folder(self, folder: str) -> None:
         """Remove a folder if it is empty; object stores have none."""
@@ -224,61 +235,67 @@ class Storage:
     def _remote(self, name: str) -> str:
         return f"{self._root}/{name}"
 
-    def _put(self, name: str, where: str, write: Callable[[str], object], size: int) -> None:
+    def _delete(self, name: str) -> None:
+        where, remote = self.location(name), self._remote(name)
+
+        def remove() -> None:
+            with suppress(FileNotFoundError):
+                self._fs.rm_file(remote)
+
+        try_remote(where, remove, writing=True)
+
+    def _upload_options(self) -> dict[str, int]:
+        """How a large file is cut up, where that can be said.
+
+        Part after part: should one fail, none is on its way while the upload is given up, which
+        would keep it, invisible but paid for.
+        """
+        if self._scheme not in ("s3", "s3a"):
+            return {}
+        return {"chunksize": _PART_BYTES, "max_concurrency": 1}
+
+    def _put(self, name: str, where: str, size: int, write: Callable[[str], object]) -> None:
+        if self._scheme in ("http", "https"):
+            message = f"{where!r} cannot be written: a web server is only read from."
+            raise AnimatorError("output_not_writable", message)
         target = self._remote(name)
-        folder, _, last = target.rpartition("/")
 
         def put() -> None:
             if self._scheme in _WHOLE:
                 write(target)
             else:
-                self._fs.makedirs(folder, exist_ok=True)
-                part = f"{folder}/.{last[:40]}.{secrets.token_hex(4)}.part"
-                write(part)
-                self._fs.mv(part, target)
+                self._write_and_rename(target, write)
             there = self._fs.info(target).get("size")
             if there is not None and there != size:
                 raise OSError(f"{there} of {size} bytes arrived")
 
-        self._try(where, put)
+        try_remote(where, put, writing=True)
 
-    def _try(self, where: str, operation: Callable[[], T]) -> T:
-        """Try an operation on a remote store until it succeeds or has failed often enough."""
-        for attempt in range(1, TRIES + 1):
-            try:
-                return operation()
-            except _PERMANENT as error:
-                raise _refused(where, error) from error
-            except Exception as error:  # noqa: BLE001 - every back end has errors of its own
-                if attempt == TRIES:
-                    message = f"{where!r} cannot be reached: {_say(error)}."
-                    raise AnimatorError("storage_unavailable", message, retryable=True) from error
-            time.sleep(_FIRST_WAIT * 2 ** (attempt - 1) * random.uniform(0.5, 1))
-        raise AssertionError("the last try returns or raises")
-
-
-def _file_system(url: str) -> tuple[Any, str]:
-    scheme = urlsplit(url).scheme
-    options = {} if scheme == "memory" else {"use_listings_cache": False}
-    try:
-        return fsspec.core.url_to_fs(url, **options, **_OPTIONS.get(scheme, {}))
-    except ImportError as error:
-        message = f"{scheme}:// needs a package that is not installed: {error}."
-        raise AnimatorError("missing_package", message) from error
-    except ValueError as error:
-        raise AnimatorError("invalid_option", f"{url!r} cannot be used: {error}.") from error
+    def _write_and_rename(self, target: str, write: Callable[[str], object]) -> None:
+        folder, _, last = target.rpartition("/")
+        self._fs.makedirs(folder, exist_ok=True)
+        part = f"{folder}/.{last[:40]}.{secrets.token_hex(4)}.part"
+        try:
+            write(part)
+            self._fs.mv(part, target)
+        except BaseException:
+            with suppress(Exception):
+                self._fs.rm_file(part)
+            raise
 
 
 def _local_info(where: str) -> Info | None:
-    with _coded_reading(where), suppress(FileNotFoundError, NotADirectoryError):
+    with coded_reading(where), suppress(FileNotFoundError, NotADirectoryError):
         status = os.stat(where)
+        if not stat.S_ISREG(status.st_mode):
+            return None
         version = f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
         return Info(status.st_size, version, status.st_mtime)
     return None
 
 
 def _local_files(folder: str) -> Iterator[tuple[str, int]]:
-    with _coded_reading(folder), suppress(FileNotFoundError, NotADirectoryError):
+    with coded_reading(folder), suppress(FileNotFoundError, NotADirectoryError):
         with os.scandir(folder) as entries:
             for entry in entries:
                 if not entry.name.startswith(".") and entry.is_file():
@@ -288,33 +305,23 @@ def _local_files(folder: str) -> Iterator[tuple[str, int]]:
 def _info(found: dict[str, Any]) -> Info:
     times = (found.get(name) for name in ("LastModified", "mtime", "updated", "created"))
     modified: Any = next((time for time in times if time is not None), None)
-    tag = found.get("ETag") or found.get("etag") or found.get("md5Hash") or modified
+    names = ("ETag", "etag", "md5Hash", "content_md5")
+    tag = next((found[name] for name in names if found.get(name)), modified)
     seconds = modified.timestamp() if hasattr(modified, "timestamp") else modified
     return Info(
         found.get("size"),
-        f"{found.get('size')}-{tag}",
+        f"{found.get('size')}-{tag}" if tag else "",
         float(seconds) if isinstance(seconds, (int, float)) else None,
     )
 
 
 @contextmanager
-def _coded_reading(where: str) -> Iterator[None]:
+def coded_reading(where: str) -> Iterator[None]:
     """Raise the coded error for what the system says while a local file is read."""
     try:
         yield
     except OSError as error:
-        raise _refused(where, error) from error
-
-
-def _refused(where: str, error: OSError) -> AnimatorError:
-    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return AnimatorError("no_such_file", f"There is no file {where!r}.")
-    return AnimatorError("unreadable_file", f"{where!r} may not be used: {_say(error)}.")
-
-
-def _say(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300].rstrip(".") if lines else type(error).__name__
+        raise refused(where, error) from error
 
 
 def _hidden(name: str) -> bool:
@@ -328,14 +335,17 @@ def _make_parent(path: Path) -> None:
 
 def _copy_whole(source: Path, target: Path) -> None:
     """Copy a file under a temporary name and rename it."""
-    _make_parent(target)
-    part = target.parent / f".{target.name[:40]}.{secrets.token_hex(4)}.part"
-    try:
-        with coded_errors(target):
-            with open(source, "rb") as content, open(part, "xb") as copy:
-                shutil.copyfileobj(content, copy, 1 << 20)
-                copy.flush()
-                os.fsync(copy.fileno())
-            os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
+    with coded_reading(str(source)):
+        content = open(source, "rb")
+    with content:
+        _make_parent(target)
+        part = target.parent / f".{target.name[:40]}.{secrets.token_hex(4)}.part"
+        try:
+            with coded_errors(target):
+                with open(part, "xb") as copy:
+                    shutil.copyfileobj(content, copy, 1 << 20)
+                    copy.flush()
+                    os.fsync(copy.fileno())
+                os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)

@@ -11,6 +11,9 @@ from animator.settings import Settings
 from animator.values import is_url
 
 _NAME = re.compile(r"[^/\0\\]+(/[^/\0\\]+)*")
+_WEB = ("http", "https")
+_UNQUOTED = 4
+"""How often quoting is undone to look for steps up: some servers do so more than once."""
 
 
 def plain_location(text: str) -> str:
@@ -57,8 +60,7 @@ def check_name(name: str) -> None:
     Raises:
         AnimatorError: `invalid_option`.
     """
-    inside = _NAME.fullmatch(name) and not {".", ".."} & set(name.split("/"))
-    if not inside or is_url(name):
+    if not _NAME.fullmatch(name) or _leads_up(name):
         message = f"{name!r} is not a name of a file in a folder."
         raise AnimatorError("invalid_option", message)
 
@@ -70,14 +72,25 @@ def _is_plain(url: str) -> bool:
         parts.port  # noqa: B018 - raises for nonsense
     except ValueError:
         return False
-    steps = unquote(parts.path).replace("\\", "/").split("/")
+    # To an object store, a question mark is a letter of the name.
+    path = parts.path if parts.scheme in _WEB else url.partition("://")[2].partition("/")[2]
     return (
         url.isprintable()
         and "::" not in url
         and "@" not in parts.netloc
         and bool(parts.netloc)
-        and not {".", ".."} & set(steps)
+        and not _leads_up(path)
+        and (parts.scheme in _WEB or "//" not in path)
     )
+
+
+def _leads_up(path: str) -> bool:
+    """Whether a step of a path is `.` or `..`, also as `%2e` or after a backslash."""
+    for _ in range(_UNQUOTED):
+        if {".", ".."} & set(path.replace("\\", "/").split("/")):
+            return True
+        path = unquote(path)
+    return False
 
 
 def _is_under(url: str, prefix: str) -> bool:

@@ -111,7 +111,7 @@ def _wait(process: subprocess.Popen[bytes], port: int) -> None:
 
 
 def _client(endpoint: str) -> Any:
-    import boto3
+    import boto3  # type: ignore[import-untyped]
 
     return boto3.client(
         "s3",
