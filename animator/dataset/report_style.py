@@ -3,12 +3,12 @@
 STYLE = """
 :root{color-scheme:light dark;--paper:#f7f5f0;--card:#fffefb;--ink:#1c2024;--soft:#5c6168;
 --line:#e2ddd2;--track:#e9e4d9;--good:#22796b;--warn:#c98512;--bad:#bd3d2c;--tint:#e4efeb;
---warn-ink:#8a5a05;--serif:"Iowan Old Style","Palatino Linotype",Palatino,"URW Palladio L",P052,
+--serif:"Iowan Old Style","Palatino Linotype",Palatino,"URW Palladio L",P052,
 Georgia,serif;--sans:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;
 --mono:ui-monospace,"SF Mono",Menlo,Consolas,"DejaVu Sans Mono",monospace}
 @media (prefers-color-scheme:dark){:root{--paper:#14171a;--card:#1c2024;--ink:#e8e6e1;
 --soft:#a3a8ae;--line:#2e3338;--track:#2a2f34;--good:#55b8a4;--warn:#e0a63f;--bad:#ec7c68;
---tint:#1d3531;--warn-ink:#e9b85f}}
+--tint:#1d3531}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%;scroll-behavior:smooth}
 body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 var(--sans);
@@ -32,7 +32,6 @@ color:var(--good)}
 .amount{display:flex;flex-wrap:wrap;align-items:baseline;gap:2px 14px;margin-bottom:12px}
 .amount b{font:600 clamp(2.6rem,9vw,4rem)/1 var(--serif);font-variant-numeric:lining-nums}
 .bar{display:flex;height:14px;border-radius:7px;overflow:hidden;background:var(--track)}
-.bar.thin{height:10px}
 .part{height:100%;min-width:2px}
 .part+.part{border-left:1px solid var(--card)}
 .good{background:var(--good);fill:var(--good)}
@@ -44,7 +43,7 @@ color:var(--good)}
 .legend li{display:flex;align-items:baseline;gap:8px}
 .key{flex:none;width:.68em;height:.68em;border-radius:3px;display:inline-block}
 .key.rest{background:var(--track);outline:1px solid var(--line)}
-.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:1px;
+.facts{display:grid;grid-template-columns:repeat(6,minmax(0,1fr));gap:1px;
 margin-top:28px;background:var(--line);border:1px solid var(--line);border-radius:12px;
 overflow:hidden}
 .facts div{background:var(--card);padding:14px 18px}
@@ -73,7 +72,7 @@ background:var(--ink);border:2px solid var(--card)}
 font-variant-numeric:tabular-nums}
 .stats{display:grid;grid-template-columns:repeat(3,1fr);gap:8px;margin-top:10px}
 .stats dt{font-size:.8rem;color:var(--soft)}
-.stats dd{font-weight:600;font-variant-numeric:tabular-nums}
+.stats dd{white-space:nowrap;font-weight:600;font-variant-numeric:tabular-nums}
 .time svg{height:120px;margin:12px 0 6px;border-bottom:1px solid var(--soft)}
 .area{fill:var(--good);opacity:.16}
 .line{fill:none;stroke:var(--good);stroke-width:2;vector-effect:non-scaling-stroke}
@@ -108,22 +107,25 @@ thead th{border-top:0;font-size:.82rem;font-weight:600;color:var(--soft)}
 th,td{white-space:nowrap}
 th.n,td.n{text-align:right;font-variant-numeric:tabular-nums}
 td.id{min-width:11em;white-space:normal}
-.columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,320px),1fr));
-gap:18px 40px}
-.columns>div{min-width:0}
 .list{display:grid;grid-template-columns:minmax(7em,auto) minmax(0,1fr);font-size:.92rem}
 .list dt,.list dd{padding:7px 0;border-top:1px solid var(--line)}
 .list dt{color:var(--soft);padding-right:22px}
 .list dt:first-of-type,.list dd:first-of-type{border-top:0}
 footer{margin-top:56px;padding-top:16px;border-top:1px solid var(--line);font-size:.84rem;
 color:var(--soft)}
+@media (max-width:980px){.facts{grid-template-columns:repeat(3,minmax(0,1fr))}}
 @media (max-width:760px){.group,.group li{grid-template-columns:minmax(0,1fr)}
 .group li .id{display:inline;margin-right:10px}}
 @media (max-width:560px){.page{padding:24px 16px 44px}section{margin-top:42px}
-.facts{grid-template-columns:repeat(2,1fr)}.facts div{padding:12px 14px}th,td{padding:8px 12px}}
+.facts{grid-template-columns:repeat(2,minmax(0,1fr))}.facts div{padding:12px 14px}
+th,td{padding:8px 12px}}
 @media print{:root{color-scheme:light;--paper:#fff;--card:#fff;--ink:#000;--soft:#444;
 --line:#ccc;--track:#e6e6e6;--good:#22796b;--warn:#c98512;--bad:#bd3d2c;--tint:#e4efeb}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}nav{display:none}
 body{font-size:11pt}.page{max-width:none;padding:0}section{margin-top:28px}
-.card,.group,tr{break-inside:avoid}h2,h3,.lead{break-after:avoid}.scroll{overflow:visible}}
+.card,.group,tr{break-inside:avoid}h2,h3,.lead,.sheet>p{break-after:avoid}
+p{orphans:4;widows:3}.scroll{overflow:visible}
+.cards.wide{grid-template-columns:repeat(2,minmax(0,1fr));gap:10px}
+.group{grid-template-columns:minmax(0,2fr) minmax(0,5fr)}
+.cards,.facts{grid-template-columns:repeat(3,minmax(0,1fr))}}
 """
