@@ -47,6 +47,7 @@ CODES: dict[str, str] = {
     "row_too_large": "A row of a manifest is larger than is allowed.",
     "invalid_id": "The id of a sample is empty, too long, or has characters that are not allowed.",
     "duplicate_id": "Two rows of a manifest have the same id.",
+    "low_quality": "A sample was made, and left out by the quality that was asked for.",
     "url_refused": "The settings do not allow to use this URL.",
     "storage_unavailable": "A store of files cannot be reached, or keeps failing.",
     "features_unavailable": "The weights of the feature network are not here.",

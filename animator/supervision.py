@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from animator.errors import AnimatorError
 from animator.queue import Queue, WorkerHandle
-from animator.spec import JobRecord, JobState
+from animator.spec import JobRecord, JobSpec, JobState
 from animator.store import JobStore, WorkerInfo
 
 POLL_SECONDS = 0.1
@@ -59,11 +59,21 @@ class OwnWorker:
         self._seen = self._seen or any(self.is_one(one.id) for one in workers)
         return workers
 
-    def start(self) -> None:
-        """Start it."""
-        self._handle = self._queue.start_worker(self._environment)
-        self._started += 1
-        self._seen = False
+    def see_to(self, spec: JobSpec, workers: Sequence[WorkerInfo]) -> None:
+        """Start it unless one of the workers takes such jobs.
+
+        Raises:
+            AnimatorError: `device_unavailable` if it runs and does not take them either.
+        """
+        takers = [one for one in workers if one.consuming]
+        if any(spec.kind in ("any", one.kind) for one in takers):
+            return
+        if self._handle is None:
+            self._handle = self._queue.start_worker(self._environment)
+            self._started += 1
+            self._seen = False
+        elif ours := [one for one in takers if self.is_one(one.id)]:
+            raise _no_device(spec, ours[0])
 
     def thrives(self) -> None:
         """Forget earlier deaths: it has got something done since."""
@@ -162,13 +172,7 @@ class Watch:
         workers = self._worker.look()
         if record.state is JobState.RUNNING and record.worker in {one.id for one in workers}:
             return
-        takers = [one for one in workers if one.consuming]
-        if any(record.spec.kind in ("any", one.kind) for one in takers):
-            return
-        if not self._worker.runs:
-            self._worker.start()
-        elif ours := [one for one in takers if self._worker.is_one(one.id)]:
-            raise _no_device(record, ours[0])
+        self._worker.see_to(record.spec, workers)
 
 
 def discard(record: JobRecord) -> None:
@@ -178,9 +182,9 @@ def discard(record: JobRecord) -> None:
     Workspace.discard(record.spec.output, record.id)
 
 
-def _no_device(record: JobRecord, ours: WorkerInfo) -> AnimatorError:
+def _no_device(spec: JobSpec, ours: WorkerInfo) -> AnimatorError:
     return AnimatorError(
         "device_unavailable",
-        f"The job asks for the device {record.spec.device!r}, which no running worker has; one on "
+        f"The job asks for the device {spec.device!r}, which no running worker has; one on "
         f"this machine runs on {ours.device or ours.kind!r}. The job stays in the queue.",
     )

@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 
 from animator import __version__
+from animator.cli import batch as batch_command
 from animator.cli import evaluate as evaluate_commands
 from animator.cli import farm
 from animator.cli import options as opt
 from animator.cli import pose as pose_options
+from animator.cli import report as report_command
 from animator.cli import train as train_command
 from animator.cli import weights as weights_commands
 from animator.cli.console import absolute, command, print_json, print_path, say
@@ -313,4 +315,6 @@ def stop(
     stop_embedded(force=force)
 
 
+app.command()(batch_command.batch)
+app.command()(report_command.report)
 app.command()(train_command.train)

@@ -19,7 +19,8 @@ StateName = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 EndedState = Literal["succeeded", "failed", "cancelled"]
 
 
-def _one_of(choice: object) -> str:
+def one_of(choice: object) -> str:
+    """How help shows the values of a `Literal`."""
     return f"[{'|'.join(get_args(choice))}]"
 
 
@@ -64,7 +65,7 @@ Face = Annotated[
 MissingFace = Annotated[
     spec.MissingFace,
     typer.Option(
-        metavar=_one_of(spec.MissingFace),
+        metavar=one_of(spec.MissingFace),
         help="For driving frames without a face: hold the last pose, interpolate between the "
         "poses around, skip the frames, or fail.",
         rich_help_panel=_FACE,
@@ -73,7 +74,7 @@ MissingFace = Annotated[
 Detector = Annotated[
     spec.Detector,
     typer.Option(
-        metavar=_one_of(spec.Detector),
+        metavar=one_of(spec.Detector),
         help="What finds the landmarks; auto is face-alignment where it can run on a GPU, "
         "else dlib.",
         rich_help_panel=_FACE,
@@ -82,7 +83,7 @@ Detector = Annotated[
 Motion = Annotated[
     spec.Motion,
     typer.Option(
-        metavar=_one_of(spec.Motion),
+        metavar=one_of(spec.Motion),
         help="relative: the driving motion on the source's own face; absolute: the driving "
         "face's shape, too.",
         rich_help_panel=_LOOK,
@@ -91,7 +92,7 @@ Motion = Annotated[
 Anchor = Annotated[
     spec.Anchor,
     typer.Option(
-        metavar=_one_of(spec.Anchor),
+        metavar=one_of(spec.Anchor),
         help="The driving frame that counts as the source's own pose: the first, or (auto) the "
         "one nearest to it.",
         rich_help_panel=_LOOK,
@@ -110,7 +111,7 @@ Smoothing = Annotated[
 OutputMode = Annotated[
     spec.OutputMode,
     typer.Option(
-        metavar=_one_of(spec.OutputMode),
+        metavar=one_of(spec.OutputMode),
         help="crop: the face square; paste-back: the whole picture; side-by-side: the driving "
         "video beside the face square.",
         rich_help_panel=_LOOK,
@@ -128,7 +129,7 @@ Device = Annotated[
 Precision = Annotated[
     spec.Precision,
     typer.Option(
-        metavar=_one_of(spec.Precision),
+        metavar=one_of(spec.Precision),
         help="Arithmetic of the networks; auto is float32 on a CPU.",
         rich_help_panel=_MACHINE,
     ),
@@ -157,7 +158,7 @@ _QUEUE = "The queue"
 Priority = Annotated[
     spec.Priority,
     typer.Option(
-        metavar=_one_of(spec.Priority),
+        metavar=one_of(spec.Priority),
         help="Jobs of a higher priority are begun first.",
         rich_help_panel=_QUEUE,
     ),
@@ -180,9 +181,24 @@ Webhook = Annotated[
     ),
 ]
 State = Annotated[
-    StateName | None, typer.Option(metavar=_one_of(StateName), help="Only jobs in this state.")
+    StateName | None, typer.Option(metavar=one_of(StateName), help="Only jobs in this state.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+
+
+def face_choice(text: str) -> spec.Face:
+    """Which face a user means.
+
+    Raises:
+        AnimatorError: `invalid_option`.
+    """
+    if text == "largest":
+        return "largest"
+    if not (text.isascii() and text.isdigit()):
+        raise AnimatorError(
+            "invalid_option", f"--face is {text!r}; allowed is largest, or a number from 1."
+        )
+    return int(text)
 
 
 def make_spec(
@@ -195,16 +211,12 @@ def make_spec(
     Raises:
         AnimatorError: `invalid_option`.
     """
-    if face != "largest" and not (face.isascii() and face.isdigit()):
-        raise AnimatorError(
-            "invalid_option", f"--face is {face!r}; allowed is largest, or a number from 1."
-        )
     target = next(free_names(source, driving, Path.cwd())) if output is None else output
     return JobSpec(
         source=absolute(source),
         driving=absolute(driving),
         output=absolute(target),
-        face=int(face) if face != "largest" else "largest",
+        face=face_choice(face),
         weights=for_spec(weights, Settings.from_environment()),
         **options,
     )

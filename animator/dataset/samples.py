@@ -60,7 +60,8 @@ class Outcome:
     """Why it failed, or why it was rejected."""
     result: Mapping[str, Any] = field(default_factory=dict)
     """The fields of the job's `animator.spec.Result`, if it was made."""
-    attempts: int = 1
+    attempts: int | None = None
+    """How often the job of a sample that failed was begun."""
 
     def to_json(self) -> bytes:
         """The outcome as one JSON document."""

@@ -1,0 +1,402 @@
+"""`animator batch` and `scripts/generate_dataset.py`: a data set from a manifest."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+from animator import spec as job
+from animator.cli import options as opt
+from animator.cli.console import StopSignals, command, print_json, print_path, printable, say
+from animator.cli.moments import moment
+from animator.cli.progress import clock
+from animator.errors import AnimatorError, JobCancelled
+from animator.settings import Settings
+
+if TYPE_CHECKING:
+    from animator.dataset.batch import Inputs, Summary
+    from animator.dataset.estimate import Estimate
+    from animator.dataset.options import RunOptions
+    from animator.dataset.plan import Plan
+    from animator.dataset.progress import BatchProgress
+    from animator.dataset.scheduler import Control
+
+LINE_SECONDS = 10.0
+"""Between two lines of progress where there is no terminal."""
+SHOWN_FAULTS = 10
+FormatName = Literal["shards", "files"]
+_INPUTS, _OUTPUTS, _CALL = "Inputs", "Outputs", "This call"
+
+
+@command
+def batch(
+    manifest: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MANIFEST]",
+            help="CSV, JSON Lines or Parquet with the columns source and driving, and optionally "
+            "id, start, end, seed, weights, motion, output_mode, priority; a path or a URL.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="[DIR|URL]",
+            show_default=False,
+            help="Folder of the run; one that holds it is gone on with.",
+        ),
+    ] = None,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GLOB",
+            help="Pictures, in place of a manifest; may be given again.",
+            show_default=False,
+            rich_help_panel=_INPUTS,
+        ),
+    ] = None,
+    drivings: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GLOB",
+            help="Driving videos that go with them; may be given again.",
+            show_default=False,
+            rich_help_panel=_INPUTS,
+        ),
+    ] = None,
+    pairs: Annotated[
+        str,
+        typer.Option(
+            metavar="[product|zip|sample:N]",
+            rich_help_panel=_INPUTS,
+            help="Each picture with each video, the first with the first and so on, or N pairs "
+            "drawn of all.",
+        ),
+    ] = "product",
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Of that draw.", rich_help_panel=_INPUTS)
+    ] = 0,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            show_default=False,
+            rich_help_panel=_INPUTS,
+            help="Only samples with an input that was modified since: 2h, 3d, or a date. A run "
+            "that goes on needs the same date again.",
+        ),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Do nothing if any row cannot be used.", rich_help_panel=_INPUTS
+        ),
+    ] = False,
+    output_format: Annotated[
+        FormatName,
+        typer.Option(
+            "--format",
+            rich_help_panel=_OUTPUTS,
+            help="shards: tar files as WebDataset reads them; files: a folder for each shard.",
+        ),
+    ] = "shards",
+    shard_size: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, help="Samples of a shard.", rich_help_panel=_OUTPUTS),
+    ] = 1000,
+    extras: Annotated[
+        list[job.Extra] | None,
+        typer.Option(
+            "--extra",
+            metavar=opt.one_of(job.Extra),
+            show_default=False,
+            rich_help_panel=_OUTPUTS,
+            help="What comes with every video; may be given again. flows cost a second rollout.",
+        ),
+    ] = None,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure/--no-measure",
+            help="Measure the quality of every sample.",
+            rich_help_panel=_OUTPUTS,
+        ),
+    ] = True,
+    quality_filter: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CONDITION",
+            show_default=False,
+            rich_help_panel=_OUTPUTS,
+            help="Leave out samples that do not meet it, such as identity>=0.5 or "
+            "landmark_error<=3; may be given again.",
+        ),
+    ] = None,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed", help="Make those again that failed before.", rich_help_panel=_CALL
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            rich_help_panel=_CALL,
+            help="Say what would be made, how long it takes and how large it gets; make nothing.",
+        ),
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Make at most so many, then end.",
+            show_default=False,
+            rich_help_panel=_CALL,
+        ),
+    ] = None,
+    in_flight: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            show_default=False,
+            rich_help_panel=_CALL,
+            help="Most jobs in the queue at a time. \\[default: four times the workers' slots]",
+        ),
+    ] = None,
+    start: opt.Start = None,
+    end: opt.End = None,
+    face: opt.Face = "largest",
+    missing_face: opt.MissingFace = "hold",
+    detector: opt.Detector = "auto",
+    motion: opt.Motion = "relative",
+    anchor: opt.Anchor = "auto",
+    smoothing: opt.Smoothing = 0.5,
+    output_mode: opt.OutputMode = "crop",
+    size: opt.Size = 256,
+    device: opt.Device = "auto",
+    precision: opt.Precision = "auto",
+    weights: opt.Weights = "default",
+    priority: opt.Priority = "normal",
+    as_json: opt.Json = False,
+) -> None:
+    """Animate all pairs of a manifest, or of two lists of files, into a data set.
+
+    The same command again goes on where it was; Ctrl-C ends it cleanly. It exits with 1 if a sample
+    failed or a row could not be used.
+    """
+    from animator.dataset.batch import Inputs
+    from animator.dataset.manifest import RowDefaults
+    from animator.dataset.options import RunOptions
+    from animator.dataset.scheduler import Control
+    from animator.weights_library import for_spec
+
+    if out is None:
+        raise AnimatorError("invalid_option", "--out is missing: the folder of the run.")
+    settings = Settings.from_environment()
+    defaults = RowDefaults(
+        weights=for_spec(weights, settings), motion=motion, output_mode=output_mode,
+        priority=priority, start=start, end=end,
+    )  # fmt: skip
+    inputs = Inputs(
+        manifest, tuple(sources or ()), tuple(drivings or ()), pairs, seed, defaults,
+        None if since is None else moment("--since", since),
+    )  # fmt: skip
+    options = RunOptions(
+        output_format, shard_size, tuple(extras or ()), measure, tuple(quality_filter or ()),
+        size, opt.face_choice(face), anchor, smoothing, missing_face, detector, precision,
+    )  # fmt: skip
+    control = Control(in_flight or 0, limit, retry_failed, device=device)
+    if dry_run:
+        _foretell(inputs, out, options, settings, strict=strict, as_json=as_json)
+    else:
+        _generate(inputs, out, options, settings, control, strict=strict, as_json=as_json)
+
+
+def _generate(
+    inputs: Inputs,
+    out: str,
+    options: RunOptions,
+    settings: Settings,
+    control: Control,
+    *,
+    strict: bool,
+    as_json: bool,
+) -> None:
+    from animator.dataset.batch import generate
+
+    def show_plan(plan: Plan) -> None:
+        if not as_json:
+            _say_plan(plan)
+
+    with StopSignals() as signals, make_view(quiet=as_json) as view:
+        try:
+            summary = generate(
+                inputs, out, options, settings, control, strict=strict,
+                report=view.update, should_stop=signals.requested, on_plan=show_plan,
+            )  # fmt: skip
+        except JobCancelled:
+            say("Cancelled; nothing was begun.")
+            raise signals.exit() from None
+    if as_json:
+        print_json(summary.as_dict())
+    else:
+        _show(summary)
+    if signals.requested():
+        raise signals.exit()
+    if summary.failed or summary.faults:
+        raise typer.Exit(1)
+
+
+def _foretell(
+    inputs: Inputs,
+    out: str,
+    options: RunOptions,
+    settings: Settings,
+    *,
+    strict: bool,
+    as_json: bool,
+) -> None:
+    from animator.dataset.batch import plan_run
+    from animator.dataset.estimate import estimate
+    from animator.queue import open_store
+
+    with StopSignals() as signals, make_view(quiet=as_json) as view:
+        try:
+            _, run, plan = plan_run(
+                inputs, out, options, settings, strict=strict, report=view.update,
+                should_stop=signals.requested,
+            )  # fmt: skip
+        except JobCancelled:
+            raise signals.exit() from None
+        rates = open_store(settings).rates() if settings.broker_url else {}
+        told = estimate(run, plan.samples, len(plan.faults), options, settings, rates)
+    if as_json:
+        print_json(told.as_dict())
+        return
+    _say_plan(plan)
+    _show_estimate(told)
+
+
+def _say_plan(plan: Plan) -> None:
+    left_out = f", {plan.older:,} not modified since" if plan.older else ""
+    say(f"{len(plan.samples):,} samples, {len(plan.faults):,} rows that cannot be used{left_out}")
+    for fault in plan.faults[:SHOWN_FAULTS]:
+        say(f"row {fault.row} [{fault.code}]: {printable(fault.message)}")
+    if more := len(plan.faults[SHOWN_FAULTS:]):
+        say(f"and {more:,} more, see faults.jsonl and `animator report`")
+
+
+def _show(summary: Summary) -> None:
+    parts = [f"{summary.succeeded:,} of {summary.samples:,} samples made"]
+    parts += [f"{summary.rejected:,} left out by their quality"] * bool(summary.rejected)
+    parts += [f"{summary.failed:,} failed"] * bool(summary.failed)
+    parts += [f"{summary.left:,} left"] * bool(summary.left)
+    say(", ".join(parts))
+    for code, count in summary.failures.items():
+        say(f"failed [{code}]: {count:,}")
+    if summary.left:
+        say("The same command goes on from here.")
+    elif summary.failed:
+        say("--retry-failed makes those again that failed.")
+    print_path(summary.out)
+
+
+def _show_estimate(told: Estimate) -> None:
+    say(f"to be made: {told.left:,}, of {told.sources:,} pictures and {told.drivings:,} videos")
+    if told.frames is not None:
+        say(f"frames: about {told.frames:,}")
+    if told.seconds is not None:
+        say(f"time: about {clock(told.seconds)}, by {told.basis}")
+    if told.bytes is not None:
+        say(f"size: about {told.bytes / 1e6:,.1f} MB")
+
+
+def describe(progress: BatchProgress) -> str:
+    """What is known of the progress beside how many samples have ended."""
+    parts = [f"{progress.failed:,} failed"] * bool(progress.failed)
+    parts += [f"{progress.rejected:,} rejected"] * bool(progress.rejected)
+    parts += [f"{progress.running} in the queue"] * bool(progress.running)
+    if progress.per_minute is not None:
+        parts.append(f"{progress.per_minute:.3g} a minute")
+    if progress.eta is not None:
+        parts.append(f"{clock(progress.eta)} left")
+    return ", ".join(parts)
+
+
+class BatchView(AbstractContextManager["BatchView"]):
+    """Shows nothing."""
+
+    def update(self, progress: BatchProgress) -> None:
+        """Show how far it is."""
+
+    def __exit__(self, *raised: object) -> None:
+        """Leave the terminal as it was."""
+
+
+class _Lines(BatchView):
+    """A line for each stage, and every few seconds one more."""
+
+    def __init__(self) -> None:
+        self._stage, self._said = "", 0.0
+
+    def update(self, progress: BatchProgress) -> None:
+        current = time.monotonic()
+        if progress.stage == self._stage and current - self._said < LINE_SECONDS:
+            return
+        self._stage, self._said = progress.stage, current
+        of = f" {progress.done:,} of {progress.total:,}" if progress.total else ""
+        detail = describe(progress)
+        say(f"{progress.stage}{of}" + (f": {detail}" if detail else ""))
+
+
+class _Bar(BatchView):
+    """A bar that is redrawn in place."""
+
+    def __init__(self) -> None:
+        self._display = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[detail]}", markup=False),
+            console=Console(stderr=True, highlight=False),
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self._display.add_task("starting", total=None, detail="")
+
+    def __enter__(self) -> _Bar:
+        self._display.start()
+        return self
+
+    def update(self, progress: BatchProgress) -> None:
+        self._display.update(
+            self._task,
+            description=progress.stage,
+            completed=progress.done,
+            total=progress.total or None,
+            detail=describe(progress),
+        )
+
+    def __exit__(self, *raised: object) -> None:
+        self._display.stop()
+
+
+def make_view(*, quiet: bool = False) -> BatchView:
+    """The view that fits where standard error goes."""
+    if quiet:
+        return BatchView()
+    return _Bar() if sys.stderr.isatty() else _Lines()

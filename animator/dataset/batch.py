@@ -1,0 +1,297 @@
+"""A data set from its inputs to its index: what `animator batch` and scripts call.
+
+    summary = generate(Inputs(manifest="pairs.csv"), "s3://bucket/run", RunOptions(), settings)
+
+Called again with the same arguments it does what is missing, and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from animator.client import Client
+from animator.dataset.claims import Claims
+from animator.dataset.index import write_index
+from animator.dataset.manifest import RowDefaults, read_manifest
+from animator.dataset.options import RunOptions
+from animator.dataset.pairs import make_pairs
+from animator.dataset.plan import Plan, make_plan
+from animator.dataset.progress import BatchProgress
+from animator.dataset.run_folder import INDEX, RunFolder, check_same, new_info
+from animator.dataset.samples import Fault, Sample
+from animator.dataset.scheduler import Control, Scheduler
+from animator.errors import AnimatorError, JobCancelled
+from animator.redis_base import iso
+from animator.settings import Settings
+from animator.storage import Storage
+from animator.supervision import OwnWorker
+from animator.urls import check_url, plain_location, split_location
+from animator.values import is_url
+
+Report = Callable[[BatchProgress], None]
+FEWEST_IN_FLIGHT, MOST_IN_FLIGHT = 16, 1024
+_ON_A_GPU = 16
+"""Jobs at the same time of a worker that is started on a machine with a GPU."""
+_NVIDIA_DRIVER = "/proc/driver/nvidia/version"
+_WAIT_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a data set is made of: a manifest, or two lists of files and how they are combined.
+
+    Raises:
+        AnimatorError: `invalid_option` unless it is just one of both.
+    """
+
+    manifest: str | None = None
+    """Path or URL; see `animator.dataset.manifest`."""
+    sources: tuple[str, ...] = ()
+    """Patterns of pictures; see `animator.dataset.pairs`."""
+    drivings: tuple[str, ...] = ()
+    """Patterns of driving videos."""
+    pairs: str = "product"
+    """How they are combined: `product`, `zip` or `sample:N`."""
+    seed: int = 0
+    """Of the draw of pairs."""
+    defaults: RowDefaults = RowDefaults()
+    """Of cells that are empty or not there."""
+    since: datetime | None = None
+    """Only samples of which an input was modified at this moment or later; an aware time."""
+
+    def __post_init__(self) -> None:
+        """Check that it is clear what is meant."""
+        lists = bool(self.sources), bool(self.drivings)
+        if (self.manifest is not None) == any(lists) or (any(lists) and not all(lists)):
+            message = "Give a manifest, or both --sources and --drivings."
+            raise AnimatorError("invalid_option", message)
+
+    def rows(self, settings: Settings) -> Iterator[Sample | Fault]:
+        """The rows; errors as in `read_manifest` and `make_pairs`."""
+        if self.manifest is not None:
+            return read_manifest(self.manifest, settings, self.defaults)
+        lists = self.sources, self.drivings
+        return make_pairs(*lists, self.pairs, self.seed, settings, self.defaults)
+
+    def about(self, settings: Settings) -> dict[str, Any]:
+        """What tells these inputs from others: the manifest's content, or the patterns."""
+        told: dict[str, Any] = {
+            "defaults": asdict(self.defaults),
+            "since": iso(self.since) if self.since else None,
+        }
+        if self.manifest is None:
+            patterns = {"sources": self.sources, "drivings": self.drivings}
+            told |= {name: [plain_location(one) for one in ones] for name, ones in patterns.items()}
+            return {**told, "pairs": self.pairs, "seed": self.seed}
+        location = plain_location(self.manifest)
+        return {**told, "manifest": location, "content": _content(location, settings)}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What has come of a run so far."""
+
+    out: str
+    run: str
+    samples: int
+    succeeded: int
+    failed: int
+    rejected: int
+    faults: int
+    whole: bool
+    """Whether every sample has ended and the index is written."""
+    failures: Mapping[str, int] = field(default_factory=dict)
+    """Failed samples of complete shards, by code."""
+
+    @property
+    def left(self) -> int:
+        """Samples that have not ended."""
+        return self.samples - self.succeeded - self.failed - self.rejected
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for `--json`."""
+        return {**asdict(self), "left": self.left}
+
+
+def plan_run(
+    inputs: Inputs,
+    out: str,
+    options: RunOptions,
+    settings: Settings,
+    *,
+    strict: bool = False,
+    report: Report = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> tuple[Storage, RunFolder | None, Plan]:
+    """The plan of a run: that of the folder if it was begun, else a new one.
+
+    Args:
+        inputs: what it is made of.
+        out: folder or URL of the run.
+        options: what is the same for all samples.
+        settings: which URLs are allowed, and so on.
+        strict: whether any row that cannot be used is an error.
+        report: told how far it is.
+        should_stop: polled.
+
+    Raises:
+        AnimatorError: what the inputs raise; `other_run` if the folder holds another run;
+            `bad_manifest` for inputs without a sound row, or strictly with a faulty one.
+        JobCancelled: if it was told to stop.
+    """
+
+    def checked(rows: int) -> None:
+        report(BatchProgress("planning", done=rows))
+        if should_stop():
+            raise JobCancelled
+
+    storage = Storage.open(out, settings)
+    report(BatchProgress("looking"))
+    run = RunFolder.find(storage)
+    if run is None:
+        rows = inputs.rows(settings)
+        plan = make_plan(rows, settings, since=inputs.since, checked=checked)
+    else:
+        check_same(run.info, inputs.about(settings), options)
+        plan = Plan.from_storage(storage)
+    if strict and plan.faults:
+        first = plan.faults[0]
+        message = (
+            f"{len(plan.faults)} rows cannot be used, the first is row {first.row}: "
+            f"[{first.code}] {first.message}"
+        )
+        raise AnimatorError("bad_manifest", message)
+    if not plan.samples and not plan.older:
+        message = f"None of {len(plan.faults)} rows can be used."
+        if plan.faults:
+            message += f" Row {plan.faults[0].row}: {plan.faults[0].message}"
+        raise AnimatorError("bad_manifest", message)
+    return storage, run, plan
+
+
+def generate(
+    inputs: Inputs,
+    out: str,
+    options: RunOptions,
+    settings: Settings,
+    control: Control | None = None,
+    *,
+    strict: bool = False,
+    report: Report = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    on_plan: Callable[[Plan], None] = lambda plan: None,
+) -> Summary:
+    """Make a data set, or go on with one.
+
+    Args:
+        inputs: what it is made of.
+        out: folder or URL of the run.
+        options: what is the same for all samples.
+        settings: which queue, which URLs are allowed, and so on.
+        control: how this call works; by default all there is to do, with jobs for four times as
+            many slots as the workers have.
+        strict: whether any row that cannot be used is an error, before work begins.
+        report: told how far it is, some times a second.
+        should_stop: polled; once true, the call ends soon, and another one can go on.
+        on_plan: told the plan, before work begins.
+
+    Raises:
+        AnimatorError: as `plan_run` and `Scheduler.work`, and `queue_unavailable`.
+        JobCancelled: if it was told to stop before work began.
+    """
+    storage, run, plan = plan_run(
+        inputs, out, options, settings, strict=strict, report=report, should_stop=should_stop
+    )
+    on_plan(plan)
+    client = Client.connect(settings)
+    run = run or _begin(storage, inputs.about(settings), options, plan, client)
+    own = {} if os.environ.get("ANIMATOR_CONCURRENCY") else _fitting_concurrency(settings)
+    control = control or Control()
+    if not control.in_flight:
+        control = replace(control, in_flight=_fitting_in_flight(client, own))
+    worker = OwnWorker(client.store, client.queue, own)
+    with Claims(client.store, run.info.run) as claims:
+        scheduler = Scheduler(run, plan.samples, client, claims, worker, control)
+        try:
+            whole = scheduler.work(should_stop, report)
+        finally:
+            worker.stop()
+        if whole:
+            report(replace(scheduler.progress(), stage="writing the index"))
+            _finish(run, plan, claims, scheduler.book.completed)
+    tally = scheduler.book.tally
+    failures: Counter[str] = Counter()
+    for stats in run.stats():
+        failures.update(stats["failures"])
+    return Summary(
+        storage.url,
+        run.info.run,
+        len(plan.samples),
+        tally["succeeded"],
+        tally["failed"],
+        tally["rejected"],
+        len(plan.faults),
+        whole,
+        dict(failures.most_common()),
+    )
+
+
+def _begin(
+    storage: Storage, about: Mapping[str, Any], options: RunOptions, plan: Plan, client: Client
+) -> RunFolder:
+    """Make the run's folder, or find that another submitter has."""
+    place = hashlib.sha256(storage.url.encode()).hexdigest()[:16]
+    with Claims(client.store, place) as claims:
+        while not claims.take("begin"):
+            time.sleep(_WAIT_SECONDS)
+        if run := RunFolder.find(storage):
+            check_same(run.info, about, options)
+            if run.info.plan != plan.fingerprint:
+                message = "Another submitter has begun the run with other files; start again."
+                raise AnimatorError("other_run", message, retryable=True)
+            return run
+        plan.to_storage(storage)
+        counts = len(plan.samples), len(plan.faults)
+        return RunFolder.begin(storage, new_info(about, options, *counts, plan.fingerprint))
+
+
+def _finish(run: RunFolder, plan: Plan, claims: Claims, completed: int) -> None:
+    """Write the index, unless it is there and nothing has changed, or another submitter does."""
+    while not claims.take("index"):
+        time.sleep(_WAIT_SECONDS)
+    if completed or not run.storage.exists(INDEX):
+        write_index(run, run.shards(plan.samples))
+    claims.release("index")
+
+
+def _fitting_concurrency(settings: Settings) -> dict[str, str]:
+    """How many jobs our own worker runs at once, as its environment says it."""
+    gpu = settings.device != "cpu" and os.path.exists(_NVIDIA_DRIVER)
+    return {"ANIMATOR_CONCURRENCY": str(_ON_A_GPU if gpu else os.cpu_count() or 1)}
+
+
+def _fitting_in_flight(client: Client, own: Mapping[str, str]) -> int:
+    slots = sum(worker.concurrency for worker in client.queue.alive_workers())
+    slots = slots or int(own.get("ANIMATOR_CONCURRENCY", client.settings.concurrency))
+    return max(FEWEST_IN_FLIGHT, min(4 * slots, MOST_IN_FLIGHT))
+
+
+def _content(location: str, settings: Settings) -> str:
+    """What changes with the content of a manifest."""
+    if not is_url(location):
+        with suppress(OSError), Path(location).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        return ""
+    check_url(location, settings)
+    folder, name = split_location(location)
+    info = Storage.open(folder, settings).info(name)
+    return "" if info is None else info.version

@@ -1,0 +1,45 @@
+"""`animator report`: what a run's folder shows, as one page."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from animator.dataset.plan import Plan
+from animator.dataset.report_data import summarise
+from animator.dataset.report_page import render
+from animator.dataset.run_folder import RunFolder
+from animator.errors import AnimatorError
+from animator.output_file import write_whole
+from animator.settings import Settings
+from animator.storage import Storage
+
+
+def write_report(location: str, output: str | Path, settings: Settings) -> None:
+    """Write the page of a run, whether it is over or goes on.
+
+    Args:
+        location: folder or URL of the run.
+        output: the HTML file; it is replaced.
+        settings: which URLs are allowed.
+
+    Raises:
+        AnimatorError: `bad_data` if there is no run, or a damaged one; `other_run` if another
+            version made it; errors of `Storage`, and of `animator.output_file.write_whole`.
+    """
+    storage = Storage.open(location, settings)
+    run = RunFolder.find(storage)
+    if run is None:
+        raise AnimatorError("bad_data", f"There is no run in {location!r}.")
+    plan = Plan.from_storage(storage)
+    told = summarise(
+        title=location,
+        options={**run.info.inputs, **run.info.options.as_dict()},
+        total=len(plan.samples),
+        rows=run.all_rows(plan.samples),
+        faults=plan.faults,
+        shards=run.stats(),
+        now=datetime.now(UTC),
+        video_of=run.video,
+    )
+    write_whole(output, render(told).encode())
