@@ -196,19 +196,11 @@ def summarise(
     succeeded, rejected = by_state["succeeded"], by_state["rejected"]
     made = succeeded + rejected
     pace = pace_of(shards)
-    counts = {state: len(by_state[state]) for state in ("succeeded", "failed", "rejected")}
-    left = max(total - sum(counts.values()), 0)
-    hourly = pace.samples_per_hour
     return RunReport(
         title=cut(title, _LONGEST["id"]),
         now=now,
         options=_options(options),
-        progress=Progress(
-            total=total,
-            faults=len(faults),
-            seconds_left=left / hourly * 3600 if hourly else None,
-            **counts,
-        ),
+        progress=_progress(total, by_state, len(faults), pace),
         pace=pace,
         frames=sum(row["frames"] or 0 for row in succeeded),
         bytes=sum(row["bytes"] or 0 for row in succeeded),
@@ -223,6 +215,15 @@ def summarise(
         slowest=_slowest(rows),
         sheets=_sheets(succeeded, video_of),
     )
+
+
+def _progress(
+    total: int, by_state: Mapping[str, Sequence[Row]], faults: int, pace: Pace
+) -> Progress:
+    counts = {state: len(by_state[state]) for state in ("succeeded", "failed", "rejected")}
+    left, hourly = max(total - sum(counts.values()), 0), pace.samples_per_hour
+    seconds_left = left / hourly * 3600 if hourly else None
+    return Progress(total=total, faults=faults, seconds_left=seconds_left, **counts)
 
 
 def _options(options: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
