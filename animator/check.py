@@ -26,10 +26,12 @@ from animator.check_report import (
     Subject,
 )
 from animator.errors import CODES, AnimatorError
-from animator.preflight import check_input, check_weights
+from animator.preflight import check_location, check_weights
 from animator.sandbox import Ended, Message, SandboxLimits, run_limited
 from animator.settings import Settings
 from animator.spec import JobSpec
+from animator.urls import plain_location
+from animator.values import is_url
 
 __all__ = ["CheckReport", "DrivingFacts", "Estimate", "Finding", "SourceFacts", "check_job"]
 
@@ -139,7 +141,7 @@ def _check_weights(spec: JobSpec, settings: Settings, looked: _Looked) -> None:
 def _look(spec: JobSpec, settings: Settings, target: str, looked: _Looked) -> None:
     """Have the files looked at; after the death of a child, another one goes on with the next."""
     deadline = time.monotonic() + settings.check_seconds
-    todo = [name for name in _SUBJECTS if _can_be_opened(spec, name, looked)]
+    todo = [name for name in _SUBJECTS if _can_be_opened(spec, name, settings, looked)]
     while todo:
         seconds = max(deadline - time.monotonic(), 1.0)
         task = {
@@ -157,11 +159,17 @@ def _look(spec: JobSpec, settings: Settings, target: str, looked: _Looked) -> No
             looked.findings.append(_death(ended, todo.pop(0)))
 
 
-def _can_be_opened(spec: JobSpec, name: Subject, looked: _Looked) -> bool:
+def _can_be_opened(spec: JobSpec, name: Subject, settings: Settings, looked: _Looked) -> bool:
+    location = plain_location(getattr(spec, name))
     try:
-        check_input(getattr(spec, name))
+        check_location(location, settings)
     except AnimatorError as error:
         looked.findings.append(Finding("error", error.code, error.message, about=name))
+        return False
+    if is_url(location):
+        # What is elsewhere is fetched, and looked at, by the worker that gets the job.
+        message = "It lies elsewhere and was not looked at."
+        looked.findings.append(Finding("note", "remote_input", message, about=name))
         return False
     return True
 

@@ -31,6 +31,7 @@ CODES: dict[str, str] = {
     "length_unknown": "The length of the driving video could not be told.",
     "partly_looked_at": "There was no time to look at as many frames as wanted.",
     "no_estimate": "Time and memory could not be estimated.",
+    "remote_input": "An input lies elsewhere and was not looked at.",
 }
 """What each code of a warning or note means; errors have those of `animator.errors`."""
 

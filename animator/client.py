@@ -127,7 +127,7 @@ class Client:
         self.store.request_cancel(job_id)
         record = self.store.get(job_id)
         if record.state is JobState.CANCELLED and record.attempt:
-            discard(record)
+            discard(record, self.settings)
         return record
 
     def retry(self, job_id: str) -> JobRecord:

@@ -12,6 +12,8 @@ from pathlib import Path
 from animator.preflight import check_input
 from animator.settings import Settings
 from animator.spec import JobSpec
+from animator.urls import plain_location
+from animator.values import is_url
 from animator.weights_library import resolve_spec, sha256_of
 
 AUTO = "auto"
@@ -21,7 +23,8 @@ AUTO = "auto"
 def content_key(spec: JobSpec, settings: Settings) -> str:
     """`sha256:` and a hash of the bytes of both inputs and of the weights, and of the settings.
 
-    Where the files lie and where the output goes does not count.
+    Where the files lie and where the output goes does not count. Files that lie elsewhere are
+    fetched, unless this machine has them.
 
     Raises:
         AnimatorError: as for inputs that cannot be read, or `no_such_weights`.
@@ -29,11 +32,21 @@ def content_key(spec: JobSpec, settings: Settings) -> str:
     values = asdict(spec)
     del values["output"]
     for name in ("source", "driving"):
-        check_input(values[name])
-        values[name] = _hash(Path(values[name]))
+        values[name] = _hash_input(values[name], settings)
     values["weights"] = _hash(resolve_spec(spec.weights, settings))
     text = json.dumps(values, sort_keys=True)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def _hash_input(location: str, settings: Settings) -> str:
+    location = plain_location(location)
+    if is_url(location):
+        from animator.input_cache import cached_input  # it brings the media libraries
+
+        with cached_input(location, settings) as path:
+            return path.name
+    check_input(location)
+    return _hash(Path(location))
 
 
 def _hash(path: Path) -> str:

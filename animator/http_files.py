@@ -7,11 +7,11 @@ again is raised as `OSError` or an error of httpx; what cannot, as `FileNotFound
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import urljoin
 
 import httpx
@@ -20,7 +20,7 @@ from animator.settings import Settings
 from animator.urls import check_url
 
 MAX_REDIRECTS = 5
-_CHUNK = 1 << 18
+CHUNK = 1 << 18
 _TIMEOUT = httpx.Timeout(30, connect=5)
 _GONE = (404, 410)
 _AGAIN = (408, 409, 423, 425, 429)
@@ -49,12 +49,12 @@ class HttpFiles:
         """
         try:
             with self.answer("HEAD", url) as answer:
-                return _info(answer.headers)
+                return file_info(answer.headers)
         except _Refused as refused:
             if refused.status not in _NO_HEAD:
                 raise
         with self.answer("GET", url) as answer:
-            return _info(answer.headers)
+            return file_info(answer.headers)
 
     def cat_file(self, url: str, start: int | None = None, end: int | None = None) -> bytes:
         """The content of a file, or of a part of it; errors as in `info`."""
@@ -70,7 +70,7 @@ class HttpFiles:
                 return b"".join(answer.iter_raw())
             # A server that cannot cut sends all of it; what is after the end is not waited for.
             content = bytearray()
-            for data in answer.iter_raw(_CHUNK):
+            for data in answer.iter_raw(CHUNK):
                 content += data
                 if end is not None and len(content) >= end:
                     break
@@ -78,35 +78,9 @@ class HttpFiles:
 
     def get_file(self, url: str, path: str) -> None:
         """Write the content of a file into a local one; errors as in `info`."""
-        with open(path, "wb") as file:
-            self.download(url, file)
-
-    def download(
-        self, url: str, file: BinaryIO, took: Callable[[bytes], object] = lambda data: None
-    ) -> dict[str, Any]:
-        """Write the content of a file from the present position on, as it comes.
-
-        Args:
-            url: the file.
-            file: where it goes; what is before the present position counts as there already.
-            took: called with all that is written.
-
-        Returns:
-            As `info`, of what was sent.
-
-        Raises:
-            RangeLost: if the rest alone cannot be had; begin again from the start.
-            Others as in `info`.
-        """
-        first = file.tell()
-        headers = {"Range": f"bytes={first}-"} if first else {}
-        with self.answer("GET", url, headers) as answer:
-            if first and answer.status_code != 206:
-                raise RangeLost("the server does not send the rest of a file alone")
-            for data in answer.iter_raw(_CHUNK):
+        with open(path, "wb") as file, self.answer("GET", url) as answer:
+            for data in answer.iter_raw(CHUNK):
                 file.write(data)
-                took(data)
-            return _info(answer.headers)
 
     @contextmanager
     def answer(
@@ -115,6 +89,12 @@ class HttpFiles:
         """The answer to a request, after redirections; its body has not been read.
 
         Compressed content is neither asked for nor taken: a small answer may unpack to any size.
+
+        Yields:
+            One with the status 200, 206, or 416 if the part that was asked for is not there.
+
+        Raises:
+            As in `info`.
         """
         for _ in range(MAX_REDIRECTS + 1):
             check_url(url, self._settings)
@@ -127,10 +107,6 @@ class HttpFiles:
                 yield answer
                 return
         raise _Refused(f"more than {MAX_REDIRECTS} redirections", 0)
-
-
-class RangeLost(OSError):
-    """The server does not go on where an answer was cut off."""
 
 
 class _Refused(PermissionError):
@@ -172,7 +148,8 @@ def _require(answer: httpx.Response) -> None:
         raise _Refused("it is sent compressed although that was not asked for", status)
 
 
-def _info(headers: httpx.Headers) -> dict[str, Any]:
+def file_info(headers: httpx.Headers) -> dict[str, Any]:
+    """What the headers of an answer say of a file, as `HttpFiles.info` returns it."""
     modified = headers.get("Last-Modified")
     try:
         time = None if modified is None else parsedate_to_datetime(modified)

@@ -15,6 +15,8 @@ from pathlib import Path
 from animator.errors import AnimatorError
 from animator.settings import Settings
 from animator.spec import JobSpec
+from animator.urls import check_url, plain_location
+from animator.values import is_url
 from animator.weights_library import describe_file, require_face, resolve_spec, structure_size
 
 OUTPUT_SUFFIXES = (".mp4", ".m4v", ".mov")
@@ -34,21 +36,25 @@ def check_files(
 ) -> None:
     """Check that the inputs can be read, the weights fit, and the output can be written.
 
+    Of files that lie elsewhere, only whether the settings allow to use them.
+
     Args:
         spec: the job.
         overwrite: whether the output may replace a file.
         suffixes: what the output's name may end in.
-        settings: where the weights library is; by default as the environment says.
+        settings: where the weights library is, and which URLs are allowed; by default as the
+            environment says.
 
     Raises:
         AnimatorError: `no_such_file`, `not_a_file`, `unreadable_file`, `invalid_option`,
             `no_such_weights`, `weights_unreadable`, `weights_wrong_kind`, `output_exists`,
-            `output_exists_as_folder` or `output_not_writable`.
+            `output_exists_as_folder`, `output_not_writable` or `url_refused`.
     """
-    check_input(spec.source)
-    check_input(spec.driving)
-    check_weights(spec, settings or Settings.from_environment())
-    _check_output(spec, overwrite, suffixes)
+    settings = settings or Settings.from_environment()
+    check_location(spec.source, settings)
+    check_location(spec.driving, settings)
+    check_weights(spec, settings)
+    _check_output(spec, overwrite, suffixes, settings)
 
 
 def check_many(specs: Iterable[JobSpec], *, overwrite: bool, settings: Settings) -> None:
@@ -56,9 +62,9 @@ def check_many(specs: Iterable[JobSpec], *, overwrite: bool, settings: Settings)
     weights: set[str] = set()
     for spec in specs:
         if spec.weights in weights:
-            check_input(spec.source)
-            check_input(spec.driving)
-            _check_output(spec, overwrite, OUTPUT_SUFFIXES)
+            check_location(spec.source, settings)
+            check_location(spec.driving, settings)
+            _check_output(spec, overwrite, OUTPUT_SUFFIXES, settings)
         else:
             check_files(spec, overwrite=overwrite, settings=settings)
             weights.add(spec.weights)
@@ -106,6 +112,19 @@ def _short(stem: str) -> str:
     return os.fsencode(stem)[: _MAX_NAME // 2].decode(errors="ignore")
 
 
+def check_location(location: str, settings: Settings) -> None:
+    """Check an input as `check_input` does, or for a URL, whether it may be used.
+
+    Raises:
+        AnimatorError: as `check_input`, or `url_refused`.
+    """
+    location = plain_location(location)
+    if is_url(location):
+        check_url(location, settings)
+    else:
+        check_input(location)
+
+
 def check_input(path: str) -> None:
     """Check that a file is there, is a regular one and may be read.
 
@@ -129,8 +148,19 @@ def check_input(path: str) -> None:
         raise AnimatorError("unreadable_file", f"{path!r} may not be read by this user.")
 
 
-def _check_output(spec: JobSpec, overwrite: bool, suffixes: tuple[str, ...]) -> None:
-    output = Path(spec.output)
+def _check_output(
+    spec: JobSpec, overwrite: bool, suffixes: tuple[str, ...], settings: Settings
+) -> None:
+    location = plain_location(spec.output)
+    if is_url(location):
+        check_suffix(location, suffixes)
+        if location.startswith(("http://", "https://")):
+            raise AnimatorError(
+                "invalid_option", f"The output is {location!r}; web servers are only read from."
+            )
+        check_url(location, settings)
+        return
+    output = Path(location)
     if output.is_dir():
         raise AnimatorError(
             "output_exists_as_folder",

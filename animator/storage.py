@@ -128,7 +128,7 @@ class Storage:
             if error.code == "no_such_file":
                 return None
             raise
-        return None if found.get("type") == "directory" else _info(found)
+        return None if found.get("type") == "directory" else info_of(found)
 
     def exists(self, name: str) -> bool:
         """Whether there is such a file."""
@@ -171,13 +171,13 @@ class Storage:
         remote = self._remote(name)
 
         def fetch() -> None:
-            before = _info(self._fs.info(remote))
+            before = info_of(self._fs.info(remote))
             self._fs.get_file(remote, str(part))
             size = part.stat().st_size
             if before.size is not None and size != before.size:
                 raise OSError(f"{size} of {before.size} bytes came")
             # Large files come in pieces, which would be of two files if it was replaced meanwhile.
-            if size > _PIECE_BYTES and _info(self._fs.info(remote)).version != before.version:
+            if size > _PIECE_BYTES and info_of(self._fs.info(remote)).version != before.version:
                 raise OSError("it changed while it was fetched")
 
         try:
@@ -302,7 +302,8 @@ def _local_files(folder: str) -> Iterator[tuple[str, int]]:
                     yield entry.name, entry.stat().st_size
 
 
-def _info(found: dict[str, Any]) -> Info:
+def info_of(found: dict[str, Any]) -> Info:
+    """What a file system of fsspec says of a file, in our terms."""
     times = (found.get(name) for name in ("LastModified", "mtime", "updated", "created"))
     modified: Any = next((time for time in times if time is not None), None)
     names = ("ETag", "etag", "md5Hash", "content_md5")

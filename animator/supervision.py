@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from animator.errors import AnimatorError
 from animator.queue import Queue, WorkerHandle
+from animator.settings import Settings
 from animator.spec import JobRecord, JobSpec, JobState
 from animator.store import JobStore, WorkerInfo
 
@@ -175,11 +176,16 @@ class Watch:
         self._worker.see_to(record.spec, workers)
 
 
-def discard(record: JobRecord) -> None:
-    """Remove what attempts of an ended job have left beside its output."""
-    from animator.segments import Workspace
+def discard(record: JobRecord, settings: Settings | None = None) -> None:
+    """Remove what attempts of an ended job have left beside its output, or on this machine.
 
-    Workspace.discard(record.spec.output, record.id)
+    Args:
+        record: the job.
+        settings: where this machine keeps files; by default as the environment says.
+    """
+    from animator import staging
+
+    staging.discard(record.spec.output, record.id, settings or Settings.from_environment())
 
 
 def _no_device(spec: JobSpec, ours: WorkerInfo) -> AnimatorError:

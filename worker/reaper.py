@@ -118,18 +118,18 @@ class Reaper:
             priority, kind = reaped.options.priority, reaped.spec.kind
             self._queue.enqueue_many([Announcement(reaped.id, priority, kind, begun=True)])
         else:
-            from animator.segments import Workspace  # it brings the media libraries
+            from animator.staging import discard  # it brings the media libraries
 
-            Workspace.discard(reaped.spec.output, reaped.id)
+            discard(reaped.spec.output, reaped.id, self._settings)
 
     def _sweep(self) -> None:
         """Remove what workers that were killed between a job's end and its folder's left behind."""
         found = self._store.unswept(SWEEP_LEASES * self._lease)
         for job_id, record in found.items():
             if record is not None and record.state.ended:
-                from animator.segments import Workspace  # it brings the media libraries
+                from animator.staging import discard  # it brings the media libraries
 
-                Workspace.discard(record.spec.output, job_id)
+                discard(record.spec.output, job_id, self._settings)
         self._store.swept(*found)
 
     def _remind(self) -> None:

@@ -14,7 +14,8 @@ from celery import shared_task
 
 from animator.errors import AnimatorError, AttemptRepeated, JobCancelled, LeaseLost
 from animator.queue import Announcement
-from animator.spec import JobError, JobRecord, JobSpec, JobState, Result
+from animator.spec import JobError, JobRecord, JobSpec, JobState, Progress, Result
+from animator.values import is_url
 from worker import isolated, metrics
 from worker.celery import TASK
 from worker.failures import describe
@@ -137,20 +138,38 @@ class JobRun:
 
     def _animate(self) -> Result:
         from animator.segments import Workspace
+        from animator.staging import open_output, stage
 
         job, record, settings = self._job, self._record, self._worker.settings
         spec = settings.apply_to(record.spec)
-        self._workspace = Workspace.take(spec.output, record.id, record.attempt)
-        run = self._in_a_child(spec) if record.suspect else load_pipeline()
-        return run(
-            spec,
-            report=job.report,
-            should_stop=job.should_stop,
-            limits=settings.limits(),
-            workspace=self._workspace,
-            priority=PRIORITIES[record.options.priority],
-            may_publish=lambda: self._worker.leases.may_publish(job),
-        )
+        output = open_output(spec.output, settings)
+        self._workspace = Workspace.take(output, record.id, record.attempt)
+        if is_url(spec.source) or is_url(spec.driving):
+            job.report(Progress("fetch"))
+        with stage(spec, settings, self._check) as staged:
+            run = self._in_a_child(spec) if record.suspect else load_pipeline()
+            result = run(
+                staged.spec,
+                report=job.report,
+                should_stop=job.should_stop,
+                limits=settings.limits(),
+                workspace=self._workspace,
+                priority=PRIORITIES[record.options.priority],
+                may_publish=lambda: self._worker.leases.may_publish(job),
+            )
+            if staged.uploads:
+                job.report(Progress("upload"))
+            if staged.uploads or spec.keep_result:
+                # That the video may be published was asked before it was put in place here.
+                if not self._worker.leases.may_publish(job):
+                    raise LeaseLost("the job is not this attempt's any more")
+            return staged.deliver(result)
+
+    def _check(self) -> None:
+        """Called while files are on their way, for which a watchdog has to wait."""
+        self._job.touch()
+        if self._job.should_stop():
+            raise JobCancelled
 
     def _in_a_child(self, spec: JobSpec) -> Callable[..., Result]:
         settings = self._worker.settings
@@ -237,7 +256,10 @@ class JobRun:
     def _clean_up(self) -> None:
         """Remove what was kept for another attempt; a later one's is left alone."""
         if self._workspace is not None:
+            from animator.staging import close_output
+
             self._workspace.remove()
+            close_output(self._record.spec.output, self._worker.settings)
 
     def _note(self, text: str) -> None:
         try:

@@ -13,6 +13,8 @@ from animator.errors import AnimatorError
 from animator.preflight import free_names
 from animator.settings import Settings
 from animator.spec import JobSpec
+from animator.urls import plain_location
+from animator.values import is_url
 from animator.weights_library import for_spec, weights_names
 
 StateName = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -204,7 +206,7 @@ def face_choice(text: str) -> spec.Face:
 def make_spec(
     source: str, driving: str, output: str | None, *, face: str, weights: str, **options: Any
 ) -> JobSpec:
-    """The specification that the command line asks for, with absolute paths.
+    """The specification that the command line asks for, with absolute paths; URLs stay as they are.
 
     Weights of the library stay a name.
 
@@ -213,10 +215,15 @@ def make_spec(
     """
     target = next(free_names(source, driving, Path.cwd())) if output is None else output
     return JobSpec(
-        source=absolute(source),
-        driving=absolute(driving),
-        output=absolute(target),
+        source=_located(source),
+        driving=_located(driving),
+        output=_located(target),
         face=face_choice(face),
         weights=for_spec(weights, Settings.from_environment()),
         **options,
     )
+
+
+def _located(location: str | Path) -> str:
+    text = str(location)
+    return plain_location(text) if is_url(text) else absolute(location)

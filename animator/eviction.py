@@ -1,0 +1,109 @@
+"""Keeping a folder of files below a size: what was not used for longest goes first.
+
+Whoever uses a file of such a folder holds a shared lock on it (`hold`); what is held by any process
+is never removed. Locks are the kernel's, so they end with a process that is killed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from io import FileIO
+from pathlib import Path
+
+_POLL_SECONDS = 0.05
+
+
+def evict(folder: Path, limit_bytes: int) -> int:
+    """Remove files until those that are left take at most so many bytes on the disk.
+
+    Args:
+        folder: only the files in it are looked at, not those of its folders. It may be missing.
+        limit_bytes: more than that is left only if it is in use.
+
+    Returns:
+        How many files were removed.
+    """
+    found = []
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                status = entry.stat(follow_symlinks=False)
+                size = max(status.st_size, 512 * status.st_blocks, 1)
+                found.append((status.st_mtime_ns, size, Path(entry.path)))
+    left, removed = sum(size for _, size, _ in found), 0
+    for _, size, path in sorted(found):
+        if left <= limit_bytes:
+            break
+        if remove_unused(path):
+            left -= size
+            removed += 1
+    return removed
+
+
+def remove_unused(path: Path) -> bool:
+    """Remove a file unless someone holds it; says whether it is gone."""
+    try:
+        file = FileIO(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        # Since it was opened, another file may have taken its name, which has a lock of its own.
+        if is_at(file, path):
+            with suppress(FileNotFoundError):
+                path.unlink()
+    return True
+
+
+def hold(path: Path, check: Callable[[], object] = lambda: None) -> FileIO | None:
+    """Keep a file from being removed until what is returned is closed; None if it is not there.
+
+    It counts as used now.
+    """
+    try:
+        file = FileIO(path)
+    except FileNotFoundError:
+        return None
+    try:
+        lock(file, fcntl.LOCK_SH, check)
+        if is_at(file, path):
+            os.utime(path)
+            return file
+    except BaseException:
+        file.close()
+        raise
+    file.close()
+    return None
+
+
+def lock(file: FileIO, kind: int, check: Callable[[], object] = lambda: None) -> None:
+    """Lock an open file, looking meanwhile at whether that is still wanted.
+
+    Two files that were opened one by one exclude one another also within a process.
+    """
+    while True:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            check()
+            time.sleep(_POLL_SECONDS)
+
+
+def is_at(file: FileIO, path: Path) -> bool:
+    """Whether an open file is the one that has the name."""
+    try:
+        there = os.stat(path)
+    except FileNotFoundError:
+        return False
+    ours = os.fstat(file.fileno())
+    return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
