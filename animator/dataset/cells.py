@@ -41,7 +41,8 @@ _MAX_SEED = 2**63 - 1
 _KNOWN_LOCATIONS = 1 << 16
 _OPTIONS = ("start", "end", "weights", "motion", "output_mode")
 _NUMBERS = {"id": (int,), "start": (int, float), "end": (int, float)}
-_MAX_CELL = 2 * MAX_LOCATION  # so that spaces around a long one do not matter
+MAX_CELL = 2 * MAX_LOCATION
+"""Most characters of a cell, the spaces around it included."""
 _LONG_MESSAGE = 500
 
 
@@ -197,8 +198,8 @@ def known_column(name: str) -> str:
 def _plain(name: str, value: object) -> Any:
     """A cell as text; a seed may be a number."""
     if isinstance(value, str):
-        if len(value) > _MAX_CELL:
-            message = f"{name} has {len(value)} characters; {_MAX_CELL} are allowed."
+        if len(value) > MAX_CELL:
+            message = f"{name} has {len(value)} characters; {MAX_CELL} are allowed."
             raise AnimatorError("invalid_id" if name == "id" else "invalid_option", message)
         text = value.strip()
         _check_text(name, text)

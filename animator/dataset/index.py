@@ -29,7 +29,8 @@ def write_index(run: RunFolder, shards: Sequence[Shard]) -> None:
         AnimatorError: `bad_data` if a shard's table is damaged, or as `Storage`.
     """
     for shard in shards:
-        if run.storage.names(run.parts(shard)) and run.info.options.format == "shards":
+        in_place = run.info.options.format == "files"
+        if run.ended(shard) if in_place else run.storage.names(run.parts(shard)):
             clear(run, shard)  # its submitter was killed between completing and clearing it
     run.storage.remove_folder("parts")
     if run.info.options.filters:

@@ -7,12 +7,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from animator.dataset.cells import RowDefaults, RowMaker
 from animator.dataset.records import Broken, Ignored, Record, csv_records, jsonl_records
 from animator.dataset.samples import Fault, Sample
+from animator.dataset.tables import parquet_records
 from animator.errors import AnimatorError
 from animator.media import open_file
 from animator.settings import Settings
@@ -110,7 +111,11 @@ def read_manifest(location: str, settings: Settings, defaults: RowDefaults) -> M
         ignored = Ignored()
         try:
             reader = _reader(location, content.peek(_HEAD))
-            records = _first_read(reader(content, ignored))
+            if reader is None:
+                records = parquet_records(file, ignored, settings, resources)
+            else:
+                records = reader(content, ignored)
+            records = _first_read(records)
         except OSError as error:
             raise _unreadable(error) from error
         maker = RowMaker(split_location(location)[0], settings, defaults)
@@ -142,13 +147,13 @@ def _unreadable(error: OSError) -> AnimatorError:
     return AnimatorError("unreadable_file", message)
 
 
-def _reader(location: str, head: bytes) -> _Reader:
-    """How the file is read, by its ending, or else by how it begins."""
-    kinds: dict[str, _Reader] = {
+def _reader(location: str, head: bytes) -> _Reader | None:
+    """How the file is read, by its ending, or else by how it begins; None is Parquet."""
+    kinds: dict[str, _Reader | None] = {
         ".csv": csv_records,
         ".jsonl": jsonl_records,
         ".ndjson": jsonl_records,
-        ".parquet": _parquet_records,
+        ".parquet": None,
     }
     ending = Path(urlsplit(location).path if is_url(location) else location).suffix.lower()
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -158,14 +163,8 @@ def _reader(location: str, head: bytes) -> _Reader:
     if ending in kinds:
         return kinds[ending]
     if head.startswith(b"PAR1"):
-        return _parquet_records
+        return None
     return jsonl_records if head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{") else csv_records
-
-
-def _parquet_records(file: Any, ignored: Ignored) -> Iterator[Record]:
-    from animator.dataset.tables import parquet_records  # pyarrow takes a while to import
-
-    return parquet_records(file, ignored)
 
 
 def _first_read(records: Iterator[Record]) -> Iterator[Record]:

@@ -74,8 +74,9 @@ def clear(run: RunFolder, shard: Shard) -> None:
             if name.endswith((RESULT, FAILED)) or _id_of(name) in left_out
         }
     # What says that a sample has ended goes last, so that an interruption here is noticed.
-    ordered = sorted(names, key=lambda name: (name.endswith((RESULT, FAILED)), name))
-    run.each(lambda name: run.storage.delete([name]), ordered)
+    last = {name for name in names if name.endswith((RESULT, FAILED))}
+    run.storage.delete(sorted(names.keys() - last))
+    run.storage.delete(sorted(last))
     if run.storage.local is not None:
         folder = Path(run.storage.location(run.parts(shard)))
         for left in folder.glob(".*.parts"):  # of attempts that were killed as they ended
