@@ -20,7 +20,7 @@ from animator.settings import Settings
 from animator.urls import check_url
 
 MAX_REDIRECTS = 5
-CHUNK = 1 << 18
+CHUNK = 1 << 16
 _TIMEOUT = httpx.Timeout(30, connect=5)
 _GONE = (404, 410)
 _AGAIN = (408, 409, 423, 425, 429)
