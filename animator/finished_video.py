@@ -8,7 +8,12 @@ from pathlib import Path
 
 from animator.decode import MediaLimits, VideoReader
 
-_ANY = MediaLimits(*[sys.maxsize] * 5)
+_ANY = MediaLimits(
+    max_bytes=sys.maxsize,
+    max_frame_pixels=2**31 - 1,  # the most that libav understands
+    max_seconds=sys.maxsize,
+    max_frames=sys.maxsize,
+)
 
 
 def open_finished(path: Path, start: Fraction | None = None, batch: int = 8) -> VideoReader:
