@@ -245,6 +245,16 @@ def test_what_is_damaged_is_rendered_anew(
     check_equal(spec, expected)
 
 
+def test_landmarks_of_the_job_itself_are_used_before_those_kept_for_all(
+    spec: JobSpec, expected: JobSpec, interrupted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "make_detector", None)
+    monkeypatch.setattr(plan, "LandmarkCache", None)
+    result = finish(spec, 2)
+    assert (result.resumed, result.cached) == (12, ())
+    check_equal(spec, expected)
+
+
 CHANGES: dict[str, dict[str, Any]] = {
     "source": {},
     "driving": {},
