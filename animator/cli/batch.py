@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 from rich.console import Console
@@ -114,7 +114,7 @@ def batch(
         typer.Option(metavar="N", min=1, help="Samples of a shard.", rich_help_panel=_OUTPUTS),
     ] = 1000,
     extras: Annotated[
-        list[job.Extra] | None,
+        list[str] | None,
         typer.Option(
             "--extra",
             metavar=opt.one_of(job.Extra),
@@ -214,7 +214,7 @@ def batch(
         None if since is None else moment("--since", since),
     )  # fmt: skip
     options = RunOptions(
-        output_format, shard_size, tuple(extras or ()), measure, tuple(quality_filter or ()),
+        output_format, shard_size, cast("tuple[job.Extra, ...]", tuple(extras or ())), measure, tuple(quality_filter or ()),
         size, opt.face_choice(face), anchor, smoothing, missing_face, detector, precision,
     )  # fmt: skip
     control = Control(in_flight or 0, limit, retry_failed, device=device)

@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 MEASURES = ("face_coverage", "landmark_error", "identity", "sharpness", "jitter")
 """Columns of the quality measures, as `animator.quality` names them."""
-_STAGES = ("load", "landmarks", "generate", "measure")
+_STAGES = ("load", "landmarks", "generate", "measure", "extras")
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
