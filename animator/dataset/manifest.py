@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -31,7 +32,8 @@ _HEAD = 4096
 class Manifest(Iterator[Sample | Fault]):
     """The rows of a manifest in their order, read as they are asked for.
 
-    The file is open until the last row is read, or `close` is called; a context manager, too.
+    The file is open until the last row is read or `close` is called, or else as long as this object
+    lives; a context manager, too.
 
     Attributes:
         rows: how many rows have been read.
@@ -45,7 +47,7 @@ class Manifest(Iterator[Sample | Fault]):
         self._records = records
         self._maker = maker
         self._ignored = ignored
-        self._resources = resources
+        self._close = weakref.finalize(self, resources.close)
 
     @property
     def notes(self) -> list[str]:
@@ -71,7 +73,7 @@ class Manifest(Iterator[Sample | Fault]):
 
     def close(self) -> None:
         """Close the file, and remove it if it was fetched."""
-        self._resources.close()
+        self._close()
 
     def __enter__(self) -> Manifest:
         return self

@@ -52,7 +52,9 @@ class Plan:
         return digest.hexdigest()
 
     def to_storage(self, storage: Storage) -> None:
-        """Write `plan.parquet` and `faults.jsonl`; the same plan gives the same bytes.
+        """Write `plan.parquet`, `faults.jsonl` and, with the sums of both, `plan.json`.
+
+        The same plan gives the same bytes.
 
         Raises:
             AnimatorError: as `animator.storage.Storage.write`.

@@ -1,4 +1,4 @@
-"""The files of a plan: `plan.parquet` and `faults.jsonl`, in the folder of a run."""
+"""The files of a plan in the folder of a run: `plan.parquet`, `faults.jsonl` and `plan.json`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
-from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +15,7 @@ from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
 from animator.storage import Storage
 
-PLAN_FILE, FAULTS_FILE = "plan.parquet", "faults.jsonl"
+PLAN_FILE, FAULTS_FILE, HEAD_FILE = "plan.parquet", "faults.jsonl", "plan.json"
 _NUMBERS = ("row", "seed")
 _NAMES = tuple(item.name for item in fields(Sample))
 _WORDS = [name for name in _NAMES if name not in ("id", *_NUMBERS)]
@@ -24,31 +23,28 @@ _WORDS = [name for name in _NAMES if name not in ("id", *_NUMBERS)]
 _SCHEMA = pa.schema([(name, pa.int64() if name in _NUMBERS else pa.string()) for name in _NAMES])
 _GROUP = 20_000  # rows that are turned into columns at once
 _BATCH = 4096
-T = TypeVar("T")
 
 
 def write_plan(plan: Plan, storage: Storage) -> None:
-    """Write both files; the plan, which names the other, last.
+    """Write the files; the one that tells that the others are whole last.
 
     Raises:
         AnimatorError: as `Storage.write`.
     """
-    faults = b"".join(json.dumps(asdict(fault)).encode() + b"\n" for fault in plan.faults)
-    notes = {
-        "fingerprint": plan.fingerprint,
-        "faults_sha256": hashlib.sha256(faults).hexdigest(),
-        "older": str(plan.older),
+    contents = {
+        PLAN_FILE: _table(plan.samples),
+        FAULTS_FILE: b"".join(json.dumps(asdict(fault)).encode() + b"\n" for fault in plan.faults),
     }
-    buffer, schema = pa.BufferOutputStream(), _SCHEMA.with_metadata(notes)
-    with pq.ParquetWriter(buffer, schema, compression="zstd", use_dictionary=_WORDS) as writer:
-        for group in _groups(plan.samples, _GROUP):
-            columns = [
-                pa.array([getattr(sample, item.name) for sample in group], item.type)
-                for item in schema
-            ]
-            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
-    storage.write(FAULTS_FILE, faults)
-    storage.write(PLAN_FILE, buffer.getvalue().to_pybytes())
+    head = {
+        "fingerprint": plan.fingerprint,
+        "samples": len(plan.samples),
+        "faults": len(plan.faults),
+        "older": plan.older,
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+    }
+    for name, content in contents.items():
+        storage.write(name, content)
+    storage.write(HEAD_FILE, json.dumps(head, indent=1).encode() + b"\n")
 
 
 def read_plan(storage: Storage) -> Plan:
@@ -57,29 +53,39 @@ def read_plan(storage: Storage) -> Plan:
     Raises:
         AnimatorError: `no_such_file`, `bad_data`, and those of `Storage.read`.
     """
-    content, faults = storage.read(PLAN_FILE), storage.read(FAULTS_FILE)
     try:
-        table = pq.ParquetFile(pa.BufferReader(content), read_dictionary=_WORDS)
-        notes = {name.decode(): text.decode() for name, text in _metadata(table).items()}
-        samples = tuple(_samples(table))
-        plan = Plan(samples, tuple(_faults(faults)), int(notes["older"]))
-        whole = (
-            plan.fingerprint == notes["fingerprint"]
-            and hashlib.sha256(faults).hexdigest() == notes["faults_sha256"]
-        )
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(storage, str(error)) from error
-    if not whole:
-        raise _damaged(storage, "it is not what was written")
-    return plan
+        head = json.loads(storage.read(HEAD_FILE))
+        expected, older = dict(head["sha256"]), int(head["older"])
+        # First, as damage of a Parquet file can bring down whoever reads it.
+        contents = {name: storage.read(name) for name in (PLAN_FILE, FAULTS_FILE)}
+        for name, content in contents.items():
+            if hashlib.sha256(content).hexdigest() != expected[name]:
+                raise ValueError(f"{name} is not what was written")
+        samples = tuple(_samples(contents[PLAN_FILE]))
+        faults = tuple(Fault(**json.loads(line)) for line in contents[FAULTS_FILE].splitlines())
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        message = f"The plan in {storage.url!r} is damaged: {lines[0][:200].rstrip('.')}."
+        raise AnimatorError("bad_data", message) from error
+    return Plan(samples, faults, older)
 
 
-def _metadata(table: pq.ParquetFile) -> dict[bytes, bytes]:
-    return table.schema_arrow.metadata or {}
+def _table(samples: Sequence[Sample]) -> bytes:
+    buffer = pa.BufferOutputStream()
+    with pq.ParquetWriter(buffer, _SCHEMA, compression="zstd", use_dictionary=_WORDS) as writer:
+        for begin in range(0, len(samples), _GROUP):
+            group = samples[begin : begin + _GROUP]
+            columns = [
+                pa.array([getattr(sample, item.name) for sample in group], item.type)
+                for item in _SCHEMA
+            ]
+            writer.write_table(pa.Table.from_arrays(columns, schema=_SCHEMA))
+    return buffer.getvalue().to_pybytes()
 
 
-def _samples(table: pq.ParquetFile) -> Iterator[Sample]:
+def _samples(content: bytes) -> Iterator[Sample]:
     """The samples; those that name the same file share one text."""
+    table = pq.ParquetFile(pa.BufferReader(content), read_dictionary=_WORDS)
     known: dict[object, object] = {}
     for batch in table.iter_batches(_BATCH, columns=list(_NAMES), use_threads=False):
         columns = []
@@ -93,19 +99,3 @@ def _samples(table: pq.ParquetFile) -> Iterator[Sample]:
                 columns.append(column.to_pylist())
         for values in zip(*columns, strict=True):
             yield Sample(**dict(zip(_NAMES, values, strict=True)))
-
-
-def _faults(content: bytes) -> Iterator[Fault]:
-    for line in content.splitlines():
-        yield Fault(**json.loads(line))
-
-
-def _groups(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    for begin in range(0, len(items), size):
-        yield items[begin : begin + size]
-
-
-def _damaged(storage: Storage, why: str) -> AnimatorError:
-    lines = why.strip().splitlines() or ["it cannot be read"]
-    message = f"The plan in {storage.url!r} is damaged: {lines[0][:200].rstrip('.')}."
-    return AnimatorError("bad_data", message)

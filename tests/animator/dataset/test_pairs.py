@@ -106,7 +106,8 @@ def test_sample(limits: Settings, media: Path) -> None:
     drawn = ids(limits, ["s/*"], ["d/*"], "sample:4", seed=1)
     assert len(set(drawn)) == 4
     # Recorded once: the draw is the same on every machine and in every version of Python.
-    assert drawn == ids(limits, ["s/*"], ["d/*"], "sample:4", seed=1)
+    product = ids(limits, ["s/*"], ["d/*"])
+    assert drawn == [product[place] for place in (0, 1, 3, 4)]
     assert any(ids(limits, ["s/*"], ["d/*"], "sample:4", seed=seed) != drawn for seed in range(9))
     assert ids(limits, ["s/*"], ["d/*"], "sample:6") == ids(limits, ["s/*"], ["d/*"])
     for how, said in (

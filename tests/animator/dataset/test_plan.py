@@ -11,13 +11,17 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from animator.dataset.manifest import RowDefaults, read_manifest
+from animator.dataset.pairs import make_pairs
 from animator.dataset.plan import Plan, make_plan
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
 from animator.settings import Settings
 from animator.storage import Storage
+from tests.object_store import Bucket
 
 HOUR = 3600
+FILES = ("plan.parquet", "faults.jsonl", "plan.json")
 
 
 @pytest.fixture
@@ -189,7 +193,7 @@ def test_a_plan_comes_back(limits: Settings, tmp_path: Path, url: str, count: in
     faults = (Fault(3, "invalid_id", "é \u2028 \n", "x"), Fault(9, "bad_manifest", "no"))
     plan = Plan(many_samples(count), faults[: count and 2], older=count)
     plan.to_storage(storage)
-    written = {name: storage.read(name) for name in ("plan.parquet", "faults.jsonl")}
+    written = {name: storage.read(name) for name in FILES}
     again = Plan.from_storage(storage)
     assert again == plan and again.fingerprint == plan.fingerprint
     again.to_storage(storage)
@@ -205,21 +209,46 @@ def test_plans_that_are_damaged(limits: Settings, tmp_path: Path) -> None:
     assert caught.value.code == "no_such_file"
     plan = Plan(many_samples(100), (Fault(3, "invalid_id", "", "x"),))
     plan.to_storage(storage)
-    content, faults = storage.read("plan.parquet"), storage.read("faults.jsonl")
+    written = {name: storage.read(name) for name in FILES}
     generator = random.Random(2)
-    damaged = [(content, b""), (content, b"{\n"), (content, faults * 2), (b"", faults)]
-    for _ in range(300):
-        bad = bytearray(content)
-        place = generator.randrange(len(bad))
-        bad[place : place + 2] = generator.randbytes(generator.randint(0, 4))
-        damaged.append((bytes(bad), faults))
-    for samples, lines in damaged:
-        storage.write("plan.parquet", samples)
-        storage.write("faults.jsonl", lines)
-        try:
-            assert Plan.from_storage(storage).samples == plan.samples
-        except AnimatorError as error:
-            assert error.code == "bad_data"
-    storage.write("plan.parquet", content)
-    Plan(plan.samples, ()).to_storage(storage)
-    assert Plan.from_storage(storage).faults == ()
+    for name, content in written.items():
+        damaged = [b"", b"{", b"{}", content * 2, content[:-2]]
+        for _ in range(100):
+            bad = bytearray(content)
+            place = generator.randrange(len(bad))
+            bad[place : place + 2] = generator.randbytes(generator.randint(0, 4))
+            damaged.append(bytes(bad))
+        for bad in damaged:
+            storage.write(name, bad)
+            try:
+                assert Plan.from_storage(storage).samples == plan.samples
+            except AnimatorError as error:
+                assert error.code == "bad_data"
+        storage.write(name, content)
+    assert Plan.from_storage(storage) == plan
+    storage.delete(["faults.jsonl"])
+    with pytest.raises(AnimatorError) as caught:
+        Plan.from_storage(storage)
+    assert caught.value.code == "no_such_file"
+
+
+def test_from_manifest_to_plan_in_an_object_store(s3: Bucket, settings: Settings) -> None:
+    for name in ("in/a.png", "in/b.png", "in/d.mp4"):
+        s3.put(name, b"x")
+    s3.put("in/rows.csv", b"source,driving\na.png,d.mp4\n../b.png,d.mp4\n../../x.png,d.mp4\n")
+    s3.put("in/rows.jsonl", b'{"source": "b.png", "driving": "d.mp4", "id": "x"}\n')
+    limits = replace(settings, allowed_urls=(f"{s3.url}/in", f"{s3.url}/run"))
+    storage = Storage.open(f"{s3.url}/run", limits)
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    rows = list(read_manifest(f"{s3.url}/in/rows.csv", limits, RowDefaults()))
+    assert [row.code for row in rows if isinstance(row, Fault)] == ["url_refused"] * 2
+    plan = make_plan(rows, limits, since=hour_ago)
+    plan.to_storage(storage)
+    assert s3.keys()[-3:] == ["run/faults.jsonl", "run/plan.json", "run/plan.parquet"]
+    assert Plan.from_storage(storage) == plan and len(plan.samples) == 1
+    rows = list(read_manifest(f"{s3.url}/in/rows.jsonl", limits, RowDefaults()))
+    assert not make_plan(rows, limits, since=hour_ago + timedelta(hours=2)).samples
+    pairs = make_pairs(
+        *([f"{s3.url}/in/*.png"], [f"{s3.url}/in/d.mp4"], "product", 0, limits, RowDefaults())
+    )
+    assert names(make_plan(pairs, limits)) == ["a--d", "b--d"]
