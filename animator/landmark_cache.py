@@ -12,7 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
+import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
@@ -41,6 +43,8 @@ FOLDER = "landmarks"
 WAITING = "waiting for landmarks"
 """The stage of a job that waits for another to find what it needs."""
 _POLL_SECONDS = 0.2
+_BLOCK = 4096
+_SLACK = 0.02  # of the room for entries is free after it was made
 
 Found = tuple[NDArray[np.float32], int]
 """The 68 x 2 landmarks of a portrait's face in pixels, and how many faces it shows."""
@@ -146,13 +150,15 @@ class LandmarkCache:
     def _write(self, key: str, arrays: dict[str, NDArray[Any]]) -> None:
         if not self._usable:
             return
+        content = pack({"key": from_text(key), **arrays})
         try:
-            self._storage.write(_name(key), pack({"key": from_text(key), **arrays}))
+            self._storage.write(_name(key), content)
         except AnimatorError as error:
             self._give_up(error)
             return
         if self._settings.storage is None:
-            evict(self._settings.cache_dir / FOLDER, self._settings.cache_bytes)
+            folder, most = self._settings.cache_dir / FOLDER, self._settings.cache_bytes
+            _rooms.setdefault(folder, _Room(folder)).added(len(content), most)
 
     def _give_up(self, error: AnimatorError) -> None:
         """Ask the storage no more in this job: every try at one that is away takes long."""
@@ -165,14 +171,37 @@ class LandmarkCache:
                 os.utime(self._storage.local / name)
 
 
+class _Room:
+    """Looks through a folder when it may be full: each time is long where there are many files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._unseen = math.inf
+
+    def added(self, size: int, most: int) -> None:
+        """Make room where more was added since the last time than was left free then."""
+        with self._lock:
+            self._unseen += _on_disk(size)
+            if self._unseen > most * _SLACK:
+                self._unseen = 0
+                evict(self._folder, round(most * (1 - _SLACK)))
+
+
+_rooms: dict[Path, _Room] = {}
+
+
 def evict(folder: Path, most: int) -> None:
-    """Remove the files that were not used for longest, until no more than `most` bytes are left."""
+    """Remove the files that were not used for longest, until no more than `most` bytes are left.
+
+    A file counts with whole blocks, as most file systems keep it.
+    """
     found = []
     for path in folder.rglob("*"):
         with suppress(OSError):
             status = path.stat()
             if path.is_file():
-                found.append((status.st_mtime, status.st_size, path))
+                found.append((status.st_mtime, _on_disk(status.st_size), path))
     total = sum(size for _, size, _ in found)
     for _, size, path in sorted(found):
         if total <= most:
@@ -180,6 +209,10 @@ def evict(folder: Path, most: int) -> None:
         with suppress(OSError):
             path.unlink()
         total -= size
+
+
+def _on_disk(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK
 
 
 def _hash(key: str) -> str:
