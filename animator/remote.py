@@ -42,6 +42,7 @@ _S3 = {
         "retries": {"mode": "standard", "total_max_attempts": 3},
     }
 }
+_S3_RETRIES = 2
 _OPTIONS: dict[str, dict[str, Any]] = {"s3": _S3, "s3a": _S3}
 
 _known: dict[object, tuple[Any, str]] = {}
@@ -83,7 +84,10 @@ def _open(url: str, about: dict[str, str]) -> tuple[Any, str]:
         options |= {name: about.get(variable) for name, variable in _S3_CREDENTIALS.items()}
         options = {name: value for name, value in options.items() if value}
     try:
-        return fsspec.core.url_to_fs(url, **options)
+        system, root = fsspec.core.url_to_fs(url, **options)
+        if scheme in _OPTIONS:
+            system.retries = _S3_RETRIES  # s3fs's own, around those of botocore
+        return system, root
     except ImportError as error:
         message = f"{scheme}:// needs a package that is not installed: {error}."
         raise AnimatorError("missing_package", message) from error

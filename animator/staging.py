@@ -95,9 +95,14 @@ def stage(spec: JobSpec, settings: Settings, check: Check = lambda: None) -> Ite
 
     Raises:
         AnimatorError: as `animator.input_cache.cached_input` and `open_output`. Those that the
-            block raises name the URLs instead of the files that stand for them.
+            block raises name the URLs instead of the files that stand for them. Whether the
+            block succeeds or not, nothing of a remote output is left here but segments.
     """
+    for location in map(plain_location, (spec.source, spec.driving)):
+        if is_url(location):
+            check_url(location, settings)
     with ExitStack() as stack:
+        stack.callback(close_output, spec.output, settings)
         here = replace(
             spec,
             output=str(open_output(spec.output, settings)),
@@ -169,7 +174,6 @@ class Staged:
             polled(partial(store.write, name, content), self.check, finish=True)
         for path in paths:
             path.unlink(missing_ok=True)
-        close_output(self.original.output, self.settings)
 
     def said(self, text: str) -> str:
         """A sentence with the URLs instead of the files that stand for them."""

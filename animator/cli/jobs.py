@@ -56,7 +56,7 @@ def run_here(spec: JobSpec, settings: Settings, *, overwrite: bool, as_json: boo
 def _animate(spec: JobSpec, settings: Settings, view: ProgressView, signals: StopSignals) -> Result:
     view.update("starting")
     from animator.pipeline import animate
-    from animator.staging import close_output, stage
+    from animator.staging import stage
 
     def report(progress: Progress) -> None:
         view.update("stopping" if signals.requested() else progress.stage, progress)
@@ -65,19 +65,16 @@ def _animate(spec: JobSpec, settings: Settings, view: ProgressView, signals: Sto
         if signals.requested():
             raise JobCancelled
 
-    try:
-        with stage(settings.apply_to(spec), settings, check) as staged:
-            result = animate(
-                staged.spec,
-                report=report,
-                should_stop=signals.requested,
-                limits=settings.limits(),
-            )
-            if staged.uploads:
-                view.update("uploading")
-            return staged.deliver(result)
-    finally:
-        close_output(spec.output, settings)
+    with stage(settings.apply_to(spec), settings, check) as staged:
+        result = animate(
+            staged.spec,
+            report=report,
+            should_stop=signals.requested,
+            limits=settings.limits(),
+        )
+        if staged.uploads:
+            view.update("uploading")
+        return staged.deliver(result)
 
 
 def submit_job(

@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,7 @@ def proxy(s3: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
         yield proxy
 
 
-def content(url: str, **changes: int) -> bytes:
+def content(url: str, **changes: Any) -> bytes:
     """What is read at a URL."""
     with cached_input(url, replace(Settings.from_environment(), **changes)) as path:
         found = path.read_bytes()
