@@ -89,11 +89,9 @@ def test_the_result_comes_last(
 def test_local_files_stay_where_they_are(tmp_path: Path, settings: Settings) -> None:
     for name in ("face.png", "clip.mp4"):
         (tmp_path / name).write_bytes(name.encode())
-    spec = JobSpec(*(str(tmp_path / name) for name in ("face.png", "clip.mp4", "v.mp4")))
-    urls = JobSpec(
-        *(f"file://{tmp_path / name}" for name in ("face.png", "clip.mp4", "v.mp4")),
-        keep_result=True,
-    )
+    face, clip, video = (tmp_path / name for name in ("face.png", "clip.mp4", "v.mp4"))
+    spec = JobSpec(str(face), str(clip), str(video))
+    urls = JobSpec(f"file://{face}", f"file://{clip}", f"file://{video}", keep_result=True)
     for job in (spec, urls):
         with stage(job, settings) as staged:
             assert replace(staged.spec, keep_result=False) == spec
