@@ -45,7 +45,8 @@ def animate(
     Args:
         spec: what, with what, to where and how.
         report: called with the progress, about ten times a second.
-        should_stop: polled after every frame; once true, nothing of the output is left.
+        should_stop: polled after every frame; once true, nothing of the output is left, nor of
+            what was asked for beside it.
         limits: what inputs may be at most.
         workspace: where segments are kept; what is in it already is not rendered again. It is
             left as it is, whatever happens. None is a folder that is always removed.
@@ -53,7 +54,7 @@ def animate(
         may_publish: asked just before the output gets its name.
 
     Returns:
-        What was made. The output is in place, whole.
+        What was made. The output is in place, whole, and so is what was asked for beside it.
 
     Raises:
         AnimatorError: with the code of whatever stood in the way.
