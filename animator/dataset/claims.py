@@ -1,15 +1,20 @@
 """Which submitter works on which shard, so that several of them can share a run.
 
 A claim is a key in Redis with a time to live, prolonged by a thread. One that runs out, because its
-submitter was killed or cut off, is another's to take. A submitter that comes back late does no
+submitter was killed or cut off, is another's to take; on the same machine at once, as it is seen
+there that the process is gone. A submitter that comes back late does no
 harm: jobs are the same by their keys, and a shard's files by their bytes.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import threading
+from functools import cache
+from pathlib import Path
+from typing import cast
 
 from animator.errors import AnimatorError
 from animator.redis_base import PREFIX, queue_errors
@@ -40,7 +45,7 @@ class Claims:
     def __init__(self, store: JobStore, run: str, seconds: float = CLAIM_SECONDS) -> None:
         self._client, self._run = store.client, run
         self._milliseconds = round(1000 * seconds)
-        self._token = secrets.token_hex(8)
+        self._token = f"{_machine()} {os.getpid()} {secrets.token_hex(8)}"
         self._held: set[str] = set()
         self._lock = threading.Lock()
         self._end = threading.Event()
@@ -90,9 +95,16 @@ class Claims:
     def _set(self, name: str) -> bool:
         key = self._key(name)
         with queue_errors():
-            taken = self._client.set(key, self._token, nx=True, px=self._milliseconds)
-            # The answer may have been lost, and the command sent twice.
-            return bool(taken) or self._client.get(key) == self._token.encode()
+            for _ in range(2):
+                if self._client.set(key, self._token, nx=True, px=self._milliseconds):
+                    return True
+                holder = cast("bytes | None", self._client.get(key)) or b""
+                if holder == self._token.encode():
+                    return True  # the answer was lost, and the command sent twice
+                if not _is_gone(holder.decode()):
+                    return False
+                self._release(keys=[key], args=[holder])
+            return False
 
     def _key(self, name: str) -> str:
         return f"{PREFIX}dataset:{self._run}:{name}"
@@ -115,3 +127,28 @@ class Claims:
         if not ours and not self._set(name):
             logger.warning("another submitter has %s now", name)
             self._held.discard(name)
+
+
+@cache
+def _machine() -> str:
+    """This machine since it was started, and what sees the same processes on it; or nothing."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""
+
+
+def _is_gone(token: str) -> bool:
+    """Whether a claim's submitter was a process here that has ended."""
+    machine, _, rest = token.partition(" ")
+    pid = rest.partition(" ")[0]
+    if not machine or machine != _machine() or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,6 +39,7 @@ from tests.animator.dataset.made_runs import (
     working,
 )
 
+REPOSITORY = Path(__file__).parents[3]
 OPTIONS = RunOptions(shard_size=4)
 PLAN = samples(10)
 AWAY = JobError("storage_unavailable", "The store is away.", True)
@@ -253,6 +256,23 @@ def test_a_claim_is_one_submitters(store: JobStore) -> None:
         time.sleep(0.3)
         assert one.holds("00000") and not two.holds("00000")
     assert not store.client.keys("animator:dataset:*")
+
+
+def test_the_claim_of_a_process_that_was_killed_is_free_at_once(
+    store: JobStore, settings: Settings
+) -> None:
+    code = """if True:
+        import os, signal
+        from animator.dataset.claims import Claims
+        from animator.settings import Settings
+        from animator.queue import open_store
+        claims = Claims(open_store(Settings.from_environment()), "run", seconds=600)
+        assert claims.take("00000")
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY)
+    with Claims(store, "run") as claims:
+        assert claims.take("00000")
 
 
 def test_queued_jobs_are_few_however_many_samples_there_are(tmp_path: Path, client: Client) -> None:
