@@ -34,6 +34,8 @@ from animator.urls import check_url
 from animator.values import load_fields
 
 _POLL_SECONDS = 0.05
+_LARGE = 100
+"""Room is made before a download of more than a hundredth of the cache; after it in any case."""
 _LEAST_NOTES = 1 << 20
 _NOTES_SHARE = 50
 """Notes may take a fiftieth of what contents may."""
@@ -175,7 +177,8 @@ class InputCache:
         self, source: RemoteFile, info: Info, part: Path, file: FileIO, check: Check
     ) -> _Blob | None:
         """Fetch a file and hold it; None if that has to be tried again."""
-        self._make_room(info.size or 0)
+        if _LARGE * (info.size or 0) > self._settings.cache_bytes:
+            self._make_room(info.size or 0)
         # The thread has a file of its own: it may outlast this call by a moment if `check` raises.
         transfer = Transfer(source, FileIO(os.dup(file.fileno()), "r+"), self._limit)
         try:

@@ -197,6 +197,7 @@ class Storage:
         prefix = f"{folder}/" if folder else ""
         if self.local is not None:
             return {prefix + name: size for name, size in _local_files(where)}
+        self._require_store(where)
         remote = self._remote(folder) if folder else self._root
         try:
             found = try_remote(where, lambda: self._fs.ls(remote, detail=True, refresh=True))
@@ -219,7 +220,9 @@ class Storage:
                 path = Path(self.location(name))
                 with coded_errors(path), suppress(NotADirectoryError):
                     path.unlink(missing_ok=True)
-        elif len(found) == 1:
+            return
+        self._require_store(self.url)
+        if len(found) == 1:
             self._delete(found[0])
         elif found:
             # One by one: not every store that speaks S3 can remove many at once.
@@ -244,6 +247,11 @@ class Storage:
 
         try_remote(where, remove, writing=True)
 
+    def _require_store(self, where: str) -> None:
+        if self._scheme in ("http", "https"):
+            message = f"{where!r} is on a web server: single files are read there, and no more."
+            raise AnimatorError("output_not_writable", message)
+
     def _upload_options(self) -> dict[str, int]:
         """How a large file is cut up, where that can be said.
 
@@ -255,9 +263,7 @@ class Storage:
         return {"chunksize": _PART_BYTES, "max_concurrency": 1}
 
     def _put(self, name: str, where: str, size: int, write: Callable[[str], object]) -> None:
-        if self._scheme in ("http", "https"):
-            message = f"{where!r} cannot be written: a web server is only read from."
-            raise AnimatorError("output_not_writable", message)
+        self._require_store(where)
         target = self._remote(name)
 
         def put() -> None:
@@ -311,7 +317,7 @@ def info_of(found: dict[str, Any]) -> Info:
     seconds = modified.timestamp() if hasattr(modified, "timestamp") else modified
     return Info(
         found.get("size"),
-        f"{found.get('size')}-{tag}" if tag else "",
+        str(tag) if tag is not modified else f"{found.get('size')}-{tag}" if tag else "",
         float(seconds) if isinstance(seconds, (int, float)) else None,
     )
 

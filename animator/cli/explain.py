@@ -6,30 +6,43 @@ import typer
 
 from animator.cli.console import StopSignals, print_path, printable, say
 from animator.cli.progress import make_view
-from animator.errors import JobCancelled
+from animator.errors import AnimatorError, JobCancelled
 from animator.preflight import SHEET_SUFFIXES, check_files
 from animator.settings import Settings
 from animator.spec import JobSpec, Progress
+from animator.values import is_url
 
 
 def explain_here(spec: JobSpec, frame: int | None, settings: Settings, *, overwrite: bool) -> None:
-    """Draw the sheet in this process and say where it is."""
+    """Draw the sheet in this process and say where it is.
+
+    Raises:
+        AnimatorError: `invalid_option` if the sheet is to go elsewhere, and as `check_files`.
+    """
+    if is_url(spec.output):
+        raise AnimatorError("invalid_option", "A sheet is written on this machine; give a path.")
     check_files(spec, overwrite=overwrite, suffixes=SHEET_SUFFIXES)
     with StopSignals() as signals, make_view() as view:
         view.update("starting")
         from animator.explain import explain
+        from animator.staging import stage
+
+        def check() -> None:
+            if signals.requested():
+                raise JobCancelled
 
         def report(progress: Progress) -> None:
             view.update("stopping" if signals.requested() else progress.stage, progress)
 
         try:
-            explained = explain(
-                settings.apply_to(spec),
-                frame,
-                report=report,
-                should_stop=signals.requested,
-                limits=settings.limits(),
-            )
+            with stage(settings.apply_to(spec), settings, check) as staged:
+                explained = explain(
+                    staged.spec,
+                    frame,
+                    report=report,
+                    should_stop=signals.requested,
+                    limits=settings.limits(),
+                )
         except JobCancelled:
             say("Cancelled; nothing was written.")
             raise signals.exit() if signals.requested() else typer.Exit(1) from None

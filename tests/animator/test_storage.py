@@ -18,6 +18,7 @@ from animator.storage import Storage
 from tests.animator.conftest import mounted_disk
 from tests.faulty_proxy import FAULTS, Fault, FaultyProxy, Plan
 from tests.object_store import Bucket, free_port
+from tests.web_server import File, web_server
 
 PARTS = 5 * 1024**2
 """The smallest part of an upload that S3 allows."""
@@ -147,6 +148,38 @@ def test_a_disk_that_is_full(s3: Bucket, tmp_path: Path) -> None:
                 write()
             assert (caught.value.code, caught.value.retryable) == ("disk_full", True)
         assert not list(disk.iterdir())
+
+
+def test_web_servers_are_read_and_no_more(s3: Bucket, tmp_path: Path) -> None:
+    with web_server() as web:
+        settings = Settings(tmp_path, allowed_urls=(f"{web.url}/public",))
+        web.files["/public/a"] = File(b"0123456789", cuts=[3, 4, 5])
+        web.files["/public/whole"] = File(b"0123456789", ranges=False, tag=False)
+        web.redirects["/public/out"] = "/a"
+        store = Storage.open(f"{web.url}/public", settings)
+        for name in ("a", "whole"):
+            assert store.read(name) == b"0123456789"
+            assert store.read_range(name, 2, 5) == b"234"
+            assert store.read_range(name, 8, 50) == b"89"
+            assert store.read_range(name, 50, 60) == store.read_range(name, 3, 3) == b""
+            store.get(name, tmp_path / name)
+            assert (tmp_path / name).read_bytes() == b"0123456789"
+        info, unknown = store.info("a"), store.info("whole")
+        assert info is not None and info.size == 10 and info.version
+        assert unknown is not None and unknown.version == ""
+        assert store.info("none") is None
+        (tmp_path / "c").write_bytes(b"1")
+        for code, use in (
+            ("url_refused", lambda: store.read("out")),
+            ("no_such_file", lambda: store.read("none")),
+            ("output_not_writable", lambda: store.write("b", b"1")),
+            ("output_not_writable", lambda: store.put("b", tmp_path / "c")),
+            ("output_not_writable", lambda: store.delete(["a", "b"])),
+            ("output_not_writable", lambda: store.names()),
+        ):
+            with pytest.raises(AnimatorError) as caught:
+                use()
+            assert caught.value.code == code
 
 
 # -- a store that fails

@@ -13,12 +13,16 @@ from typing import Any
 import pytest
 
 from animator.queue import Queue, load_queue
+from animator.segments import Workspace
 from animator.settings import Settings
 from animator.spec import JobRecord, JobSpec, JobState, Result
 from animator.store import JobStore
 from tests.faulty_proxy import FaultyProxy, Plan
 from tests.object_store import Bucket
 from tests.worker.workers import ended, until, worker
+from worker import tasks as worker_tasks
+from worker.leases import HeldJob
+from worker.process import WorkerProcess
 
 LEASE = 1
 SubmitRemote = Callable[..., JobRecord]
@@ -149,6 +153,29 @@ def test_a_job_that_is_given_back_keeps_its_segments(
         record = ended(store, job, 40)
         until(lambda: not outbox())
     assert record.state is JobState.SUCCEEDED and record.resumed >= 20
+
+
+def test_an_attempt_that_is_no_longer_the_latest_uploads_nothing(
+    store: JobStore, queue: Queue, submit: SubmitRemote, s3: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It loses the job between putting the video in place on its machine and the upload."""
+    job = submit()
+    record = store.claim(job.id, "here")
+    assert record is not None
+
+    def pipeline(spec: JobSpec, *, workspace: Workspace, **_: Any) -> Result:
+        workspace.write("video", b"frames")
+        workspace.publish("video")
+        store.requeue(job.id, 1)
+        assert store.claim(job.id, "there") is not None
+        return Result(spec.output, 1, 1.0, 1.0)
+
+    monkeypatch.setattr(worker_tasks, "load_pipeline", lambda: pipeline)
+    run = worker_tasks.JobRun(WorkerProcess(Settings.from_environment()), HeldJob(record))
+    run.run()
+    assert outputs(s3) == []
+    found = store.get(job.id)
+    assert (found.state, found.attempt) == (JobState.RUNNING, 2)
 
 
 def test_a_url_that_the_worker_may_not_use_fails_the_job(
