@@ -100,6 +100,8 @@ class LandmarkCache:
 
         if (known := self._read(key, read)) is not None:
             return known, True
+        if not self._usable:  # nobody could take over what one of them finds
+            return extract(lambda: None), False
         lock = lock_of(_hash(key), self._settings)
         with held(lock, lambda: _waiting(watch)):
             if (known := self._read(key, read)) is not None:
