@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import hashlib
 import os
@@ -409,6 +410,21 @@ def test_a_damaged_or_lost_copy_is_fetched_again(s3: Bucket) -> None:
     ):
         damage()
         assert content(url) == b"whole"
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_who_waited_for_a_file_that_is_gone_has_nothing(tmp_path: Path, replaced: bool) -> None:
+    path, waiting = tmp_path / "a", threading.Event()
+    path.write_bytes(b"1")
+    with open(path, "rb") as other, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        found = pool.submit(hold, path, waiting.set)
+        assert waiting.wait(60)
+        path.unlink()
+        if replaced:
+            path.write_bytes(b"2")
+        fcntl.flock(other, fcntl.LOCK_UN)
+        assert found.result() is None
 
 
 def test_a_lock_is_of_the_file_and_not_of_its_name(tmp_path: Path) -> None:
