@@ -7,7 +7,9 @@ is never removed. Locks are the kernel's, so they end with a process that is kil
 from __future__ import annotations
 
 import fcntl
+import math
 import os
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +17,33 @@ from io import FileIO
 from pathlib import Path
 
 _POLL_SECONDS = 0.05
+_BLOCK = 4096
+
+
+class Room:
+    """Keeps a folder below a size, looking through it only when it may have become full.
+
+    Several processes may do so for the same folder: an eighth is left free each time, and each
+    looks again after it has added a sixty-fourth, so that eight stay below.
+
+    Args:
+        folder: as for `evict`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._unseen: float = math.inf
+
+    def added(self, size: int, limit_bytes: int) -> bool:
+        """Make room if so much more may be too much; says whether the folder was looked through."""
+        with self._lock:
+            self._unseen += _on_disk(size)
+            if 64 * self._unseen <= limit_bytes:
+                return False
+            self._unseen = 0
+            evict(self._folder, limit_bytes - limit_bytes // 8)
+            return True
 
 
 def evict(folder: Path, limit_bytes: int) -> int:
@@ -32,8 +61,7 @@ def evict(folder: Path, limit_bytes: int) -> int:
         for entry in entries:
             with suppress(FileNotFoundError):
                 status = entry.stat(follow_symlinks=False)
-                size = max(status.st_size, 512 * status.st_blocks, 1)
-                found.append((status.st_mtime_ns, size, Path(entry.path)))
+                found.append((status.st_mtime_ns, _on_disk(status.st_size), Path(entry.path)))
     left, removed = sum(size for _, size, _ in found), 0
     for _, size, path in sorted(found):
         if left <= limit_bytes:
@@ -42,6 +70,11 @@ def evict(folder: Path, limit_bytes: int) -> int:
             left -= size
             removed += 1
     return removed
+
+
+def _on_disk(size: int) -> int:
+    """What a file takes: whole blocks, and one for its name."""
+    return (1 + -(-size // _BLOCK)) * _BLOCK
 
 
 def remove_unused(path: Path) -> bool:

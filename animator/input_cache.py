@@ -24,7 +24,7 @@ from io import FileIO
 from pathlib import Path
 
 from animator.errors import AnimatorError
-from animator.eviction import evict, hold, is_at, lock, remove_unused
+from animator.eviction import Room, evict, hold, is_at, lock, remove_unused
 from animator.output_file import coded_errors, write_whole
 from animator.remote import polled
 from animator.settings import Settings
@@ -35,12 +35,14 @@ from animator.values import load_fields
 
 _POLL_SECONDS = 0.05
 _LARGE = 100
-"""Room is made before a download of more than a hundredth of the cache; after it in any case."""
+"""Room is made before a download of more than a hundredth of the cache; for others, after it."""
 _LEAST_NOTES = 1 << 20
 _NOTES_SHARE = 50
 """Notes may take a fiftieth of what contents may."""
 
 Check = Callable[[], object]
+
+_rooms: dict[Path, Room] = {}
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ class InputCache:
     ) -> _Blob | None:
         """Fetch a file and hold it; None if that has to be tried again."""
         if _LARGE * (info.size or 0) > self._settings.cache_bytes:
-            self._make_room(info.size or 0)
+            evict(self._blobs, max(self._settings.cache_bytes - (info.size or 0), 0))
         # The thread has a file of its own: it may outlast this call by a moment if `check` raises.
         transfer = Transfer(source, FileIO(os.dup(file.fileno()), "r+"), self._limit)
         try:
@@ -196,7 +198,7 @@ class InputCache:
         note = _Note(fetched.version, fetched.sha256, fetched.size, time.time())
         with suppress(AnimatorError):  # it only spares the next fetch
             write_whole(self._notes / _name(source.url), json.dumps(asdict(note)).encode())
-        self._make_room(0)
+        self._added(fetched.size)
         return _Blob(held, fetched.sha256, fetched.size)
 
     def _publish(self, part: Path, file: FileIO, fetched: Fetched, check: Check) -> FileIO | None:
@@ -219,11 +221,12 @@ class InputCache:
         held.close()
         return None
 
-    def _make_room(self, size: int) -> None:
+    def _added(self, size: int) -> None:
+        """Make room for what comes next."""
         limit = self._settings.cache_bytes
-        if evict(self._blobs, max(limit - size, 0)):
+        if _rooms.setdefault(self._blobs, Room(self._blobs)).added(size, limit):
             evict(self._notes, max(limit // _NOTES_SHARE, _LEAST_NOTES))
-        evict(self._parts, 0)  # what is left are those of processes that were killed
+            evict(self._parts, 0)  # those of processes that were killed; the others are locked
 
     def _require_size(self, url: str, size: int | None) -> None:
         if size is not None and size > self._limit:

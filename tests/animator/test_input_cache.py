@@ -23,7 +23,7 @@ import pytest
 
 from animator import remote, transfers
 from animator.errors import AnimatorError, JobCancelled
-from animator.eviction import evict, hold, remove_unused
+from animator.eviction import Room, evict, hold, remove_unused
 from animator.input_cache import cached_input
 from animator.settings import Settings
 from tests.animator.conftest import mounted_disk
@@ -345,13 +345,25 @@ def test_what_was_not_used_for_longest_goes_first(s3: Bucket) -> None:
     for name in "abcd":
         s3.put(name, name.encode() * size)
     urls = {name: f"{s3.url}/{name}" for name in "abcd"}
+    room = 4 * size  # of which an eighth is left free
     for name in "abc":
-        content(urls[name], cache_bytes=3 * size)
+        content(urls[name], cache_bytes=room)
         time.sleep(0.02)
-    content(urls["a"], cache_bytes=3 * size)
-    content(urls["d"], cache_bytes=3 * size)
+    content(urls["a"], cache_bytes=room)
+    content(urls["d"], cache_bytes=room)
     left = [hashlib.sha256(name.encode() * size).hexdigest() for name in "acd"]
     assert kept("blobs") == sorted(left)
+
+
+def test_a_full_folder_is_looked_through_now_and_then(tmp_path: Path) -> None:
+    room, most, looked = Room(tmp_path), 100 * 8192, 0
+    for number in range(300):
+        (tmp_path / str(number)).write_bytes(bytes(10))  # which take 8192, with the name
+        os.utime(tmp_path / str(number), (number, number))
+        looked += room.added(10, most)
+        names = sorted(int(name) for name in os.listdir(tmp_path))
+        assert len(names) <= 100 and names == list(range(names[0], number + 1))
+    assert 2 < looked <= 300 / 1.5
 
 
 def test_what_is_in_use_stays_however_little_room_there_is(s3: Bucket) -> None:
