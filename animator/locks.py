@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import secrets
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -18,7 +17,8 @@ from pathlib import Path
 from typing import Protocol
 
 from animator.errors import AnimatorError
-from animator.redis_base import PREFIX, connect, queue_errors
+from animator.held_keys import HeldKey
+from animator.redis_base import connect
 from animator.settings import Settings
 
 EXPIRY_SECONDS = 6.0
@@ -103,16 +103,6 @@ class FileLock:
         os.close(self._descriptor)
 
 
-_RENEW = """
-if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('pexpire', KEYS[1], ARGV[2]) end
-return 0
-"""
-_RELEASE = """
-if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end
-return 0
-"""
-
-
 class RedisLock:
     """A lock among all machines of a farm: a key with a time to live, renewed by a thread.
 
@@ -126,23 +116,17 @@ class RedisLock:
     def __init__(
         self, url: str, name: str, patience: float, expiry: float = EXPIRY_SECONDS
     ) -> None:
-        self._client = connect(url)
-        self._key, self._token = f"{PREFIX}once:{name}", secrets.token_hex(16).encode()
-        self._patience, self._milliseconds = patience, round(1000 * expiry)
-        self._renew = self._client.register_script(_RENEW)
-        self._release = self._client.register_script(_RELEASE)
+        self._key = HeldKey(connect(url), f"once:{name}", expiry)
+        self._patience = patience
         self._alive = time.monotonic()
         self._over = threading.Event()
 
     def acquire(self) -> bool:
         """See `Lock.acquire`; a killed holder's is free when its key expires."""
-        with queue_errors():
-            taken = self._client.set(self._key, self._token, nx=True, px=self._milliseconds)
-            # The client sends again where an answer is lost; the first may have done it.
-            if not taken and self._client.get(self._key) != self._token:
-                return False
+        if not self._key.take():
+            return False
         self.keep()
-        threading.Thread(target=self._renew_often, name="lock", daemon=True).start()
+        threading.Thread(target=self._prolong_often, name="lock", daemon=True).start()
         return True
 
     def keep(self) -> None:
@@ -156,15 +140,15 @@ class RedisLock:
     def release(self) -> None:
         """See `Lock.release`."""
         self._over.set()
-        with suppress(AnimatorError), queue_errors():
-            self._release(keys=[self._key], args=[self._token])
+        with suppress(AnimatorError):
+            self._key.release()
 
-    def _renew_often(self) -> None:
-        while not self._over.wait(self._milliseconds / 3000):
+    def _prolong_often(self) -> None:
+        while not self._over.wait(self._key.seconds / 3):
             if time.monotonic() - self._alive > self._patience:
                 return
-            with suppress(AnimatorError), queue_errors():
-                self._renew(keys=[self._key], args=[self._token, self._milliseconds])
+            with suppress(AnimatorError):
+                self._key.prolong()
 
 
 def lock_of(name: str, settings: Settings) -> Lock:

@@ -213,8 +213,9 @@ def batch(
         manifest, tuple(sources or ()), tuple(drivings or ()), pairs, seed, defaults,
         None if since is None else moment("--since", since),
     )  # fmt: skip
+    wanted = cast("tuple[job.Extra, ...]", tuple(extras or ()))  # RunOptions looks at them
     options = RunOptions(
-        output_format, shard_size, cast("tuple[job.Extra, ...]", tuple(extras or ())), measure, tuple(quality_filter or ()),
+        output_format, shard_size, wanted, measure, tuple(quality_filter or ()),
         size, opt.face_choice(face), anchor, smoothing, missing_face, detector, precision,
     )  # fmt: skip
     control = Control(in_flight or 0, limit, retry_failed, device=device)

@@ -1,7 +1,7 @@
 """The folder of a run: what is in it, and how far it shows the run to be.
 
     run.json                    which run it is: inputs, options; the last file of a new run's
-    plan.parquet                all samples in their order
+    plan.parquet, plan.json     all samples in their order
     faults.jsonl                rows of the manifest that no sample is made of
     parts/00007/ID.mp4          samples of a shard that is not complete, as workers write them,
                 ID.result.json  last of a sample's files: it is made

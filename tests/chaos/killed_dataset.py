@@ -21,6 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from animator.dataset.run_folder import RESULT
 from animator.dataset.tars import members
 from animator.embedded import EmbeddedRedis
 from tests.chaos.outputs import content
@@ -183,7 +184,11 @@ def _kill_at(
 
 def _made(out: Path) -> int:
     complete = [len(_names(tar)) for tar in out.glob("shards/*.tar")]
-    return sum(complete) + len([*out.glob("parts/*/*.result.json")])
+    made = 0
+    for folder in out.glob("parts/*"):
+        with suppress(FileNotFoundError):  # its shard is completed meanwhile
+            made += sum(name.endswith(RESULT) for name in os.listdir(folder))
+    return sum(complete) + made
 
 
 def _names(tar: Path) -> list[str]:
