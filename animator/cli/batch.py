@@ -91,8 +91,8 @@ def batch(
             metavar="TIME",
             show_default=False,
             rich_help_panel=_INPUTS,
-            help="Only samples with an input that was modified since: 2h, 3d, or a date. A run "
-            "that goes on needs the same date again.",
+            help="Only samples with an input that was modified since: 2h, 3d, or a date. Files "
+            "that come after the run was begun are for another run.",
         ),
     ] = None,
     strict: Annotated[
@@ -211,7 +211,7 @@ def batch(
     )  # fmt: skip
     inputs = Inputs(
         manifest, tuple(sources or ()), tuple(drivings or ()), pairs, seed, defaults,
-        None if since is None else moment("--since", since),
+        None if since is None else moment("--since", since), since or "",
     )  # fmt: skip
     wanted = cast("tuple[job.Extra, ...]", tuple(extras or ()))  # RunOptions looks at them
     options = RunOptions(

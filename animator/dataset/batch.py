@@ -67,6 +67,9 @@ class Inputs:
     """Of cells that are empty or not there."""
     since: datetime | None = None
     """Only samples of which an input was modified at this moment or later; an aware time."""
+    since_text: str = ""
+    """How that moment was given, if it is told from now, such as "2d": the same text is the same
+    run."""
 
     def __post_init__(self) -> None:
         """Check that it is clear what is meant."""
@@ -86,7 +89,7 @@ class Inputs:
         """What tells these inputs from others: the manifest's content, or the patterns."""
         told: dict[str, Any] = {
             "defaults": asdict(self.defaults),
-            "since": iso(self.since) if self.since else None,
+            "since": self.since_text or (iso(self.since) if self.since else None),
         }
         if self.manifest is None:
             patterns = {"sources": self.sources, "drivings": self.drivings}
