@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from animator import spec as job
@@ -321,7 +322,7 @@ def _show_estimate(told: Estimate) -> None:
     if told.seconds is not None:
         say(f"time: about {clock(told.seconds)}, by {told.basis}")
     if told.bytes is not None:
-        say(f"size: about {told.bytes / 1e6:,.1f} MB")
+        say(f"size: about {decimal(told.bytes)}")
 
 
 def describe(progress: BatchProgress) -> str:

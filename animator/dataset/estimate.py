@@ -188,7 +188,7 @@ def _try(
             spec = replace(options.spec(sample, str(output)), keep_result=False)
             end = (spec.start_seconds or 0) + TRIED_SECONDS
             if spec.end_seconds is None or spec.end_seconds > end:
-                spec = replace(spec, end=str(Fraction(end)) + ("/1" if end == int(end) else ""))
+                spec = replace(spec, end=str(end))
             try:
                 with stage(settings.apply_to(spec), settings) as staged:
                     result = animate(staged.spec, limits=settings.limits())
