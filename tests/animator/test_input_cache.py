@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import gzip
 import hashlib
 import os
@@ -23,7 +22,7 @@ import pytest
 
 from animator import remote, transfers
 from animator.errors import AnimatorError, JobCancelled
-from animator.eviction import Room, evict, hold, remove_unused
+from animator.eviction import evict
 from animator.input_cache import cached_input
 from animator.settings import Settings
 from tests.animator.conftest import mounted_disk
@@ -355,17 +354,6 @@ def test_what_was_not_used_for_longest_goes_first(s3: Bucket) -> None:
     assert kept("blobs") == sorted(left)
 
 
-def test_a_full_folder_is_looked_through_now_and_then(tmp_path: Path) -> None:
-    room, most, looked = Room(tmp_path), 100 * 8192, 0
-    for number in range(300):
-        (tmp_path / str(number)).write_bytes(bytes(10))  # which take 8192, with the name
-        os.utime(tmp_path / str(number), (number, number))
-        looked += room.added(10, most)
-        names = sorted(int(name) for name in os.listdir(tmp_path))
-        assert len(names) <= 100 and names == list(range(names[0], number + 1))
-    assert 2 < looked <= 300 / 1.5
-
-
 def test_what_is_in_use_stays_however_little_room_there_is(s3: Bucket) -> None:
     for name in "abc":
         s3.put(name, name.encode() * 10_000)
@@ -422,34 +410,3 @@ def test_a_damaged_or_lost_copy_is_fetched_again(s3: Bucket) -> None:
     ):
         damage()
         assert content(url) == b"whole"
-
-
-@pytest.mark.parametrize("replaced", [False, True])
-def test_who_waited_for_a_file_that_is_gone_has_nothing(tmp_path: Path, replaced: bool) -> None:
-    path, waiting = tmp_path / "a", threading.Event()
-    path.write_bytes(b"1")
-    with open(path, "rb") as other, ThreadPoolExecutor(1) as pool:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        found = pool.submit(hold, path, waiting.set)
-        assert waiting.wait(60)
-        path.unlink()
-        if replaced:
-            path.write_bytes(b"2")
-        fcntl.flock(other, fcntl.LOCK_UN)
-        assert found.result() is None
-
-
-def test_a_lock_is_of_the_file_and_not_of_its_name(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(b"1")
-    held = hold(path)
-    assert held is not None
-    assert not remove_unused(path)
-    (tmp_path / "b").write_bytes(b"2")
-    os.replace(tmp_path / "b", path)
-    assert remove_unused(path)
-    assert hold(path) is None
-    assert remove_unused(path)
-    assert held.read() == b"1"
-    held.close()
-    assert evict(tmp_path / "none", 0) == 0
