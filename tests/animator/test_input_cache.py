@@ -27,7 +27,7 @@ from animator.input_cache import cached_input
 from animator.settings import Settings
 from tests.animator.conftest import mounted_disk
 from tests.faulty_proxy import FaultyProxy, Plan
-from tests.object_store import Bucket, free_port
+from tests.object_store import Bucket
 from tests.web_server import File, Web, web_server
 
 REPOSITORY = Path(__file__).parents[2]
@@ -70,6 +70,12 @@ def code(use: Callable[[], object]) -> tuple[str, bool]:
     with pytest.raises(AnimatorError) as caught:
         use()
     return caught.value.code, caught.value.retryable
+
+
+def holding(url: str) -> subprocess.Popen[bytes]:
+    """A process that uses an input, and prints its first bytes once it has it."""
+    command = [sys.executable, "-c", HOLD, url]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=REPOSITORY)
 
 
 def kept(folder: str) -> list[str]:
@@ -131,12 +137,6 @@ def test_a_large_object_comes_in_pieces_of_one_version(
     # Every piece that failed was asked for again, and no other.
     lost = sum(proxy.faults.values()) - proxy.faults["delay"]
     assert lost and sum(method == "GET" for method, _ in proxy.requests) - gets <= 6 + lost
-
-
-def test_a_store_that_stays_away(s3: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "TRIES", 1)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
-    assert code(lambda: content(f"{s3.url}/a")) == ("storage_unavailable", True)
 
 
 # -- web servers
@@ -267,17 +267,7 @@ def test_processes_wait_for_one_fetch_and_keep_what_they_use(web: Web) -> None:
     web.files["/public/a"] = File(secrets.token_bytes(400_000), seconds=0.2)
     url = f"{web.url}/public/a"
     with ExitStack() as stack:
-        processes = [
-            stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, "-c", HOLD, url],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    cwd=REPOSITORY,
-                )
-            )
-            for _ in range(3)
-        ]
+        processes = [stack.enter_context(holding(url)) for _ in range(3)]
         said = [process.stdout.readline() for process in processes if process.stdout]
         assert set(said) == {web.files["/public/a"].content[:4].hex().encode() + b"\n"}
         assert web.count("GET") == 1
@@ -292,9 +282,7 @@ def test_processes_wait_for_one_fetch_and_keep_what_they_use(web: Web) -> None:
 def test_a_fetch_that_was_killed_is_begun_again(web: Web, tmp_path: Path) -> None:
     web.files["/public/a"] = File(secrets.token_bytes(2_000_000), seconds=0.5)
     url = f"{web.url}/public/a"
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, url], stdin=subprocess.PIPE, cwd=REPOSITORY
-    )
+    process = holding(url)
     parts = Settings.from_environment().cache_dir / "inputs" / "parts"
     while not any(path.stat().st_size for path in parts.glob("*")):
         assert process.poll() is None
