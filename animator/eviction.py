@@ -50,18 +50,19 @@ def evict(folder: Path, limit_bytes: int) -> int:
     """Remove files until those that are left take at most so many bytes on the disk.
 
     Args:
-        folder: only the files in it are looked at, not those of its folders. It may be missing.
+        folder: it is looked through with all its folders. It may be missing.
         limit_bytes: more than that is left only if it is in use.
 
     Returns:
         How many files were removed.
     """
     found = []
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        for entry in entries:
+    for root, _, names in os.walk(folder):
+        for name in names:
             with suppress(FileNotFoundError):
-                status = entry.stat(follow_symlinks=False)
-                found.append((status.st_mtime_ns, _on_disk(status.st_size), Path(entry.path)))
+                path = Path(root, name)
+                status = path.lstat()
+                found.append((status.st_mtime_ns, _on_disk(status.st_size), path))
     left, removed = sum(size for _, size, _ in found), 0
     for _, size, path in sorted(found):
         if left <= limit_bytes:

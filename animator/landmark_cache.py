@@ -12,9 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
 import os
-import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
@@ -29,6 +27,7 @@ from animator.decode import MediaLimits
 from animator.detectors import detector_version
 from animator.driving import Driving, driving_arrays, driving_of
 from animator.errors import AnimatorError
+from animator.eviction import Room
 from animator.faces import POINTS
 from animator.locks import held, lock_of
 from animator.settings import Settings
@@ -43,8 +42,8 @@ FOLDER = "landmarks"
 WAITING = "waiting for landmarks"
 """The stage of a job that waits for another to find what it needs."""
 _POLL_SECONDS = 0.2
-_BLOCK = 4096
-_SLACK = 0.02  # of the room for entries is free after it was made
+
+_rooms: dict[Path, Room] = {}
 
 Found = tuple[NDArray[np.float32], int]
 """The 68 x 2 landmarks of a portrait's face in pixels, and how many faces it shows."""
@@ -160,7 +159,7 @@ class LandmarkCache:
             return
         if self._settings.storage is None:
             folder, most = self._settings.cache_dir / FOLDER, self._settings.cache_bytes
-            _rooms.setdefault(folder, _Room(folder)).added(len(content), most)
+            _rooms.setdefault(folder, Room(folder)).added(len(content), most)
 
     def _give_up(self, error: AnimatorError) -> None:
         """Ask the storage no more in this job: every try at one that is away takes long."""
@@ -171,50 +170,6 @@ class LandmarkCache:
         if self._storage.local is not None:
             with suppress(OSError):
                 os.utime(self._storage.local / name)
-
-
-class _Room:
-    """Looks through a folder when it may be full: each time is long where there are many files."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._lock = threading.Lock()
-        self._unseen = math.inf
-
-    def added(self, size: int, most: int) -> None:
-        """Make room where more was added since the last time than was left free then."""
-        with self._lock:
-            self._unseen += _on_disk(size)
-            if self._unseen > most * _SLACK:
-                self._unseen = 0
-                evict(self._folder, round(most * (1 - _SLACK)))
-
-
-_rooms: dict[Path, _Room] = {}
-
-
-def evict(folder: Path, most: int) -> None:
-    """Remove the files that were not used for longest, until no more than `most` bytes are left.
-
-    A file counts with whole blocks, as most file systems keep it.
-    """
-    found = []
-    for path in folder.rglob("*"):
-        with suppress(OSError):
-            status = path.stat()
-            if path.is_file():
-                found.append((status.st_mtime, _on_disk(status.st_size), path))
-    total = sum(size for _, size, _ in found)
-    for _, size, path in sorted(found):
-        if total <= most:
-            return
-        with suppress(OSError):
-            path.unlink()
-        total -= size
-
-
-def _on_disk(size: int) -> int:
-    return -(-size // _BLOCK) * _BLOCK
 
 
 def _hash(key: str) -> str:

@@ -8,15 +8,14 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import MofNCompleteColumn
 
 from animator import spec as job
 from animator.cli import options as opt
 from animator.cli.console import StopSignals, command, print_json, print_path, printable, say
 from animator.cli.moments import moment
-from animator.cli.progress import clock
+from animator.cli.progress import clock, passing_bar
 from animator.errors import AnimatorError, JobCancelled
 from animator.settings import Settings
 
@@ -367,17 +366,7 @@ class _Bar(BatchView):
     """A bar that is redrawn in place."""
 
     def __init__(self) -> None:
-        self._display = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[detail]}", markup=False),
-            console=Console(stderr=True, highlight=False),
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        self._display = passing_bar(MofNCompleteColumn())
         self._task = self._display.add_task("starting", total=None, detail="")
 
     def __enter__(self) -> _Bar:

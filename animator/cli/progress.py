@@ -8,7 +8,7 @@ from abc import abstractmethod
 from contextlib import AbstractContextManager
 
 from rich.console import Console
-from rich.progress import BarColumn, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
 from animator.cli.console import say
@@ -63,20 +63,30 @@ class ProgressView(AbstractContextManager["ProgressView"]):
         """Leave the terminal as it was."""
 
 
+def passing_bar(*columns: ProgressColumn) -> RichProgress:
+    """A bar on standard error that leaves nothing behind.
+
+    Args:
+        columns: what stands between the bar and the field `detail`.
+    """
+    return RichProgress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        *columns,
+        TextColumn("{task.fields[detail]}", markup=False),
+        console=Console(stderr=True, highlight=False),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+
+
 class Bar(ProgressView):
     """A bar that is redrawn in place."""
 
     def __init__(self) -> None:
-        self._display = RichProgress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
-            TextColumn("{task.fields[detail]}", markup=False),
-            console=Console(stderr=True, highlight=False),
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        self._display = passing_bar()
         self._task = self._display.add_task("starting", total=None, detail="")
 
     def __enter__(self) -> Bar:

@@ -53,3 +53,15 @@ def test_a_lock_is_of_the_file_and_not_of_its_name(tmp_path: Path) -> None:
     assert held.read() == b"1"
     held.close()
     assert evict(tmp_path / "none", 0) == 0
+
+
+def test_as_much_is_removed_as_has_to_be(tmp_path: Path) -> None:
+    for number in range(5):
+        path = tmp_path / f"{number % 2}" / str(number)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(100))
+        os.utime(path, (0, [30, 10, 50, 20, 40][number]))
+    assert evict(tmp_path, 5 * 8192) == 0
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 5
+    assert evict(tmp_path, 4 * 8192 - 1) == 2
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["0", "2", "4"]
