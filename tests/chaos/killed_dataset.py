@@ -183,12 +183,12 @@ def _kill_at(
 
 
 def _made(out: Path) -> int:
-    complete = [len(_names(tar)) for tar in out.glob("shards/*.tar")]
-    made = 0
+    made = {tar.stem: len(_names(tar)) for tar in out.glob("shards/*.tar")}
     for folder in out.glob("parts/*"):
         with suppress(FileNotFoundError):  # its shard is completed meanwhile
-            made += sum(name.endswith(RESULT) for name in os.listdir(folder))
-    return sum(complete) + made
+            parts = sum(name.endswith(RESULT) for name in os.listdir(folder))
+            made[folder.name] = max(made.get(folder.name, 0), parts)
+    return sum(made.values())
 
 
 def _names(tar: Path) -> list[str]:
