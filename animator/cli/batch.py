@@ -20,10 +20,9 @@ from animator.errors import AnimatorError, JobCancelled
 from animator.settings import Settings
 
 if TYPE_CHECKING:
-    from animator.dataset.batch import Inputs, Summary
+    from animator.dataset.batch import Inputs, Prepared, Summary
     from animator.dataset.estimate import Estimate
     from animator.dataset.options import RunOptions
-    from animator.dataset.plan import Plan
     from animator.dataset.progress import BatchProgress
     from animator.dataset.scheduler import Control
 
@@ -237,9 +236,9 @@ def _generate(
 ) -> None:
     from animator.dataset.batch import generate
 
-    def show_plan(plan: Plan) -> None:
+    def show_plan(prepared: Prepared) -> None:
         if not as_json:
-            _say_plan(plan)
+            _say_plan(prepared)
 
     with StopSignals() as signals, make_view(quiet=as_json) as view:
         try:
@@ -275,24 +274,28 @@ def _foretell(
 
     with StopSignals() as signals, make_view(quiet=as_json) as view:
         try:
-            _, run, plan = plan_run(
+            prepared = plan_run(
                 inputs, out, options, settings, strict=strict, report=view.update,
                 should_stop=signals.requested,
             )  # fmt: skip
         except JobCancelled:
             raise signals.exit() from None
         rates = open_store(settings).rates() if settings.broker_url else {}
-        told = estimate(run, plan.samples, len(plan.faults), options, settings, rates)
+        plan = prepared.plan
+        told = estimate(prepared.run, plan.samples, len(plan.faults), options, settings, rates)
     if as_json:
         print_json(told.as_dict())
         return
-    _say_plan(plan)
+    _say_plan(prepared)
     _show_estimate(told)
 
 
-def _say_plan(plan: Plan) -> None:
+def _say_plan(prepared: Prepared) -> None:
+    plan = prepared.plan
     left_out = f", {plan.older:,} not modified since" if plan.older else ""
     say(f"{len(plan.samples):,} samples, {len(plan.faults):,} rows that cannot be used{left_out}")
+    for note in prepared.notes:
+        say(f"note: {printable(note)}")
     for fault in plan.faults[:SHOWN_FAULTS]:
         say(f"row {fault.row} [{fault.code}]: {printable(fault.message)}")
     if more := len(plan.faults[SHOWN_FAULTS:]):

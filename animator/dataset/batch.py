@@ -21,7 +21,7 @@ from typing import Any
 from animator.client import Client
 from animator.dataset.claims import Claims
 from animator.dataset.index import write_index
-from animator.dataset.manifest import RowDefaults, read_manifest
+from animator.dataset.manifest import Manifest, RowDefaults, read_manifest
 from animator.dataset.options import RunOptions
 from animator.dataset.pairs import make_pairs
 from animator.dataset.plan import Plan, make_plan
@@ -125,6 +125,18 @@ class Summary:
         return {**asdict(self), "left": self.left}
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A run before work on it begins or goes on."""
+
+    storage: Storage
+    run: RunFolder | None
+    """The run of the folder, if it was begun."""
+    plan: Plan
+    notes: tuple[str, ...] = ()
+    """Sentences about the manifest that a person should read."""
+
+
 def plan_run(
     inputs: Inputs,
     out: str,
@@ -134,7 +146,7 @@ def plan_run(
     strict: bool = False,
     report: Report = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> tuple[Storage, RunFolder | None, Plan]:
+) -> Prepared:
     """The plan of a run: that of the folder if it was begun, else a new one.
 
     Args:
@@ -160,9 +172,11 @@ def plan_run(
     storage = Storage.open(out, settings)
     report(BatchProgress("looking"))
     run = RunFolder.find(storage)
+    notes: tuple[str, ...] = ()
     if run is None:
         rows = inputs.rows(settings)
         plan = make_plan(rows, settings, since=inputs.since, checked=checked)
+        notes = tuple(rows.notes) if isinstance(rows, Manifest) else ()
     else:
         check_same(run.info, inputs.about(settings), options)
         plan = Plan.from_storage(storage)
@@ -178,7 +192,7 @@ def plan_run(
         if plan.faults:
             message += f" Row {plan.faults[0].row}: {plan.faults[0].message}"
         raise AnimatorError("bad_manifest", message)
-    return storage, run, plan
+    return Prepared(storage, run, plan, notes)
 
 
 def generate(
@@ -191,7 +205,7 @@ def generate(
     strict: bool = False,
     report: Report = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
-    on_plan: Callable[[Plan], None] = lambda plan: None,
+    on_plan: Callable[[Prepared], None] = lambda prepared: None,
 ) -> Summary:
     """Make a data set, or go on with one.
 
@@ -205,18 +219,19 @@ def generate(
         strict: whether any row that cannot be used is an error, before work begins.
         report: told how far it is, some times a second.
         should_stop: polled; once true, the call ends soon, and another one can go on.
-        on_plan: told the plan, before work begins.
+        on_plan: told what is going to be made, before work begins.
 
     Raises:
         AnimatorError: as `plan_run` and `Scheduler.work`, and `queue_unavailable`.
         JobCancelled: if it was told to stop before work began.
     """
-    storage, run, plan = plan_run(
+    prepared = plan_run(
         inputs, out, options, settings, strict=strict, report=report, should_stop=should_stop
     )
-    on_plan(plan)
+    on_plan(prepared)
+    storage, plan = prepared.storage, prepared.plan
     client = Client.connect(settings)
-    run = run or _begin(storage, inputs.about(settings), options, plan, client)
+    run = prepared.run or _begin(storage, inputs.about(settings), options, plan, client)
     own = {} if os.environ.get("ANIMATOR_CONCURRENCY") else _fitting_concurrency(settings)
     control = control or Control()
     if not control.in_flight:
