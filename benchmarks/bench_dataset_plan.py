@@ -103,7 +103,7 @@ def child(what: str, manifest: Path, run: Path) -> dict[str, float]:
 
 def measure(what: str, manifest: str, run: str) -> None:
     """Plan or load in this process, and print the figures."""
-    from animator.dataset.manifest import RowDefaults, read_manifest
+    from animator.dataset.manifest.reader import RowDefaults, read_manifest
     from animator.dataset.plan import Plan, make_plan
     from animator.settings import Settings
     from animator.storage import Storage

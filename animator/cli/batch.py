@@ -196,7 +196,7 @@ def batch(
     failed or a row could not be used.
     """
     from animator.dataset.batch import Inputs
-    from animator.dataset.manifest import RowDefaults
+    from animator.dataset.manifest.reader import RowDefaults
     from animator.dataset.options import RunOptions
     from animator.dataset.scheduler import Control
     from animator.weights_library import for_spec

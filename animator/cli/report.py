@@ -26,7 +26,7 @@ def report(
     ] = False,
 ) -> None:
     """Draw a run as one page: progress, failures, quality, best and worst samples."""
-    from animator.dataset.report import write_report
+    from animator.dataset.report.write import write_report
     from animator.output_file import check_output
 
     path = os.path.abspath(output)

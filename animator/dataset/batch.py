@@ -21,9 +21,9 @@ from typing import Any
 from animator.client import Client
 from animator.dataset.claims import Claims
 from animator.dataset.index import write_index
-from animator.dataset.manifest import Manifest, RowDefaults, read_manifest
+from animator.dataset.manifest.pairs import make_pairs
+from animator.dataset.manifest.reader import Manifest, RowDefaults, read_manifest
 from animator.dataset.options import RunOptions
-from animator.dataset.pairs import make_pairs
 from animator.dataset.plan import Plan, make_plan
 from animator.dataset.progress import BatchProgress
 from animator.dataset.run_folder import INDEX, RunFolder, check_same, new_info
@@ -54,9 +54,9 @@ class Inputs:
     """
 
     manifest: str | None = None
-    """Path or URL; see `animator.dataset.manifest`."""
+    """Path or URL; see `animator.dataset.manifest.reader`."""
     sources: tuple[str, ...] = ()
-    """Patterns of pictures; see `animator.dataset.pairs`."""
+    """Patterns of pictures; see `animator.dataset.manifest.pairs`."""
     drivings: tuple[str, ...] = ()
     """Patterns of driving videos."""
     pairs: str = "product"

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.dataset.report_data import RunReport, summarise
+from animator.dataset.report.data import RunReport, summarise
 from animator.dataset.rows import Row, make_row
 from animator.dataset.samples import Fault, Outcome, Sample
 from animator.encode import VideoWriter

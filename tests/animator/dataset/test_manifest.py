@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from animator.dataset.manifest import RowDefaults, read_manifest
-from animator.dataset.records import MAX_ROW
+from animator.dataset.manifest.reader import RowDefaults, read_manifest
+from animator.dataset.manifest.text import MAX_ROW
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
 from animator.settings import Settings

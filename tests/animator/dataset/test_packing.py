@@ -64,7 +64,7 @@ def test_a_shard_has_what_was_made_in_the_order_of_the_plan(tmp_path: Path) -> N
         for ending in (".mp4", ".json", ".landmarks.npz")
     ]
     assert sorted(files(run)) == sorted(
-        ["faults.jsonl", "plan.parquet", "run.json"]
+        ["faults.jsonl", "plan.json", "plan.parquet", "run.json"]
         + [f"shards/00000{ending}" for ending in (".parquet", ".tar", "_stats.json")]
     )
     rows = run.rows(shard)

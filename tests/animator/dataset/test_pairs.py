@@ -10,8 +10,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from animator.dataset.cells import MAX_ID, RowDefaults
-from animator.dataset.pairs import make_pairs
+from animator.dataset.manifest.cells import MAX_ID, RowDefaults
+from animator.dataset.manifest.pairs import make_pairs
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
 from animator.settings import Settings

@@ -11,8 +11,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from animator.dataset.manifest import RowDefaults, read_manifest
-from animator.dataset.pairs import make_pairs
+from animator.dataset.manifest.pairs import make_pairs
+from animator.dataset.manifest.reader import RowDefaults, read_manifest
 from animator.dataset.plan import Plan, make_plan
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from animator.dataset.report_data import RunReport, summarise
-from animator.dataset.report_measures import BETTER, combined_ranks
-from animator.dataset.report_page import render
-from animator.dataset.report_strips import FRAMES, HEIGHT, read_strip
+from animator.dataset.report.data import RunReport, summarise
+from animator.dataset.report.measures import BETTER, combined_ranks
+from animator.dataset.report.page import render
+from animator.dataset.report.strips import FRAMES, HEIGHT, read_strip
 from animator.dataset.rows import MEASURES, Row, make_row
 from animator.dataset.samples import Fault, Outcome, Sample
 from animator.errors import CODES, AnimatorError

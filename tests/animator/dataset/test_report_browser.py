@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from animator.dataset.report_data import summarise
-from animator.dataset.report_page import render
+from animator.dataset.report.data import summarise
+from animator.dataset.report.page import render
 from tests.animator.dataset.report_rows import BEGAN, hostile_report, make_report, make_videos
 
 WIDTHS = (375, 1280)

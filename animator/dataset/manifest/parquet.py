@@ -17,11 +17,11 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from animator.dataset.records import Broken, Ignored, Record
+from animator.dataset.manifest.text import Broken, Ignored, Record
 from animator.errors import AnimatorError
 from animator.settings import Settings
 
-_TARGET = "animator.dataset.table_child:send_rows"
+_TARGET = "animator.dataset.manifest.parquet_child:send_rows"
 _START = (
     "import sys; sys.path.append(sys.argv[1]); "
     "from animator.sandbox import child; child(sys.argv[2])"

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from animator.dataset.plan import Plan
-from animator.dataset.report_data import summarise
-from animator.dataset.report_page import render
+from animator.dataset.report.data import summarise
+from animator.dataset.report.page import render
 from animator.dataset.run_folder import RunFolder
 from animator.errors import AnimatorError
 from animator.output_file import write_whole

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from animator.dataset.report_charts import stacked_bar
-from animator.dataset.report_data import RunReport, Slow, Stage
-from animator.dataset.report_html import Markup, counted, duration, joined, number, share, tag
+from animator.dataset.report.charts import stacked_bar
+from animator.dataset.report.data import RunReport, Slow, Stage
+from animator.dataset.report.html import Markup, counted, duration, joined, number, share, tag
 
 _STAGES = {
     "load": "reading the inputs",

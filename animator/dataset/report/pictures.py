@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 
-from animator.dataset.report_charts import histogram
-from animator.dataset.report_data import RunReport, Sheet, Shown
-from animator.dataset.report_html import Markup, counted, joined, number, tag
-from animator.dataset.report_measures import Distribution
-from animator.dataset.report_strips import Strip
+from animator.dataset.report.charts import histogram
+from animator.dataset.report.data import RunReport, Sheet, Shown
+from animator.dataset.report.html import Markup, counted, joined, number, tag
+from animator.dataset.report.measures import Distribution
+from animator.dataset.report.strips import Strip
 
 _EYES = "in % of the distance between the outer corners of the eyes"
 _MEASURES = {

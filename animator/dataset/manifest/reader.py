@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from animator.dataset.cells import RowDefaults, RowMaker
-from animator.dataset.records import Broken, Ignored, Record, csv_records, jsonl_records
+from animator.dataset.manifest.cells import RowDefaults, RowMaker
+from animator.dataset.manifest.parquet import parquet_records
+from animator.dataset.manifest.text import Broken, Ignored, Record, csv_records, jsonl_records
 from animator.dataset.samples import Fault, Sample
-from animator.dataset.tables import parquet_records
 from animator.errors import AnimatorError
 from animator.media import open_file
 from animator.settings import Settings

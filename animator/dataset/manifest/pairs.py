@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from animator.dataset.cells import RowDefaults, checked_location, shorten
+from animator.dataset.manifest.cells import RowDefaults, checked_location, shorten
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
 from animator.settings import Settings

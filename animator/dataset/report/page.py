@@ -6,9 +6,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from animator import __version__
-from animator.dataset.report_charts import over_time, stacked_bar
-from animator.dataset.report_data import Example, Group, Progress, RunReport
-from animator.dataset.report_html import (
+from animator.dataset.report.charts import over_time, stacked_bar
+from animator.dataset.report.data import Example, Group, Progress, RunReport
+from animator.dataset.report.html import (
     Markup,
     counted,
     duration,
@@ -18,9 +18,9 @@ from animator.dataset.report_html import (
     size,
     tag,
 )
-from animator.dataset.report_pictures import measure_cards, sheet_views
-from animator.dataset.report_style import STYLE
-from animator.dataset.report_work import work_view
+from animator.dataset.report.pictures import measure_cards, sheet_views
+from animator.dataset.report.style import STYLE
+from animator.dataset.report.work import work_view
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from animator.dataset.cells import COLUMNS, NEEDED, known_column
+from animator.dataset.manifest.cells import COLUMNS, NEEDED, known_column
 from animator.errors import AnimatorError
 
 MAX_ROW = 1 << 20

@@ -1,4 +1,4 @@
-"""What reads a manifest in Parquet; see `animator.dataset.tables`, whose child this runs in."""
+"""What reads a manifest in Parquet: the child of `animator.dataset.manifest.parquet`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from animator.dataset.cells import MAX_CELL
-from animator.dataset.records import MAX_ROW, Ignored, check_columns
+from animator.dataset.manifest.cells import MAX_CELL
+from animator.dataset.manifest.text import MAX_ROW, Ignored, check_columns
 from animator.errors import AnimatorError
 
 MAX_CHUNK = 1 << 29

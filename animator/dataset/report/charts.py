@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from animator.dataset.report_html import Markup, number, tag
-from animator.dataset.report_measures import Distribution
+from animator.dataset.report.html import Markup, number, tag
+from animator.dataset.report.measures import Distribution
 
 _WIDTH, _HEIGHT = 280, 84
 _RANGE_WIDTH, _RANGE_HEIGHT = 600, 120

@@ -1,6 +1,6 @@
 """What the report of a run shows, summed up from the rows of its samples.
 
-rows, faults, shards' statistics -> `RunReport` -> `animator.dataset.report_page` -> one HTML file
+rows, faults, shards' statistics -> `RunReport` -> `animator.dataset.report.page` -> one HTML file
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from animator.dataset.report_html import as_text, cut
-from animator.dataset.report_measures import Distribution, combined_ranks, distributions
-from animator.dataset.report_pace import Pace, pace_of
-from animator.dataset.report_strips import Strip, read_strip
+from animator.dataset.report.html import as_text, cut
+from animator.dataset.report.measures import Distribution, combined_ranks, distributions
+from animator.dataset.report.pace import Pace, pace_of
+from animator.dataset.report.strips import Strip, read_strip
 from animator.dataset.rows import MEASURES, SCHEMA, Row
 from animator.dataset.samples import Fault
 from animator.errors import CODES
