@@ -10,7 +10,7 @@ class Plan:
     """What happens to the farm."""
 
     seed: int = 1
-    jobs: int = 8
+    jobs: int = 10
     workers: int = 3
     concurrency: int = 1
     """Jobs that each worker runs at the same time."""
@@ -27,7 +27,7 @@ class Plan:
     """How often messages of a few jobs are sent again, some times each."""
     cancels: int = 0
     """Jobs besides that are cancelled, in every stage in turn."""
-    every: float = 3.0
+    every: float = 2.0
     """Seconds between two of these, on average."""
     patience: float = 300.0
     """Seconds after which a job counts as one that waits for ever."""
