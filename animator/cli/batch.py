@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 from rich.filesize import decimal
-from rich.progress import MofNCompleteColumn
 
 from animator import spec as job
 from animator.cli import options as opt
+from animator.cli.batch_views import make_view
 from animator.cli.console import StopSignals, command, print_json, print_path, printable, say
 from animator.cli.moments import moment
-from animator.cli.progress import clock, passing_bar
+from animator.cli.progress import clock
 from animator.errors import AnimatorError, JobCancelled
-from animator.settings import Settings
+from animator.settings import Settings, share_cores
 
 if TYPE_CHECKING:
     from animator.dataset.batch import Inputs, Prepared, Summary
     from animator.dataset.estimate import Estimate
     from animator.dataset.options import RunOptions
-    from animator.dataset.progress import BatchProgress
     from animator.dataset.scheduler import Control
 
-LINE_SECONDS = 10.0
-"""Between two lines of progress where there is no terminal."""
 SHOWN_FAULTS = 10
 FormatName = Literal["shards", "files"]
 _INPUTS, _OUTPUTS, _CALL = "Inputs", "Outputs", "This call"
@@ -268,21 +262,27 @@ def _foretell(
     strict: bool,
     as_json: bool,
 ) -> None:
-    from animator.dataset.batch import plan_run
+    from animator.dataset.batch import on_a_gpu, own_slots, plan_run
     from animator.dataset.estimate import estimate
     from animator.queue import open_store
 
+    # Jobs on a GPU are stepped as one batch, so that each is slower than one alone.
+    slots = 1 if on_a_gpu(settings) else own_slots(settings)
+    share_cores(slots)
     with StopSignals() as signals, make_view(quiet=as_json) as view:
         try:
             prepared = plan_run(
                 inputs, out, options, settings, strict=strict, report=view.update,
                 should_stop=signals.requested,
             )  # fmt: skip
+            rates = open_store(settings).rates() if settings.broker_url else {}
+            plan = prepared.plan
+            told = estimate(
+                prepared.run, plan.samples, len(plan.faults), options, settings, rates,
+                slots=slots, should_stop=signals.requested,
+            )  # fmt: skip
         except JobCancelled:
             raise signals.exit() from None
-        rates = open_store(settings).rates() if settings.broker_url else {}
-        plan = prepared.plan
-        told = estimate(prepared.run, plan.samples, len(plan.faults), options, settings, rates)
     if as_json:
         print_json(told.as_dict())
         return
@@ -325,72 +325,3 @@ def _show_estimate(told: Estimate) -> None:
         say(f"time: about {clock(told.seconds)}, by {told.basis}")
     if told.bytes is not None:
         say(f"size: about {decimal(told.bytes)}")
-
-
-def describe(progress: BatchProgress) -> str:
-    """What is known of the progress beside how many samples have ended."""
-    parts = [f"{progress.failed:,} failed"] * bool(progress.failed)
-    parts += [f"{progress.rejected:,} rejected"] * bool(progress.rejected)
-    parts += [f"{progress.running} in the queue"] * bool(progress.running)
-    if progress.per_minute is not None:
-        parts.append(f"{progress.per_minute:.3g} a minute")
-    if progress.eta is not None:
-        parts.append(f"{clock(progress.eta)} left")
-    return ", ".join(parts)
-
-
-class BatchView(AbstractContextManager["BatchView"]):
-    """Shows nothing."""
-
-    def update(self, progress: BatchProgress) -> None:
-        """Show how far it is."""
-
-    def __exit__(self, *raised: object) -> None:
-        """Leave the terminal as it was."""
-
-
-class _Lines(BatchView):
-    """A line for each stage, and every few seconds one more."""
-
-    def __init__(self) -> None:
-        self._stage, self._said = "", 0.0
-
-    def update(self, progress: BatchProgress) -> None:
-        current = time.monotonic()
-        if progress.stage == self._stage and current - self._said < LINE_SECONDS:
-            return
-        self._stage, self._said = progress.stage, current
-        of = f" {progress.done:,} of {progress.total:,}" if progress.total else ""
-        detail = describe(progress)
-        say(f"{progress.stage}{of}" + (f": {detail}" if detail else ""))
-
-
-class _Bar(BatchView):
-    """A bar that is redrawn in place."""
-
-    def __init__(self) -> None:
-        self._display = passing_bar(MofNCompleteColumn())
-        self._task = self._display.add_task("starting", total=None, detail="")
-
-    def __enter__(self) -> _Bar:
-        self._display.start()
-        return self
-
-    def update(self, progress: BatchProgress) -> None:
-        self._display.update(
-            self._task,
-            description=progress.stage,
-            completed=progress.done,
-            total=progress.total or None,
-            detail=describe(progress),
-        )
-
-    def __exit__(self, *raised: object) -> None:
-        self._display.stop()
-
-
-def make_view(*, quiet: bool = False) -> BatchView:
-    """The view that fits where standard error goes."""
-    if quiet:
-        return BatchView()
-    return _Bar() if sys.stderr.isatty() else _Lines()

@@ -232,11 +232,10 @@ def generate(
     storage, plan = prepared.storage, prepared.plan
     client = Client.connect(settings)
     run = prepared.run or _begin(storage, inputs.about(settings), options, plan, client)
-    own = {} if os.environ.get("ANIMATOR_CONCURRENCY") else _fitting_concurrency(settings)
-    control = control or Control()
+    slots, control = own_slots(settings), control or Control()
     if not control.in_flight:
-        control = replace(control, in_flight=_fitting_in_flight(client, own))
-    worker = OwnWorker(client.store, client.queue, own)
+        control = replace(control, in_flight=_fitting_in_flight(client, slots))
+    worker = OwnWorker(client.store, client.queue, {"ANIMATOR_CONCURRENCY": str(slots)})
     with Claims(client.store, run.info.run) as claims:
         scheduler = Scheduler(run, plan.samples, client, claims, worker, control)
         try:
@@ -291,15 +290,20 @@ def _finish(run: RunFolder, plan: Plan, claims: Claims, completed: int) -> None:
     claims.release("index")
 
 
-def _fitting_concurrency(settings: Settings) -> dict[str, str]:
-    """How many jobs our own worker runs at once, as its environment says it."""
-    gpu = settings.device != "cpu" and os.path.exists(_NVIDIA_DRIVER)
-    return {"ANIMATOR_CONCURRENCY": str(_ON_A_GPU if gpu else os.cpu_count() or 1)}
+def on_a_gpu(settings: Settings) -> bool:
+    """Whether jobs of this machine run on a GPU, as far as can be told without PyTorch."""
+    return settings.device != "cpu" and os.path.exists(_NVIDIA_DRIVER)
 
 
-def _fitting_in_flight(client: Client, own: Mapping[str, str]) -> int:
-    slots = sum(worker.concurrency for worker in client.queue.alive_workers())
-    slots = slots or int(own.get("ANIMATOR_CONCURRENCY", client.settings.concurrency))
+def own_slots(settings: Settings) -> int:
+    """How many jobs a worker of the call's own runs at the same time."""
+    if os.environ.get("ANIMATOR_CONCURRENCY"):
+        return settings.concurrency
+    return _ON_A_GPU if on_a_gpu(settings) else os.cpu_count() or 1
+
+
+def _fitting_in_flight(client: Client, own: int) -> int:
+    slots = sum(worker.concurrency for worker in client.queue.alive_workers()) or own
     return max(FEWEST_IN_FLIGHT, min(4 * slots, MOST_IN_FLIGHT))
 
 

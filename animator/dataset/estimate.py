@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,9 @@ def estimate(
     options: RunOptions,
     settings: Settings,
     rates: Mapping[int, Rate],
+    *,
+    slots: int = 1,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Estimate:
     """What is left of a run and what it takes.
 
@@ -87,6 +90,12 @@ def estimate(
         options: what is the same for all samples.
         settings: of this machine.
         rates: the farm's, by minutes; empty if there is none.
+        slots: jobs that run here at the same time, each as fast as the one that is tried.
+        should_stop: polled while that sample is animated.
+
+    Raises:
+        AnimatorError: as `Storage`, for a run that was begun.
+        JobCancelled: if it was told to stop.
     """
     left = remaining(run, samples)
     drivings = Counter((one.driving, one.start, one.end) for one in left)
@@ -105,7 +114,7 @@ def estimate(
     basis = ["the farm's pace"] if pace else []
     seconds = frames / pace if pace else None
     if seconds is None or size is None:
-        trial = _try(left, options, settings)
+        trial = _try(left, options, settings, should_stop)
         if trial is None:
             basis.append("no sample that could be tried")
         else:
@@ -113,15 +122,14 @@ def estimate(
             size = size or length / result.frames
             if seconds is None:
                 seconds = _seconds(result, frames, len(left), len(drivings))
+                seconds /= min(slots, len(left))
             basis.append(f"{result.frames} frames of a sample on this machine")
-    return Estimate(
-        **{
-            **asdict(told),
-            "frames": frames,
-            "seconds": None if seconds is None else round(seconds, 1),
-            "bytes": None if size is None else round(size * frames),
-            "basis": " and ".join(basis),
-        }
+    return replace(
+        told,
+        frames=frames,
+        seconds=None if seconds is None else round(seconds, 1),
+        bytes=None if size is None else round(size * frames),
+        basis=" and ".join(basis),
     )
 
 
@@ -174,11 +182,12 @@ def _bytes_a_frame(run: RunFolder | None) -> float | None:
 
 
 def _try(
-    samples: Sequence[Sample], options: RunOptions, settings: Settings
+    samples: Sequence[Sample],
+    options: RunOptions,
+    settings: Settings,
+    should_stop: Callable[[], bool],
 ) -> tuple[Result, int] | None:
     """Animate the beginning of one of the first samples; the result, and the video's size."""
-    from dataclasses import replace
-
     from animator.pipeline import animate
     from animator.staging import stage
 
@@ -191,7 +200,8 @@ def _try(
                 spec = replace(spec, end=str(end))
             try:
                 with stage(settings.apply_to(spec), settings) as staged:
-                    result = animate(staged.spec, limits=settings.limits())
+                    limits = settings.limits()
+                    result = animate(staged.spec, should_stop=should_stop, limits=limits)
                 return result, output.stat().st_size
             except AnimatorError:
                 continue

@@ -71,13 +71,14 @@ class RunInfo:
         Raises:
             AnimatorError: `other_run` if it is of another version, `bad_data` if it is damaged.
         """
-        values = load_object(text, "file run.json")
-        if values.pop("version", None) != _FORMAT:
-            raise AnimatorError("other_run", "The run was begun by another version.")
         try:
+            values = json.loads(text)
+            if values.pop("version", None) != _FORMAT:
+                raise AnimatorError("other_run", "The run was begun by another version.")
             return cls(**{**values, "options": RunOptions.from_dict(values["options"])})
-        except (KeyError, TypeError) as error:
-            raise AnimatorError("bad_data", f"run.json is damaged: {error}.") from error
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            message = f"{RUN} of the run is damaged: {error}."
+            raise AnimatorError("bad_data", message) from error
 
 
 @dataclass(frozen=True)
