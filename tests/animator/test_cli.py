@@ -309,14 +309,19 @@ def test_a_queue_that_is_away(animator: Run, monkeypatch: pytest.MonkeyPatch) ->
     assert animator("doctor").returncode == 1
 
 
-def test_doctor_reports_and_starts_nothing(animator: Run, state_dir: Path) -> None:
+def test_doctor_reports_and_starts_nothing(
+    animator: Run, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     report = json.loads(animator("doctor", "--json").stdout)
     assert report["versions"]["animator"] == __version__
     assert report["queue"]["broker"] == "embedded"
     assert "auto takes" in report["device"]
+    assert report["files"]["URLs that are allowed"] == "none"
     assert not EmbeddedRedis(state_dir).status().running
     shown = animator("doctor").stdout
     assert "weights" in shown
+    monkeypatch.setenv("ANIMATOR_STORAGE", "nothing://bucket")
+    assert "problem: files: 'nothing://bucket' cannot be used" in animator("doctor").stdout
 
 
 def test_a_reader_that_goes_away_is_no_error(animator: Run, state_dir: Path) -> None:
