@@ -7,7 +7,6 @@ crashes a decoder, hangs or eats memory becomes a finding. The child measures, s
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -28,7 +27,7 @@ from animator.check_report import (
 from animator.errors import CODES, AnimatorError
 from animator.preflight import check_location, check_weights
 from animator.sandbox import Ended, Message, SandboxLimits, run_limited
-from animator.settings import Settings
+from animator.settings import Settings, has_nvidia_driver
 from animator.spec import JobSpec
 from animator.urls import plain_location
 from animator.values import is_url
@@ -43,7 +42,6 @@ _SUBJECTS: tuple[Subject, ...] = ("source", "driving")
 _SAMPLING_SHARE = 0.3
 """Share of the time that may go into looking at frames; the rest is for opening the files, and for
 a frame that takes long."""
-_NVIDIA_DRIVER = "/proc/driver/nvidia/version"
 _SPEED_SECONDS = 60.0
 _CONVERT = "Convert it to a common format, or use another file."
 _ADVICE = {
@@ -114,7 +112,7 @@ def _same_detector(spec: JobSpec, settings: Settings) -> bool:
         return spec.detector == "dlib"
     # The workers of a shared queue may have what this machine has not.
     elsewhere = settings.broker_url is not None
-    return spec.device == "cpu" or not (elsewhere or os.path.exists(_NVIDIA_DRIVER))
+    return spec.device == "cpu" or not (elsewhere or has_nvidia_driver())
 
 
 def _doubted(finding: Finding) -> Finding:

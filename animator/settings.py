@@ -207,6 +207,11 @@ class Settings:
         return MediaLimits(**{name: value for name, value in given.items() if value is not None})
 
 
+def has_nvidia_driver() -> bool:
+    """Whether this machine has NVIDIA's driver; found without PyTorch, which takes seconds."""
+    return os.path.exists("/proc/driver/nvidia/version")
+
+
 def share_cores(jobs: int = 1) -> None:
     """Let the threads of PyTorch on a CPU sleep while they wait for one another.
 

@@ -31,7 +31,7 @@ from animator.dataset.samples import Fault, Sample
 from animator.dataset.scheduler import Control, Scheduler
 from animator.errors import AnimatorError, JobCancelled
 from animator.redis_base import iso
-from animator.settings import Settings
+from animator.settings import Settings, has_nvidia_driver
 from animator.storage import Storage
 from animator.supervision import OwnWorker
 from animator.urls import check_url, plain_location, split_location
@@ -41,7 +41,6 @@ Report = Callable[[BatchProgress], None]
 FEWEST_IN_FLIGHT, MOST_IN_FLIGHT = 16, 1024
 _ON_A_GPU = 16
 """Jobs at the same time of a worker that is started on a machine with a GPU."""
-_NVIDIA_DRIVER = "/proc/driver/nvidia/version"
 _WAIT_SECONDS = 0.5
 
 
@@ -292,7 +291,7 @@ def _finish(run: RunFolder, plan: Plan, claims: Claims, completed: int) -> None:
 
 def on_a_gpu(settings: Settings) -> bool:
     """Whether jobs of this machine run on a GPU, as far as can be told without PyTorch."""
-    return settings.device != "cpu" and os.path.exists(_NVIDIA_DRIVER)
+    return settings.device != "cpu" and has_nvidia_driver()
 
 
 def own_slots(settings: Settings) -> int:
