@@ -113,6 +113,14 @@ class Workspace:
                 raise
             sync_folder(self.output.parent)
 
+    def finished(self) -> list[str]:
+        """Names of the files that are whole and that another attempt goes on from.
+
+        Raises:
+            LeaseLost: if the folder is gone.
+        """
+        return [path.name for path in self._files() if _FINISHED.fullmatch(path.name)]
+
     def clear(self) -> None:
         """Start anew: remove what is in the folder."""
         for path in self._files():

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from animator import shared_segments
 from animator.errors import AnimatorError
 from animator.input_cache import cached_input
 from animator.output_file import coded_errors, write_whole
@@ -63,10 +64,17 @@ def open_output(output: str, settings: Settings) -> Path:
 
 
 def discard(output: str, job_id: str, settings: Settings) -> None:
-    """Remove what a job that has ended left on this machine, its output excepted."""
+    """Remove what a job that has ended left behind, its output excepted."""
     path = local_output(output, settings)
     Workspace.discard(path, job_id)
     close_output(output, settings)
+    if shares_segments(output, settings):
+        shared_segments.discard(job_id, settings)
+
+
+def shares_segments(output: str, settings: Settings) -> bool:
+    """Whether the segments of a job are of one machine and there is storage for all."""
+    return _is_remote(output) and settings.storage is not None
 
 
 def close_output(output: str, settings: Settings) -> None:

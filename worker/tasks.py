@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +29,7 @@ from worker.watchdog import give_back
 
 if TYPE_CHECKING:
     from animator.segments import Workspace
+    from animator.shared_segments import SharedSegments
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +99,7 @@ class JobRun:
         self._worker, self._job = worker, job
         self._store = worker.store
         self._workspace: Workspace | None = None
+        self._shared: SharedSegments | None = None
 
     @property
     def _record(self) -> JobRecord:
@@ -137,8 +140,10 @@ class JobRun:
             self._clean_up()
 
     def _animate(self) -> Result:
+        from animator.remote import polled
         from animator.segments import Workspace
-        from animator.staging import open_output, stage
+        from animator.shared_segments import SharedSegments
+        from animator.staging import open_output, shares_segments, stage
 
         job, record, settings = self._job, self._record, self._worker.settings
         spec = settings.apply_to(record.spec)
@@ -146,7 +151,11 @@ class JobRun:
         self._workspace = Workspace.take(output, record.id, record.attempt)
         if is_url(spec.source) or is_url(spec.driving):
             job.report(Progress("fetch"))
-        with stage(spec, settings, self._check) as staged:
+        with stage(spec, settings, self._check) as staged, ExitStack() as running:
+            if shares_segments(spec.output, settings):
+                self._shared = SharedSegments(self._workspace, record.id, settings)
+                polled(self._shared.restore, self._check)
+                running.enter_context(self._shared.kept())
             run = self._in_a_child(spec) if record.suspect else load_pipeline()
             result = run(
                 staged.spec,
@@ -259,6 +268,8 @@ class JobRun:
             from animator.staging import close_output
 
             self._workspace.remove()
+            if self._shared is not None:
+                self._shared.discard()
             close_output(self._record.spec.output, self._worker.settings)
 
     def _note(self, text: str) -> None:

@@ -21,7 +21,7 @@ def content(path: Path) -> str:
             digest.update(f"{frame.pts * frame.time_base} {frame.width}x{frame.height}".encode())
             digest.update(frame.to_ndarray(format="rgb24").tobytes())
     with av.open(str(path)) as container:
-        for sound in container.decode(audio=0):
+        for sound in container.decode(audio=0) if container.streams.audio else ():
             digest.update(f"{sound.pts * sound.time_base} {sound.sample_rate}".encode())
             digest.update(sound.to_ndarray().tobytes())
     return digest.hexdigest()

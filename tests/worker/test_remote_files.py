@@ -92,6 +92,30 @@ def test_a_job_of_a_killed_worker_goes_on_and_is_uploaded(
     assert record.result is not None and record.result.output == job.spec.output
 
 
+def test_a_job_goes_on_on_another_machine(
+    store: JobStore,
+    queue: Queue,
+    submit: SubmitRemote,
+    s3: Bucket,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two workers that share nothing but Redis and the store; the first dies."""
+    monkeypatch.setenv("ANIMATOR_STORAGE", f"{s3.url}/shared")
+    with worker(queue) as first:
+        job = submit(frames=80, seconds=8)
+        until(lambda: sum(".mp4" in key for key in s3.keys() if "segments" in key) >= 2)
+        monkeypatch.setenv("ANIMATOR_STATE_DIR", str(tmp_path / "other"))
+        with worker(queue):
+            first.kill()
+            record = ended(store, job, 40)
+            until(lambda: not outbox())
+            until(lambda: not [key for key in s3.keys() if "segments" in key])
+    assert (record.state, record.attempt) == (JobState.SUCCEEDED, 2), record.error
+    assert record.resumed >= 20
+    assert outputs(s3) == ["out/v.mp4", "out/v.result.json"]
+
+
 def test_jobs_through_a_network_that_fails_all_succeed(
     store: JobStore, queue: Queue, submit: SubmitRemote, proxy: FaultyProxy, s3: Bucket
 ) -> None:
