@@ -124,7 +124,7 @@ def test_a_job_that_hangs_is_given_up_and_its_thread_replaced(
         )
         assert "stalled: no progress for 2 seconds in 'generate'" in texts(store, bad)
         assert all(ended(store, job).state is JobState.SUCCEEDED for job in good)
-        assert store.client.hlen("animator:celery:unacked") == 0
+        until(lambda: store.client.hlen("animator:celery:unacked") == 0)
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0  # although the thread still hangs
 
