@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +14,6 @@ from animator.dataset.packing import clear
 from animator.dataset.rows import SCHEMA
 from animator.dataset.run_folder import INDEX, REJECTED, RunFolder, Shard
 from animator.dataset.tars import whole_file
-from animator.errors import AnimatorError
 
 
 def write_index(run: RunFolder, shards: Sequence[Shard]) -> None:
@@ -28,24 +28,22 @@ def write_index(run: RunFolder, shards: Sequence[Shard]) -> None:
     Raises:
         AnimatorError: `bad_data` if a shard's table is damaged, or as `Storage`.
     """
-    for shard in shards:
-        in_place = run.info.options.format == "files"
-        if run.ended(shard) if in_place else run.storage.names(run.parts(shard)):
-            clear(run, shard)  # its submitter was killed between completing and clearing it
+    for shard, left in zip(shards, run.each(partial(_is_left, run), shards), strict=True):
+        if left:
+            clear(run, shard)
     run.storage.remove_folder("parts")
     if run.info.options.filters:
         with whole_file(run.storage, REJECTED) as path:
-            _write(path, (_rejected(_table(run, shard)) for shard in shards))
+            _write(path, (_rejected(run.table(shard)) for shard in shards))
     with whole_file(run.storage, INDEX) as path:
-        _write(path, (_table(run, shard) for shard in shards))
+        _write(path, (run.table(shard) for shard in shards))
 
 
-def _table(run: RunFolder, shard: Shard) -> pa.Table:
-    name = f"shards/{shard.name}.parquet"
-    try:
-        return pq.read_table(pa.BufferReader(run.storage.read(name)), schema=SCHEMA)
-    except pa.ArrowException as error:
-        raise AnimatorError("bad_data", f"{name} of the run is damaged: {error}.") from error
+def _is_left(run: RunFolder, shard: Shard) -> bool:
+    """Whether a submitter was killed between completing a shard and clearing up after it."""
+    if run.info.options.format == "files":
+        return bool(run.ended(shard))
+    return bool(run.storage.names(run.parts(shard)))
 
 
 def _rejected(table: pa.Table) -> pa.Table:

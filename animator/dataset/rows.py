@@ -106,11 +106,10 @@ def write_rows(rows: Iterable[Mapping[str, Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def read_rows(content: bytes) -> list[Row]:
-    """Rows from such a file.
+def read_table(content: bytes) -> pa.Table:
+    """The rows of such a file as a table.
 
     Raises:
         ValueError: if it is no Parquet file; `pyarrow.ArrowInvalid` is one.
     """
-    rows: list[Row] = pq.read_table(pa.BufferReader(content)).to_pylist()
-    return rows
+    return pq.read_table(pa.BufferReader(content), schema=SCHEMA)

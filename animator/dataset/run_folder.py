@@ -25,8 +25,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import pyarrow as pa
+
 from animator.dataset.options import RunOptions
-from animator.dataset.rows import Row, make_row, read_rows
+from animator.dataset.rows import Row, make_row, read_table
 from animator.dataset.samples import Outcome, Sample
 from animator.errors import AnimatorError
 from animator.redis_base import now
@@ -163,17 +165,22 @@ class RunFolder:
         names = [name for _, name in sorted(self.complete().items())]
         return [json.loads(text) for text in self.each(self.storage.read, names)]
 
-    def rows(self, shard: Shard) -> list[Row]:
-        """The rows of a complete shard.
+    def table(self, shard: Shard) -> pa.Table:
+        """The rows of a complete shard as a table.
 
         Raises:
             AnimatorError: `bad_data`, or as `Storage`.
         """
         name = f"shards/{shard.name}.parquet"
         try:
-            return read_rows(self.storage.read(name))
-        except ValueError as error:
+            return read_table(self.storage.read(name))
+        except (ValueError, OSError) as error:
             raise AnimatorError("bad_data", f"{name} of the run is damaged: {error}.") from error
+
+    def rows(self, shard: Shard) -> list[Row]:
+        """The rows of a complete shard; errors as in `table`."""
+        rows: list[Row] = self.table(shard).to_pylist()
+        return rows
 
     def ended(self, shard: Shard) -> dict[str, str]:
         """Of the samples in a shard's folder of parts that have ended: the files that say how."""
