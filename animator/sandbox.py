@@ -19,7 +19,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -101,32 +101,55 @@ def run_limited(
         trusted: whether it gets the whole environment and all cores, and may write files, as it
             opens none that strangers made.
     """
+    process = spawn(target, task, limits, trusted=trusted)
+    try:
+        return _converse(process, limits)
+    finally:
+        end(process)
+
+
+def spawn(
+    target: str,
+    task: Message,
+    limits: SandboxLimits,
+    *,
+    trusted: bool = False,
+    files: Sequence[int] = (),
+    errors: int = subprocess.PIPE,
+) -> subprocess.Popen[bytes]:
+    """Start a child and give it its task; whoever does so hears it, and ends it.
+
+    Args:
+        target: as for `run_limited`; so are the others.
+        task: JSON for the function.
+        limits: what the child may use.
+        trusted: whether it gets the whole environment and all cores, and may write files.
+        files: descriptors that it gets, too.
+        errors: where its standard error goes; a pipe has to be read.
+    """
+    request = {**asdict(limits), "write": trusted, "task": task}
+    content = json.dumps(request).encode()
     command = [sys.executable, "-P", "-c", _START, _ROOT, target]
     kept = {name: value for name, value in os.environ.items() if name.startswith(_KEPT)}
-    environment = None if trusted else kept | _ENVIRONMENT
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=errors,
         start_new_session=True,  # Ctrl-C is for the parent, which then ends the child
-        env=environment,
+        pass_fds=files,
+        env=None if trusted else kept | _ENVIRONMENT,
     )
-    try:
-        return _converse(process, task, limits, trusted)
-    finally:
-        _end(process)
-
-
-def _converse(
-    process: subprocess.Popen[bytes], task: Message, limits: SandboxLimits, trusted: bool
-) -> Ended:
-    assert process.stdin is not None and process.stdout is not None and process.stderr is not None
-    deadline = time.monotonic() + limits.seconds
-    request = {**asdict(limits), "write": trusted, "task": task}
+    assert process.stdin is not None
     with suppress(BrokenPipeError):  # it died at once, which its status tells
-        process.stdin.write(json.dumps(request).encode())
+        process.stdin.write(content)
         process.stdin.close()
+    return process
+
+
+def _converse(process: subprocess.Popen[bytes], limits: SandboxLimits) -> Ended:
+    assert process.stdout is not None and process.stderr is not None
+    deadline = time.monotonic() + limits.seconds
     complete, answer, errors = _listen(process.stdout, process.stderr, deadline)
     messages, whole = _parse(answer)
     if len(answer) > MAX_ANSWER or not whole:
@@ -197,7 +220,7 @@ def _describe(status: int, limits: SandboxLimits, errors: bytes) -> tuple[How, s
     return "crashed", f"ended with status {status}" + (f" ({last})" if last else "")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     """Kill the child and what it has started, and take the body away."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)  # also after its end: others may be left

@@ -8,30 +8,22 @@ it has read comes over a pipe.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from animator import sandbox
 from animator.dataset.manifest.text import Broken, Ignored, Record
 from animator.errors import AnimatorError
+from animator.sandbox import SandboxLimits
 from animator.settings import Settings
 
 _TARGET = "animator.dataset.manifest.parquet_child:send_rows"
-_START = (
-    "import sys; sys.path.append(sys.argv[1]); "
-    "from animator.sandbox import child; child(sys.argv[2])"
-)
-_ROOT = str(Path(__file__).parents[2])
 _SECONDS = 600
 _MAX_MESSAGE = 1 << 26
 _REAP_SECONDS = 5
-_KEPT = ("PATH", "HOME", "USER", "LANG", "LC_", "TMPDIR", "PYTHON", "VIRTUAL_ENV", "LD_LIBRARY")
-"""How the variables begin that the child gets; secrets are none of its business."""
 
 
 def parquet_records(
@@ -49,33 +41,16 @@ def parquet_records(
         AnimatorError: `bad_manifest` for a file that is damaged, of other columns or types, or has
             row groups that are too large; while rows are read, too.
     """
-    process = _start(file, settings)
-    resources.callback(_end, process)
+    limits = SandboxLimits(_SECONDS, settings.check_memory_mb)
+    # The child opens no name, only what has been looked at already.
+    task, files = {"file": file.fileno()}, [file.fileno()]
+    process = sandbox.spawn(_TARGET, task, limits, files=files, errors=subprocess.DEVNULL)
+    resources.callback(sandbox.end, process)
     assert process.stdout is not None
     first = _message(process.stdout, process)
     for name in first["ignored"]:
         ignored.add(name)
     return _records(process.stdout, process, first["columns"])
-
-
-def _start(file: BinaryIO, settings: Settings) -> subprocess.Popen[bytes]:
-    # The child opens no name, only what has been looked at already.
-    place = file.fileno()
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-c", _START, _ROOT, _TARGET],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        pass_fds=[place],
-        start_new_session=True,  # Ctrl-C is for the parent, which then ends the child
-        env={name: value for name, value in os.environ.items() if name.startswith(_KEPT)},
-    )
-    assert process.stdin is not None
-    limits = {"seconds": _SECONDS, "memory_mb": settings.check_memory_mb, "write": False}
-    with suppress(BrokenPipeError):  # it died at once, which shows when nothing is to be read
-        process.stdin.write(json.dumps({**limits, "task": {"file": place}}).encode())
-        process.stdin.close()
-    return process
 
 
 def _records(
@@ -111,14 +86,3 @@ def _fate(process: subprocess.Popen[bytes]) -> str:
             return f"the process that read it was killed by {signal.Signals(-status).name}"
         return f"the process that read it ended with status {status}, perhaps for want of memory"
     return "the process that read it makes no sense"
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with suppress(BrokenPipeError):
-                pipe.close()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(_REAP_SECONDS)
