@@ -30,6 +30,7 @@ from animator.settings import Settings
 from animator.spec import JobSpec, Progress
 from animator.store import JobStore
 from gfla import checkpoint
+from tests.animator.damage import damage, empty, truncate
 from tests.animator.media_files import write_video
 from tests.helpers import COMPACT, small_generator
 
@@ -122,20 +123,6 @@ def test_the_same_content_under_another_name_is_taken(spec: JobSpec, tmp_path: P
     animate(spec)
     os.link(spec.driving, tmp_path / "copy.mp4")
     assert "driving" in animate(replace(spec, driving=str(tmp_path / "copy.mp4"))).cached
-
-
-def truncate(path: Path) -> None:
-    os.truncate(path, path.stat().st_size - 100)
-
-
-def damage(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-
-def empty(path: Path) -> None:
-    path.write_bytes(b"")
 
 
 @pytest.mark.parametrize("harm", [truncate, damage, empty])

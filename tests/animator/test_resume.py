@@ -26,6 +26,7 @@ from animator.segments import Workspace
 from animator.spec import JobSpec, Progress, Result
 from gfla import checkpoint
 from tests.animator.conftest import mounted_disk
+from tests.animator.damage import damage, empty, truncate
 from tests.animator.media_files import noise, video_times, write_video
 from tests.animator.resumed_job import JOB
 from tests.helpers import COMPACT, NARROW, small_generator
@@ -194,20 +195,6 @@ def interrupted(unfinished: Path, spec: JobSpec) -> Path:
     names = ["00000.mp4", "00001.mp4", "00002.mp4", "00002.npz", "00003.npz", "plan.npz"]
     assert sorted(os.listdir(folder)) == names
     return folder
-
-
-def truncate(path: Path) -> None:
-    os.truncate(path, path.stat().st_size - 100)
-
-
-def damage(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-
-def empty(path: Path) -> None:
-    path.write_bytes(b"")
 
 
 def exchange(path: Path) -> None:
