@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,17 +84,19 @@ def prepare_clips(
     *,
     stills: Path | None = None,
     stills_licence: str = "MIT",
+    test_people: Collection[str] = (),
     workers: int = 1,
 ) -> Report:
     """Pack the clips and portraits of a manifest.
 
     Args:
         manifest: CSV, see ``gfla.data.clips.read_manifest``; paths are relative to its folder.
-        out: gets ``train`` and ``held-out`` with packs, ``notes``, ``report.json``, ``report.txt``.
+        out: gets ``train``, ``held-out`` and ``test`` with packs, ``notes``, ``report.json``, ``report.txt``.
             Files that were packed before are kept; other options than before are refused.
         options: see ``PackOptions``.
         stills: a folder of photos, each of another person.
         stills_licence: of those photos.
+        test_people: identities that are kept apart for the test of a finished model.
         workers: processes; 0 for one a core.
 
     Returns:
@@ -110,7 +112,7 @@ def prepare_clips(
     for path in sorted(stills.iterdir()) if stills else []:
         name = os.path.relpath(path, manifest.parent)
         footage.append(Footage(name, STILL, f"still-{path.stem}", stills_licence))
-    taken, left = split_by_identity(footage)
+    taken, left = split_by_identity(footage, test_people)
     _check_names(item for item, _ in taken)
     _detector(options.detector)
     fix_options(out, dataclasses.asdict(options))

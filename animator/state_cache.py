@@ -86,3 +86,5 @@ def _tensors(reference: Reference) -> Iterator[Tensor]:
         yield features.features
         if features.projection is not None:
             yield features.projection
+    for levels in reference.regions.values():
+        yield from levels

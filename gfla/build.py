@@ -22,9 +22,11 @@ from gfla.models.discriminators import Critic
 from gfla.models.flow import FlowEstimator
 from gfla.models.fusion import ImageFusion
 from gfla.models.generators import AnimationGenerator
+from gfla.models.regions import RegionHeads, build_head
 from gfla.models.renderer import Renderer, Sampler, ViewEncoder
 from gfla.models.sampling import BilinearSampling, GlobalAttention
 from gfla.models.transfer import REFERENCE, TransferGenerator
+from gfla.ops.regions import MOUTH, RIGHT_EYE
 
 IMAGE_CHANNELS = 3
 INITIAL_GAIN = 0.02
@@ -73,6 +75,10 @@ def _animation(config: AnimationConfig) -> AnimationGenerator:
     fusion = None
     if config.image_fusion:
         fusion = ImageFusion(references, config.structure_channels, config.fusion_hidden)
+    mouth, eye = (
+        build_head(region, widths)
+        for region, widths in ((MOUTH, config.mouth_head), (RIGHT_EYE, config.eye_head))
+    )
     return AnimationGenerator(
         config,
         encoders={kind: Encoder(IMAGE_CHANNELS, config.encoder_widths) for kind in ANIMATION_KINDS},
@@ -84,6 +90,7 @@ def _animation(config: AnimationConfig) -> AnimationGenerator:
             IMAGE_CHANNELS + (fusion.maps if fusion else 0),
         ),
         fusion=fusion,
+        regions=RegionHeads(mouth, eye) if config.has_heads else None,
     )
 
 
@@ -151,7 +158,7 @@ def build_critic(config: CriticConfig) -> Critic:
 
 
 def initialise(network: nn.Module, gain: float = INITIAL_GAIN) -> None:
-    """Initialise as published: orthogonal convolutions (gain 0.02), zero biases."""
+    """Initialise as published: orthogonal convolutions (gain 0.02), zero biases; heads their way."""
     for module in network.modules():
         if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             continue
@@ -162,6 +169,9 @@ def initialise(network: nn.Module, gain: float = INITIAL_GAIN) -> None:
                 nn.init.orthogonal_(parameter, gain)
         if is_parametrized(module, "weight"):
             _find_singular_vectors(module)
+    for module in network.modules():
+        if isinstance(module, RegionHeads):  # without norms, a gain of 0.02 would mute them
+            module.initialise()
 
 
 def _find_singular_vectors(module: nn.Module) -> None:

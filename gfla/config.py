@@ -12,6 +12,8 @@ from gfla.errors import GflaError
 MAX_PREVIOUS_FRAMES = 4
 MAX_LAYERS = 10
 """Halvings of the picture; a file that claims thousands would take minutes to look at."""
+MAX_HEAD_LEVELS = 4
+"""Halvings of a region's crop, whose sides are multiples of 8: 2 by folding, the rest by Downs."""
 Sampling = Literal["local", "bilinear", "global", "none"]
 FlowEstimators = Literal["joint", "separate"]
 
@@ -125,6 +127,13 @@ class AnimationConfig(GeneratorConfig):
     prior_ridge: float = 4e-4
     """Ridge of that spline, landmarks in units of the picture. Below 3e-4 lips that close in the
     target but are open in the reference fold into swirls; above 1e-3 lids and lips lag behind."""
+    mouth_head: tuple[int, ...] = ()
+    """Widths, at 1/2, 1/4, ... of its crop, of a network that draws the insides of mouths into the
+    blend; none for no such network. Steps then need landmarks."""
+    eye_head: tuple[int, ...] = ()
+    """Likewise for both eyes."""
+    finished_reference: bool = False
+    """Whether the frames after a frame refer to it with these regions drawn, or without."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -138,6 +147,26 @@ class AnimationConfig(GeneratorConfig):
             raise _invalid("fusion_hidden", self.fusion_hidden, allowed)
         if self.prior_ridge <= 0:
             raise _invalid("prior_ridge", self.prior_ridge, "above 0")
+        for name in ("mouth_head", "eye_head"):
+            self._check_head(name, getattr(self, name))
+
+    def _check_head(self, name: str, widths: tuple[int, ...]) -> None:
+        if not widths:
+            return
+        if not self.image_fusion:
+            raise _invalid(name, widths, "none without image_fusion")
+        if not 2 <= len(widths) <= MAX_HEAD_LEVELS or min(widths) < 1:
+            raise _invalid(name, widths, f"2 to {MAX_HEAD_LEVELS} positive widths")
+
+    @property
+    def has_heads(self) -> bool:
+        """Whether regions of the face are drawn into the blend."""
+        return bool(self.mouth_head or self.eye_head)
+
+    @property
+    def needs_landmarks(self) -> bool:
+        """Whether a clip needs the landmarks of its source and of every frame."""
+        return self.flow_prior or self.has_heads
 
     @property
     def references(self) -> tuple[str, ...]:

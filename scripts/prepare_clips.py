@@ -2,7 +2,8 @@
 
 MANIFEST is a CSV with the columns path, kind (face_video or portrait), identity and license, and
 perhaps split, beside the media. Rows under a permissive licence go to OUT/train, people who occur
-only under other licences to OUT/held-out, so that nobody is on both sides. What is left out is
+only under other licences to OUT/held-out, so that nobody is on both sides; --test-people keeps some
+apart for the test of a finished model. What is left out is
 listed in OUT/report.txt, file by file in OUT/report.json; stopped, it goes on where it was.
 """
 
@@ -26,6 +27,9 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--stills", type=Path, help="folder of photos, each of another person")
     parser.add_argument("--stills-license", default="MIT")
+    parser.add_argument(
+        "--test-people", type=Path, help="file of identities, one a line, that go to OUT/test"
+    )
     parser.add_argument("--detector", default=standard.detector)
     parser.add_argument("--size", type=int, default=standard.size, help="side of the crops")
     parser.add_argument("--smoothing", type=float, default=standard.smoothing, help="0 to 1")
@@ -46,11 +50,17 @@ def main() -> None:
             ),
             stills=options.stills,
             stills_licence=options.stills_license,
+            test_people=_identities(options.test_people),
             workers=options.workers,
         )
     except (AnimatorError, GflaError) as error:
         sys.exit(f"error [{error.code}]: {error.message}")
     print(report.text())
+
+
+def _identities(path: Path | None) -> set[str]:
+    lines = path.read_text(encoding="utf-8").splitlines() if path else []
+    return {line.split("#")[0].strip() for line in lines} - {""}
 
 
 if __name__ == "__main__":

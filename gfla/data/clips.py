@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from gfla.errors import GflaError
 
-Split = Literal["train", "held-out"]
-SPLITS: tuple[Split, ...] = ("train", "held-out")
+Split = Literal["train", "held-out", "test"]
+SPLITS: tuple[Split, ...] = ("train", "held-out", "test")
+"""Trained on; looked at and measured while a model is made; measured once, when it is done."""
 PERMISSIVE = frozenset({"MIT", "Apache-2.0", "BSD", "BSL-1.0", "CC0 1.0", "CC BY 4.0"})
 """Licences under which footage is trained on."""
 CLIP, STILL = "face_video", "portrait"
@@ -50,8 +51,8 @@ def read_manifest(path: Path) -> list[Footage]:
         path: CSV with the columns path, kind, identity and license, and perhaps split.
 
     Raises:
-        GflaError: ``invalid_data`` if a column is missing or a split is neither train nor
-            held-out; ``no_data`` if there is no such file.
+        GflaError: ``invalid_data`` if a column is missing or a split is none of ``SPLITS``;
+            ``no_data`` if there is no such file.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -72,17 +73,18 @@ def read_manifest(path: Path) -> list[Footage]:
     ]
     for item in footage:
         if item.split and item.split not in SPLITS:
-            message = f"{item.path}: split is {item.split!r}; allowed are train and held-out"
+            message = f"{item.path}: split is {item.split!r}; allowed: {', '.join(SPLITS)}"
             raise GflaError("invalid_data", message)
     return footage
 
 
 def split_by_identity(
-    footage: Iterable[Footage],
+    footage: Iterable[Footage], test_people: Collection[str] = ()
 ) -> tuple[list[tuple[Footage, Split]], list[tuple[Footage, str]]]:
     """Decide what is trained on and what is held out, so that nobody is on both sides.
 
-    The manifest's split holds where it has one. Otherwise files under a permissive licence are
+    The manifest's split holds where it has one, and all files of ``test_people`` (identities) are
+    for the test. Otherwise files under a permissive licence are
     trained on, and people who occur under other licences only are held out; such files of people
     who are trained on are left out.
 
@@ -92,11 +94,13 @@ def split_by_identity(
     Raises:
         GflaError: ``invalid_data`` if the manifest puts one identity into both splits.
     """
-    footage = list(footage)
+    footage = [
+        replace(item, split="test") if item.identity in test_people else item for item in footage
+    ]
     said: dict[str, str] = {}
     for item in footage:
         if item.split and said.setdefault(item.identity, item.split) != item.split:
-            message = f"identity {item.identity} is in both splits, see {item.path}"
+            message = f"identity {item.identity} is in two splits, see {item.path}"
             raise GflaError("invalid_data", message)
     trained = {i.identity for i in footage if not i.split and i.licence in PERMISSIVE}
     taken: list[tuple[Footage, Split]] = []
@@ -106,7 +110,7 @@ def split_by_identity(
         if item.identity in NOBODY:
             left.append((item, "not one real person"))
         elif wanted is not None:
-            taken.append((item, "train" if wanted == "train" else "held-out"))
+            taken.append((item, next(split for split in SPLITS if split == wanted)))
         elif item.licence in PERMISSIVE:
             taken.append((item, "train"))
         elif item.identity in trained:

@@ -89,6 +89,21 @@ def _faces(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples:
     )
 
 
+def _face_regions(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples:
+    from gfla.data.region_pairs import STILL, RegionAugmentation, RegionPairs
+
+    values = _known(RegionPairs, options, ("still_share", "closed_share"))
+    training = wanted.split == "train"
+    shares = {"still_share": 0.2, "closed_share": 0.1} | values
+    return RegionPairs.open(
+        folder,
+        frames=wanted.frames,
+        augmentation=RegionAugmentation() if training else STILL,
+        seed=wanted.seed,
+        **{name: float(value) * training for name, value in shares.items()},
+    )
+
+
 def _views(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples:
     from gfla.data.shapenet import ShapeNetViews
     from gfla.data.views import ViewPairs
@@ -157,6 +172,7 @@ def _augmentation(kind: type[Any], value: object, none: Any) -> Any:
 KINDS: dict[str, Callable[[Path, Wanted, Mapping[str, Any]], Samples]] = {
     "person": _person,
     "faces": _faces,
+    "face-regions": _face_regions,
     "dance": _dance,
     "views": _views,
     "synthetic-views": _synthetic_views,

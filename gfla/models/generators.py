@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,6 +13,7 @@ from gfla.errors import GflaError
 from gfla.models.blocks import Encoder
 from gfla.models.flow import Estimates
 from gfla.models.fusion import Fused, ImageFusion
+from gfla.models.regions import RegionHeads
 from gfla.models.renderer import Renderer
 from gfla.models.rollout import Prediction, Reference, RolloutState
 from gfla.ops.spline import landmark_flow
@@ -32,6 +35,7 @@ class AnimationGenerator(nn.Module):
         flow_estimator: nn.Module,
         renderer: Renderer,
         fusion: ImageFusion | None,
+        regions: RegionHeads | None = None,
     ) -> None:
         """Put the network together.
 
@@ -41,6 +45,7 @@ class AnimationGenerator(nn.Module):
             flow_estimator: one for all references, or a ``ModuleDict`` of one for each kind.
             renderer: the target branch.
             fusion: image-scale fusion, if any.
+            regions: what draws mouth and eyes into the blend, if anything.
         """
         super().__init__()
         self.config = config
@@ -48,6 +53,7 @@ class AnimationGenerator(nn.Module):
         self.flow_estimator = flow_estimator
         self.renderer = renderer
         self.fusion = fusion
+        self.regions = regions
 
     def start(
         self, image: Tensor, structure: Tensor, landmarks: Tensor | None = None
@@ -57,7 +63,8 @@ class AnimationGenerator(nn.Module):
         Args:
             image: B 3 H W in [-1, 1], the source picture.
             structure: B C h w, its structure guidance.
-            landmarks: B 68 2 in units of the picture; needed with a landmark flow prior.
+            landmarks: B 68 2 in units of the picture; needed with a landmark flow prior or region
+                heads.
 
         Returns:
             The state before the first frame: previous image and structure are the source's.
@@ -67,6 +74,8 @@ class AnimationGenerator(nn.Module):
         """
         self._check(structure, landmarks, image)
         source = self.reference("reference", image, structure, landmarks)
+        if self.regions is not None and landmarks is not None:
+            source = replace(source, regions=self.regions.source(image, landmarks))
         previous = self.reference("previous", image, structure, landmarks)
         return RolloutState(source, (previous,) * self.config.previous_frames)
 
@@ -98,15 +107,20 @@ class AnimationGenerator(nn.Module):
         output = self.renderer(structure, prepared, estimates)
         fused = self._finish(output, structure, references, residuals, prior)
         image = fused.picture if fused else output.tanh()
+        finished = None
+        if self.regions is not None and landmarks is not None:
+            finished = self.regions(image, landmarks, state.source.regions)
         prediction = Prediction(
-            image=image,
+            image=finished.picture if finished else image,
             flows=self._named({layer: flows for layer, (flows, _) in estimates.items()}),
             masks=self._named({layer: masks for layer, (_, masks) in estimates.items()}),
             rendered=fused.rendered if fused else image,
             blend=fused.shares if fused else None,
             residuals=self._named(residuals),
+            regions=finished,
         )
-        latest = self.reference("previous", image, structure, landmarks)
+        seen = prediction.image if self.config.finished_reference else image
+        latest = self.reference("previous", seen, structure, landmarks)
         return RolloutState(state.source, (latest, *state.previous[:-1])), prediction
 
     def estimate(
@@ -228,10 +242,13 @@ class AnimationGenerator(nn.Module):
         channels = config.structure_channels
         batch, _, height, width = shape_of("structure", structure, "B C h w", C=channels)
         check_sides("structure", height, width, config.multiple)
-        if config.flow_prior:
+        if config.needs_landmarks:
             if landmarks is None:
-                raise GflaError("landmarks_needed", "a landmark flow prior needs landmarks")
+                what = "a landmark flow prior" if config.flow_prior else "a region head"
+                raise GflaError("landmarks_needed", f"{what} needs landmarks")
             shape_of("landmarks", landmarks, "B 68 2", B=batch)
+        if config.has_heads and height != width:
+            raise GflaError("invalid_shape", f"structure is {height} x {width}; heads need squares")
         if image is None:
             return
         shape_of("image", image, "B 3 H W", B=batch)

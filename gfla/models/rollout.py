@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from gfla.models.attention import SourceFeatures
+from gfla.models.regions import Finished, SourceRegions
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Reference:
         structure: B C h w.
         landmarks: B 68 2 in units of the picture, or None.
         features: by layer, ready for local attention.
+        regions: of a clip's source, what the region heads keep of it; see ``SourceRegions``.
     """
 
     image: Tensor
@@ -28,6 +30,7 @@ class Reference:
     structure: Tensor
     landmarks: Tensor | None
     features: Mapping[int, SourceFeatures]
+    regions: SourceRegions = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Prediction:
         blend: B (R + 1) H W, shares of the rendered picture and of each warped reference in the
             result, or None without image-scale fusion.
         residuals: the estimated part of ``flows``, equal to them without a landmark prior.
+        regions: what the region heads drew, or None without them.
     """
 
     image: Tensor
@@ -67,6 +71,7 @@ class Prediction:
     rendered: Tensor
     blend: Tensor | None
     residuals: Mapping[tuple[int, str], Tensor]
+    regions: Finished | None = None
 
 
 def stack(references: Sequence[Reference]) -> Reference:
@@ -106,12 +111,17 @@ def _merged(
         projection = merge(projections) if projections else None
         features[layer] = SourceFeatures(merge([one.features for one in parts]), projection)
     landmarks = [one.landmarks for one in references if one.landmarks is not None]
+    regions = {
+        name: tuple(merge(level) for level in zip(*(r.regions[name] for r in references), strict=True))
+        for name in first.regions
+    }
     return Reference(
         image,
         image if same else merge([one.small for one in references]),
         merge([one.structure for one in references]),
         merge(landmarks) if landmarks else None,
         features,
+        regions,
     )
 
 

@@ -33,16 +33,48 @@ def landmark_flow(
         GflaError: ``invalid_shape``.
     """
     batch, points, _ = shape_of("target", target, "B N 2")
-    shape_of("references", references, "B R N 2", B=batch, N=points)
-    with torch.no_grad(), torch.autocast(target.device.type, enabled=False):
-        return _landmark_flow(target.double(), references.double(), size, ridge).float()
-
-
-def _landmark_flow(
-    target: Tensor, references: Tensor, size: tuple[int, int], ridge: float
-) -> Tensor:
-    batch, count, _, _ = references.shape
+    _, count, _, _ = shape_of("references", references, "B R N 2", B=batch, N=points)
     height, width = size
+    xs = (torch.arange(width, device=target.device) + 0.5) / width
+    ys = (torch.arange(height, device=target.device) + 0.5) / height
+    grid = torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)], -1).view(
+        1, -1, 2
+    )
+    flow = landmark_moves(target, references, grid.expand(batch, -1, -1), ridge)
+    flow = flow.view(batch, count, height, width, 2).permute(0, 1, 4, 2, 3)
+    return flow * flow.new_tensor([width, height]).view(1, 1, 2, 1, 1)
+
+
+def landmark_moves(target: Tensor, references: Tensor, places: Tensor, ridge: float) -> Tensor:
+    """The same spline at certain places of the frame to render.
+
+    Args:
+        target: B N 2, as for ``landmark_flow``.
+        references: B R N 2.
+        places: B M 2, units of the picture.
+        ridge: smoothing.
+
+    Returns:
+        B R M 2, float32, what leads from each place to each reference, in units of the picture. No
+        gradient flows through the spline.
+
+    Raises:
+        GflaError: ``invalid_shape``.
+    """
+    batch, points, _ = shape_of("target", target, "B N 2")
+    _, count, _, _ = shape_of("references", references, "B R N 2", B=batch, N=points)
+    shape_of("places", places, "B M 2", B=batch)
+    with torch.no_grad(), torch.autocast(target.device.type, enabled=False):
+        controls, solution = _solve(target.double(), references.double(), ridge)
+        controls, solution, places = controls.float(), solution.float(), places.float()
+        moves = _kernel(places, controls) @ solution[:, :-3]
+        moves += torch.cat([places, torch.ones_like(places[..., :1])], 2) @ solution[:, -3:]
+        return moves.unflatten(2, (count, 2)).transpose(1, 2)
+
+
+def _solve(target: Tensor, references: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+    """Control points B P 2, and the weights B (P + 3) (R 2) of their kernels and of x, y, 1."""
+    batch, count, _, _ = references.shape
     border = [(x, y) for x in BORDER for y in BORDER if (x, y) != (0.5, 0.5)]
     held = target.new_tensor(border).expand(batch, -1, -1)
     controls = torch.cat([target, held], 1)
@@ -60,17 +92,7 @@ def _landmark_flow(
     system[:, :points, points:] = affine
     system[:, points:, :points] = affine.transpose(1, 2)
     right = torch.cat([values, values.new_zeros(batch, 3, values.shape[2])], 1)
-    solution = torch.linalg.solve(system, right).float()
-
-    xs = (torch.arange(width, device=target.device) + 0.5) / width
-    ys = (torch.arange(height, device=target.device) + 0.5) / height
-    grid = torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)], -1).view(
-        1, -1, 2
-    )
-    flow = _kernel(grid.expand(batch, -1, -1), controls.float()) @ solution[:, :points]
-    flow += torch.cat([grid, torch.ones_like(grid[..., :1])], 2) @ solution[:, points:]
-    flow = flow.view(batch, height, width, count, 2).permute(0, 3, 4, 1, 2)
-    return flow * flow.new_tensor([width, height]).view(1, 1, 2, 1, 1)
+    return controls, torch.linalg.solve(system, right)
 
 
 def _kernel(points: Tensor, controls: Tensor) -> Tensor:

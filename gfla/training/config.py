@@ -15,9 +15,9 @@ from gfla.losses.adversarial import Kind as AdversarialKind
 from gfla.losses.features import Network, Normalisation
 from gfla.losses.perceptual import PERCEPTUAL_LAYERS, STYLE_LAYERS
 
-Stage = Literal["flow", "all"]
+Stage = Literal["flow", "all", "regions"]
 Schedule = Literal["constant", "cosine"]
-DataKind = Literal["person", "faces", "dance", "views", "synthetic-views"]
+DataKind = Literal["person", "faces", "face-regions", "dance", "views", "synthetic-views"]
 
 FACE_CHANNELS = 16
 """Structure channels of a face, whose part labels the expression weights need."""
@@ -94,6 +94,10 @@ class LossWeights:
     detail: float = 0.0
     """The same of the renderer's own picture around eyes and mouth; for faces. Beside the warped
     source, which is sharp, only a sharp picture gains a share of the blend (image-scale fusion)."""
+    tone: float = 0.0
+    """Squared difference of the mean brightness inside lips and lids; in stage "regions"."""
+    flicker: float = 0.0
+    """What the error changes from a frame to its neighbour; in stage "regions", frames above 1."""
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
@@ -203,7 +207,8 @@ class TrainingConfig:
     data: DataConfig = field(default_factory=DataConfig)
     """The pictures."""
     stage: Stage = "all"
-    """flow trains the flow estimator alone (stage 1); all trains everything."""
+    """flow trains the flow estimator alone (stage 1); all trains everything; regions trains the
+    region heads alone, on crops."""
     start_from: str | None = None
     """Weights to begin with, such as average.safetensors of stage 1; random ones unless given."""
     losses: LossWeights = field(default_factory=LossWeights)
@@ -264,8 +269,11 @@ class TrainingConfig:
         return dict(values)
 
     def _check_model(self) -> None:
-        wanted = "clips" if self.animates else "pairs"
-        kinds = {"clips": ("faces", "dance"), "pairs": ("person",)}[wanted]
+        kinds: tuple[str, ...] = ("faces", "dance") if self.animates else ("person",)
+        heads = isinstance(self.model, AnimationConfig) and self.model.has_heads
+        if self.stage == "regions":
+            _check(heads, "stage", self.stage, "flow or all without mouth_head and eye_head")
+            kinds = ("face-regions",)
         if isinstance(self.model, ViewSynthesisConfig):
             kinds = ("views", "synthetic-views")
         _check(self.data.kind in kinds, "data.kind", self.data.kind, " or ".join(kinds))
@@ -296,6 +304,9 @@ class TrainingConfig:
         _check(
             faces or self.losses.detail == 0, "losses.detail", self.losses.detail, "0 but for faces"
         )
+        for name in ("tone", "flicker"):
+            value = getattr(self.losses, name)
+            _check(self.stage == "regions" or value == 0, f"losses.{name}", value, "0 but for regions")
         if self.critics.temporal:
             _check(
                 self.block >= TEMPORAL_FRAMES, "block", self.block, "3 or more for critics.temporal"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from gfla import checkpoint
 from gfla.build import INITIAL_GAIN, Generator, build_generator, initialise
+from gfla.config import AnimationConfig
 from gfla.errors import GflaError
 from gfla.files import replacing
 from gfla.losses.features import VggFeatures
@@ -197,13 +199,21 @@ def _adam(module: nn.Module, config: TrainingConfig, ratio: float) -> torch.opti
 
 
 def _start_from(generator: Generator, path: Path) -> None:
+    """Take a file's weights; those of a model without region heads leave new heads as they are."""
     loaded = checkpoint.load(path).generator
-    if loaded.config != generator.config:
+    wanted = generator.config
+    if isinstance(wanted, AnimationConfig) and not _has_heads(loaded):
+        wanted = replace(wanted, mouth_head=(), eye_head=(), finished_reference=False)
+    if loaded.config != wanted:
         raise GflaError(
             "bad_checkpoint",
             f"the weights of {path} are of another model: {loaded.config}, not {generator.config}",
         )
-    generator.load_state_dict(loaded.state_dict())
+    generator.load_state_dict(generator.state_dict() | loaded.state_dict())
+
+
+def _has_heads(generator: Generator) -> bool:
+    return isinstance(generator.config, AnimationConfig) and generator.config.has_heads
 
 
 def _averaging(decay: float) -> Callable[..., None]:

@@ -1,4 +1,4 @@
-"""What a batch means to a generator: one task for pairs of pictures, one for clips."""
+"""What a batch means to a generator: a task for pairs, one for clips, one for region heads."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from gfla.models.generators import AnimationGenerator
 from gfla.training.config import TrainingConfig
 from gfla.training.tasks.animation import AnimationTask
 from gfla.training.tasks.base import Task
+from gfla.training.tasks.regions import RegionsTask
 from gfla.training.tasks.transfer import TransferTask
 
 
@@ -16,6 +17,8 @@ def build_task(
     config: TrainingConfig, generator: Generator, features: nn.Module | None = None
 ) -> Task:
     """The task of a generator; ``features`` as for ``gfla.training.tasks.base.Task``."""
+    if config.stage == "regions":
+        return RegionsTask(config, generator, features)
     if isinstance(generator, AnimationGenerator):
         return AnimationTask(config, generator, features)
     return TransferTask(config, generator, features)

@@ -13,11 +13,19 @@ from gfla.models.discriminators import frame_differences
 from gfla.models.generators import AnimationGenerator
 from gfla.models.rollout import Prediction, Reference, RolloutState
 from gfla.training.config import TEMPORAL_FRAMES
-from gfla.training.tasks.base import Batch, Looks, Outcome, Task, exact, generator_of, to_unit
+from gfla.training.tasks.base import (
+    Batch,
+    Looks,
+    Outcome,
+    RenderingTask,
+    exact,
+    generator_of,
+    to_unit,
+)
 from gfla.training.tasks.critics import IMAGE, TEMPORAL, Critics
 
 
-class AnimationTask(Task):
+class AnimationTask(RenderingTask):
     """A batch holds ``images`` (uint8 B (1 + T) 3 S S, the source first) and ``structures``.
 
     A landmark flow prior needs ``landmarks``, too.

@@ -61,7 +61,7 @@ class Task(nn.Module, ABC):
     def __init__(
         self, config: TrainingConfig, generator: Generator, features: nn.Module | None
     ) -> None:
-        """Put it together; in stage "flow" all but the flow estimator is frozen.
+        """Put it together; a stage that trains one part alone freezes all others.
 
         Args:
             config: of the run.
@@ -75,10 +75,10 @@ class Task(nn.Module, ABC):
         self.features = features
         self.correctness = SamplingCorrectness()
         self.regularity = AffineRegularity(dict(config.model.attention))
-        if config.stage == "flow":
+        alone = {"flow": "flow_estimator", "regions": "regions"}.get(config.stage)
+        if alone is not None:
             generator.requires_grad_(False)
-            assert isinstance(generator.flow_estimator, nn.Module)
-            generator.flow_estimator.requires_grad_(True)
+            generator.get_submodule(alone).requires_grad_(True)
 
     @abstractmethod
     def forward(
@@ -100,24 +100,8 @@ class Task(nn.Module, ABC):
         """
 
     @abstractmethod
-    def predict(self, generator: Generator, batch: Batch) -> tuple[Tensor, Tensor, Prediction]:
-        """Source pictures, truth, and what a generator renders (the last frame of clips)."""
-
     def sheet(self, generator: Generator, batch: Batch) -> NDArray[np.uint8]:
-        """A picture of every sample: source, truth, result, and source along the finest flow."""
-        with torch.no_grad():
-            source, truth, prediction = self.predict(generator, batch)
-        flows = [flow for (_, name), flow in prediction.flows.items() if name == "reference"]
-        finest = max(flows, key=lambda flow: flow.shape[-1], default=None)
-        rows = []
-        for index in range(len(source)):
-            shown = [to_picture(p[index]) for p in (source, truth, prediction.image)]
-            if finest is not None:
-                shown.append(warped_picture(source[index], finest[index]))
-            rows.append(np.hstack(shown))
-        half = (len(rows) + 1) // 2
-        rows += [np.zeros_like(rows[0])] * (2 * half - len(rows))
-        return np.hstack([np.vstack(rows[:half]), np.vstack(rows[half:])])
+        """A picture of every sample, as a generator makes it, beside the truth."""
 
     def weights(self) -> dict[str, float]:
         """The weight of every term that counts."""
@@ -128,6 +112,7 @@ class Task(nn.Module, ABC):
             names = (
                 "reconstruction", "adversarial", "perceptual", "style", "correctness",
                 "regularity", "rendered", "warped", "roughness", "feature_distance", "detail",
+                "tone", "flicker",
             )  # fmt: skip
             found = {name: getattr(losses, name) for name in names}
         return {name: weight for name, weight in found.items() if weight > 0}
@@ -246,10 +231,34 @@ class Task(nn.Module, ABC):
         return expression_weights(structure, (height, width), weight)
 
 
+class RenderingTask(Task):
+    """A task whose generator renders whole pictures."""
+
+    @abstractmethod
+    def predict(self, generator: Generator, batch: Batch) -> tuple[Tensor, Tensor, Prediction]:
+        """Source pictures, truth, and what a generator renders (the last frame of clips)."""
+
+    def sheet(self, generator: Generator, batch: Batch) -> NDArray[np.uint8]:
+        """Source, truth, result, and source along the finest flow, of every sample."""
+        with torch.no_grad():
+            source, truth, prediction = self.predict(generator, batch)
+        flows = [flow for (_, name), flow in prediction.flows.items() if name == "reference"]
+        finest = max(flows, key=lambda flow: flow.shape[-1], default=None)
+        rows = []
+        for index in range(len(source)):
+            shown = [to_picture(p[index]) for p in (source, truth, prediction.image)]
+            if finest is not None:
+                shown.append(warped_picture(source[index], finest[index]))
+            rows.append(np.hstack(shown))
+        half = (len(rows) + 1) // 2
+        rows += [np.zeros_like(rows[0])] * (2 * half - len(rows))
+        return np.hstack([np.vstack(rows[:half]), np.vstack(rows[half:])])
+
+
 def feature_layers(config: TrainingConfig) -> tuple[str, ...]:
     """The layers of the feature network that a run needs; none if it needs no features."""
     losses, features = config.losses, config.features
-    whole = config.stage == "all"
+    whole = config.stage != "flow"
     layers: list[str] = []
     if losses.correctness > 0 if whole else losses.flow_correctness > 0:
         layers += [CORRECTNESS_LAYERS[layer] for layer, _ in config.model.attention]

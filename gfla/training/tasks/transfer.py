@@ -9,11 +9,18 @@ from torch import Tensor
 from gfla.build import Generator
 from gfla.models.rollout import Prediction
 from gfla.models.transfer import REFERENCE, TransferGenerator
-from gfla.training.tasks.base import Batch, Outcome, Task, exact, generator_of, to_unit
+from gfla.training.tasks.base import (
+    Batch,
+    Outcome,
+    RenderingTask,
+    exact,
+    generator_of,
+    to_unit,
+)
 from gfla.training.tasks.critics import IMAGE, Critics
 
 
-class TransferTask(Task):
+class TransferTask(RenderingTask):
     """A batch holds ``source`` and ``target`` (uint8 B 3 H W), and a structure of each."""
 
     @property

@@ -1,0 +1,309 @@
+"""Pairs of mouths and of eyes for the region heads: drawn so that what matters occurs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gfla.data.degradations import Degradation, jittered
+from gfla.data.packs import FacePack, read_packs
+from gfla.data.region_packs import FEWEST_OF_CLIP, MARGIN, TILES, Tile, check_pack, stored_alignment
+from gfla.data.samples import Sample
+from gfla.data.transforms import FLIPPED, Augmentation, Picture, Points, colour_shift
+from gfla.errors import GflaError
+from gfla.ops.regions import MOUTH, Alignment, face_size
+
+KINDS = ("mouth", "eye")
+"""What a sample holds one pair of each of."""
+_LIPS = ((61, 67), (62, 66), (63, 65))
+_LIDS = {"right eye": ((37, 41), (38, 40)), "left eye": ((43, 47), (44, 46))}
+_EYE_WIDTH = {"right eye": (36, 39), "left eye": (42, 45)}
+_OPEN_STILL = 0.07
+"""Opening of the lips, in sizes of the face, from which a photo serves with its lips closed."""
+_FALLOFF = 40.0
+"""Pixels of a mouth's crop over which closing lips draw the skin along."""
+
+
+@dataclass(frozen=True)
+class RegionAugmentation:
+    """How strongly pairs are varied; source and target alike but for ``place`` and ``landmarks``."""
+
+    looks: Augmentation = field(
+        default_factory=lambda: Augmentation(
+            colour=0.2, gamma=0.25, saturation=0.3, coarse_share=0.25, blur_share=0.1
+        )
+    )
+    """Colours and quality."""
+    shift: float = 0.03
+    """Standard deviation of a crop's place, in units of its sides."""
+    zoom: float = 0.05
+    """Of the logarithm of its size."""
+    roll: float = 0.04
+    """Of its angle, radians."""
+    landmarks: float = 0.0015
+    """Of the landmarks' noise, in units of the face."""
+
+
+STILL = RegionAugmentation(
+    Augmentation(
+        colour=0, gamma=0, saturation=0, coarse_share=0, blur_share=0, noise_share=0, jpeg_share=0
+    ),
+    shift=0, zoom=0, roll=0, landmarks=0,
+)  # fmt: skip
+"""Pairs as they are, for sheets and for measuring."""
+
+
+class RegionPairs:
+    """Endless pairs: one of a mouth, and one of an eye that may be of somebody else.
+
+    A sample holds for ``mouth`` and for ``eye`` (left ones mirrored), each name after its kind:
+    ``_source`` uint8 3 h w and ``_targets`` uint8 T 3 h w as stored, ``_stored`` float32 (1 + T)
+    68 2, the landmarks by which they were cut; ``_landmarks`` float32 (1 + T) 68 2, those that the
+    networks shall see; ``_placed`` float32 (1 + T) 4, by which the networks' crops shall differ
+    from aligned ones: shift in x and y, logarithm of the zoom, roll. Index 0 is the source. A
+    sample depends on the seed and its index alone.
+
+    Attributes:
+        skipped: a sentence for every broken pack that ``open`` left out.
+    """
+
+    skipped: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        packs: Sequence[FacePack],
+        *,
+        frames: int,
+        augmentation: RegionAugmentation,
+        still_share: float,
+        closed_share: float,
+        seed: int,
+    ) -> None:
+        """Set up the draw.
+
+        Args:
+            packs: region packs, clips and stills; at least one clip.
+            frames: T, targets of a pair: neighbouring frames.
+            augmentation: how strongly pairs are varied.
+            still_share: probability that a mouth is a photo's, if there are any with open lips: the
+                photo is the target, and the same with its lips drawn together the source.
+            closed_share: probability that a clip's mouth is such a pair.
+            seed: of the draw.
+
+        Raises:
+            GflaError: ``no_data`` without clips, ``invalid_data`` for packs of whole faces.
+        """
+        cv2.setNumThreads(1)  # see FaceBlocks
+        for pack in packs[:1]:
+            check_pack(pack)
+        self.clips = [pack for pack in packs if len(pack) >= max(FEWEST_OF_CLIP, frames + 1)]
+        if not self.clips:
+            raise GflaError("no_data", "no clips of faces among the packs")
+        stills = [pack for pack in packs if len(pack) < FEWEST_OF_CLIP]
+        self.stills = [pack for pack in stills if openness(pack.landmarks, "mouth")[0] > _OPEN_STILL]
+        self.frames = frames
+        self.augmentation = augmentation
+        self.still_share = still_share if self.stills else 0.0
+        self.closed_share = closed_share
+        self.seed = seed
+        self.openness = {
+            name: [openness(clip.landmarks, name) for clip in self.clips] for name in TILES
+        }
+        names = [str(clip.meta.get("identity")) for clip in self.clips]
+        self.odds = {name: _odds(names, self.openness[name]) for name in TILES}
+
+    @classmethod
+    def open(cls, folder: Path, **options: Any) -> RegionPairs:
+        """Pairs of a folder of region packs; see the class and ``read_packs`` for what is raised."""
+        read = read_packs(folder)
+        pairs = cls(read.packs, **options)
+        pairs.skipped = tuple(f"{name}: {reason}" for name, reason in read.broken)
+        return pairs
+
+    def __getitem__(self, index: int, /) -> Sample:
+        """The sample of an index from 0.
+
+        Raises:
+            GflaError: ``invalid_sample`` if a frame of it is damaged.
+            IndexError: below 0.
+        """
+        if index < 0:
+            raise IndexError(f"pairs have indices from 0, got {index}")
+        random = np.random.default_rng([self.seed, index])
+        side = "left eye" if random.random() < 0.5 else "right eye"
+        return self._pair(random, "mouth", "mouth") | self._pair(random, side, "eye")
+
+    def _pair(self, random: np.random.Generator, name: str, kind: str) -> Sample:
+        closes, mirrored = False, name == "left eye"
+        if kind == "mouth":
+            mirrored = bool(random.random() < 0.5)
+            drawn = random.random()
+            closes = bool(drawn < self.still_share + self.closed_share)
+            if drawn < self.still_share:
+                pack = self.stills[random.integers(len(self.stills))]
+                places = [0] * (self.frames + 1)
+            else:
+                pack, places = self._frames(random, name)
+        else:
+            pack, places = self._frames(random, name)
+        if closes:
+            places[0] = places[1]
+        tile, varied = TILES[name], self.augmentation
+        change = self._change(random)
+        pictures = {place: change(pack.frame(place)) for place in dict.fromkeys(places)}
+        cut = [tile.of(pictures[place]) for place in places]
+        stored = pack.landmarks[places]
+        seen = stored.copy()
+        if closes:
+            cut[0], seen[0] = closed_lips(cut[0], stored[0])
+        if mirrored:
+            stored, seen = _mirrored(stored), _mirrored(seen)
+            cut = cut if name == "left eye" else [picture[:, ::-1] for picture in cut]
+        seen = jittered(random, seen, varied.landmarks)
+        spread = np.array([2 * varied.shift, 2 * varied.shift, varied.zoom, varied.roll])
+        placed = spread * random.standard_normal((2, 4))
+        placed = placed[[0] + [1] * self.frames]  # neighbours are placed alike
+        maps = torch.from_numpy(np.stack(cut)).permute(0, 3, 1, 2).contiguous()
+        values = {
+            "source": maps[0],
+            "targets": maps[1:],
+            "stored": torch.from_numpy(stored),
+            "landmarks": torch.from_numpy(seen),
+            "placed": torch.from_numpy(placed.astype(np.float32)),
+        }
+        return {f"{kind}_{key}": value for key, value in values.items()}
+
+    def _frames(self, random: np.random.Generator, name: str) -> tuple[FacePack, list[int]]:
+        """A clip, and the places of a source and of neighbouring targets in it.
+
+        Targets are more often open mouths, or closed eyes, than not; sources the contrary.
+        """
+        number = int(random.choice(len(self.clips), p=self.odds[name]))
+        order = np.argsort(self.openness[name][number], kind="stable")
+        if name != "mouth":
+            order = order[::-1]
+        target = order[_skewed(random, len(order))]
+        source = order[len(order) - 1 - _skewed(random, len(order))]
+        first = min(int(target), len(order) - self.frames)
+        return self.clips[number], [int(source), *range(first, first + self.frames)]
+
+    def _change(self, random: np.random.Generator) -> Any:
+        """One change of colours and quality for all frames of a pair."""
+        looks = self.augmentation.looks
+        shift, quality = colour_shift(random, looks), Degradation.draw(random, looks)
+        return lambda picture: quality.lose(shift(picture))
+
+
+def openness(landmarks: Points, name: str) -> NDArray[np.float32]:
+    """How open a region is in every frame of landmarks T 68 2: T.
+
+    Lips in sizes of the face, lids in widths of the eye.
+    """
+    pairs = _LIPS if name == "mouth" else _LIDS[name]
+    gaps = [np.linalg.norm(landmarks[:, a] - landmarks[:, b], axis=-1) for a, b in pairs]
+    if name == "mouth":
+        unit = face_size(torch.from_numpy(landmarks))[:, 0].numpy()
+    else:
+        corners = _EYE_WIDTH[name]
+        unit = np.linalg.norm(landmarks[:, corners[0]] - landmarks[:, corners[1]], axis=-1)
+    return np.asarray(np.mean(gaps, 0) / np.maximum(unit, 1e-6), np.float32)
+
+
+def closed_lips(picture: Picture, landmarks: Points) -> tuple[Picture, Points]:
+    """A stored mouth with its lips drawn together, and its picture's landmarks then.
+
+    Both inner edges move onto the line between them, which cuts out what lies inside; lips and skin
+    follow, the less the further away.
+
+    Args:
+        picture: the mouth's tile h w 3.
+        landmarks: 68 2 of the whole picture.
+    """
+    points = torch.from_numpy(landmarks)[None]
+    frame = stored_alignment(MOUTH, points)
+    half = np.array([MOUTH.width, MOUTH.height], np.float32) * MARGIN / 2
+    placed = frame.inwards(points)[0].numpy() * half  # pixels of the crop, from its middle
+    upper, lower = placed[list(MOUTH.upper)], placed[list(MOUTH.lower)]
+
+    def lines(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        up, low = (np.interp(x, line[:, 0], line[:, 1]) for line in (upper, lower))
+        low = np.maximum(up, low)
+        middle = (up + low) / 2
+        return np.float32(middle), np.float32(middle - up)
+
+    height, width = picture.shape[:2]
+    x = ((np.arange(width, dtype=np.float32) + 0.5) / width * 2 - 1) * half[0]
+    y = ((np.arange(height, dtype=np.float32) + 0.5) / height * 2 - 1) * half[1]
+    middle, gap = lines(x)
+    offset = y[:, None] - middle
+    moved = y[:, None] + np.sign(offset) * gap * np.clip(1 - np.abs(offset) / _FALLOFF, 0, 1)
+    map_x = np.broadcast_to(np.arange(width, dtype=np.float32), (height, width))
+    map_y = ((moved / half[1] + 1) / 2 * height - 0.5).astype(np.float32)
+    closed = cv2.remap(
+        picture, np.ascontiguousarray(map_x), map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+
+    mouth = placed[48:68]
+    middle, gap = lines(mouth[:, 0])
+    offset = mouth[:, 1] - middle
+    # Undoes offset + sign * gap * (1 - |offset| / falloff), which leads from closed to open.
+    below = np.maximum(np.abs(offset) - gap, 0) / (1 - gap / _FALLOFF).clip(min=0.1)
+    below = np.where(np.abs(offset) < _FALLOFF, below, np.abs(offset))
+    inner = np.isin(np.arange(48, 68), (61, 62, 63, 65, 66, 67))
+    mouth[:, 1] = middle + np.where(inner, 0, np.sign(offset) * below)
+    result = landmarks.copy()
+    moved_mouth = frame.outwards(torch.from_numpy(mouth / half)[None])[0].numpy()
+    result[48:68] = moved_mouth
+    return np.asarray(closed, np.uint8), result
+
+
+def _mirrored(landmarks: Points) -> Points:
+    mirrored = landmarks[..., FLIPPED, :].copy()
+    mirrored[..., 0] = 1 - mirrored[..., 0]
+    return mirrored
+
+
+def _skewed(random: np.random.Generator, count: int) -> int:
+    """A place among ``count`` ordered ones: 40 % anywhere, else the later the likelier."""
+    share = random.random()
+    return int(count * (random.random() if share < 0.4 else random.random() ** 0.35))
+
+
+def _odds(names: Sequence[str], values: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Odds of clips: identities alike, those with much motion up to five times as likely."""
+    lengths = np.array([len(value) for value in values], np.float64)
+    spread = np.array([np.subtract(*np.percentile(value, (95, 5))) for value in values])
+    lively = 1 + 4 * np.clip(spread / max(float(np.percentile(spread, 90)), 1e-6), 0, 1)
+    weights = np.sqrt(lengths) * lively
+    totals: Mapping[str, float] = {
+        name: float(sum(w for n, w in zip(names, weights, strict=True) if n == name))
+        for name in set(names)
+    }
+    best: Mapping[str, float] = {
+        name: float(max(one for n, one in zip(names, lively, strict=True) if n == name))
+        for name in set(names)
+    }
+    fair = np.array([w / totals[n] * best[n] for n, w in zip(names, weights, strict=True)])
+    return np.asarray(fair / fair.sum())
+
+
+def perturbed(alignment: Alignment, placed: torch.Tensor) -> Alignment:
+    """An alignment moved by ``placed`` B 4, see ``RegionPairs``."""
+    across, down = alignment.across, alignment.down
+    shift, zoom, roll = placed[:, :2], placed[:, 2:3].exp(), placed[:, 3:4]
+    centre = alignment.centre + shift[:, :1] * across + shift[:, 1:] * down
+    turned = [
+        zoom * (roll.cos() * axis + roll.sin() * torch.stack([-axis[:, 1], axis[:, 0]], 1))
+        for axis in (across, down)
+    ]
+    return Alignment(centre, *turned)
+
+
+__all__ = ["KINDS", "STILL", "RegionAugmentation", "RegionPairs", "Tile", "closed_lips", "openness"]

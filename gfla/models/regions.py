@@ -1,0 +1,247 @@
+"""Region heads: small networks that draw the insides of mouths and eyes anew (ours).
+
+A landmark warp can move a lip or a lid, but it has nothing to show where a closed mouth opens, and
+squeezes an eye that closes. A head sees an aligned crop of the frame so far, the same crop of the
+untouched source, and the geometry of both; it gives a picture of its own and a soft share of it,
+which is zero outside the opening and its rim (``gfla.ops.regions``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gfla.models.blocks import SLOPE
+from gfla.ops.regions import (
+    LEFT_EYE,
+    MOUTH,
+    RIGHT_EYE,
+    Alignment,
+    Geometry,
+    Region,
+    align,
+    crop,
+    geometry,
+    paste,
+)
+
+NETWORK_SIDE = 256
+"""Pictures are looked at at about this size: a larger one is reduced to it, as far as a whole
+factor leads, and gets the change enlarged."""
+_PICTURE = 3
+_FOLD = 2
+"""Pixels on each side of a square that becomes channels."""
+_START_SHARE = -1.0
+"""Logit of the share before training."""
+
+Features = tuple[Tensor, ...]
+"""What a head keeps of a source: one map a level, finest first."""
+SourceRegions = Mapping[str, Features]
+"""The features of a source by head; each B E C h w with E the regions that the head draws."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a head drew into a crop.
+
+    Attributes:
+        picture: B 3 h w, the head's own picture; not clamped.
+        share: B 1 h w, 0 to 1, of it in the result.
+    """
+
+    picture: Tensor
+    share: Tensor
+
+    def change(self, base: Tensor) -> Tensor:
+        """What it adds to the crop ``base``: B 3 h w."""
+        return self.share * (self.picture - base)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A picture with its regions drawn.
+
+    Attributes:
+        picture: B 3 S S in [-1, 1].
+        shares: by the region's name, B 1 h w: the head's share in the crop.
+        before: by the region's name, B 3 h w: the crop before.
+        after: by the region's name, B 3 h w: the crop after.
+    """
+
+    picture: Tensor
+    shares: Mapping[str, Tensor]
+    before: Mapping[str, Tensor]
+    after: Mapping[str, Tensor]
+
+
+class Residual(nn.Module):
+    """Two convolutions beside a shortcut: B C h w -> B C h w."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """B C h w -> B C h w."""
+        hidden = self.first(F.leaky_relu(features, SLOPE))
+        return features + self.second(F.leaky_relu(hidden, SLOPE))
+
+
+class RegionHead(nn.Module):
+    """A U-Net on crops of one kind of region, with an encoder of its own for the source.
+
+    What depends on the source alone is added at every level of the way down, so that a clip pays
+    for it once.
+    """
+
+    def __init__(self, maps: int, widths: tuple[int, ...]) -> None:
+        """Put it together.
+
+        Args:
+            maps: channels of the geometry, M.
+            widths: channels at 1/2, 1/4, ... of the crop's size.
+        """
+        super().__init__()
+        seen = _FOLD**2 * (_PICTURE + maps)
+        pairs = list(zip(widths, widths[1:], strict=False))
+        self.source_enter = nn.Conv2d(seen, widths[0], 3, padding=1)
+        self.source_downs = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in pairs)
+        self.enter = nn.Conv2d(seen, widths[0], 3, padding=1)
+        self.encode = nn.ModuleList(Residual(width) for width in widths[:-1])
+        self.downs = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in pairs)
+        self.middle = nn.Sequential(Residual(widths[-1]), Residual(widths[-1]))
+        self.ups = nn.ModuleList(nn.Conv2d(b, a, 3, padding=1) for a, b in reversed(pairs))
+        self.decode = nn.ModuleList(Residual(width) for width in reversed(widths[:-1]))
+        self.leave = nn.Conv2d(widths[0], _FOLD**2 * (_PICTURE + 1), 3, padding=1)
+
+    def initialise(self) -> None:
+        """Start as a head that changes next to nothing; convolutions keep PyTorch's own start."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                module.reset_parameters()
+            if isinstance(module, Residual):
+                nn.init.normal_(module.second.weight, std=1e-3)
+                nn.init.zeros_(module.second.bias)  # type: ignore[arg-type]
+        nn.init.normal_(self.leave.weight, std=1e-3)
+        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+
+    def source(self, base: Tensor, maps: Tensor) -> Features:
+        """What is kept of a source's crop B 3 h w and its geometry B M h w."""
+        features = [self.source_enter(F.pixel_unshuffle(torch.cat([base, maps], 1), _FOLD))]
+        for down in self.source_downs:
+            features.append(down(F.leaky_relu(features[-1], SLOPE)))
+        return tuple(features)
+
+    def forward(self, base: Tensor, shape: Geometry, source: Features) -> Drawn:
+        """Draw.
+
+        Args:
+            base: B 3 h w in [-1, 1], the crop so far.
+            shape: of the frame to render.
+            source: of ``source``.
+        """
+        features = self.enter(F.pixel_unshuffle(torch.cat([base, shape.maps], 1), _FOLD))
+        features = features + source[0]
+        skips = []
+        for level, (encode, down) in enumerate(zip(self.encode, self.downs, strict=True), 1):
+            features = encode(features)
+            skips.append(features)
+            features = down(F.leaky_relu(features, SLOPE)) + source[level]
+        features = self.middle(features)
+        for up, decode, skip in zip(self.ups, self.decode, reversed(skips), strict=True):
+            coarse = up(F.leaky_relu(features, SLOPE))
+            larger = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
+            features = decode(larger + skip)
+        output = F.pixel_shuffle(self.leave(F.leaky_relu(features, SLOPE)), _FOLD).float()
+        picture = base + 2 * torch.tanh(output[:, :_PICTURE] / 2)
+        share = torch.sigmoid(output[:, _PICTURE:] + _START_SHARE) * shape.gate
+        return Drawn(picture, share)
+
+
+class RegionHeads(nn.Module):
+    """The heads of a generator: one for mouths, one for both eyes."""
+
+    def __init__(self, mouth: RegionHead | None, eye: RegionHead | None) -> None:
+        """Keep the heads.
+
+        Args:
+            mouth: None draws no mouths.
+            eye: None draws no eyes; sees left ones mirrored.
+        """
+        super().__init__()
+        heads = {"mouth": (mouth, (MOUTH,)), "eye": (eye, (RIGHT_EYE, LEFT_EYE))}
+        self.heads = nn.ModuleDict({k: head for k, (head, _) in heads.items() if head})
+        self.regions = {name: heads[name][1] for name in self.heads}
+
+    def initialise(self) -> None:
+        """See ``RegionHead.initialise``."""
+        for head in self.heads.values():
+            head.initialise()
+
+    def source(self, image: Tensor, landmarks: Tensor) -> dict[str, Features]:
+        """What is kept of a clip's source: picture B 3 S S and landmarks B 68 2."""
+        picture, kept = _reduced(image), {}
+        for name, regions in self.regions.items():
+            crops, shapes = zip(*(_cut(picture, landmarks, r)[1:] for r in regions), strict=True)
+            features = self.heads[name].source(
+                torch.stack(crops, 1).flatten(0, 1),
+                torch.stack([shape.maps for shape in shapes], 1).flatten(0, 1),
+            )
+            kept[name] = tuple(level.unflatten(0, (-1, len(regions))) for level in features)
+        return kept
+
+    def forward(self, picture: Tensor, landmarks: Tensor, source: SourceRegions) -> Finished:
+        """Draw all regions of frames.
+
+        Args:
+            picture: B 3 S S in [-1, 1].
+            landmarks: B 68 2 of the frames.
+            source: of ``source``, for the same clips.
+        """
+        reduced = _reduced(picture)
+        shares, before, after = {}, {}, {}
+        for name, regions in self.regions.items():
+            alignments, bases, shapes = zip(
+                *(_cut(reduced, landmarks, region) for region in regions), strict=True
+            )
+            base = torch.stack(bases, 1).flatten(0, 1)
+            joined = Geometry(
+                *(
+                    torch.stack([getattr(shape, part) for shape in shapes], 1).flatten(0, 1)
+                    for part in ("maps", "opening", "gate")
+                )
+            )
+            features = tuple(level.flatten(0, 1) for level in source[name])
+            drawn: Drawn = self.heads[name](base, joined, features)
+            change = drawn.change(base).unflatten(0, (-1, len(regions)))
+            share = drawn.share.unflatten(0, (-1, len(regions)))
+            for index, (region, alignment) in enumerate(zip(regions, alignments, strict=True)):
+                picture = paste(picture, change[:, index], alignment)
+                shares[region.name] = share[:, index]
+                before[region.name] = bases[index]
+                after[region.name] = (bases[index] + change[:, index]).clamp(-1, 1)
+        return Finished(picture.clamp(-1, 1), shares, before, after)
+
+
+def build_head(region: Region, widths: tuple[int, ...]) -> RegionHead | None:
+    """The head of a region; None without widths."""
+    return RegionHead(region.maps, widths) if widths else None
+
+
+def _reduced(picture: Tensor) -> Tensor:
+    factor = picture.shape[-1] // NETWORK_SIDE
+    return F.avg_pool2d(picture, factor) if factor > 1 else picture
+
+
+def _cut(
+    picture: Tensor, landmarks: Tensor, region: Region
+) -> tuple[Alignment, Tensor, Geometry]:
+    alignment = align(region, landmarks)
+    cut = crop(picture, alignment, region.height, region.width)
+    return alignment, cut, geometry(region, landmarks, alignment)
+

@@ -1,0 +1,268 @@
+"""Regions of a face, mouth and eyes: aligned crops, geometry maps, and the way back (ours).
+
+A region's crop is aligned with the face by a similarity (place, roll and size, and a mirror for the
+left eye), so that a mouth lies in its crop alike in every picture. All units are those of a square
+picture, 0 to 1 from edge to edge; within a crop they are -1 to 1 from edge to edge, (x, y).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_SMALLEST = 1e-4
+"""Least length of a side in units of the picture, so that a face without size has a crop, too."""
+_NOSE = 1.45
+"""Distance from the eyes to the nose's base by which a turned head's size is told."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of a face that its opening decides the look of.
+
+    Attributes:
+        name: for people.
+        height: of the crop, pixels.
+        width: of the crop, pixels.
+        span: width of the crop in sizes of the face.
+        upper: landmarks of the opening's upper edge, from the crop's left to its right.
+        lower: of its lower edge; both share their ends.
+        around: further lines that shape the region: the outer lips, or the brow.
+        centre: landmarks whose mean is the crop's centre.
+        mirrored: whether the crop is a mirrored one.
+        unit: pixels of the crop that count as 1 in the maps of distances.
+        reach: pixels around the opening that may be drawn anew.
+        soft: pixels of its soft edge, within ``reach``.
+    """
+
+    name: str
+    height: int
+    width: int
+    span: float
+    upper: tuple[int, ...]
+    lower: tuple[int, ...]
+    around: tuple[tuple[int, ...], ...]
+    centre: tuple[int, ...]
+    mirrored: bool
+    unit: float
+    reach: float
+    soft: float
+
+    @property
+    def maps(self) -> int:
+        """Channels of ``geometry``."""
+        return 4 + len(self.around)
+
+
+MOUTH = Region(
+    name="mouth",
+    height=64,
+    width=80,
+    span=1.45,
+    upper=(60, 61, 62, 63, 64),
+    lower=(60, 67, 66, 65, 64),
+    around=((48, 49, 50, 51, 52, 53, 54), (48, 59, 58, 57, 56, 55, 54)),
+    centre=tuple(range(48, 60)),
+    mirrored=False,
+    unit=16.0,
+    reach=7.0,
+    soft=5.0,
+)
+RIGHT_EYE = Region(
+    name="right eye",
+    height=40,
+    width=48,
+    span=0.8,
+    upper=(36, 37, 38, 39),
+    lower=(36, 41, 40, 39),
+    around=((17, 18, 19, 20, 21),),
+    centre=(36, 39),
+    mirrored=False,
+    unit=10.0,
+    reach=9.0,
+    soft=6.0,
+)
+LEFT_EYE = Region(
+    name="left eye",
+    height=40,
+    width=48,
+    span=0.8,
+    upper=(45, 44, 43, 42),
+    lower=(45, 46, 47, 42),
+    around=((26, 25, 24, 23, 22),),
+    centre=(45, 42),
+    mirrored=True,
+    unit=10.0,
+    reach=9.0,
+    soft=6.0,
+)
+REGIONS = (MOUTH, RIGHT_EYE, LEFT_EYE)
+"""The left eye is a mirrored right one."""
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Where a crop lies in a picture.
+
+    Attributes:
+        centre: B 2, units of the picture.
+        across: B 2, from the centre to the middle of the crop's right edge.
+        down: B 2, from the centre to the middle of its lower edge.
+    """
+
+    centre: Tensor
+    across: Tensor
+    down: Tensor
+
+    def outwards(self, places: Tensor) -> Tensor:
+        """Places B N 2 or 1 N 2 in a crop as places B N 2 in its picture."""
+        x, y = places[..., :1], places[..., 1:]
+        return self.centre[:, None] + x * self.across[:, None] + y * self.down[:, None]
+
+    def inwards(self, places: Tensor) -> Tensor:
+        """Places B N 2 or 1 N 2 in the picture as places B N 2 in its crop."""
+        offset = places - self.centre[:, None]
+        axes = [axis / axis.square().sum(-1, keepdim=True) for axis in (self.across, self.down)]
+        return torch.stack([(offset * axis[:, None]).sum(-1) for axis in axes], -1)
+
+    def wider(self, factor: float) -> Alignment:
+        """The same with sides longer by a factor."""
+        return Alignment(self.centre, factor * self.across, factor * self.down)
+
+
+def face_size(landmarks: Tensor) -> Tensor:
+    """The size of faces B 68 2: B 1, in the landmarks' unit.
+
+    The distance of the eyes' centres, or in a turned head that of the nose's base from them.
+    """
+    right, left = landmarks[:, 36:42].mean(1), landmarks[:, 42:48].mean(1)
+    eyes = (left - right).norm(dim=-1, keepdim=True)
+    nose = (landmarks[:, 33] - (left + right) / 2).norm(dim=-1, keepdim=True)
+    return torch.maximum(eyes, _NOSE * nose).clamp(min=_SMALLEST)
+
+
+def align(region: Region, landmarks: Tensor) -> Alignment:
+    """The crop of a region in pictures with landmarks B 68 2."""
+    right, left = landmarks[:, 36:42].mean(1), landmarks[:, 42:48].mean(1)
+    along = left - right
+    along = along / along.norm(dim=-1, keepdim=True).clamp(min=_SMALLEST)
+    below = torch.stack([-along[:, 1], along[:, 0]], -1)
+    half = face_size(landmarks) * (region.span / 2)
+    centre = torch.stack([landmarks[:, index] for index in region.centre], 1).mean(1)
+    across = -along if region.mirrored else along
+    return Alignment(centre, half * across, half * (region.height / region.width) * below)
+
+
+def grid_of(height: int, width: int, like: Tensor) -> Tensor:
+    """Places of a crop's pixels, 1 (H W) 2 in -1..1, row by row."""
+    xs = (2 * torch.arange(width, device=like.device, dtype=like.dtype) + 1) / width - 1
+    ys = (2 * torch.arange(height, device=like.device, dtype=like.dtype) + 1) / height - 1
+    return torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)], -1).view(
+        1, -1, 2
+    )
+
+
+def crop(picture: Tensor, alignment: Alignment, height: int, width: int) -> Tensor:
+    """The crop of pictures B C S S (bilinear, the border continued): B C height width."""
+    places = alignment.outwards(grid_of(height, width, alignment.centre))
+    return look_up(picture, 2 * places - 1, height, width)
+
+
+def look_up(maps: Tensor, places: Tensor, height: int, width: int) -> Tensor:
+    """Maps B C H W at places B (height width) 2 in -1..1 from edge to edge."""
+    grid = places.view(-1, height, width, 2).to(maps.dtype)
+    return F.grid_sample(maps, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def paste(picture: Tensor, change: Tensor, alignment: Alignment) -> Tensor:
+    """Add a crop's change B C h w, zero at its border, to pictures B C S S where it belongs.
+
+    On a CPU only the part of the picture that the crop covers is looked at.
+    """
+    side = picture.shape[-1]
+    top, bottom, left, right = (0, side, 0, side)
+    if not picture.is_cuda:
+        reach = alignment.across.abs() + alignment.down.abs()
+        low = ((alignment.centre - reach).amin(0) * side).floor().clamp(0, side - 1)
+        high = ((alignment.centre + reach).amax(0) * side).ceil().clamp(1, side)
+        (left, top), (right, bottom) = low.long().tolist(), high.long().tolist()
+        right, bottom = max(right, left + 1), max(bottom, top + 1)
+    height, width = bottom - top, right - left
+    like = alignment.centre
+    xs = (torch.arange(left, right, device=like.device, dtype=like.dtype) + 0.5) / side
+    ys = (torch.arange(top, bottom, device=like.device, dtype=like.dtype) + 0.5) / side
+    places = torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)], -1)
+    grid = alignment.inwards(places.view(1, -1, 2)).view(-1, height, width, 2)
+    patch = F.grid_sample(
+        change, grid.to(change.dtype), mode="bilinear", padding_mode="zeros", align_corners=False
+    )
+    result = picture.clone()
+    result[..., top:bottom, left:right] += patch
+    return result
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What the landmarks say of every pixel of a crop.
+
+    Attributes:
+        maps: B M h w: whether it lies within the opening; distances below its upper and above its
+            lower edge; distances below the further lines; place between its corners, -1 to 1.
+        opening: B 1 h w, 0 to 1, the inside alone.
+        gate: B 1 h w, 0 to 1, what may be drawn anew.
+    """
+
+    maps: Tensor
+    opening: Tensor
+    gate: Tensor
+
+
+def geometry(region: Region, landmarks: Tensor, alignment: Alignment) -> Geometry:
+    """Geometry of a region's crop from landmarks B 68 2 of its picture."""
+    height, width = region.height, region.width
+    placed = alignment.inwards(landmarks)
+    x = (placed[..., 0] + 1) * (width / 2) - 0.5
+    y = (placed[..., 1] + 1) * (height / 2) - 0.5
+    columns = torch.arange(width, device=x.device, dtype=x.dtype)
+    rows = torch.arange(height, device=x.device, dtype=x.dtype).view(1, height, 1)
+
+    below_upper = rows - _line(x, y, region.upper, columns)[:, None]
+    above_lower = _line(x, y, region.lower, columns)[:, None] - rows
+    begin, end = (x[:, region.upper[place], None] for place in (0, -1))
+    within = torch.minimum(columns - begin, end - columns)[:, None]
+    depth = torch.minimum(torch.minimum(below_upper, above_lower), within)
+    opening = (depth + 0.5).clamp(0, 1)
+    gate = ((depth + region.reach) / region.soft).clamp(0, 1)
+    across = (2 * columns - begin - end) / (end - begin).clamp(min=1.0)
+    lines = [
+        (rows - _line(x, y, line, columns)[:, None]) / region.unit for line in region.around
+    ]
+    maps = [
+        opening,
+        below_upper / region.unit,
+        above_lower / region.unit,
+        *lines,
+        across[:, None].expand(-1, height, -1),
+    ]
+    stacked = torch.stack(maps, 1).clamp(-1.5, 1.5)
+    rim = torch.minimum(
+        torch.minimum(rows + 0.5, height - 0.5 - rows), torch.minimum(columns + 0.5, width - 0.5 - columns)
+    )
+    border = ((rim - 0.5) / region.soft).clamp(0, 1)
+    return Geometry(stacked, opening[:, None], (gate * gate * (3 - 2 * gate) * border)[:, None])
+
+
+def _line(x: Tensor, y: Tensor, points: tuple[int, ...], columns: Tensor) -> Tensor:
+    """Height of a piecewise-linear line above every column, level beyond its ends: B W.
+
+    Where a line turns back, as in a profile, its pieces are as steep as a pixel allows.
+    """
+    height = y[:, points[0], None]
+    for begin, end in zip(points, points[1:], strict=False):
+        run = (x[:, end, None] - x[:, begin, None]).clamp(min=1.0)
+        share = ((columns - x[:, begin, None]) / run).clamp(0, 1)
+        height = height + share * (y[:, end, None] - y[:, begin, None])
+    return height
