@@ -91,8 +91,9 @@ def prepare_clips(
 
     Args:
         manifest: CSV, see ``gfla.data.clips.read_manifest``; paths are relative to its folder.
-        out: gets ``train``, ``held-out`` and ``test`` with packs, ``notes``, ``report.json``, ``report.txt``.
-            Files that were packed before are kept; other options than before are refused.
+        out: gets ``train``, ``held-out`` and ``test`` with packs, ``notes``, ``report.json``,
+            ``report.txt``. Files that were packed before are kept; other options than before are
+            refused.
         options: see ``PackOptions``.
         stills: a folder of photos, each of another person.
         stills_licence: of those photos.
@@ -115,7 +116,10 @@ def prepare_clips(
     taken, left = split_by_identity(footage, test_people)
     _check_names(item for item, _ in taken)
     _detector(options.detector)
-    fix_options(out, dataclasses.asdict(options))
+    fixed = dataclasses.asdict(options)
+    if test_people:
+        fixed["test_people"] = sorted(test_people)
+    fix_options(out, fixed)
     report = Report(f"faces of {manifest}", notes={"options": dataclasses.asdict(options)})
     for item, reason in left:
         report.skip(reason, item.path)

@@ -13,6 +13,7 @@ from animator.compose import to_crop
 from animator.motion import Square, choose_anchor, keep_inside, retarget, smooth
 from gfla.data.faces import FacePack, read_pack
 from gfla.data.pairs import PAIRS
+from gfla.data.region_pairs import openness
 from gfla.errors import GflaError
 from gfla.evaluation.files import resized
 from gfla.evaluation.motion import there_and_back
@@ -77,7 +78,7 @@ def read_clips(folder: Path, protocol: Protocol) -> list[tuple[str, FacePack]]:
 
 
 def self_cases(clips: Sequence[tuple[str, FacePack]], protocol: Protocol) -> Iterator[Case]:
-    """Every clip's first frame with the clip's own landmarks."""
+    """A frame of every clip, the protocol's ``source``, with the clip's own landmarks."""
     options = protocol.clips
     for name, clip in clips:
         count = min(len(clip), options.frames)
@@ -85,9 +86,12 @@ def self_cases(clips: Sequence[tuple[str, FacePack]], protocol: Protocol) -> Ite
         if "drift" in protocol.metrics and (options.drift_loop or len(clip) >= options.drift_late):
             length = max(count, options.drift_late)
         frames = there_and_back(len(clip), length)[1:]
-        source = resized(clip.frame(0), protocol.pictures)
+        place = 0
+        if options.source == "closed-mouth":
+            place = int(np.argmin(openness(clip.landmarks[:count], "mouth")))
+        source = resized(clip.frame(place), protocol.pictures)
         yield Case(
-            name, identity_of(name, clip), source, clip.landmarks[0], clip.landmarks[frames],
+            name, identity_of(name, clip), source, clip.landmarks[place], clip.landmarks[frames],
             (clip, frames), truth=True, measured=count - 1,
         )  # fmt: skip
 

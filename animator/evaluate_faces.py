@@ -19,11 +19,12 @@ from animator.faces import LandmarkDetector
 from animator.generate import PortraitGenerator, fit_size
 from animator.identity import IdentityModel, similarity
 from gfla.data.faces import FacePack
-from gfla.evaluation.faces import Method, affine_warp, copy_source
+from gfla.evaluation.faces import Method, affine_warp, copy_source, spline_warp
 from gfla.evaluation.files import as_batch, stored, to_unit
 from gfla.evaluation.metrics import MetricFiles, PictureMetric, picture_metric
 from gfla.evaluation.motion import jitter, landmark_error
-from gfla.evaluation.protocol import MOTION, Protocol
+from gfla.evaluation.protocol import MOTION, REGIONS, Protocol
+from gfla.evaluation.regions import RegionMeasures, opening_errors
 from gfla.evaluation.report import SampleFigures, Table
 from gfla.evaluation.stats import Estimate, bootstrap
 
@@ -35,7 +36,7 @@ SHOWN = 4
 """Frames of a case that its sheet shows."""
 _EARLY, _LATE = "drift early", "drift late"
 _TITLES = {
-    "self": "Self-reenactment: a clip's first frame, moved by the clip",
+    "self": "Self-reenactment: a frame of a clip, moved by the clip",
     "cross": "Cross-identity: a clip's first frame, moved by another person's clip",
 }
 
@@ -59,7 +60,7 @@ class Instruments:
         should_stop: Callable[[], bool],
     ) -> Instruments:
         """Everything that the protocol's metrics need."""
-        names = [name for name in protocol.metrics if name not in MOTION]
+        names = [name for name in protocol.metrics if name not in (*MOTION, *REGIONS)]
         return cls(
             protocol,
             {name: picture_metric(name, files, device) for name in names},
@@ -103,6 +104,7 @@ def model_method(generator: PortraitGenerator) -> Method:
 BASELINES: dict[str, Method] = {
     "copy of the source": copy_source,
     "piecewise-affine warp": affine_warp,
+    "landmark spline": spline_warp,
 }
 
 
@@ -197,6 +199,7 @@ class _Run:
     ) -> None:
         self.case, self.tools, self.wanted, self.compared = case, instruments, wanted, compared
         self.faces = faces
+        self.regions = _region_measures(case, instruments)
         self.found: list[NDArray[np.float32]] = []
         self.values: dict[str, list[float]] = {}
         clips = instruments.protocol.clips
@@ -213,21 +216,26 @@ class _Run:
     def take(self, place: int, picture: Picture) -> None:
         """Measure one frame."""
         case, tools = self.case, self.tools
-        if place < case.measured:
+        measured = place < case.measured
+        if measured:
             points = _landmarks(picture, case, place, tools)
             self.found.append(points)
             if place in self.faces:
                 assert tools.identity is not None
                 ours = tools.identity.embed(picture, points)
                 self._add("identity", similarity(ours, self.faces[place]))
-        metrics = tools.pictures if case.truth and place in self.compared else {}
+        compared = case.truth and place in self.compared
+        metrics = tools.pictures if compared else {}
+        regions = self.regions if measured else None
         perceptual = tools.protocol.perceptual
         drifts = perceptual is not None and place in self.drift
-        if not metrics and not drifts:
+        if not metrics and not drifts and regions is None:
             return
+        truth = case.driving_frame(place, tools.protocol)
+        if regions is not None:
+            regions.take(picture, truth, case.targets[place], compared)
         with torch.inference_mode():
-            result = to_unit(as_batch([picture]))
-            target = to_unit(as_batch([case.driving_frame(place, tools.protocol)]))
+            result, target = (to_unit(as_batch([shown])) for shown in (picture, truth))
             for name, metric in metrics.items():
                 self._add(name, float(metric.distance(result, target, None)))
             if drifts:
@@ -240,6 +248,9 @@ class _Run:
         found, wanted = np.stack(self.found), self.wanted
         figures = {name: float(np.mean(values)) for name, values in self.values.items()}
         metrics = self.tools.protocol.metrics
+        regions = self.regions.figures() if self.regions is not None else {}
+        regions |= opening_errors(found, wanted)
+        figures |= {name: value for name, value in regions.items() if name in metrics}
         if "landmarks" in metrics:
             chosen = list(self.compared)
             figures["landmarks"] = landmark_error(found[chosen], wanted[chosen])
@@ -251,6 +262,17 @@ class _Run:
 
     def _add(self, name: str, value: float) -> None:
         self.values.setdefault(name, []).append(value)
+
+
+def _region_measures(case: Case, tools: Instruments) -> RegionMeasures | None:
+    """What collects the measures of mouth and eyes that need a true picture, if any is wanted."""
+    wanted = {name for name in tools.protocol.metrics if name in REGIONS}
+    if not case.truth or not wanted - {"mouth_opening", "eyes_opening"}:
+        return None
+    perceptual = tools.protocol.perceptual
+    if perceptual is None or not wanted & {"mouth_perceptual", "eyes_perceptual"}:
+        return RegionMeasures()
+    return RegionMeasures(tools.pictures[perceptual].distance)
 
 
 def _wanted_landmarks(case: Case, tools: Instruments) -> NDArray[np.float32]:

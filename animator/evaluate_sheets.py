@@ -14,11 +14,11 @@ from animator.evaluate_faces import FacesResult, Picture, Shown
 from animator.sheet import Row, Tile, draw_sheet
 from gfla.evaluation.files import stored
 from gfla.evaluation.pairs import EvaluationPairs
-from gfla.evaluation.protocol import Protocol
-from gfla.evaluation.report import SampleFigures, Table, column, ranked
+from gfla.evaluation.protocol import REGIONS, Protocol
+from gfla.evaluation.report import SampleFigures, Table, label, ranked
 from gfla.evaluation.transfer import Renderer, to_picture
 
-_RISING = ("ssim", "psnr", "identity")
+_RISING = ("ssim", "psnr", "identity", "lips_tone_r", "lids_tone_r")
 
 
 def deciding_metric(table: Table, protocol: Protocol) -> str | None:
@@ -44,7 +44,7 @@ def face_sheets(
             for rank, place in ranked(table.samples, model, metric, metric in _RISING).items():
                 case = table.samples[place].sample
                 figures = [sample for sample in table.samples if sample.sample == case]
-                title = f"{setting}, {rank} by {column(metric, protocol)[0][:-2]}"
+                title = f"{setting}, {rank} by {label(metric, protocol)}"
                 sheet = _face_sheet(title, model, figures, shown[case], protocol)
                 yield f"{setting}-{file_name(model)}-{rank}.png", _png(sheet)
 
@@ -70,7 +70,7 @@ def pair_sheets(
                 figures = [s for s in table.samples if s.sample == name and s.row == other]
                 tiles.append(Tile(picture, other, _caption(figures[0], protocol)))
             rows.append(Row(rank, name, tiles))
-        title = f"{model}: by {column(metric, protocol)[0][:-2]}"
+        title = f"{model}: by {label(metric, protocol)}"
         sheet = draw_sheet(title, _lines(protocol), rows)
         yield f"{file_name(model)}.png", _png(sheet)
 
@@ -103,8 +103,9 @@ def _lines(protocol: Protocol) -> list[str]:
 
 
 def _caption(sample: SampleFigures, protocol: Protocol) -> str:
-    known = [name for name in protocol.metrics if name in sample.figures]
-    parts = [f"{column(name, protocol)[0][:-2]} {sample.figures[name]:.4g}" for name in known]
+    # Those of regions would be taller than the pictures.
+    known = [n for n in protocol.metrics if n in sample.figures and n not in REGIONS]
+    parts = [f"{label(name, protocol)} {sample.figures[name]:.4g}" for name in known]
     return ", ".join(parts)
 
 

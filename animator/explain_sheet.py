@@ -15,7 +15,9 @@ from animator.plan import Plan
 from animator.sheet import Colour, Legend, Mark, Picture, Row, Tile, draw_sheet
 from animator.spec import JobSpec
 from gfla import pictures
+from gfla.models.regions import Finished
 from gfla.models.rollout import Prediction
+from gfla.ops.regions import LEFT_EYE, MOUTH, RIGHT_EYE, Region
 
 Key = tuple[int, str]
 
@@ -36,6 +38,12 @@ PLACES: tuple[tuple[str, Colour, tuple[int, ...]], ...] = (
 """Where attention is looked at: name as seen in the picture, colour, landmarks whose mean it is."""
 HAIR: tuple[str, Colour] = ("hair", (213, 94, 190))
 """The last place; no landmark lies on it."""
+DRAWN: tuple[tuple[str, Region], ...] = (
+    ("mouth", MOUTH),
+    ("left eye", RIGHT_EYE),
+    ("right eye", LEFT_EYE),
+)
+"""Regions that heads draw: name as seen in the picture, where the person's right eye is left."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +97,8 @@ def draw(spec: JobSpec, plan: Plan, insides: Insides) -> Picture:
         rows += _reference_rows(spec, plan, insides, name)
     if insides.prediction.blend is not None:
         rows.append(_blend_row(insides, names))
+    if insides.prediction.regions is not None:
+        rows += _region_rows(insides.prediction.regions)
     return draw_sheet(title, lines, rows)
 
 
@@ -227,6 +237,7 @@ def _blend_row(insides: Insides, names: list[str]) -> Row:
     prediction = insides.prediction
     assert prediction.blend is not None
     rendered = prediction.rendered[0]
+    mixed = "result" if prediction.regions is None else "blend"
     tiles = [
         Tile(
             pictures.to_picture(rendered),
@@ -242,11 +253,50 @@ def _blend_row(insides: Insides, names: list[str]) -> Row:
             Tile(
                 pictures.heat_picture(share),
                 f"Share of the {what}",
-                f"{float(share.mean()):.0%} of the result.",
+                f"{float(share.mean()):.0%} of the {mixed}.",
             )
         )
-    text = f"The result mixes {len(shares)} pictures. At each pixel their shares add up to 1."
-    return Row("The blend", text, tiles, (Legend(pictures.heat_bar(*_BAR), "Share", ("0", "1")),))
+    text = f"The {mixed} mixes {len(shares)} pictures. At each pixel their shares add up to 1."
+    return Row("The blend", text, tiles, (_share_bar(),))
+
+
+def _region_rows(finished: Finished) -> Iterator[Row]:
+    """One row for each region that a head drew: its crop before, the drawing's share, and after."""
+    for name, region in DRAWN:
+        if region.name not in finished.shares:
+            continue
+        maps = (finished.before, finished.shares, finished.after)
+        before, share, after = (
+            _unmirrored(crops[region.name][0].float().cpu(), region) for crops in maps
+        )
+        change = float((after - before).abs().max()) * 255 / 2
+        tiles = [
+            Tile(pictures.to_picture(before), "Before", f"The {name} of the blend."),
+            Tile(
+                pictures.heat_picture(share),
+                "Share of the drawing",
+                f"{float(share.mean()):.0%} of the crop, {float(share.max()):.0%} at most.",
+            ),
+            Tile(
+                pictures.to_picture(after),
+                "After",
+                f"With the drawing mixed in: colours change by up to {_number(change)} of 255.",
+            ),
+        ]
+        text = (
+            f"A small network draws the {name} anew over the blend. It sees this crop, upright and "
+            f"{region.width} x {region.height} pixels large, that of the source, and the landmarks "
+            "of both."
+        )
+        yield Row(f"The {name}", text, tiles, (_share_bar(),))
+
+
+def _unmirrored(crop: torch.Tensor, region: Region) -> torch.Tensor:
+    return crop.flip(-1) if region.mirrored else crop
+
+
+def _share_bar() -> Legend:
+    return Legend(pictures.heat_bar(*_BAR), "Share", ("0", "1"))
 
 
 def _words(reference: str) -> str:

@@ -8,8 +8,11 @@ looked at in the square that was animated:
     jitter           how the face shakes beside the motion asked for (`jitter`), percent
     sharpness        of the face (`gfla.data.clips.sharpness`)
     identity         likeness to the source's face (`animator.identity.similarity`), up to 1
+    mouth_opening    how far the lips are from as open as asked for, percent of the face's size
+    eyes_opening     how far the lids are from as open as asked for, percent of an eye's width
 
-The two percentages are of the distance of the outer eye corners; see `gfla.evaluation.motion`.
+The two percentages without a unit are of the distance of the outer eye corners; see
+`gfla.evaluation.motion`, and `gfla.evaluation.regions.opening_errors` for the openings.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ from animator.plan import Plan
 from animator.spec import Detector, JobSpec
 from gfla.data.clips import sharpness
 from gfla.evaluation.motion import jitter, landmark_error
+from gfla.evaluation.regions import opening_errors
 
 PLACES = 3
 RUN = 3
@@ -99,6 +103,7 @@ def _of_faces(runs: list[list[_Look]]) -> dict[str, float]:
         return figures
     crops, found, wanted = zip(*seen, strict=True)
     figures["landmark_error"] = landmark_error(np.stack(found), np.stack(wanted))
+    figures |= opening_errors(np.stack(found), np.stack(wanted))
     sides = [len(crop) for crop in crops]
     units = [(points + 0.5) / side for points, side in zip(found, sides, strict=True)]
     figures["sharpness"] = float(np.mean(list(map(sharpness, crops, units))))

@@ -74,7 +74,9 @@ def _animation(config: AnimationConfig) -> AnimationGenerator:
         )
     fusion = None
     if config.image_fusion:
-        fusion = ImageFusion(references, config.structure_channels, config.fusion_hidden)
+        fusion = ImageFusion(
+            references, config.structure_channels, config.fusion_hidden, config.fusion_detail
+        )
     mouth, eye = (
         build_head(region, widths)
         for region, widths in ((MOUTH, config.mouth_head), (RIGHT_EYE, config.eye_head))
@@ -154,11 +156,11 @@ def _local_attention(
 
 def build_critic(config: CriticConfig) -> Critic:
     """An untrained critic of pictures, or of frame differences."""
-    return Critic(config.inputs, config.widths)
+    return Critic(config.inputs, config.widths, config.spectral_norm)
 
 
 def initialise(network: nn.Module, gain: float = INITIAL_GAIN) -> None:
-    """Initialise as published: orthogonal convolutions (gain 0.02), zero biases; heads their way."""
+    """Initialise as published: orthogonal convolutions (gain 0.02), zero biases; heads alone."""
     for module in network.modules():
         if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             continue

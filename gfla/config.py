@@ -122,6 +122,9 @@ class AnimationConfig(GeneratorConfig):
     """Channels of a small network at full size that corrects the blend, seeing the warped pictures
     and both structures; 0 for none. What the renderer cannot place through its bottleneck, such as
     the inside of a mouth, is placed here."""
+    fusion_detail: int = 0
+    """Keep, where the rendered picture is blended in, the detail that the source has beyond so
+    many times the size that the networks see, such as that of the training; 0 keeps none."""
     flow_prior: bool = False
     """Add a landmark thin-plate spline to the estimated flow; steps then need landmarks."""
     prior_ridge: float = 4e-4
@@ -145,6 +148,9 @@ class AnimationConfig(GeneratorConfig):
         if self.fusion_hidden < 0 or (self.fusion_hidden and not self.image_fusion):
             allowed = "0, or channels where there is image_fusion"
             raise _invalid("fusion_hidden", self.fusion_hidden, allowed)
+        if self.fusion_detail < 0 or (self.fusion_detail and not self.image_fusion):
+            allowed = "0, or a factor where there is image_fusion"
+            raise _invalid("fusion_detail", self.fusion_detail, allowed)
         if self.prior_ridge <= 0:
             raise _invalid("prior_ridge", self.prior_ridge, "above 0")
         for name in ("mouth_head", "eye_head"):
@@ -216,9 +222,12 @@ class CriticConfig:
     """A residual discriminator (appendix D); the defaults are the published image critic's."""
 
     inputs: int = 3
-    """Channels: 3 for pictures, 6 for the two differences of three neighbouring frames."""
+    """Channels: 3 for pictures, and more for what is known of them; 6 for the two differences of
+    three neighbouring frames."""
     widths: tuple[int, ...] = (32, 64, 128, 128)
     """Output channels of its Downs; the first three for Market-1501."""
+    spectral_norm: bool = True
+    """Whether its convolutions are spectrally normalised."""
 
     def __post_init__(self) -> None:
         if not self.widths or min(self.inputs, *self.widths) < 1:

@@ -59,7 +59,10 @@ def main() -> None:
 
 
 def _identities(path: Path | None) -> set[str]:
-    lines = path.read_text(encoding="utf-8").splitlines() if path else []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise GflaError("no_data", f"{path} cannot be read: {error}") from error
     return {line.split("#")[0].strip() for line in lines} - {""}
 
 

@@ -1,7 +1,7 @@
 """Cut mouths and eyes out of face packs, for training region heads.
 
-PACKS is what scripts/prepare_clips.py wrote; crops of 512 pixels are worth their time here. OUT gets
-the same splits with a region pack for every face pack. Stopped, it goes on where it was.
+PACKS is what scripts/prepare_clips.py wrote; crops of 512 pixels are worth their time here. OUT
+gets the same splits with a region pack for every face pack. Stopped, it goes on where it was.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import argparse
 import sys
 from functools import partial
 from pathlib import Path
+
+import torch
 
 from gfla.data.clips import SPLITS
 from gfla.data.preparation import fix_options, in_parallel
@@ -38,6 +40,7 @@ def main() -> None:
 
 
 def _cut(source: Path, out: Path, most_frames: int) -> int:
+    torch.set_num_threads(1)  # the cores are the other processes'
     return pack_regions(source, out / source.name, most_frames)
 
 

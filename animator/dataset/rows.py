@@ -14,7 +14,10 @@ from animator.dataset.samples import Outcome, Sample
 Row = dict[str, Any]
 """The columns of `SCHEMA` by name; a value that is not known is None."""
 
-MEASURES = ("face_coverage", "landmark_error", "identity", "sharpness", "jitter")
+MEASURES = (
+    "face_coverage", "landmark_error", "identity", "sharpness", "jitter",
+    "mouth_opening", "eyes_opening",
+)  # fmt: skip
 """Columns of the quality measures, as `animator.quality` names them."""
 _STAGES = ("load", "landmarks", "generate", "measure", "extras")
 SCHEMA = pa.schema(
@@ -107,7 +110,7 @@ def write_rows(rows: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def read_table(content: bytes) -> pa.Table:
-    """The rows of such a file as a table.
+    """The rows of such a file as a table; measures that it is too old to have are null.
 
     Raises:
         ValueError: if it is no Parquet file; `pyarrow.ArrowInvalid` is one.

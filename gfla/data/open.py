@@ -100,6 +100,7 @@ def _face_regions(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> S
         frames=wanted.frames,
         augmentation=RegionAugmentation() if training else STILL,
         seed=wanted.seed,
+        any_share=0.4 if training else 0.0,  # sheets show what is difficult
         **{name: float(value) * training for name, value in shares.items()},
     )
 

@@ -21,7 +21,7 @@ from gfla.errors import GflaError
 from gfla.ops.regions import MOUTH, Alignment, face_size
 
 KINDS = ("mouth", "eye")
-"""What a sample holds one pair of each of."""
+"""What a sample holds pairs of."""
 _LIPS = ((61, 67), (62, 66), (63, 65))
 _LIDS = {"right eye": ((37, 41), (38, 40)), "left eye": ((43, 47), (44, 46))}
 _EYE_WIDTH = {"right eye": (36, 39), "left eye": (42, 45)}
@@ -33,7 +33,7 @@ _FALLOFF = 40.0
 
 @dataclass(frozen=True)
 class RegionAugmentation:
-    """How strongly pairs are varied; source and target alike but for ``place`` and ``landmarks``."""
+    """How strongly pairs are varied; colours and quality of source and target alike."""
 
     looks: Augmentation = field(
         default_factory=lambda: Augmentation(
@@ -61,14 +61,14 @@ STILL = RegionAugmentation(
 
 
 class RegionPairs:
-    """Endless pairs: one of a mouth, and one of an eye that may be of somebody else.
+    """Endless pairs: of a mouth, a right and a left eye, each perhaps of somebody else.
 
-    A sample holds for ``mouth`` and for ``eye`` (left ones mirrored), each name after its kind:
-    ``_source`` uint8 3 h w and ``_targets`` uint8 T 3 h w as stored, ``_stored`` float32 (1 + T)
-    68 2, the landmarks by which they were cut; ``_landmarks`` float32 (1 + T) 68 2, those that the
-    networks shall see; ``_placed`` float32 (1 + T) 4, by which the networks' crops shall differ
-    from aligned ones: shift in x and y, logarithm of the zoom, roll. Index 0 is the source. A
-    sample depends on the seed and its index alone.
+    A sample holds for ``mouth`` (N = 1 pair) and for ``eye`` (N = 2; left ones mirrored), each name
+    after its kind: ``_source`` uint8 N 3 h w and ``_targets`` uint8 N T 3 h w as stored;
+    ``_stored`` float32 N (1 + T) 68 2, the landmarks by which they were cut; ``_landmarks`` float32
+    N (1 + T) 68 2, those that the networks shall see; ``_placed`` float32 N (1 + T) 4, by which the
+    networks' crops shall differ from aligned ones: shift in x and y, logarithm of the zoom, roll.
+    Index 0 of 1 + T is the source. A sample depends on the seed and its index alone.
 
     Attributes:
         skipped: a sentence for every broken pack that ``open`` left out.
@@ -85,6 +85,7 @@ class RegionPairs:
         still_share: float,
         closed_share: float,
         seed: int,
+        any_share: float = 0.4,
     ) -> None:
         """Set up the draw.
 
@@ -96,6 +97,8 @@ class RegionPairs:
                 photo is the target, and the same with its lips drawn together the source.
             closed_share: probability that a clip's mouth is such a pair.
             seed: of the draw.
+            any_share: probability that a frame of a pair is any of the clip's; else targets are
+                rather open mouths and closed eyes, sources the contrary.
 
         Raises:
             GflaError: ``no_data`` without clips, ``invalid_data`` for packs of whole faces.
@@ -107,11 +110,14 @@ class RegionPairs:
         if not self.clips:
             raise GflaError("no_data", "no clips of faces among the packs")
         stills = [pack for pack in packs if len(pack) < FEWEST_OF_CLIP]
-        self.stills = [pack for pack in stills if openness(pack.landmarks, "mouth")[0] > _OPEN_STILL]
+        self.stills = [
+            pack for pack in stills if openness(pack.landmarks, "mouth")[0] > _OPEN_STILL
+        ]
         self.frames = frames
         self.augmentation = augmentation
         self.still_share = still_share if self.stills else 0.0
         self.closed_share = closed_share
+        self.any_share = any_share
         self.seed = seed
         self.openness = {
             name: [openness(clip.landmarks, name) for clip in self.clips] for name in TILES
@@ -121,7 +127,7 @@ class RegionPairs:
 
     @classmethod
     def open(cls, folder: Path, **options: Any) -> RegionPairs:
-        """Pairs of a folder of region packs; see the class and ``read_packs`` for what is raised."""
+        """Pairs of a folder of region packs; raises what the class and ``read_packs`` do."""
         read = read_packs(folder)
         pairs = cls(read.packs, **options)
         pairs.skipped = tuple(f"{name}: {reason}" for name, reason in read.broken)
@@ -137,12 +143,15 @@ class RegionPairs:
         if index < 0:
             raise IndexError(f"pairs have indices from 0, got {index}")
         random = np.random.default_rng([self.seed, index])
-        side = "left eye" if random.random() < 0.5 else "right eye"
-        return self._pair(random, "mouth", "mouth") | self._pair(random, side, "eye")
+        mouth = {name: value[None] for name, value in self._pair(random, "mouth").items()}
+        eyes = [self._pair(random, name) for name in ("right eye", "left eye")]
+        eye = {name: torch.stack([pair[name] for pair in eyes]) for name in eyes[0]}
+        pairs = zip(KINDS, (mouth, eye), strict=True)
+        return {f"{kind}_{name}": value for kind, pair in pairs for name, value in pair.items()}
 
-    def _pair(self, random: np.random.Generator, name: str, kind: str) -> Sample:
+    def _pair(self, random: np.random.Generator, name: str) -> Sample:
         closes, mirrored = False, name == "left eye"
-        if kind == "mouth":
+        if name == "mouth":
             mirrored = bool(random.random() < 0.5)
             drawn = random.random()
             closes = bool(drawn < self.still_share + self.closed_share)
@@ -171,28 +180,29 @@ class RegionPairs:
         placed = spread * random.standard_normal((2, 4))
         placed = placed[[0] + [1] * self.frames]  # neighbours are placed alike
         maps = torch.from_numpy(np.stack(cut)).permute(0, 3, 1, 2).contiguous()
-        values = {
+        return {
             "source": maps[0],
             "targets": maps[1:],
             "stored": torch.from_numpy(stored),
             "landmarks": torch.from_numpy(seen),
             "placed": torch.from_numpy(placed.astype(np.float32)),
         }
-        return {f"{kind}_{key}": value for key, value in values.items()}
 
     def _frames(self, random: np.random.Generator, name: str) -> tuple[FacePack, list[int]]:
-        """A clip, and the places of a source and of neighbouring targets in it.
-
-        Targets are more often open mouths, or closed eyes, than not; sources the contrary.
-        """
+        """A clip, and the places of a source and of neighbouring targets in it."""
         number = int(random.choice(len(self.clips), p=self.odds[name]))
         order = np.argsort(self.openness[name][number], kind="stable")
         if name != "mouth":
             order = order[::-1]
-        target = order[_skewed(random, len(order))]
-        source = order[len(order) - 1 - _skewed(random, len(order))]
+        target = order[self._skewed(random, len(order))]
+        source = order[len(order) - 1 - self._skewed(random, len(order))]
         first = min(int(target), len(order) - self.frames)
         return self.clips[number], [int(source), *range(first, first + self.frames)]
+
+    def _skewed(self, random: np.random.Generator, count: int) -> int:
+        """A place among ``count`` ordered ones: anywhere, or the later the likelier."""
+        anywhere = random.random() < self.any_share
+        return int(count * (random.random() if anywhere else random.random() ** 0.35))
 
     def _change(self, random: np.random.Generator) -> Any:
         """One change of colours and quality for all frames of a pair."""
@@ -232,11 +242,11 @@ def closed_lips(picture: Picture, landmarks: Points) -> tuple[Picture, Points]:
     placed = frame.inwards(points)[0].numpy() * half  # pixels of the crop, from its middle
     upper, lower = placed[list(MOUTH.upper)], placed[list(MOUTH.lower)]
 
-    def lines(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+    def lines(x: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Height of the line between the lips, and how far each lip is from it."""
         up, low = (np.interp(x, line[:, 0], line[:, 1]) for line in (upper, lower))
         low = np.maximum(up, low)
-        middle = (up + low) / 2
-        return np.float32(middle), np.float32(middle - up)
+        return (up + low) / 2, (low - up) / 2
 
     height, width = picture.shape[:2]
     x = ((np.arange(width, dtype=np.float32) + 0.5) / width * 2 - 1) * half[0]
@@ -247,7 +257,11 @@ def closed_lips(picture: Picture, landmarks: Points) -> tuple[Picture, Points]:
     map_x = np.broadcast_to(np.arange(width, dtype=np.float32), (height, width))
     map_y = ((moved / half[1] + 1) / 2 * height - 0.5).astype(np.float32)
     closed = cv2.remap(
-        picture, np.ascontiguousarray(map_x), map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        picture,
+        np.ascontiguousarray(map_x),
+        map_y,
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
     )
 
     mouth = placed[48:68]
@@ -268,12 +282,6 @@ def _mirrored(landmarks: Points) -> Points:
     mirrored = landmarks[..., FLIPPED, :].copy()
     mirrored[..., 0] = 1 - mirrored[..., 0]
     return mirrored
-
-
-def _skewed(random: np.random.Generator, count: int) -> int:
-    """A place among ``count`` ordered ones: 40 % anywhere, else the later the likelier."""
-    share = random.random()
-    return int(count * (random.random() if share < 0.4 else random.random() ** 0.35))
 
 
 def _odds(names: Sequence[str], values: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:

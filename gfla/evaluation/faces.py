@@ -6,13 +6,24 @@ from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.spatial import Delaunay
 
+from gfla.config import AnimationConfig
 from gfla.data.transforms import sample_picture
 from gfla.evaluation.motion import landmark_error
+from gfla.ops.spline import landmark_flow
+from gfla.ops.warp import upscale_flow, warp
 
-__all__ = ["Method", "affine_warp", "copy_source", "landmark_error", "piecewise_affine"]
+__all__ = [
+    "Method",
+    "affine_warp",
+    "copy_source",
+    "landmark_error",
+    "piecewise_affine",
+    "spline_warp",
+]
 
 Picture = NDArray[np.uint8]
 Points = NDArray[np.floating]
@@ -31,6 +42,18 @@ def affine_warp(source: Picture, source_points: Points, targets: Points) -> Iter
     """The second baseline: the source, warped piece by piece along its landmarks."""
     for points in targets:
         yield piecewise_affine(source, source_points, points)
+
+
+def spline_warp(source: Picture, source_points: Points, targets: Points) -> Iterator[Picture]:
+    """The third baseline: the source along the landmark spline of the model's flow prior."""
+    size, ridge = source.shape[0], AnimationConfig().prior_ridge
+    image = torch.from_numpy(np.ascontiguousarray(source)).permute(2, 0, 1)[None].float()
+    known = torch.tensor(source_points, dtype=torch.float32)[None, None]
+    for points in targets:
+        wanted = torch.tensor(points, dtype=torch.float32)[None]
+        flow = landmark_flow(wanted, known, (size // 2, size // 2), ridge)[:, 0]
+        warped = warp(image, upscale_flow(flow, 2))[0]
+        yield (warped.permute(1, 2, 0) + 0.5).clamp(0, 255).to(torch.uint8).numpy()
 
 
 def piecewise_affine(source: Picture, source_points: Points, target_points: Points) -> Picture:

@@ -24,12 +24,21 @@ Resize = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 FileFormat = Literal["none", "png", "jpeg"]
 Reference = Literal["targets", "training-set"]
 Setting = Literal["self", "cross"]
+Source = Literal["first", "closed-mouth"]
 Split = Literal["train", "held-out"]
 SETS = ("fid", "kid")
 """Metrics of two sets of pictures."""
 MOTION = ("landmarks", "identity", "jitter", "drift")
 """Metrics of clips of faces."""
-_OF_TASK = {"faces": MOTION, "pairs": SETS, "folders": SETS}
+REGIONS = (
+    "mouth_l1", "mouth_perceptual", "mouth_opening", "mouth_sharpness", "mouth_flicker",
+    "lips_l1", "lips_tone_r", "lips_tone_slope", "lips_tone_bias",
+    "eyes_l1", "eyes_perceptual", "eyes_opening", "eyes_sharpness", "eyes_flicker",
+    "lids_l1", "lids_tone_r", "lids_tone_slope", "lids_tone_bias",
+)  # fmt: skip
+"""Metrics of their mouths and eyes; ``_perceptual`` is by the protocol's perceptual metric."""
+_OF_TASK = {"faces": (*MOTION, *REGIONS), "pairs": SETS, "folders": SETS}
+_BY_PERCEPTUAL = ("drift", "mouth_perceptual", "eyes_perceptual")
 _PACKAGES = (
     "animator", "torch", "torchvision", "torchmetrics", "torch-fidelity", "lpips", "numpy", "scipy",
     "pillow", "opencv-python", "dlib-bin", "face_recognition_models",
@@ -72,6 +81,9 @@ class ClipOptions:
 
     settings: tuple[Setting, ...] = ("self", "cross")
     """``self``: a clip's first frame moved by the same clip; ``cross``: by another person's."""
+    source: Source = "first"
+    """In ``self``: the clip's first frame, or among those that are rendered the one whose mouth is
+    most closed."""
     frames: int = 60
     """Frames that are rendered of a clip, at most; the first is the source."""
     every: int = 4
@@ -149,13 +161,14 @@ class Protocol:
                 except GflaError as error:
                     also = ", ".join(_OF_TASK[self.task])
                     raise _bad(f"{error.message}; for {self.task} also {also}") from error
-        if "drift" in self.metrics and self.perceptual is None:
-            raise _bad("drift needs a perceptual metric, LPIPS or vgg16-features, beside it")
+        for name in _BY_PERCEPTUAL:
+            if name in self.metrics and self.perceptual is None:
+                raise _bad(f"{name} needs a perceptual metric, LPIPS or vgg16-features, beside it")
         _check_numbers(self)
 
     @property
     def perceptual(self) -> str | None:
-        """The metric that drift, and the choice of samples to show, go by."""
+        """The metric that drift, the crops of regions and the choice of samples to show go by."""
         found = [n for n in self.metrics if n == "vgg16-features" or n.startswith("lpips-")]
         return found[0] if found else None
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gfla.evaluation.metrics import lpips_parts
-from gfla.evaluation.protocol import Protocol
+from gfla.evaluation.protocol import REGIONS, Protocol
 from gfla.evaluation.stats import Estimate
 
 _COLUMNS = {
@@ -39,6 +40,30 @@ _COLUMNS = {
         "mean length in percent of the distance of the outer eye corners",
     ),
 }
+_TONES = "the luminance, 0 to 1, averaged within the true opening"
+_REGION_COLUMNS = {
+    "l1": ("L1 ↓", "mean absolute difference {where}, pictures in [-1, 1]"),
+    "perceptual": ("", "that metric {where}, enlarged twofold"),
+    "opening": (
+        "opening % ↓",
+        "mean absolute difference of how far it is open, by the landmarks found and those wanted, "
+        "in percent of {unit}",
+    ),
+    "sharpness": (
+        "sharpness → 1",
+        "mean |x - mean of 3 x 3| of the luminance {where} over that of the true picture",
+    ),
+    "flicker": (
+        "flicker → 1",
+        "mean |x[t-1] - 2 x[t] + x[t+1]| of the luminance {where} over that of the true video",
+    ),
+    "tone_r": (
+        "tone r ↑",
+        f"correlation of result and truth over a clip's frames: {_TONES}; of clips where it varies",
+    ),
+    "tone_slope": ("tone slope → 1", "of the least-squares line of result over truth, likewise"),
+    "tone_bias": ("tone bias → 0", f"mean difference, result less truth: {_TONES}"),
+}
 
 
 def column(name: str, protocol: Protocol) -> tuple[str, str]:
@@ -59,9 +84,26 @@ def column(name: str, protocol: Protocol) -> tuple[str, str]:
         return title, f"{meaning}{drawn}; pictures resized by {sets.inception_resize}{against}"
     if name in _COLUMNS:
         return _COLUMNS[name]
+    if name in REGIONS:
+        return _region_column(name, protocol)
     backbone, version, masked = lpips_parts(name)
     title = f"{'mask-' if masked else ''}LPIPS ({backbone}, v{version}) ↓"
     return title, "package lpips" + ("; both pictures times the mask" if masked else "")
+
+
+def label(name: str, protocol: Protocol) -> str:
+    """Heading of a metric without the sign of what is better."""
+    return re.sub(r" [↓↑→].*", "", column(name, protocol)[0])
+
+
+def _region_column(name: str, protocol: Protocol) -> tuple[str, str]:
+    part, _, kind = name.partition("_")
+    title, meaning = _REGION_COLUMNS[kind]
+    if kind == "perceptual" and protocol.perceptual is not None:
+        title = column(protocol.perceptual, protocol)[0]
+    where = "within the true opening" if part in ("lips", "lids") else "in its aligned crop"
+    unit = "the face's size" if part == "mouth" else "an eye's width"
+    return f"{part} {title}", meaning.format(where=where, unit=unit)
 
 
 @dataclass(frozen=True)
@@ -148,8 +190,7 @@ class Evaluation:
             "",
         ]
         for name in dict.fromkeys(name for table in self.tables for name in table.metrics):
-            title, meaning = column(name, protocol)
-            lines.append(f"- **{title[:-2]}**: {meaning}.")
+            lines.append(f"- **{label(name, protocol)}**: {column(name, protocol)[1]}.")
         lines += ["", *(f"**Note:** {remark}" for remark in self.remarks)]
         for title, values in (
             ("Data", self.data),

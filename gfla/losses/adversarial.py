@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gfla.errors import GflaError
+from gfla.ops.warp import at_least_float32
 
 Kind = Literal["least-squares", "hinge", "non-saturating"]
 
@@ -54,6 +57,23 @@ def critic_loss(real_logits: Tensor, fake_logits: Tensor, kind: Kind = "least-sq
     else:
         real, fake = F.softplus(-real_logits), F.softplus(fake_logits)
     return (real.mean() + fake.mean()) / 2
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
+    """How steep a critic is at real pictures: R1 (Mescheder et al. 2018, equation 9).
+
+    Args:
+        critic: what it says of a picture depends on that one alone, and is summed up.
+        real: B C H W, what it sees of real pictures.
+
+    Returns:
+        A scalar: half the squared norm of a picture's gradient, mean over pictures. Its own
+        gradients go to the critic.
+    """
+    real = at_least_float32(real.detach()).requires_grad_(True)
+    with torch.autocast(real.device.type, enabled=False):  # its gradients are those of gradients
+        (slope,) = torch.autograd.grad(critic(real).sum(), real, create_graph=True)
+    return slope.square().sum((1, 2, 3)).mean() / 2
 
 
 class AdversarialLoss(nn.Module):

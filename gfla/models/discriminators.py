@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -9,22 +11,28 @@ from gfla.errors import GflaError
 from gfla.models.blocks import SLOPE
 from gfla.shapes import shape_of
 
+_PICTURE = 3
+_SMALLEST_GATE = 1e-3
+"""Below it a gate is shut, and its critic has next to nothing to say."""
+
 
 class CriticDown(nn.Module):
-    """B in H W -> B out H/2 W/2 without norms; every convolution is spectrally normalised.
+    """B in H W -> B out H/2 W/2 without norms of features.
 
-    ``hidden`` channels lie between its two convolutions.
+    ``hidden`` channels lie between its two convolutions; ``normalised`` ones have spectral norm.
     """
 
-    def __init__(self, inputs: int, outputs: int, hidden: int) -> None:
+    def __init__(self, inputs: int, outputs: int, hidden: int, normalised: bool) -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.LeakyReLU(SLOPE),
-            spectral_norm(nn.Conv2d(inputs, hidden, 3, padding=1)),
+            _convolution(inputs, hidden, 3, 1, normalised),
             nn.LeakyReLU(SLOPE),
-            spectral_norm(nn.Conv2d(hidden, outputs, 4, stride=2, padding=1)),
+            _convolution(hidden, outputs, 4, 2, normalised),
         )
-        self.shortcut = nn.Sequential(nn.AvgPool2d(2), spectral_norm(nn.Conv2d(inputs, outputs, 1)))
+        self.shortcut = nn.Sequential(
+            nn.AvgPool2d(2), _convolution(inputs, outputs, 1, 1, normalised)
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         """B in H W -> B out H/2 W/2, rounded down."""
@@ -38,17 +46,19 @@ class Critic(nn.Module):
         inputs: channels: 3 for pictures, 6 for ``frame_differences`` of three frames.
         widths: output channels of its Downs. The first keeps its width between its convolutions,
             the others that of their input, as published.
+        normalised: whether every convolution is spectrally normalised, as published.
     """
 
-    def __init__(self, inputs: int, widths: tuple[int, ...]) -> None:
+    def __init__(self, inputs: int, widths: tuple[int, ...], normalised: bool = True) -> None:
         super().__init__()
         hidden = (widths[0], *widths[:-1])
         self.inputs = inputs
         self.downs = nn.ModuleList(
-            CriticDown(*sizes) for sizes in zip((inputs, *widths), widths, hidden, strict=False)
+            CriticDown(*sizes, normalised)
+            for sizes in zip((inputs, *widths), widths, hidden, strict=False)
         )
         self.head = nn.Sequential(
-            nn.LeakyReLU(SLOPE), spectral_norm(nn.Conv2d(widths[-1], 1, kernel_size=1))
+            nn.LeakyReLU(SLOPE), _convolution(widths[-1], 1, 1, 1, normalised)
         )
 
     def forward(self, image: Tensor) -> Tensor:
@@ -73,6 +83,44 @@ class Critic(nn.Module):
         for down in self.downs:
             image = down(image)
         return self.head(image)
+
+
+class GatedCritic(nn.Module):
+    """Says how real a picture looks where a gate is open: there alone it may differ."""
+
+    def __init__(self, critic: Critic) -> None:
+        """Keep the critic, of pictures with what is known of them."""
+        super().__init__()
+        self.critic = critic
+
+    def forward(self, shown: Tensor) -> Tensor:
+        """Judge pictures.
+
+        Args:
+            shown: B (3 + M + 1) H W: pictures in [-1, 1], M maps of what is known of them, gates
+                in 0..1. Gradients go to the pictures alone.
+
+        Returns:
+            Scores B, larger is more real: means of the critic's logits, weighed by the gates.
+
+        Raises:
+            GflaError: ``invalid_shape``.
+        """
+        shape_of("shown", shown, "B C H W", C=self.critic.inputs + 1)
+        picture, known = shown[:, :_PICTURE], shown[:, _PICTURE:].detach()
+        maps, gate = known[:, :-1], known[:, -1:]
+        logits: Tensor = self.critic(torch.cat([gate * picture, maps], 1))
+        weights = F.avg_pool2d(gate, 2 ** len(self.critic.downs))
+        total = weights.sum((1, 2, 3)).clamp(min=_SMALLEST_GATE)
+        return (weights * logits).sum((1, 2, 3)) / total
+
+
+def _convolution(
+    inputs: int, outputs: int, kernel: int, stride: int, normalised: bool
+) -> nn.Module:
+    """A convolution whose result is 1 / stride as large; without a stride kernels are odd."""
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=(kernel - 1) // 2)
+    return spectral_norm(convolution) if normalised else convolution
 
 
 def frame_differences(frames: Tensor) -> Tensor:

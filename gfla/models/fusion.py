@@ -44,6 +44,7 @@ class ImageFusion(nn.Module):
         references: int,
         structure_channels: int = 0,
         hidden: int = 0,
+        detail: int = 0,
         start: tuple[float, float, float] = (0.0, -1.5, 1.0),
     ) -> None:
         """Start out biased towards the source, which is the last reference.
@@ -52,11 +53,14 @@ class ImageFusion(nn.Module):
             references: how many there are, R.
             structure_channels: of the structure guidance, C.
             hidden: channels of the network that corrects the renderer's output; 0 for none.
+            detail: keep, where the rendered picture is blended in, the detail that the warped
+                source has beyond so many times the network's size; 0 keeps none.
             start: logits at the start of the rendered picture, previous frames and source.
         """
         super().__init__()
         rendered, previous, source = start
         outputs = 3 + references + 1
+        self.detail = detail
         self.correct = None
         if hidden:
             inputs = outputs + 3 * references + 2 * structure_channels
@@ -97,10 +101,17 @@ class ImageFusion(nn.Module):
         rendered = reduced[-1] + 2 * torch.tanh(output[:, :3] / 2)
         logits = output[:, 3:] + self.bias.view(1, -1, 1, 1)
         shares = _resize(logits, size).softmax(1)
-        picture = shares[:, :1] * _resize(rendered, size)
+        picture = shares[:, :1] * (_resize(rendered, size) + self._detail(warped[-1], rendered))
         for index, image in enumerate(warped, start=1):
             picture = picture + shares[:, index : index + 1] * image
         return Fused(picture.clamp(-1, 1), rendered, shares)
+
+    def _detail(self, source: Tensor, rendered: Tensor) -> Tensor | float:
+        """What the warped source has beyond the size up to which the renderer was trained."""
+        beyond = source.shape[-1] // (self.detail * rendered.shape[-1]) if self.detail else 1
+        if beyond <= 1:
+            return 0.0
+        return source - _resize(F.avg_pool2d(source, beyond), source.shape[-2:])
 
 
 def _resize(maps: Tensor, size: torch.Size) -> Tensor:

@@ -8,7 +8,7 @@ which is zero outside the opening and its rim (``gfla.ops.regions``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -69,7 +69,7 @@ class Finished:
         picture: B 3 S S in [-1, 1].
         shares: by the region's name, B 1 h w: the head's share in the crop.
         before: by the region's name, B 3 h w: the crop before.
-        after: by the region's name, B 3 h w: the crop after.
+        after: by the region's name, B 3 h w: the crop after; not clamped.
     """
 
     picture: Tensor
@@ -180,18 +180,21 @@ class RegionHeads(nn.Module):
 
     def initialise(self) -> None:
         """See ``RegionHead.initialise``."""
-        for head in self.heads.values():
-            head.initialise()
+        for name in self.regions:
+            self.head(name).initialise()
+
+    def head(self, name: str) -> RegionHead:
+        """The head of mouths, "mouth", or of eyes, "eye"."""
+        head = self.heads[name]
+        assert isinstance(head, RegionHead)
+        return head
 
     def source(self, image: Tensor, landmarks: Tensor) -> dict[str, Features]:
         """What is kept of a clip's source: picture B 3 S S and landmarks B 68 2."""
         picture, kept = _reduced(image), {}
         for name, regions in self.regions.items():
-            crops, shapes = zip(*(_cut(picture, landmarks, r)[1:] for r in regions), strict=True)
-            features = self.heads[name].source(
-                torch.stack(crops, 1).flatten(0, 1),
-                torch.stack([shape.maps for shape in shapes], 1).flatten(0, 1),
-            )
+            _, crops, shapes = _cut(picture, landmarks, regions)
+            features = self.head(name).source(crops, shapes.maps)
             kept[name] = tuple(level.unflatten(0, (-1, len(regions))) for level in features)
         return kept
 
@@ -206,25 +209,16 @@ class RegionHeads(nn.Module):
         reduced = _reduced(picture)
         shares, before, after = {}, {}, {}
         for name, regions in self.regions.items():
-            alignments, bases, shapes = zip(
-                *(_cut(reduced, landmarks, region) for region in regions), strict=True
-            )
-            base = torch.stack(bases, 1).flatten(0, 1)
-            joined = Geometry(
-                *(
-                    torch.stack([getattr(shape, part) for shape in shapes], 1).flatten(0, 1)
-                    for part in ("maps", "opening", "gate")
-                )
-            )
+            alignments, crops, shapes = _cut(reduced, landmarks, regions)
             features = tuple(level.flatten(0, 1) for level in source[name])
-            drawn: Drawn = self.heads[name](base, joined, features)
-            change = drawn.change(base).unflatten(0, (-1, len(regions)))
-            share = drawn.share.unflatten(0, (-1, len(regions)))
+            drawn: Drawn = self.head(name)(crops, shapes, features)
+            change = drawn.change(crops)
             for index, (region, alignment) in enumerate(zip(regions, alignments, strict=True)):
-                picture = paste(picture, change[:, index], alignment)
-                shares[region.name] = share[:, index]
-                before[region.name] = bases[index]
-                after[region.name] = (bases[index] + change[:, index]).clamp(-1, 1)
+                own = slice(index, None, len(regions))
+                picture = paste(picture, change[own], alignment)
+                shares[region.name] = drawn.share[own]
+                before[region.name] = crops[own]
+                after[region.name] = crops[own] + change[own]
         return Finished(picture.clamp(-1, 1), shares, before, after)
 
 
@@ -239,9 +233,21 @@ def _reduced(picture: Tensor) -> Tensor:
 
 
 def _cut(
-    picture: Tensor, landmarks: Tensor, region: Region
-) -> tuple[Alignment, Tensor, Geometry]:
-    alignment = align(region, landmarks)
-    cut = crop(picture, alignment, region.height, region.width)
-    return alignment, cut, geometry(region, landmarks, alignment)
-
+    picture: Tensor, landmarks: Tensor, regions: Sequence[Region]
+) -> tuple[list[Alignment], Tensor, Geometry]:
+    """Where E regions lie, and their crops and geometry as one batch of B E, by picture."""
+    alignments = [align(region, landmarks) for region in regions]
+    places = list(zip(regions, alignments, strict=True))
+    crops = [crop(picture, place, region.height, region.width) for region, place in places]
+    shapes = [geometry(region, landmarks, place) for region, place in places]
+    together = (
+        torch.stack(parts, 1).flatten(0, 1)
+        for parts in (
+            crops,
+            [shape.maps for shape in shapes],
+            [shape.opening for shape in shapes],
+            [shape.gate for shape in shapes],
+        )
+    )
+    joined, maps, opening, gate = together
+    return alignments, joined, Geometry(maps, opening, gate)

@@ -112,7 +112,7 @@ def _merged(
         features[layer] = SourceFeatures(merge([one.features for one in parts]), projection)
     landmarks = [one.landmarks for one in references if one.landmarks is not None]
     regions = {
-        name: tuple(merge(level) for level in zip(*(r.regions[name] for r in references), strict=True))
+        name: tuple(map(merge, zip(*(one.regions[name] for one in references), strict=True)))
         for name in first.regions
     }
     return Reference(

@@ -15,6 +15,7 @@ from torch import Tensor
 
 _SMALLEST = 1e-4
 """Least length of a side in units of the picture, so that a face without size has a crop, too."""
+_LEVEL = 1e-7
 _NOSE = 1.45
 """Distance from the eyes to the nose's base by which a turned head's size is told."""
 
@@ -147,8 +148,9 @@ def face_size(landmarks: Tensor) -> Tensor:
 def align(region: Region, landmarks: Tensor) -> Alignment:
     """The crop of a region in pictures with landmarks B 68 2."""
     right, left = landmarks[:, 36:42].mean(1), landmarks[:, 42:48].mean(1)
-    along = left - right
-    along = along / along.norm(dim=-1, keepdim=True).clamp(min=_SMALLEST)
+    # A face without size is level.
+    along = torch.stack([(left - right)[:, 0] + _LEVEL, (left - right)[:, 1]], -1)
+    along = along / along.norm(dim=-1, keepdim=True).clamp(min=_LEVEL)
     below = torch.stack([-along[:, 1], along[:, 0]], -1)
     half = face_size(landmarks) * (region.span / 2)
     centre = torch.stack([landmarks[:, index] for index in region.centre], 1).mean(1)
@@ -237,9 +239,7 @@ def geometry(region: Region, landmarks: Tensor, alignment: Alignment) -> Geometr
     opening = (depth + 0.5).clamp(0, 1)
     gate = ((depth + region.reach) / region.soft).clamp(0, 1)
     across = (2 * columns - begin - end) / (end - begin).clamp(min=1.0)
-    lines = [
-        (rows - _line(x, y, line, columns)[:, None]) / region.unit for line in region.around
-    ]
+    lines = [(rows - _line(x, y, line, columns)[:, None]) / region.unit for line in region.around]
     maps = [
         opening,
         below_upper / region.unit,
@@ -249,7 +249,8 @@ def geometry(region: Region, landmarks: Tensor, alignment: Alignment) -> Geometr
     ]
     stacked = torch.stack(maps, 1).clamp(-1.5, 1.5)
     rim = torch.minimum(
-        torch.minimum(rows + 0.5, height - 0.5 - rows), torch.minimum(columns + 0.5, width - 0.5 - columns)
+        torch.minimum(rows + 0.5, height - 0.5 - rows),
+        torch.minimum(columns + 0.5, width - 0.5 - columns),
     )
     border = ((rim - 0.5) / region.soft).clamp(0, 1)
     return Geometry(stacked, opening[:, None], (gate * gate * (3 - 2 * gate) * border)[:, None])

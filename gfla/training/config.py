@@ -98,6 +98,9 @@ class LossWeights:
     """Squared difference of the mean brightness inside lips and lids; in stage "regions"."""
     flicker: float = 0.0
     """What the error changes from a frame to its neighbour; in stage "regions", frames above 1."""
+    anchor: float = 0.0
+    """L1 of the estimated part of the flows at the landmarks; for faces with a flow prior, which
+    leads from landmark to landmark."""
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
@@ -137,14 +140,27 @@ class CriticsConfig:
     kind: AdversarialKind = "least-squares"
     """Of the game."""
     image: tuple[int, ...] = (32, 64, 128, 128)
-    """Widths of the critic of pictures; three for Market-1501."""
+    """Widths of the critic of pictures; three for Market-1501. In stage "regions" of each critic:
+    one of mouths, one of eyes."""
     temporal: tuple[int, ...] = ()
     """Widths of the critic of three neighbouring frames; none for pairs."""
     start: int = 0
     """Step at which they join in."""
+    spectral_norm: bool = True
+    """Whether their convolutions are spectrally normalised."""
+    gradient_penalty: float = 0.0
+    """Weight of R1, half the squared gradient at real pictures; in place of spectral norm."""
 
     def __post_init__(self) -> None:
         _at_least(self, start=0)
+        penalty = self.gradient_penalty
+        _check(0 <= penalty < float("inf"), "critics.gradient_penalty", penalty, "at least 0")
+        _check(
+            penalty == 0 or not self.spectral_norm,
+            "critics.gradient_penalty",
+            penalty,
+            "0 with critics.spectral_norm",
+        )
         _check(bool(self.image), "critics.image", self.image, "at least one width")
 
 
@@ -255,7 +271,7 @@ class TrainingConfig:
     @property
     def has_critics(self) -> bool:
         """Whether critics take part at some time."""
-        return self.stage == "all" and self.losses.adversarial > 0
+        return self.stage != "flow" and self.losses.adversarial > 0
 
     @property
     def blocks(self) -> int:
@@ -272,6 +288,7 @@ class TrainingConfig:
         kinds: tuple[str, ...] = ("faces", "dance") if self.animates else ("person",)
         heads = isinstance(self.model, AnimationConfig) and self.model.has_heads
         if self.stage == "regions":
+            _check(self.blocks == 1, "block", self.block, f"{self.frames}, all frames, for regions")
             _check(heads, "stage", self.stage, "flow or all without mouth_head and eye_head")
             kinds = ("face-regions",)
         if isinstance(self.model, ViewSynthesisConfig):
@@ -301,13 +318,19 @@ class TrainingConfig:
         faces = self.animates and self.model.structure_channels == FACE_CHANNELS
         expression = self.losses.expression
         _check(faces or expression == 1, "losses.expression", expression, "1 but for faces")
-        _check(
-            faces or self.losses.detail == 0, "losses.detail", self.losses.detail, "0 but for faces"
-        )
-        for name in ("tone", "flicker"):
+        anchored = faces and isinstance(self.model, AnimationConfig) and self.model.flow_prior
+        regions = self.stage == "regions"
+        for name, fine, where in (
+            ("detail", faces, "faces"),
+            ("tone", regions, "regions"),
+            ("flicker", regions, "regions"),
+            ("anchor", anchored, "faces with model.flow_prior"),
+        ):
             value = getattr(self.losses, name)
-            _check(self.stage == "regions" or value == 0, f"losses.{name}", value, "0 but for regions")
-        if self.critics.temporal:
+            _check(fine or value == 0, f"losses.{name}", value, f"0 but for {where}")
+        temporal = self.critics.temporal
+        _check(not (regions and temporal), "critics.temporal", temporal, "none for regions")
+        if temporal:
             _check(
                 self.block >= TEMPORAL_FRAMES, "block", self.block, "3 or more for critics.temporal"
             )

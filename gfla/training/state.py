@@ -13,16 +13,15 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from gfla import checkpoint
-from gfla.build import INITIAL_GAIN, Generator, build_generator, initialise
+from gfla.build import Generator, build_generator, initialise
 from gfla.config import AnimationConfig
 from gfla.errors import GflaError
 from gfla.files import replacing
 from gfla.losses.features import VggFeatures
 from gfla.training.config import TrainingConfig
 from gfla.training.files import config_from
-from gfla.training.tasks import Task, build_task
+from gfla.training.tasks import Task, build_critics, build_task
 from gfla.training.tasks.base import feature_layers
-from gfla.training.tasks.critics import Critics
 
 FORMAT = "gfla-run-1"
 STATE, AVERAGE = "state.pt", "average.safetensors"
@@ -63,9 +62,7 @@ class Run:
         initialise(generator, config.initial_gain)
         if fresh and config.start_from is not None:
             _start_from(generator, Path(config.start_from))
-        self.critics = Critics(config.critics) if config.has_critics else None
-        if self.critics is not None:
-            initialise(self.critics, INITIAL_GAIN)
+        self.critics = build_critics(config) if config.has_critics else None
         layers, wanted = feature_layers(config), config.features
         features = (
             VggFeatures(layers, wanted.network, wanted.path, wanted.normalise) if layers else None

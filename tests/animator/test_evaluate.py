@@ -26,9 +26,11 @@ from animator.landmarks import FaceTracker
 from gfla import checkpoint
 from gfla.config import ABLATIONS
 from gfla.data.faces import write_pack
+from gfla.data.region_pairs import openness
 from gfla.evaluation.faces import copy_source
 from gfla.evaluation.metrics import PictureMetric, l1_distance
-from gfla.evaluation.protocol import ClipOptions, PictureOptions, Protocol
+from gfla.evaluation.protocol import ClipOptions, PictureOptions, Protocol, load_protocol
+from gfla.evaluation.report import label
 from tests.gfla.person_files import write_prepared
 from tests.golden.faces import MEAN_FACE
 from tests.helpers import COMPACT, random_vgg, small_generator
@@ -38,10 +40,11 @@ pytest.importorskip("yaml")
 FACES = Protocol(
     "test",
     "faces",
-    ("l1", "ssim", "landmarks", "identity", "jitter"),
+    ("l1", "ssim", "landmarks", "identity", "jitter", "mouth_l1", "eyes_opening", "eyes_flicker"),
     pictures=PictureOptions(128, 128),
     clips=ClipOptions(frames=6, every=3),
 )
+REGIONS_OF_TRUTH = {"mouth_l1": 0, "eyes_opening": 0, "eyes_flicker": 1}
 run = CliRunner().invoke
 
 
@@ -93,7 +96,7 @@ def test_faces_from_the_command_to_the_tables(
     assert table["versions"]["arithmetic"] == "float32 on cpu"
     own, cross = table["tables"]
     assert [row["name"] for row in own["rows"]] == [
-        "copy of the source", "piecewise-affine warp", "mine",
+        "copy of the source", "piecewise-affine warp", "landmark spline", "mine",
     ]  # fmt: skip
     figures = {row["name"]: row["figures"] for row in own["rows"]}
     warp, copy = figures["piecewise-affine warp"], figures["copy of the source"]
@@ -101,7 +104,9 @@ def test_faces_from_the_command_to_the_tables(
     assert warp["landmarks"]["value"] < copy["landmarks"]["value"]
     assert copy["identity"]["value"] > SAME_PERSON
     assert set(figures["mine"]) == set(FACES.metrics)
-    assert cross["metrics"] == ["landmarks", "identity", "jitter"]
+    assert cross["metrics"] == ["landmarks", "identity", "jitter", "eyes_opening"]
+    assert warp["mouth_l1"]["value"] < copy["mouth_l1"]["value"]
+    assert "| mouth L1 ↓ | eyes opening % ↓ | eyes flicker → 1 |" in page
     sheets = sorted(path.name for path in (tmp_path / "out" / "sheets").iterdir())
     assert sheets == [f"{s}-mine-{r}.png" for s in ("cross", "self") for r in RANKS]
     with Image.open(tmp_path / "out" / "sheets" / "self-mine-worst.png") as sheet:
@@ -121,6 +126,14 @@ def test_cases_of_a_clips_own_motion(packs: Path) -> None:
     assert case.measured == len(case.targets) == 5
     assert np.array_equal(case.targets, clip.landmarks[1:6])
     assert np.array_equal(case.driving_frame(2, FACES), clip.frame(3))
+
+
+def test_a_closed_mouth_may_be_the_source(packs: Path) -> None:
+    clips = read_clips(packs, FACES)
+    protocol = replace(FACES, clips=replace(FACES.clips, source="closed-mouth"))
+    case, clip = next(self_cases(clips, protocol)), clips[0][1]
+    closest = int(np.argmin(openness(clip.landmarks[: FACES.clips.frames], "mouth")))
+    assert np.array_equal(case.source_points, clip.landmarks[closest])
 
 
 def test_cases_of_another_persons_motion(packs: Path) -> None:
@@ -159,7 +172,21 @@ def test_perfect_results_have_no_error(packs: Path) -> None:
     case = next(self_cases(read_clips(packs, FACES), FACES))
     frames = [case.driving_frame(place, FACES) for place in range(5)]
     figures = measure_case(case, {"truth": lambda *given: iter(frames)}, instruments(FACES))[0][0]
-    assert figures.figures == {"l1": 0, "landmarks": 0, "jitter": 0}
+    assert figures.figures == {"l1": 0, "landmarks": 0, "jitter": 0} | REGIONS_OF_TRUTH
+
+
+def test_crops_are_measured_by_the_protocols_perceptual_metric(packs: Path) -> None:
+    metrics = ("vgg16-features", "mouth_perceptual", "eyes_perceptual", "mouth_opening", "lids_l1")
+    protocol = replace(FACES, metrics=metrics)
+    case = next(self_cases(read_clips(packs, protocol), protocol))
+    tools = instruments(protocol)
+    tools.pictures = {"vgg16-features": PictureMetric("vgg16-features", _brightness)}
+    brighter = [np.clip(case.driving_frame(n, protocol), 0, 245) + 10 for n in range(5)]
+    figures = measure_case(case, {"m": lambda *given: iter(brighter)}, tools)[0][0].figures
+    assert set(figures) == set(metrics)
+    assert figures["mouth_perceptual"] == pytest.approx(10 / 127.5, rel=0.05)
+    assert label("mouth_perceptual", protocol) == "mouth VGG16 feature distance"
+    assert label("eyes_perceptual", load_protocol("faces")) == "eyes LPIPS (alex, v0.1)"
 
 
 def test_drift_is_a_late_distance_over_an_early_one(packs: Path) -> None:

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from animator import explain as explain_module
+from animator import explain_sheet
 from animator.decode import DEFAULT_LIMITS, read_image
 from animator.encode import VideoWriter
 from animator.errors import AnimatorError, JobCancelled
@@ -28,8 +29,7 @@ from animator.plan import Plan, make_plan
 from animator.sheet import TILE, WIDTH, Legend, Mark, Row, Tile, draw_sheet, readable
 from animator.spec import JobSpec, Progress
 from animator.watch import Watch
-from gfla import checkpoint
-from gfla.config import AnimationConfig
+from gfla import checkpoint, pictures
 from tests.animator.media_files import write_video
 from tests.golden.faces import MEAN_FACE
 from tests.helpers import COMPACT, NARROW, small_generator
@@ -37,10 +37,12 @@ from tests.helpers import COMPACT, NARROW, small_generator
 Samples = tuple[Path, Path]
 Picture = npt.NDArray[np.uint8]
 REPOSITORY = Path(__file__).parents[2]
+HEADLESS = replace(COMPACT, mouth_head=(), eye_head=())
 MODELS = {
-    "compact": COMPACT,
+    "compact": HEADLESS,
     "published": NARROW,
-    "three references": AnimationConfig.from_dict({**COMPACT.to_dict(), "previous_frames": 2}),
+    "three references": replace(HEADLESS, previous_frames=2),
+    "region heads": replace(COMPACT, mouth_head=(8, 8), eye_head=(8, 8)),
 }
 
 
@@ -109,6 +111,34 @@ def test_the_frame_is_the_one_that_a_run_writes(
     assert (seen[0].prediction.blend is None) == (model == "published")
     sheet = read_image(spec.output)
     assert sheet.shape[1] == WIDTH
+
+
+def test_regions_that_heads_drew_have_rows(
+    spec: JobSpec, seen: list[Insides], weights: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[list[Row]] = []
+
+    def spy(title: str, lines: list[str], rows: list[Row]) -> Picture:
+        drawn.append(rows)
+        return draw_sheet(title, lines, rows)
+
+    monkeypatch.setattr(explain_sheet, "draw_sheet", spy)
+    explain(spec, 1)
+    explain(replace(spec, weights=weights["region heads"]), 1)
+    plain, rows = drawn
+    assert plain[-1].title == "The blend" and "of the result" in plain[-1].tiles[-1].caption
+    assert [row.title for row in rows[-4:]] == [
+        "The blend", "The mouth", "The left eye", "The right eye",
+    ]  # fmt: skip
+    finished = seen[1].prediction.regions
+    assert finished is not None
+    for row, name in zip(rows[-3:], ("mouth", "right eye", "left eye"), strict=True):
+        mirror = -1 if name == "left eye" else 1  # seen in the picture, it is the right one
+        before, share, after = (tile.picture[:, ::mirror] for tile in row.tiles)
+        assert (before == pictures.to_picture(finished.before[name][0])).all()
+        assert (share == pictures.heat_picture(finished.shares[name][0])).all()
+        assert (after == pictures.to_picture(finished.after[name][0])).all()
+        assert not (share == share[0, 0]).all()
 
 
 def test_the_frame_by_default_is_furthest_from_the_source(

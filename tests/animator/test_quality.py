@@ -28,7 +28,10 @@ from animator.watch import Watch
 
 Pictures = list[np.ndarray[Any, Any]]
 SIZE, FRAMES = 256, 30
-MEASURES = {"face_coverage", "landmark_error", "jitter", "sharpness", "identity"}
+MEASURES = {
+    "face_coverage", "landmark_error", "jitter", "sharpness", "identity",
+    "mouth_opening", "eyes_opening",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +86,7 @@ def test_the_ideal_result_measures_well(best: dict[str, float]) -> None:
     assert best["face_coverage"] == 1
     assert best["landmark_error"] < 1 and best["jitter"] < 0.7
     assert best["identity"] > 0.7 and best["sharpness"] > 20
+    assert best["mouth_opening"] < 1 and best["eyes_opening"] < 3
     assert all(value == round(value, DECIMALS) for value in best.values())
 
 
@@ -116,6 +120,7 @@ WORSE: dict[str, tuple[Callable[[Pictures], Pictures], str, float]] = {
     "shift": (shifted, "landmark_error", 5),
     "shake": (shaking, "jitter", 4),
     "still": (frozen, "landmark_error", 3),
+    "a still mouth": (frozen, "mouth_opening", 2),
     "another face": (squeezed, "identity", 0.9),
 }
 

@@ -33,15 +33,23 @@ def test_nobody_is_on_both_sides():
             item("c", "none"),
             item("d1", "d", split="held-out"),
             item("d2", "d"),
-        ]
+            item("e1", "e"),
+            item("e2", "e", "closed", split="train"),
+        ],
+        test_people={"e", "nobody"},
     )
     splits = {footage.path: split for footage, split in taken}
-    assert splits == {"a1": "train", "b": "held-out", "d1": "held-out", "d2": "held-out"}
+    assert splits == {
+        "a1": "train",
+        "b": "held-out",
+        "d1": "held-out",
+        "d2": "held-out",
+    } | dict.fromkeys(("e1", "e2"), "test")
     assert {footage.path for footage, _ in left} == {"a2", "c"}
 
 
 def test_a_manifest_that_puts_a_person_on_both_sides_is_refused():
-    with pytest.raises(GflaError, match="identity a is in both"):
+    with pytest.raises(GflaError, match="identity a is in two"):
         split_by_identity([item("1", "a", split="train"), item("2", "a", split="held-out")])
 
 
@@ -51,7 +59,7 @@ def test_manifests_are_read_strictly(tmp_path):
     assert read_manifest(path) == [item("a.mp4", "a")]
     for content, code in (
         ("path,kind\n", "invalid_data"),
-        ("path,kind,identity,license,split\na,portrait,a,MIT,test\n", "invalid_data"),
+        ("path,kind,identity,license,split\na,portrait,a,MIT,both\n", "invalid_data"),
     ):
         path.write_text(content)
         with pytest.raises(GflaError) as caught:

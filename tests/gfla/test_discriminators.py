@@ -6,7 +6,8 @@ import torch
 from gfla.build import build_critic, initialise
 from gfla.config import CriticConfig
 from gfla.errors import GflaError
-from gfla.models.discriminators import frame_differences
+from gfla.losses.adversarial import gradient_penalty
+from gfla.models.discriminators import GatedCritic, frame_differences
 from gfla.published.critics import (
     critic_from_published,
     critic_to_published,
@@ -110,3 +111,47 @@ def test_an_initialised_critic_is_normalised_at_once():
     weights = [m.weight for m in critic.modules() if isinstance(m, torch.nn.Conv2d)]
     norms = torch.stack([torch.linalg.matrix_norm(w.flatten(1), 2) for w in weights])
     torch.testing.assert_close(norms, torch.ones_like(norms), atol=0.05, rtol=0)
+
+
+@pytest.fixture
+def gated():
+    """A gated critic without norms, and pictures with two maps and a gate that is half open."""
+    torch.manual_seed(0)
+    critic = build_critic(CriticConfig(inputs=5, widths=(4, 6), spectral_norm=False))
+    initialise(critic, gain=1.0)
+    shown = torch.rand(2, 6, 16, 24) * 2 - 1
+    shown[:, 5] = (torch.arange(24) < 12).float()
+    return GatedCritic(critic), shown
+
+
+def test_a_critic_without_spectral_norm_has_plain_weights(gated):
+    critic, _ = gated
+    assert "critic.downs.0.body.1.weight" in critic.state_dict()
+    assert not any("parametrizations" in name for name in critic.state_dict())
+
+
+def test_a_gated_critic_sees_and_counts_what_the_gate_lets_through(gated):
+    critic, shown = gated
+    scores = critic(shown)
+    assert scores.shape == (2,)
+    other = shown.clone()
+    other[:, :3, :, 12:] = 0
+    torch.testing.assert_close(critic(other), scores)
+    logits = critic.critic(torch.cat([other[:, :3], shown[:, 3:5]], 1))
+    torch.testing.assert_close(logits[..., :3].mean((1, 2, 3)), scores)
+    shown[:, 5] = 0
+    assert (critic(shown) == 0).all()
+    with pytest.raises(GflaError, match="B 6 H W"):
+        critic(shown[:, 1:])
+
+
+def test_a_gated_critic_is_steep_along_pictures_alone(gated):
+    critic, shown = gated
+    shown.requires_grad_(True)
+    (slope,) = torch.autograd.grad(critic(shown).sum(), shown)
+    assert (slope[:, :3, :, :12] != 0).all()
+    assert (slope[:, :3, :, 12:] == 0).all() and (slope[:, 3:] == 0).all()
+    penalty = gradient_penalty(critic, shown)
+    torch.testing.assert_close(penalty, slope.square().sum() / 4)
+    penalty.backward()
+    assert critic.critic.head[1].weight.grad.abs().sum() > 0

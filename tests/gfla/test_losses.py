@@ -9,7 +9,13 @@ import torch
 
 from gfla.errors import GflaError
 from gfla.guidance.face import face_structure
-from gfla.losses.adversarial import AdversarialLoss, critic_loss, generator_loss
+from gfla.losses.adversarial import (
+    AdversarialLoss,
+    critic_loss,
+    generator_loss,
+    gradient_penalty,
+)
+from gfla.losses.anchors import anchor_distance
 from gfla.losses.perceptual import (
     PERCEPTUAL_LAYERS,
     STYLE_LAYERS,
@@ -101,6 +107,25 @@ def test_adversarial_values():
     assert generator_loss(torch.tensor([-1e4]), "non-saturating") == pytest.approx(1e4)
 
 
+def test_the_gradient_penalty_of_a_linear_critic_is_that_of_its_weights():
+    torch.manual_seed(0)
+    weights = torch.randn(3, 4, 5, requires_grad=True)
+    penalty = gradient_penalty(lambda real: (real * weights).sum((1, 2, 3)), torch.rand(2, 3, 4, 5))
+    torch.testing.assert_close(penalty, weights.square().sum() / 2)
+    penalty.backward()
+    torch.testing.assert_close(weights.grad, weights.detach())
+
+
+def test_the_gradient_penalty_is_a_mean_over_pictures_and_exact_under_autocast():
+    convolution = torch.nn.Conv2d(3, 4, 3)
+    real = torch.rand(2, 3, 8, 8).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        together = gradient_penalty(lambda seen: convolution(seen).square(), real)
+    alone = real.float().split(1)
+    apart = [gradient_penalty(lambda seen: convolution(seen).square(), one) for one in alone]
+    torch.testing.assert_close(together, torch.stack(apart).mean())
+
+
 def test_unknown_games_are_refused():
     logits = torch.zeros(1)
     for play in (
@@ -149,3 +174,23 @@ def test_windows_lie_around_eyes_and_mouths_and_inside_the_picture():
     corners = [window[:, 0, 0].tolist() for window in windows]
     assert corners == [[20, 4], [40, 12], [0, 0], [20, 12], [0, 24], [40, 0]]
     assert expressive_windows(maps, landmarks, 100).shape == (6, 2, 32, 32)
+
+
+def test_flows_are_held_at_landmarks_in_units_of_the_picture():
+    flow = torch.zeros(2, 2, 4, 8)
+    flow[:, 0], flow[:, 1] = 2, -1
+    landmarks = torch.rand(2, 68, 2)
+    assert anchor_distance(flow, landmarks) == pytest.approx(2 / 8 + 1 / 4)
+    assert anchor_distance(flow.bfloat16(), landmarks) == pytest.approx(2 / 8 + 1 / 4)
+
+
+def test_flows_count_where_landmarks_are_and_nowhere_else():
+    flow = torch.zeros(1, 2, 4, 8, requires_grad=True)
+    landmarks = torch.tensor([[[3 / 8, 3.5 / 4]]])  # between the third and fourth pixel, last row
+    anchor_distance(flow + 1, landmarks).backward()
+    wanted = torch.zeros(2, 4, 8)
+    wanted[0, 3, 2:4], wanted[1, 3, 2:4] = 0.5 / 8, 0.5 / 4
+    torch.testing.assert_close(flow.grad[0], wanted)
+    for wrong in (landmarks[0], landmarks.expand(2, -1, -1)):
+        with pytest.raises(GflaError):
+            anchor_distance(flow, wrong)

@@ -80,6 +80,11 @@ def test_the_hash_is_of_values_not_of_how_they_are_written(tmp_path):
         ("name: x\ntask: pairs\nmetrics: [lpips]", "known are"),
         ("name: x\ntask: pairs\nmetrics: []", "at least one"),
         ("name: x\ntask: faces\nmetrics: [l1, drift]", "drift needs a perceptual"),
+        (
+            "name: x\ntask: faces\nmetrics: [mouth_perceptual]",
+            "mouth_perceptual needs a perceptual",
+        ),
+        ("name: x\ntask: pairs\nmetrics: [lips_l1]", "for pairs also fid, kid"),
         ("name: x\ntask: faces\nmetrics: [l1]\nclips: {every: 0}", "every is 0"),
         ("name: x\ntask: faces\nmetrics: [l1]\nclips: {settings: [me]}", "settings"),
         ("name: x\ntask: pairs\nmetrics: [l1]\npictures: {resize: magic}", "resize is 'magic'"),

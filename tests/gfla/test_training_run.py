@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
 
 from gfla import checkpoint
 from gfla.data.open import Wanted
@@ -27,7 +26,17 @@ from gfla.training.files import load_config
 from gfla.training.launch import Request, Result, alone_in, launch
 from gfla.training.loop import Limits, Report
 from tests.gfla import training_data
-from tests.gfla.training_data import FACE, PAIRS, Synthetic, open_synthetic
+from tests.gfla.training_data import (
+    FACE,
+    PAIRS,
+    Synthetic,
+    configured,
+    differing,
+    lines_of,
+    open_synthetic,
+    state_of,
+    written,
+)
 
 PROCESS = [sys.executable, training_data.__file__]
 
@@ -45,45 +54,12 @@ def run(tmp_path: Path) -> Callable[..., Result]:
         stop: Callable[[], bool] = lambda: False,
         open_data: Any = open_synthetic,
     ) -> Result:
-        config = load_config(written(tmp_path, text), overrides)
+        config = configured(tmp_path, text, *overrides)
         limits = Limits(max_steps=max_steps, should_stop=stop)
         request = Request(config, tmp_path, tmp_path / name, device="cpu", limits=limits)
         return launch(request, report, open_data=open_data)
 
     return train
-
-
-def written(folder: Path, text: str) -> Path:
-    path = folder / "config.yaml"
-    path.write_text(text)
-    return path
-
-
-def state_of(folder: Path) -> dict[str, Any]:
-    state = torch.load(folder / "state.pt", weights_only=True)
-    assert isinstance(state, dict)
-    return state
-
-
-def lines_of(folder: Path, name: str = "metrics.jsonl") -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (folder / name).open()]
-    for line in lines:  # what a machine's speed decides
-        line.pop("images_per_second", None)
-        line.pop("waiting", None)
-    return lines
-
-
-def differing(one: Any, other: Any, where: str = "") -> list[str]:
-    """Names of the values that are not the same, bit for bit."""
-    if isinstance(one, Tensor):
-        return [] if torch.equal(one, other) else [where]
-    if isinstance(one, dict):
-        assert one.keys() == other.keys(), where
-        return [n for key in one for n in differing(one[key], other[key], f"{where}.{key}")]
-    if isinstance(one, list):
-        pairs = enumerate(zip(one, other, strict=True))
-        return [n for i, pair in pairs for n in differing(*pair, f"{where}[{i}]")]
-    return [] if one == other else [where]
 
 
 @pytest.mark.slow
@@ -290,7 +266,7 @@ def test_broken_samples_are_counted_and_listed(run: Callable[..., Result], tmp_p
 
 
 def test_a_dry_run_measures_and_writes_nothing(tmp_path: Path) -> None:
-    config = load_config(written(tmp_path, PAIRS), ["critics.start=5"])
+    config = configured(tmp_path, PAIRS, "critics.start=5")
     plan = dry_run(Request(config, tmp_path, tmp_path / "run", device="cpu"), open_synthetic)
     assert plan.step_seconds > 0 and plan.sample_seconds > 0 and plan.measured_batch == 2
     assert plan.state_bytes > 4 * 5 * plan.parameters > 0 and plan.critic_parameters > 0

@@ -10,10 +10,9 @@ from torch.utils.data import default_collate
 
 from gfla.data.open import Wanted
 from gfla.training.config import TrainingConfig
-from gfla.training.files import load_config
 from gfla.training.state import Run
 from gfla.training.tasks.base import Batch, Outcome, feature_layers
-from tests.gfla.training_data import FACE, PAIRS, Synthetic
+from tests.gfla.training_data import FACE, PAIRS, Synthetic, configured
 from tests.helpers import random_vgg
 
 SEED = (1, 2)
@@ -24,11 +23,6 @@ def vgg(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("vgg") / "vgg.safetensors"
     random_vgg(path, ["relu5_2"], "vgg19")
     return path
-
-
-def configured(tmp_path: Path, text: str, *overrides: str) -> TrainingConfig:
-    (tmp_path / "config.yaml").write_text(text)
-    return load_config(tmp_path / "config.yaml", overrides)
 
 
 def batch_of(config: TrainingConfig, first: int = 0) -> Batch:
@@ -68,12 +62,13 @@ def test_all_published_terms_of_a_pair_have_gradients(tmp_path: Path, vgg: Path)
 
 
 def test_all_terms_of_a_clip_have_gradients(tmp_path: Path, vgg: Path) -> None:
-    more = ("features.crop=48", "features.detail=32", "losses.detail=1", "model.fusion_hidden=4")
+    more = ("features.crop=48", "features.detail=32", "losses.detail=1", "model.fusion_hidden=4",
+            "losses.anchor=1")  # fmt: skip
     config = configured(tmp_path, FACE, *ALL, f"features.path={vgg}", *more)
     run = Run(config)
     outcome = outcome_of(run, batch_of(config))
     assert {"expression", "flow_correctness"}.isdisjoint(outcome["terms"])
-    assert {"correctness", "regularity", "rendered", "adversarial", "detail"} <= set(
+    assert {"correctness", "regularity", "rendered", "adversarial", "detail", "anchor"} <= set(
         outcome["terms"]
     )
     outcome["loss"].backward()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 from collections.abc import Mapping
@@ -11,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from gfla.data.open import Wanted
 from gfla.data.samples import Sample, Samples
 from gfla.errors import GflaError
+from gfla.training.config import TrainingConfig
 from gfla.training.files import load_config
 from gfla.training.launch import Request, launch
 from gfla.training.loop import Limits, Report
@@ -101,6 +104,43 @@ def _maps(
 ) -> torch.Tensor:
     coarse = torch.from_numpy(random.random((count, channels, 4, 4))).float()
     return torch.nn.functional.interpolate(coarse, size, mode="bilinear")
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+def configured(folder: Path, text: str, *overrides: str) -> TrainingConfig:
+    return load_config(written(folder, text), overrides)
+
+
+def state_of(folder: Path) -> dict[str, Any]:
+    state = torch.load(folder / "state.pt", weights_only=True)
+    assert isinstance(state, dict)
+    return state
+
+
+def lines_of(folder: Path, name: str = "metrics.jsonl") -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (folder / name).open()]
+    for line in lines:  # what a machine's speed decides
+        line.pop("images_per_second", None)
+        line.pop("waiting", None)
+    return lines
+
+
+def differing(one: Any, other: Any, where: str = "") -> list[str]:
+    """Names of the values that are not the same, bit for bit."""
+    if isinstance(one, Tensor):
+        return [] if torch.equal(one, other) else [where]
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        return [n for key in one for n in differing(one[key], other[key], f"{where}.{key}")]
+    if isinstance(one, list):
+        pairs = enumerate(zip(one, other, strict=True))
+        return [n for i, pair in pairs for n in differing(*pair, f"{where}[{i}]")]
+    return [] if one == other else [where]
 
 
 def main() -> None:

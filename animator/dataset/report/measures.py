@@ -21,6 +21,8 @@ BETTER: dict[str, Better] = {
     "identity": "higher",
     "sharpness": "higher",
     "jitter": "lower",
+    "mouth_opening": "lower",
+    "eyes_opening": "lower",
 }
 """Which end of a measure is the good one."""
 

@@ -17,8 +17,16 @@ _MEASURES = {
     "identity": ("Identity", "Likeness to the face of the source, up to 1."),
     "sharpness": ("Sharpness", "Fine detail of the face, as the variance of its Laplacian."),
     "jitter": ("Jitter", f"How the face shakes beside the motion asked for, {_EYES}."),
+    "mouth_opening": (
+        "Mouth opening",
+        "How far the lips are from as open as asked for, in % of the face's size.",
+    ),
+    "eyes_opening": (
+        "Eye opening",
+        "How far the lids are from as open as asked for, in % of an eye's width.",
+    ),
 }
-_UNITS = {"landmark_error": " %", "jitter": " %"}
+_UNITS = dict.fromkeys(("landmark_error", "jitter", "mouth_opening", "eyes_opening"), " %")
 _SHEETS = {
     "best": ("Best", "The highest combined ranks, from the best on."),
     "median": ("Median", "The middle of the ranking: what to expect of most samples."),

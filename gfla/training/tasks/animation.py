@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gfla.build import Generator
+from gfla.losses.anchors import anchor_distance
 from gfla.losses.regions import expressive_windows
 from gfla.models.discriminators import frame_differences
 from gfla.models.generators import AnimationGenerator
@@ -59,6 +60,7 @@ class AnimationTask(RenderingTask):
             after, prediction = self.network.step(state, structure, landmarks)
             terms = self._frame_terms(prediction, state, images[:, t], structure, looks, draw)
             terms |= self._detail_term(prediction, images[:, t], landmarks, looks)
+            terms |= self._anchor_term(prediction, landmarks)
             for name, term in terms.items():
                 sums[name] = sums.get(name, term.new_zeros(())) + term / len(frames)
             rendered.append(prediction.image)
@@ -131,6 +133,14 @@ class AnimationTask(RenderingTask):
         seen = looks(ours)
         with exact(truth):
             return {"detail": self.distance(seen, wanted)}
+
+    def _anchor_term(self, prediction: Prediction, landmarks: Tensor | None) -> dict[str, Tensor]:
+        """Of the estimated part of the flows at the landmarks."""
+        if "anchor" not in self.weights() or landmarks is None:
+            return {}
+        with exact(landmarks):
+            distances = [anchor_distance(f, landmarks) for f in prediction.residuals.values()]
+        return {"anchor": torch.stack(distances).mean()}
 
     def _pictures(self, state: RolloutState) -> dict[str, Tensor]:
         """What the references show, by name."""

@@ -10,30 +10,27 @@ from torch import Tensor, nn
 
 from gfla.build import build_critic
 from gfla.config import CriticConfig
-from gfla.losses.adversarial import critic_loss, generator_loss
+from gfla.losses.adversarial import critic_loss, generator_loss, gradient_penalty
 from gfla.training.config import TEMPORAL_FRAMES, CriticsConfig
 
 IMAGE, TEMPORAL = "image", "temporal"
 
 
 class Critics(nn.Module):
-    """A critic of pictures, and one of frame differences for clips.
+    """Critics by name, of what each of them is shown.
 
     Its forward pass is their own side of the game; ``judge`` is the generator's.
     """
 
-    def __init__(self, config: CriticsConfig) -> None:
-        """Build them, untrained."""
+    def __init__(self, critics: Mapping[str, nn.Module], config: CriticsConfig) -> None:
+        """Keep the critics, and the rules of the game."""
         super().__init__()
         self.kind = config.kind
-        critics: dict[str, nn.Module] = {IMAGE: build_critic(CriticConfig(3, config.image))}
-        if config.temporal:
-            inputs = 3 * (TEMPORAL_FRAMES - 1)
-            critics[TEMPORAL] = build_critic(CriticConfig(inputs, config.temporal))
-        self.critics = nn.ModuleDict(critics)
+        self.gradient_penalty = config.gradient_penalty
+        self.critics = nn.ModuleDict(dict(critics))
 
     def forward(self, real: Mapping[str, Tensor], fake: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What each critic minimises: scalars named "critic_image", "critic_temporal"."""
+        """What each critic minimises: scalars "critic_image" and, for R1, "penalty_image"."""
         losses = {}
         for name, critic in self.critics.items():
             # Together, so that spectral normalisation moves once a step.
@@ -41,6 +38,9 @@ class Critics(nn.Module):
             with torch.autocast(logits.device.type, enabled=False):
                 ours, theirs = logits.float().chunk(2)
                 losses[f"critic_{name}"] = critic_loss(ours, theirs, self.kind)
+            if self.gradient_penalty > 0:
+                steepness = gradient_penalty(critic, real[name])
+                losses[f"penalty_{name}"] = self.gradient_penalty * steepness
         return losses
 
     def judge(self, fake: Mapping[str, Tensor]) -> Tensor:
@@ -58,3 +58,14 @@ class Critics(nn.Module):
             yield
         finally:
             self.train(training).requires_grad_(True)
+
+
+def picture_critics(config: CriticsConfig) -> dict[str, nn.Module]:
+    """A critic of pictures, and one of frame differences for clips; untrained."""
+    inputs = {IMAGE: 3, TEMPORAL: 3 * (TEMPORAL_FRAMES - 1)}
+    widths = {IMAGE: config.image, TEMPORAL: config.temporal}
+    return {
+        name: build_critic(CriticConfig(inputs[name], widths[name], config.spectral_norm))
+        for name in (IMAGE, TEMPORAL)
+        if widths[name]
+    }

@@ -15,9 +15,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gfla.build import Generator
+from gfla.build import Generator, build_critic
+from gfla.config import AnimationConfig, CriticConfig
 from gfla.data.region_packs import MARGIN, stored_alignment
-from gfla.data.region_pairs import KINDS, perturbed
+from gfla.data.region_pairs import perturbed
+from gfla.models.discriminators import GatedCritic
 from gfla.models.generators import AnimationGenerator
 from gfla.models.regions import Drawn, RegionHead
 from gfla.ops.regions import (
@@ -79,7 +81,7 @@ class RegionsTask(Task):
         super().__init__(config, generator, features)
         for module in (generator.get_submodule("regions"), features):
             if module is not None:  # a fifth less time on a CPU
-                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                module.to(memory_format=torch.channels_last)
 
     def forward(
         self,
@@ -89,8 +91,10 @@ class RegionsTask(Task):
         seed: Sequence[int],
         critics: Critics | None,
     ) -> Outcome:
-        """See ``Task``. Terms are means over the kinds of regions."""
+        """See ``Task``. Terms are means over the kinds of regions; critics add up."""
         sums: dict[str, Tensor] = {}
+        real: dict[str, Tensor] = {}
+        fake: dict[str, Tensor] = {}
         drawn = {kind: crops_of(batch, kind, self._ridge) for kind in self._heads(self.generator)}
         for kind, crops in drawn.items():
             result, made = draw(self._heads(self.generator)[kind], crops)
@@ -98,8 +102,12 @@ class RegionsTask(Task):
             for name, term in terms.items():
                 sums[name] = sums.get(name, term.new_zeros(())) + term / len(drawn)
                 sums[f"{kind}_{name}"] = term.detach()
+            if critics is not None:
+                real[kind], fake[kind] = (_shown(p, crops.shape) for p in (crops.truth, result))
+        if critics is not None:
+            sums["adversarial"] = critics.judge(fake)
         named = self.weights()
-        outcome = self.outcome({k: v for k, v in sums.items() if k in named}, [], {}, {})
+        outcome = self.outcome({k: v for k, v in sums.items() if k in named}, [], real, fake)
         outcome["terms"] |= {k: v for k, v in sums.items() if k not in named}
         return outcome
 
@@ -149,14 +157,33 @@ class RegionsTask(Task):
     @staticmethod
     def _heads(generator: Generator) -> Mapping[str, RegionHead]:
         assert isinstance(generator, AnimationGenerator) and generator.regions is not None
-        heads: Mapping[str, RegionHead] = dict(generator.regions.heads.items())  # type: ignore[arg-type]
-        return {kind: heads[kind] for kind in KINDS if kind in heads}
+        regions = generator.regions
+        return {kind: regions.head(kind) for kind in regions.regions}
+
+
+def region_critics(config: TrainingConfig) -> dict[str, nn.Module]:
+    """A critic for each kind of region that is drawn, untrained; see ``GatedCritic``."""
+    model, rules = config.model, config.critics
+    assert isinstance(model, AnimationConfig)
+    widths = {"mouth": model.mouth_head, "eye": model.eye_head}
+    return {
+        kind: GatedCritic(
+            build_critic(CriticConfig(3 + region.maps, rules.image, rules.spectral_norm))
+        )
+        for kind, region in _REGIONS.items()
+        if widths[kind]
+    }
 
 
 def draw(head: RegionHead, crops: Crops) -> tuple[Tensor, Drawn]:
     """What a head makes of crops: the result B 3 h w, and what it drew."""
     drawn: Drawn = head(crops.base, crops.shape, head.source(crops.source, crops.known.maps))
     return crops.base + drawn.change(crops.base), drawn
+
+
+def _shown(picture: Tensor, shape: Geometry) -> Tensor:
+    """What a ``GatedCritic`` sees of crops B 3 h w."""
+    return torch.cat([picture, shape.maps, shape.gate], 1)
 
 
 def tone(error: Tensor, opening: Tensor) -> Tensor:
@@ -172,7 +199,7 @@ def crops_of(batch: Batch, kind: str, ridge: float) -> Crops:
     """The crops that the networks see of a batch's pairs."""
     region = _REGIONS[kind]
     values = {
-        name: batch[f"{kind}_{name}"]
+        name: batch[f"{kind}_{name}"].flatten(0, 1)
         for name in ("source", "targets", "stored", "landmarks", "placed")
     }
     frames = values["targets"].shape[1]
@@ -218,4 +245,4 @@ def _seen(tiles: Tensor, kept: Alignment, places: Tensor, region: Region) -> Ten
     return F.avg_pool2d(found, 2)
 
 
-__all__ = ["MARGIN", "Crops", "RegionsTask", "crops_of", "draw", "tone"]
+__all__ = ["MARGIN", "Crops", "RegionsTask", "crops_of", "draw", "region_critics", "tone"]

@@ -183,6 +183,8 @@ def _row(number: int, random: np.random.Generator) -> Row:
             "identity": float(1 / (1 + math.exp(-1.3 - 0.5 * skill - 0.3 * random.normal()))),
             "sharpness": float(140 * math.exp(0.3 * skill + 0.25 * random.normal())),
             "jitter": float(0.6 * math.exp(-0.4 * skill + 0.35 * random.normal())),
+            "mouth_opening": float(2.0 * math.exp(-0.3 * skill + 0.3 * random.normal())),
+            "eyes_opening": float(4.0 * math.exp(-0.3 * skill + 0.3 * random.normal())),
         },
     }
     error, state = None, "succeeded"

@@ -7,12 +7,14 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from animator.dataset.claims import Claims
 from animator.dataset.index import write_index
 from animator.dataset.options import RunOptions
 from animator.dataset.packing import pack
+from animator.dataset.rows import SCHEMA
 from animator.dataset.run_folder import RunFolder, Shard
 from animator.dataset.shard_book import ShardBook
 from animator.dataset.tars import TarWriter, members, whole_file
@@ -53,6 +55,19 @@ def go_on(run: RunFolder, store: JobStore) -> None:
 def tar_names(run: RunFolder, name: str = "shards/00000.tar") -> list[str]:
     with tarfile.open(run.storage.location(name)) as tar:
         return tar.getnames()
+
+
+def test_rows_from_before_a_measure_are_read(tmp_path: Path) -> None:
+    run, shard = made(tmp_path)
+    pack(run, shard, began=NOW)
+    path = tmp_path / "shards" / "00000.parquet"
+    old = pq.read_table(path).drop_columns(["mouth_opening", "eyes_opening"])
+    pq.write_table(old, path)
+    write_index(run, [shard])
+    index = pq.read_table(tmp_path / "index.parquet")
+    assert index.schema.equals(SCHEMA)
+    assert index["mouth_opening"].null_count == len(index) == 4
+    assert set(index["identity"].to_pylist()) == {0.5, 0.2, None}
 
 
 def test_a_shard_has_what_was_made_in_the_order_of_the_plan(tmp_path: Path) -> None:

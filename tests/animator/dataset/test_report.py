@@ -179,7 +179,7 @@ def test_distributions() -> None:
         assert sum(measure.rejected) == report.progress.rejected
     text = Page(render(report)).text
     assert text.count("higher is better") == 3
-    assert text.count("lower is better") == 2
+    assert text.count("lower is better") == 4
 
 
 @pytest.mark.parametrize("values", [(0.5, 0.5), (0.0, 0.0), (1.0, None), (0.5, float("nan"))])
