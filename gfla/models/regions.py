@@ -25,8 +25,9 @@ from gfla.ops.regions import (
     Region,
     align,
     crop,
-    geometry,
+    geometry_of,
     paste,
+    placed,
 )
 
 NETWORK_SIDE = 256
@@ -208,6 +209,7 @@ class RegionHeads(nn.Module):
         """
         reduced = _reduced(picture)
         shares, before, after = {}, {}, {}
+        changes = []
         for name, regions in self.regions.items():
             alignments, crops, shapes = _cut(reduced, landmarks, regions)
             features = tuple(level.flatten(0, 1) for level in source[name])
@@ -215,11 +217,11 @@ class RegionHeads(nn.Module):
             change = drawn.change(crops)
             for index, (region, alignment) in enumerate(zip(regions, alignments, strict=True)):
                 own = slice(index, None, len(regions))
-                picture = paste(picture, change[own], alignment)
+                changes.append((change[own], alignment))
                 shares[region.name] = drawn.share[own]
                 before[region.name] = crops[own]
                 after[region.name] = crops[own] + change[own]
-        return Finished(picture.clamp(-1, 1), shares, before, after)
+        return Finished(paste(picture, changes).clamp(-1, 1), shares, before, after)
 
 
 def build_head(region: Region, widths: tuple[int, ...]) -> RegionHead | None:
@@ -239,15 +241,6 @@ def _cut(
     alignments = [align(region, landmarks) for region in regions]
     places = list(zip(regions, alignments, strict=True))
     crops = [crop(picture, place, region.height, region.width) for region, place in places]
-    shapes = [geometry(region, landmarks, place) for region, place in places]
-    together = (
-        torch.stack(parts, 1).flatten(0, 1)
-        for parts in (
-            crops,
-            [shape.maps for shape in shapes],
-            [shape.opening for shape in shapes],
-            [shape.gate for shape in shapes],
-        )
-    )
-    joined, maps, opening, gate = together
-    return alignments, joined, Geometry(maps, opening, gate)
+    points = [placed(region, landmarks, place) for region, place in places]
+    shapes = geometry_of(regions[0], torch.stack(points, 1).flatten(0, 1))
+    return alignments, torch.stack(crops, 1).flatten(0, 1), shapes

@@ -7,6 +7,7 @@ picture, 0 to 1 from edge to edge; within a crop they are -1 to 1 from edge to e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -53,9 +54,14 @@ class Region:
     soft: float
 
     @property
+    def lines(self) -> tuple[tuple[int, ...], ...]:
+        """Landmarks of all lines: upper and lower edge, then those around."""
+        return (self.upper, self.lower, *self.around)
+
+    @property
     def maps(self) -> int:
         """Channels of ``geometry``."""
-        return 4 + len(self.around)
+        return 2 + len(self.lines)
 
 
 MOUTH = Region(
@@ -179,31 +185,35 @@ def look_up(maps: Tensor, places: Tensor, height: int, width: int) -> Tensor:
     return F.grid_sample(maps, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def paste(picture: Tensor, change: Tensor, alignment: Alignment) -> Tensor:
-    """Add a crop's change B C h w, zero at its border, to pictures B C S S where it belongs.
-
-    On a CPU only the part of the picture that the crop covers is looked at.
-    """
-    side = picture.shape[-1]
-    top, bottom, left, right = (0, side, 0, side)
-    if not picture.is_cuda:
-        reach = alignment.across.abs() + alignment.down.abs()
-        low = ((alignment.centre - reach).amin(0) * side).floor().clamp(0, side - 1)
-        high = ((alignment.centre + reach).amax(0) * side).ceil().clamp(1, side)
-        (left, top), (right, bottom) = low.long().tolist(), high.long().tolist()
-        right, bottom = max(right, left + 1), max(bottom, top + 1)
-    height, width = bottom - top, right - left
-    like = alignment.centre
-    xs = (torch.arange(left, right, device=like.device, dtype=like.dtype) + 0.5) / side
-    ys = (torch.arange(top, bottom, device=like.device, dtype=like.dtype) + 0.5) / side
-    places = torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)], -1)
-    grid = alignment.inwards(places.view(1, -1, 2)).view(-1, height, width, 2)
-    patch = F.grid_sample(
-        change, grid.to(change.dtype), mode="bilinear", padding_mode="zeros", align_corners=False
-    )
-    result = picture.clone()
-    result[..., top:bottom, left:right] += patch
+def paste(picture: Tensor, changes: Sequence[tuple[Tensor, Alignment]]) -> Tensor:
+    """Add crops' changes B C h w, zero at their borders, to pictures B C S S where they belong."""
+    result, side = picture.clone(), picture.shape[-1]
+    for change, alignment in changes:
+        whole = (0, side, 0, side)
+        top, bottom, left, right = whole if picture.is_cuda else _covered(alignment, side)
+        height, width = bottom - top, right - left
+        like = alignment.centre
+        xs = (torch.arange(left, right, device=like.device, dtype=like.dtype) + 0.5) / side
+        ys = (torch.arange(top, bottom, device=like.device, dtype=like.dtype) + 0.5) / side
+        places = torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)], -1)
+        grid = alignment.inwards(places.view(1, -1, 2)).view(-1, height, width, 2)
+        result[..., top:bottom, left:right] += F.grid_sample(
+            change, grid.to(change.dtype), mode="bilinear", padding_mode="zeros",
+            align_corners=False,
+        )  # fmt: skip
     return result
+
+
+def _covered(alignment: Alignment, side: int) -> tuple[int, int, int, int]:
+    """Rows and columns of pictures that crops cover, as two ranges; at least a pixel.
+
+    It takes numbers from the tensors, which CUDA graphs cannot: there whole pictures are looked at.
+    """
+    reach = alignment.across.abs() + alignment.down.abs()
+    low = ((alignment.centre - reach).amin(0) * side).floor().clamp(0, side - 1)
+    high = ((alignment.centre + reach).amax(0) * side).ceil().clamp(1, side)
+    (left, top), (right, bottom) = low.long().tolist(), high.long().tolist()
+    return top, max(bottom, top + 1), left, max(right, left + 1)
 
 
 @dataclass(frozen=True)
@@ -224,46 +234,50 @@ class Geometry:
 
 def geometry(region: Region, landmarks: Tensor, alignment: Alignment) -> Geometry:
     """Geometry of a region's crop from landmarks B 68 2 of its picture."""
+    return geometry_of(region, placed(region, landmarks, alignment))
+
+
+def placed(region: Region, landmarks: Tensor, alignment: Alignment) -> Tensor:
+    """The landmarks that shape a region, ``Region.lines`` in a row: B P 2 in units of its crop."""
+    # One by one: CUDA graphs cannot take in a list of indices, which comes from the host.
+    points = [landmarks[:, index] for line in region.lines for index in line]
+    return alignment.inwards(torch.stack(points, 1))
+
+
+def geometry_of(region: Region, points: Tensor) -> Geometry:
+    """Geometry of crops from what ``placed`` gives for them; both eyes may be one batch."""
     height, width = region.height, region.width
-    placed = alignment.inwards(landmarks)
-    x = (placed[..., 0] + 1) * (width / 2) - 0.5
-    y = (placed[..., 1] + 1) * (height / 2) - 0.5
+    x = (points[..., 0] + 1) * (width / 2) - 0.5
+    y = (points[..., 1] + 1) * (height / 2) - 0.5
     columns = torch.arange(width, device=x.device, dtype=x.dtype)
     rows = torch.arange(height, device=x.device, dtype=x.dtype).view(1, height, 1)
+    counts = [len(line) for line in region.lines]
+    parts = zip(x.split(counts, 1), y.split(counts, 1), strict=True)
+    # How far every pixel is below each line.
+    below = [rows - _line(*line, columns)[:, None] for line in parts]
 
-    below_upper = rows - _line(x, y, region.upper, columns)[:, None]
-    above_lower = _line(x, y, region.lower, columns)[:, None] - rows
-    begin, end = (x[:, region.upper[place], None] for place in (0, -1))
+    begin, end = x[:, :1], x[:, counts[0] - 1, None]
     within = torch.minimum(columns - begin, end - columns)[:, None]
-    depth = torch.minimum(torch.minimum(below_upper, above_lower), within)
-    opening = (depth + 0.5).clamp(0, 1)
-    gate = ((depth + region.reach) / region.soft).clamp(0, 1)
+    depth = torch.minimum(torch.minimum(below[0], -below[1]), within)
     across = (2 * columns - begin - end) / (end - begin).clamp(min=1.0)
-    lines = [(rows - _line(x, y, line, columns)[:, None]) / region.unit for line in region.around]
-    maps = [
-        opening,
-        below_upper / region.unit,
-        above_lower / region.unit,
-        *lines,
-        across[:, None].expand(-1, height, -1),
-    ]
-    stacked = torch.stack(maps, 1).clamp(-1.5, 1.5)
+    opening = (depth + 0.5).clamp(0, 1)
+    distances = torch.stack([below[0], -below[1], *below[2:]], 1) / region.unit
+    sideways = across[:, None, None].expand(-1, 1, height, -1)
+    maps = torch.cat([opening[:, None], distances, sideways], 1).clamp(-1.5, 1.5)
+
+    gate = ((depth + region.reach) / region.soft).clamp(0, 1)
     rim = torch.minimum(
-        torch.minimum(rows + 0.5, height - 0.5 - rows),
-        torch.minimum(columns + 0.5, width - 0.5 - columns),
+        torch.minimum(rows, height - 1 - rows), torch.minimum(columns, width - 1 - columns)
     )
-    border = ((rim - 0.5) / region.soft).clamp(0, 1)
-    return Geometry(stacked, opening[:, None], (gate * gate * (3 - 2 * gate) * border)[:, None])
+    border = (rim / region.soft).clamp(0, 1)
+    return Geometry(maps, opening[:, None], (gate * gate * (3 - 2 * gate) * border)[:, None])
 
 
-def _line(x: Tensor, y: Tensor, points: tuple[int, ...], columns: Tensor) -> Tensor:
-    """Height of a piecewise-linear line above every column, level beyond its ends: B W.
+def _line(x: Tensor, y: Tensor, columns: Tensor) -> Tensor:
+    """Height above every column of a line through points B P, level beyond its ends: B W.
 
     Where a line turns back, as in a profile, its pieces are as steep as a pixel allows.
     """
-    height = y[:, points[0], None]
-    for begin, end in zip(points, points[1:], strict=False):
-        run = (x[:, end, None] - x[:, begin, None]).clamp(min=1.0)
-        share = ((columns - x[:, begin, None]) / run).clamp(0, 1)
-        height = height + share * (y[:, end, None] - y[:, begin, None])
-    return height
+    runs, rises = x.diff(dim=1).clamp(min=1.0), y.diff(dim=1)
+    shares = ((columns - x[:, :-1, None]) / runs[..., None]).clamp(0, 1)
+    return y[:, :1] + (shares * rises[..., None]).sum(1)

@@ -75,7 +75,7 @@ def landmark_moves(target: Tensor, references: Tensor, places: Tensor, ridge: fl
 def _solve(target: Tensor, references: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
     """Control points B P 2, and the weights B (P + 3) (R 2) of their kernels and of x, y, 1."""
     batch, count, _, _ = references.shape
-    border = [(x, y) for x in BORDER for y in BORDER if (x, y) != (0.5, 0.5)]
+    border = [(x, y) for x in BORDER for y in BORDER if x in (0, 1) or y in (0, 1)]
     held = target.new_tensor(border).expand(batch, -1, -1)
     controls = torch.cat([target, held], 1)
     moves = references - target[:, None]

@@ -246,7 +246,7 @@ def test_captured_batches_have_few_sizes_and_fill_up(
         for (state, picture), (right, expected) in zip(found, wanted, strict=True):
             assert np.abs(picture.astype(int) - expected).max() <= 1
             new, old = state.previous[0].image, right.previous[0].image
-            torch.testing.assert_close(new, old, **TOLERANCE[torch.float32])
+            torch.testing.assert_close(new, old, atol=3e-5, rtol=1e-5)  # of up to seven frames
         states[:count] = [state for state, _ in found]
     assert captured == [1, 4, 2, 6]
 
