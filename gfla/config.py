@@ -130,6 +130,9 @@ class AnimationConfig(GeneratorConfig):
     prior_ridge: float = 4e-4
     """Ridge of that spline, landmarks in units of the picture. Below 3e-4 lips that close in the
     target but are open in the reference fold into swirls; above 1e-3 lids and lips lag behind."""
+    prior_reach: float = 0.0
+    """Radii of the head up to which the spline leads; further away it fades, so that shoulders and
+    background stay where the head alone moves. 0 leads everywhere."""
     mouth_head: tuple[int, ...] = ()
     """Widths, at 1/2, 1/4, ... of its crop, of a network that draws the insides of mouths into the
     blend; none for no such network. Steps then need landmarks."""
@@ -153,6 +156,8 @@ class AnimationConfig(GeneratorConfig):
             raise _invalid("fusion_detail", self.fusion_detail, allowed)
         if self.prior_ridge <= 0:
             raise _invalid("prior_ridge", self.prior_ridge, "above 0")
+        if self.prior_reach < 0 or (self.prior_reach and not self.flow_prior):
+            raise _invalid("prior_reach", self.prior_reach, "0, or above it with flow_prior")
         for name in ("mouth_head", "eye_head"):
             self._check_head(name, getattr(self, name))
 

@@ -16,7 +16,7 @@ from gfla.models.fusion import Fused, ImageFusion
 from gfla.models.regions import RegionHeads
 from gfla.models.renderer import Renderer
 from gfla.models.rollout import Prediction, Reference, RolloutState
-from gfla.ops.spline import landmark_flow
+from gfla.ops.spline import landmark_flow, reach_of_heads
 from gfla.ops.warp import downscale_flow, upscale_flow, warp
 from gfla.shapes import check_sides, shape_of
 
@@ -174,9 +174,11 @@ class AnimationGenerator(nn.Module):
         references = (*state.previous, state.source)
         known = [r.landmarks for r in references if r.landmarks is not None]
         height, width = structure.shape[-2:]
-        return landmark_flow(
-            landmarks, torch.stack(known, 1), (height, width), self.config.prior_ridge
-        )
+        there, config = torch.stack(known, 1), self.config
+        flow = landmark_flow(landmarks, there, (height, width), config.prior_ridge)
+        if config.prior_reach:
+            flow = flow * reach_of_heads(landmarks, there, (height, width), config.prior_reach)
+        return flow
 
     def _estimate(
         self,

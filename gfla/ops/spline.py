@@ -9,6 +9,10 @@ from gfla.shapes import shape_of
 
 BORDER = (0.0, 0.5, 1.0)
 """The eight held points lie at these fractions of the picture's sides."""
+_TALL = 1.35
+"""Height of a head over that of its landmarks, which end at the brows."""
+_FADE = 1.7
+"""Where a head's reach ends, over where it begins to."""
 
 
 def landmark_flow(
@@ -70,6 +74,40 @@ def landmark_moves(target: Tensor, references: Tensor, places: Tensor, ridge: fl
         moves = _kernel(places, controls) @ solution[:, :-3]
         moves += torch.cat([places, torch.ones_like(places[..., :1])], 2) @ solution[:, -3:]
         return moves.unflatten(2, (count, 2)).transpose(1, 2)
+
+
+def reach_of_heads(
+    target: Tensor, references: Tensor, size: tuple[int, int], reach: float
+) -> Tensor:
+    """Where heads move what they carry along: 1 at and near them, falling to 0 further away.
+
+    A head is an ellipse around its landmarks and the forehead. What the target's head and the
+    reference's both leave alone, such as shoulders and background, has 0.
+
+    Args:
+        target: B N 2, landmarks of the frame to render, in units of the picture.
+        references: B R N 2, the same landmarks in each reference picture.
+        size: height and width of the result.
+        reach: radii of the ellipse up to which it is 1; 0 from 1.7 times that.
+
+    Returns:
+        B R 1 H W, 0 to 1.
+    """
+    height, width = size
+    landmarks = torch.cat([target[:, None], references], 1).float()
+    low, high = landmarks.amin(2), landmarks.amax(2)
+    half = ((high - low) / 2).clamp(min=1e-3)
+    # The forehead lies above the landmarks: the centre moves up by what the ellipse grows.
+    x = (low[..., 0] + high[..., 0]) / 2
+    y = (low[..., 1] + high[..., 1]) / 2 - (_TALL - 1) * half[..., 1]
+    xs = (torch.arange(width, device=target.device) + 0.5) / width
+    ys = (torch.arange(height, device=target.device) + 0.5) / height
+    across = (xs - x[..., None]) / half[..., :1]
+    down = (ys - y[..., None]) / (_TALL * half[..., 1:])
+    radius = (across[..., None, :].square() + down[..., :, None].square()).sqrt()
+    share = ((_FADE - radius / reach) / (_FADE - 1)).clamp(0, 1)
+    share = share * share * (3 - 2 * share)
+    return torch.maximum(share[:, :1], share[:, 1:])[:, :, None]
 
 
 def _solve(target: Tensor, references: Tensor, ridge: float) -> tuple[Tensor, Tensor]:

@@ -96,6 +96,8 @@ class LossWeights:
     source, which is sharp, only a sharp picture gains a share of the blend (image-scale fusion)."""
     tone: float = 0.0
     """Squared difference of the mean brightness inside lips and lids; in stage "regions"."""
+    rim: float = 0.0
+    """Change of the skin's tone where a drawn region ends; in stage "regions"."""
     flicker: float = 0.0
     """What the error changes from a frame to its neighbour; in stage "regions", frames above 1."""
     anchor: float = 0.0
@@ -323,6 +325,7 @@ class TrainingConfig:
         for name, fine, where in (
             ("detail", faces, "faces"),
             ("tone", regions, "regions"),
+            ("rim", regions, "regions"),
             ("flicker", regions, "regions"),
             ("anchor", anchored, "faces with model.flow_prior"),
         ):

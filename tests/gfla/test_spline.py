@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from gfla.errors import GflaError
-from gfla.ops.spline import landmark_flow
+from gfla.ops.spline import landmark_flow, reach_of_heads
+from tests.golden.faces import MEAN_FACE
 
 
 def points(count: int = 20, seed: int = 0) -> torch.Tensor:
@@ -36,6 +37,20 @@ def test_references_are_independent_of_each_other():
     alone = landmark_flow(target, second[:, None], (32, 48), ridge=1e-3)
     assert both.shape == (1, 2, 2, 32, 48)
     torch.testing.assert_close(both[:, 1:], alone, atol=2e-3, rtol=0)
+
+
+def test_heads_reach_their_surroundings_and_no_further():
+    face = 0.5 + 0.4 * (torch.tensor(MEAN_FACE, dtype=torch.float32)[None] - 0.5)
+    moved = face + torch.tensor([0.3, 0.0])
+    reach = reach_of_heads(face, torch.stack([face, moved], 1), (64, 64), 1.2)
+    assert reach.shape == (1, 2, 1, 64, 64)
+    at = (face[0] * 64).long()
+    assert (reach[0, 0, 0, at[:, 1], at[:, 0]] == 1).all()
+    assert reach[0, :, 0, -3:].max() == 0  # what lies below
+    # Where the reference has its head it leads, too: nothing of that head may stay behind.
+    there = (moved[0] * 64).long().clamp(max=63)
+    assert (reach[0, 1, 0, there[:, 1], there[:, 0]] == 1).all()
+    assert reach[0, 0, 0, there[16, 1], there[16, 0]] == 0
 
 
 def test_coinciding_landmarks_do_not_break_the_system():
