@@ -96,6 +96,9 @@ class LossWeights:
     source, which is sharp, only a sharp picture gains a share of the blend (image-scale fusion)."""
     tone: float = 0.0
     """Squared difference of the mean brightness inside lips and lids; in stage "regions"."""
+    spread: float = 0.0
+    """Squared difference of how widely that brightness changes, over a batch, from what the source
+    alone would give; in stage "regions"."""
     rim: float = 0.0
     """Change of the skin's tone where a drawn region ends; in stage "regions"."""
     flicker: float = 0.0
@@ -325,6 +328,7 @@ class TrainingConfig:
         for name, fine, where in (
             ("detail", faces, "faces"),
             ("tone", regions, "regions"),
+            ("spread", regions, "regions"),
             ("rim", regions, "regions"),
             ("flicker", regions, "regions"),
             ("anchor", anchored, "faces with model.flow_prior"),

@@ -32,7 +32,15 @@ def test_the_warp_leaves_an_unmoved_picture_alone():
     assert np.abs(result.astype(int) - marked(FACE)).max() <= 1
 
 
-@pytest.mark.parametrize("method", [faces.copy_source, faces.affine_warp])
+def test_the_spline_moves_landmarks_and_leaves_an_unmoved_picture_alone():
+    moved = FACE + np.float32([0.03, -0.02])
+    still, result = faces.spline_warp(marked(FACE), FACE, np.stack([FACE, moved]))
+    assert np.abs(still.astype(int) - marked(FACE)).max() <= 1
+    for index in (8, 36):
+        assert brightness(result, moved[index]) > 150
+
+
+@pytest.mark.parametrize("method", [faces.copy_source, faces.affine_warp, faces.spline_warp])
 def test_methods_render_the_frames_asked_for(method):
     clip = pack(9)
     pictures = list(method(clip.frame(0), clip.landmarks[0], clip.landmarks[1::3]))

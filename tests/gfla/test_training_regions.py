@@ -23,7 +23,7 @@ from gfla.training.launch import Request, Result, launch, open_samples_for
 from gfla.training.loop import Limits
 from gfla.training.state import Run
 from gfla.training.tasks.base import Outcome
-from gfla.training.tasks.regions import rim
+from gfla.training.tasks.regions import rim, spread
 from tests.gfla.training_data import configured, differing, lines_of, state_of
 from tests.golden.faces import MEAN_FACE
 
@@ -156,6 +156,17 @@ def test_a_change_of_tone_at_the_rim_alone_counts() -> None:
     checks = torch.arange(16)[:, None] + torch.arange(16)
     fine = (2 * (checks % 2) - 1).expand(1, 3, 16, 16).float()
     assert rim(fine, gate) < 0.05  # texture is no tone
+
+
+def test_spread_is_of_brightness_within_openings() -> None:
+    opening = torch.zeros(4, 1, 8, 8)
+    opening[..., 2:6, 2:6] = 1
+    wanted = torch.tensor([-0.4, 0.4, -0.4, 0.4]).view(4, 1, 1, 1) * torch.ones(4, 3, 8, 8)
+    assert spread(wanted, wanted, opening) == 0
+    assert spread(wanted / 2, wanted, opening) == pytest.approx(0.04, rel=0.01)
+    still = torch.zeros(4, 3, 8, 8, requires_grad=True)
+    spread(still, wanted, opening).backward()
+    assert torch.isfinite(still.grad).all()
 
 
 def test_neighbouring_frames_have_a_flicker_term(data: Path, tmp_path: Path) -> None:

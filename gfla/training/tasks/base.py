@@ -112,7 +112,7 @@ class Task(nn.Module, ABC):
             names = (
                 "reconstruction", "adversarial", "perceptual", "style", "correctness",
                 "regularity", "rendered", "warped", "roughness", "feature_distance", "detail",
-                "tone", "rim", "flicker", "anchor",
+                "tone", "spread", "rim", "flicker", "anchor",
             )  # fmt: skip
             found = {name: getattr(losses, name) for name in names}
         return {name: weight for name, weight in found.items() if weight > 0}

@@ -44,6 +44,8 @@ _NEAR, _INSIDE = 2.0, 4.0
 """How much more a pixel counts that may be drawn, and one inside the opening."""
 _SMALLEST = 12.0
 """Pixels of an opening from which its brightness counts in full."""
+_LEAST = 1e-6
+"""Variance that keeps the gradient of its root finite."""
 _SEEN = 4
 """One in so many crops is seen by the feature network, which takes longer than a head."""
 _GREY = (0.299, 0.587, 0.114)
@@ -138,6 +140,8 @@ class RegionsTask(Task):
             terms["rendered"] = own
             if "tone" in wanted:
                 terms["tone"] = tone(error, opening)
+            if "spread" in wanted:
+                terms["spread"] = spread(result - crops.base, crops.truth - crops.base, opening)
             if "rim" in wanted:
                 terms["rim"] = rim(result - crops.base, gate)
             if "flicker" in wanted and self.config.frames > 1:
@@ -190,11 +194,37 @@ def _shown(picture: Tensor, shape: Geometry) -> Tensor:
 
 def tone(error: Tensor, opening: Tensor) -> Tensor:
     """Squared error of the mean brightness within openings; small ones count less."""
-    grey = (error * error.new_tensor(_GREY).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    mean, counted = _brightness(error, opening)
+    return (counted * mean.square()).sum() / counted.sum().clamp(min=1)
+
+
+def spread(change: Tensor, wanted: Tensor, opening: Tensor) -> Tensor:
+    """Squared difference of how widely brightness within openings changes, over a batch.
+
+    What minimises an error alone changes too little: half as much as the truth, where the landmarks
+    tell half of it.
+
+    Args:
+        change: B 3 h w, what was drawn less what was there.
+        wanted: B 3 h w, the truth less what was there.
+        opening: B 1 h w.
+    """
+    ours, theirs = (_deviation(*_brightness(each, opening)) for each in (change, wanted))
+    return (ours - theirs).square()
+
+
+def _brightness(picture: Tensor, opening: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean brightness within openings, B, and how much each counts."""
+    grey = (picture * picture.new_tensor(_GREY).view(1, 3, 1, 1)).sum(1, keepdim=True)
     area = opening.sum((1, 2, 3))
     mean = (grey * opening).sum((1, 2, 3)) / area.clamp(min=1)
-    counted = (area / _SMALLEST).clamp(max=1)
-    return (counted * mean.square()).sum() / counted.sum().clamp(min=1)
+    return mean, (area / _SMALLEST).clamp(max=1)
+
+
+def _deviation(values: Tensor, counted: Tensor) -> Tensor:
+    total = counted.sum().clamp(min=1)
+    mean = (counted * values).sum() / total
+    return ((counted * (values - mean).square()).sum() / total + _LEAST).sqrt()
 
 
 def rim(change: Tensor, gate: Tensor) -> Tensor:
