@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from animator.compose import to_crop
 from animator.motion import Square, choose_anchor, keep_inside, retarget, smooth
 from gfla.data.faces import FacePack, read_pack
+from gfla.data.openings import openness
 from gfla.data.pairs import PAIRS
-from gfla.data.region_pairs import openness
 from gfla.errors import GflaError
 from gfla.evaluation.files import resized
 from gfla.evaluation.motion import there_and_back

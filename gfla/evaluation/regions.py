@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gfla.data.region_pairs import openness
+from gfla.data.openings import openness
 from gfla.evaluation.files import as_batch, to_unit
 from gfla.ops.regions import LEFT_EYE, MOUTH, RIGHT_EYE, Region, align, crop, geometry
 
@@ -250,7 +250,7 @@ class Flicker:
 def opening_errors(found: Points, wanted: Points) -> dict[str, float]:
     """``mouth_opening``, ``eyes_opening``: how far lips and lids are from as open as wanted.
 
-    It is the mean absolute difference of ``gfla.data.region_pairs.openness``, from 0: percent of
+    It is the mean absolute difference of ``gfla.data.openings.openness``, from 0: percent of
     the face's size for the mouth, of an eye's width for the eyes.
 
     Args:

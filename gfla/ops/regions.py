@@ -139,6 +139,16 @@ class Alignment:
         """The same with sides longer by a factor."""
         return Alignment(self.centre, factor * self.across, factor * self.down)
 
+    def moved(self, by: Tensor) -> Alignment:
+        """The same moved by B 4: shift in x and y in a crop's units, log zoom, radians of roll."""
+        zoom, roll = by[:, 2:3].exp(), by[:, 3:]
+        centre = self.centre + by[:, :1] * self.across + by[:, 1:2] * self.down
+        across, down = (
+            zoom * (roll.cos() * axis + roll.sin() * torch.stack([-axis[:, 1], axis[:, 0]], 1))
+            for axis in (self.across, self.down)
+        )
+        return Alignment(centre, across, down)
+
 
 def face_size(landmarks: Tensor) -> Tensor:
     """The size of faces B 68 2: B 1, in the landmarks' unit.

@@ -26,7 +26,7 @@ from animator.landmarks import FaceTracker
 from gfla import checkpoint
 from gfla.config import ABLATIONS
 from gfla.data.faces import write_pack
-from gfla.data.region_pairs import openness
+from gfla.data.openings import openness
 from gfla.evaluation.faces import copy_source
 from gfla.evaluation.metrics import PictureMetric, l1_distance
 from gfla.evaluation.protocol import ClipOptions, PictureOptions, Protocol, load_protocol

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from gfla.build import Generator, build_critic
 from gfla.config import AnimationConfig, CriticConfig
-from gfla.data.region_packs import MARGIN, stored_alignment
-from gfla.data.region_pairs import perturbed
+from gfla.data.region_packs import stored_alignment
 from gfla.models.discriminators import GatedCritic
 from gfla.models.generators import AnimationGenerator
 from gfla.models.regions import Drawn, RegionHead
@@ -257,8 +256,8 @@ def crops_of(batch: Batch, kind: str, ridge: float) -> Crops:
     moved_source, moved_target = split("placed")
     tile = to_unit(values["source"]).repeat_interleave(frames, 0)
     targets = to_unit(values["targets"]).flatten(0, 1)
-    from_alignment = perturbed(align(region, known), moved_source)
-    to_alignment = perturbed(align(region, wanted), moved_target)
+    from_alignment = align(region, known).moved(moved_source)
+    to_alignment = align(region, wanted).moved(moved_target)
     kept = stored_alignment(region, stored_source)
     source_places = from_alignment.outwards(_fine(region, known))
     target_places = to_alignment.outwards(_fine(region, known))
@@ -287,6 +286,3 @@ def _fine(region: Region, like: Tensor) -> Tensor:
 def _seen(tiles: Tensor, kept: Alignment, places: Tensor, region: Region) -> Tensor:
     found = look_up(tiles, kept.inwards(places), 2 * region.height, 2 * region.width)
     return F.avg_pool2d(found, 2)
-
-
-__all__ = ["MARGIN", "Crops", "RegionsTask", "crops_of", "draw", "region_critics", "tone"]
