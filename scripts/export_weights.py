@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import torch
 
 from gfla import checkpoint
+from gfla.build import Generator, build_generator
 
 
 def main() -> None:
@@ -19,16 +21,32 @@ def main() -> None:
     parser.add_argument(
         "--rendered-logit", type=float, default=0.0, help="added to the rendered picture's share"
     )
+    parser.add_argument(
+        "--model", action="append", default=[], metavar="FIELD=VALUE",
+        help="another value of the model's configuration, such as prior_reach=1.1",
+    )  # fmt: skip
     options = parser.parse_args()
     loaded = checkpoint.load(options.weights)
     info = loaded.info | {"name": options.name}
+    generator = configured(loaded.generator, options.model)
     if options.rendered_logit:
         info["rendered_logit"] = options.rendered_logit
         with torch.no_grad():
-            loaded.generator.fusion.bias[0] += options.rendered_logit
-    checkpoint.save(options.out, loaded.generator, info, torch.float16)
-    count = sum(p.numel() for p in loaded.generator.parameters())
+            generator.fusion.bias[0] += options.rendered_logit
+    checkpoint.save(options.out, generator, info, torch.float16)
+    count = sum(p.numel() for p in generator.parameters())
     print(f"{options.out}: {count:,} parameters, {options.out.stat().st_size:,} bytes, {info}")
+
+
+def configured(generator: Generator, changes: list[str]) -> Generator:
+    """The same weights in a network of another configuration; all of them must fit."""
+    if not changes:
+        return generator
+    values = {name: json.loads(value) for name, _, value in (c.partition("=") for c in changes)}
+    config = type(generator.config).from_dict(generator.config.to_dict() | values)
+    network = build_generator(config)
+    network.load_state_dict(generator.state_dict())
+    return network
 
 
 if __name__ == "__main__":

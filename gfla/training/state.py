@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from torch.optim.swa_utils import AveragedModel
 
 from gfla import checkpoint
 from gfla.build import Generator, build_generator, initialise
-from gfla.config import AnimationConfig
 from gfla.errors import GflaError
 from gfla.files import replacing
 from gfla.losses.features import VggFeatures
@@ -196,21 +194,17 @@ def _adam(module: nn.Module, config: TrainingConfig, ratio: float) -> torch.opti
 
 
 def _start_from(generator: Generator, path: Path) -> None:
-    """Take a file's weights; those of a model without region heads leave new heads as they are."""
+    """Take a file's weights; region heads that it lacks stay as they are."""
     loaded = checkpoint.load(path).generator
-    wanted = generator.config
-    if isinstance(wanted, AnimationConfig) and not _has_heads(loaded):
-        wanted = replace(wanted, mouth_head=(), eye_head=(), finished_reference=False)
-    if loaded.config != wanted:
+    ours, theirs = generator.state_dict(), loaded.state_dict()
+    lacking = [n for n in ours if n not in theirs and not n.startswith("regions.")]
+    strange = [n for n, t in theirs.items() if n not in ours or ours[n].shape != t.shape]
+    if lacking or strange:
         raise GflaError(
             "bad_checkpoint",
             f"the weights of {path} are of another model: {loaded.config}, not {generator.config}",
         )
-    generator.load_state_dict(generator.state_dict() | loaded.state_dict())
-
-
-def _has_heads(generator: Generator) -> bool:
-    return isinstance(generator.config, AnimationConfig) and generator.config.has_heads
+    generator.load_state_dict(ours | theirs)
 
 
 def _averaging(decay: float) -> Callable[..., None]:
