@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 from urllib.parse import urlsplit
 
 from animator.errors import AnimatorError
+from animator.jobs.webhook import is_host_entry
 from animator.spec import Detector, JobSpec
 from animator.values import DEVICE, is_url
-from animator.webhook import is_host_entry
 
 if TYPE_CHECKING:
-    from animator.media import MediaLimits
+    from animator.media.container import MediaLimits
 
 _SIZES = ("cache_bytes", "max_weights_bytes")
 _CHECK = ("check_seconds", "check_memory_mb")
@@ -109,7 +109,8 @@ class Settings:
     metrics_host: str = "127.0.0.1"
     """Address that the metrics are served on (`ANIMATOR_METRICS_HOST`)."""
     webhook_hosts: tuple[str, ...] = ()
-    """Hosts that a job's webhook may be at (`ANIMATOR_WEBHOOK_HOSTS`); see `animator.webhook`."""
+    """Hosts that a job's webhook may be at (`ANIMATOR_WEBHOOK_HOSTS`); see
+    `animator.jobs.webhook`."""
     webhook_secret: str | None = field(default=None, repr=False)
     """What webhooks are signed with (`ANIMATOR_WEBHOOK_SECRET`); only workers need it."""
 
@@ -201,7 +202,7 @@ class Settings:
 
     def limits(self) -> MediaLimits:
         """The limits on inputs; what is not set keeps its built-in value."""
-        from animator.media import MediaLimits
+        from animator.media.container import MediaLimits
 
         given = {name: getattr(self, name) for name in _LIMITS}
         return MediaLimits(**{name: value for name, value in given.items() if value is not None})

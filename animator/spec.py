@@ -86,10 +86,10 @@ class JobSpec:
     """The checkpoint: "default" for the one that is shipped, a name in the weights library, or an
     absolute path. A name travels as a name: every machine looks it up in its own library."""
     measure: bool = False
-    """Whether the quality of the result is measured; see `animator.quality`."""
+    """Whether the quality of the result is measured; see `animator.animation.quality`."""
     extras: tuple[Extra, ...] = ()
     """What is written beside the video, under its name with other endings; see
-    `animator.extras`."""
+    `animator.animation.extras`."""
     keep_result: bool = False
     """Whether the result is also written beside the video, after it, as `NAME.result.json`."""
 
@@ -284,7 +284,7 @@ class Result:
     cached: tuple[str, ...] = ()
     """Inputs whose landmarks another job had extracted: "source", "driving"."""
     quality: Mapping[str, float] = field(default_factory=dict)
-    """Measures of the result by name, if they were asked for; see `animator.quality`."""
+    """Measures of the result by name, if they were asked for; see `animator.animation.quality`."""
 
     def to_json(self) -> str:
         """The result as one line of JSON."""

@@ -98,7 +98,10 @@ def is_url(text: str) -> bool:
 
 
 def check_location(name: str, got: object) -> None:
-    """Refuse what is neither an absolute path nor a URL; `animator.urls` says which are allowed."""
+    """Refuse what is neither an absolute path nor a URL.
+
+    `animator.files.urls` says which are allowed.
+    """
     if isinstance(got, str) and len(got) <= MAX_LOCATION and is_url(got):
         if got.isprintable() and not got.endswith("/"):
             return

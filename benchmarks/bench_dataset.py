@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from animator.embedded import EmbeddedRedis
-from animator.store import JobStore, connect
+from animator.broker.embedded import EmbeddedRedis
+from animator.jobs.store import JobStore, connect
 from benchmarks.environment import describe
 from tests.worker.workers import Fleet, worker_command
 

@@ -105,8 +105,8 @@ def measure(what: str, manifest: str, run: str) -> None:
     """Plan or load in this process, and print the figures."""
     from animator.dataset.manifest.reader import RowDefaults, read_manifest
     from animator.dataset.plan import Plan, make_plan
+    from animator.files.storage import Storage
     from animator.settings import Settings
-    from animator.storage import Storage
 
     settings = Settings(Path(run).parent / "state")
     storage = Storage.open(run, settings)

@@ -31,10 +31,10 @@ import torch
 from bench_generator import RESULTS, SIZE, face_model
 from environment import describe, interleaved
 
-from animator.batches import BatchStep
-from animator.engine import Clip, Engine, engine_for
-from animator.engine_clip import DEPTH
-from animator.generate import Guidance, PortraitGenerator, load_generator
+from animator.animation.batches import BatchStep
+from animator.animation.clip import DEPTH
+from animator.animation.engine import Clip, Engine, engine_for
+from animator.animation.portrait import Guidance, PortraitGenerator, load_generator
 from animator.settings import share_cores
 from gfla import checkpoint
 from gfla.models.rollout import RolloutState

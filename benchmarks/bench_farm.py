@@ -22,9 +22,9 @@ from pathlib import Path
 
 from environment import describe
 
-from animator.client import Client
-from animator.embedded import EmbeddedRedis
-from animator.sample import write_samples
+from animator.broker.embedded import EmbeddedRedis
+from animator.jobs.client import Client
+from animator.samples.media import write_samples
 from animator.spec import JobRecord, JobSpec, JobState
 
 RESULTS = Path(__file__).parent / "results"

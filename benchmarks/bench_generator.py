@@ -29,9 +29,9 @@ from environment import describe, interleaved
 from steps import CPU_VARIANTS, CUDA_VARIANTS, Variant, autocast, make_step, measured_step, place
 from torch import Tensor
 
-from animator.decode import DEFAULT_LIMITS
-from animator.plan import Plan, make_plan
-from animator.sample import write_samples
+from animator.animation.plan import Plan, make_plan
+from animator.media.decode import DEFAULT_LIMITS
+from animator.samples.media import write_samples
 from animator.spec import JobSpec
 from animator.watch import Watch
 from gfla.build import build_generator, initialise

@@ -23,9 +23,9 @@ import numpy as np
 from environment import describe
 from numpy.typing import NDArray
 
-from animator.decode import read_image
-from animator.pipeline import animate
-from animator.sample import write_samples
+from animator.animation.pipeline import animate
+from animator.media.decode import read_image
+from animator.samples.media import write_samples
 from animator.settings import share_cores
 from animator.spec import JobSpec, Result
 

@@ -21,11 +21,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from environment import describe
 
-from animator.client import Client
-from animator.embedded import EmbeddedRedis
-from animator.sample import write_samples
+from animator.broker.embedded import EmbeddedRedis
+from animator.jobs.client import Client
+from animator.jobs.store import JobRequest
+from animator.samples.media import write_samples
 from animator.spec import JobSpec, JobState
-from animator.store import JobRequest
 from gfla import checkpoint
 from tests.chaos.farm import MODES
 from tests.helpers import small_generator

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from environment import describe
 
-from animator.decode import VideoReader
-from animator.encode import VideoWriter
-from animator.frames import FrameBatch
-from animator.sample import write_samples
+from animator.media.decode import VideoReader
+from animator.media.encode import VideoWriter
+from animator.media.frames import FrameBatch
+from animator.samples.media import write_samples
 
 RESULTS = Path(__file__).parent / "results"
 SHORT, LONG = 300, 3000
@@ -89,7 +89,7 @@ def run(source: Path, driving: Path, size: int, weights: str = "default") -> tup
 
 def stages(source: Path, driving: Path, size: int) -> dict[str, float]:
     """Milliseconds a frame of each stage, in this process."""
-    from animator.pipeline import animate
+    from animator.animation.pipeline import animate
     from animator.spec import JobSpec
 
     output = str(driving.with_suffix(".stages.mp4"))

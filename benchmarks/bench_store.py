@@ -20,11 +20,11 @@ from pathlib import Path
 
 from environment import describe
 
-from animator.client import Client
-from animator.embedded import EmbeddedRedis
+from animator.broker.embedded import EmbeddedRedis
+from animator.jobs.client import Client
+from animator.jobs.store import JobRequest, JobStore, connect
 from animator.settings import Settings
 from animator.spec import JobOptions, JobSpec, JobState
-from animator.store import JobRequest, JobStore, connect
 
 RESULTS = Path(__file__).parent / "results"
 LEASE_SECONDS = 15.0

@@ -15,7 +15,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # as the workers; frames are compared bit for bit
 
-from animator.sample import write_samples
+from animator.samples.media import write_samples
 from tests.chaos import farm
 from tests.chaos.plan import Plan
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.decode import VideoReader, read_image
+from animator.media.decode import VideoReader, read_image
 
 HEIGHT = 192
 

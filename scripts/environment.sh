@@ -55,7 +55,7 @@ ensure_opencv() {
 ensure_redis() {
     if "$venv/bin/python" -c '
 import sys
-from animator.embedded import find_server
+from animator.broker.embedded import find_server
 sys.exit(find_server() is None)'; then
         return
     fi

@@ -13,8 +13,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from animator.clips import PackOptions, prepare_clips
 from animator.errors import AnimatorError
+from animator.footage.faces import PackOptions, prepare_clips
 from gfla.data.clips import Quality
 from gfla.errors import GflaError
 

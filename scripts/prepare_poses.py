@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from animator.errors import AnimatorError
-from animator.person_frames import FrameOptions, prepare_persons
-from animator.person_media import Media, media_of_folder, media_of_table, read_identities
+from animator.footage.person_media import Media, media_of_folder, media_of_table, read_identities
+from animator.footage.persons import FrameOptions, prepare_persons
 from gfla.data.pose_files import read_pose_json, read_poses
 from gfla.data.poses import read_annotations
 from gfla.data.preparation import Report
@@ -35,7 +35,7 @@ def main() -> None:
         media, found = find_media(options, report)
         detector = None
         if not found:
-            from animator.bodies import KeypointRcnn
+            from animator.persons.bodies import KeypointRcnn
 
             detector = KeypointRcnn(options.device, options.weights)
         values = {name: getattr(options, name) for name in vars(FrameOptions())}

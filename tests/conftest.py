@@ -19,9 +19,9 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 # Several test processes and a worker share few cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from animator.embedded import EmbeddedRedis, find_server
+from animator.broker.embedded import EmbeddedRedis, find_server
+from animator.jobs.store import JobStore, connect
 from animator.settings import Settings
-from animator.store import JobStore, connect
 from tests.object_store import ENVIRONMENT, Bucket, make_bucket, running_server
 
 REPOSITORY = Path(__file__).parents[1]
@@ -51,7 +51,7 @@ def shared_dir() -> Path:
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The sample portrait and driving video."""
-    from animator.sample import write_samples
+    from animator.samples.media import write_samples
 
     return write_samples(tmp_path_factory.mktemp("sample") / "new" / "folder")
 

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
-from animator.media import MediaLimits
-from animator.segments import Workspace
+from animator.media.container import MediaLimits
 from animator.spec import JobSpec, Progress, Result
+from animator.workspace.attempt import Workspace
 
 VIDEO = "video"
 """Name of the finished file in the workspace."""

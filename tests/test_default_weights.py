@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from animator.compose import crop_square, to_crop
-from animator.decode import VideoReader
-from animator.detectors import make_detector
-from animator.generate import load_generator
-from animator.landmarks import FaceTracker
-from animator.motion import face_square
-from animator.weights_library import DEFAULT_WEIGHTS
+from animator.animation.compose import crop_square, to_crop
+from animator.animation.portrait import load_generator
+from animator.faces.detectors import make_detector
+from animator.faces.motion import face_square
+from animator.faces.tracking import FaceTracker
+from animator.media.decode import VideoReader
+from animator.weights.library import DEFAULT_WEIGHTS
 from gfla import checkpoint
 from gfla.evaluation.faces import landmark_error
 

@@ -10,10 +10,10 @@ from celery import Celery
 from kombu import Queue
 
 from animator.errors import AnimatorError
-from animator.queue import queue_url
+from animator.jobs.queue import queue_url
+from animator.jobs.store import PREFIX
 from animator.settings import Settings, share_cores
 from animator.spec import Kind
-from animator.store import PREFIX
 from worker.memory import share_heaps
 from worker.queues import own_kind, queue_name, queues_of
 

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
-from animator.media import MediaLimits
-from animator.segments import Workspace
+from animator.media.container import MediaLimits
 from animator.settings import Settings
 from animator.spec import JobSpec, Progress, Result
+from animator.workspace.attempt import Workspace
 from worker import logs
 from worker.failures import describe
 

@@ -15,10 +15,10 @@ from typing import Any
 from kombu.exceptions import OperationalError
 
 from animator.errors import AnimatorError
-from animator.queue import Announcement, queue_url
+from animator.jobs.queue import Announcement, queue_url
+from animator.jobs.store import JobStore, WorkerInfo, queue_errors
 from animator.settings import Settings
 from animator.spec import Kind, Priority
-from animator.store import JobStore, WorkerInfo, queue_errors
 from worker.celery import KEY_PREFIX, PARENT_VARIABLE, TASK, make_app
 from worker.queues import queue_name
 

@@ -9,8 +9,8 @@ import socket
 import sys
 
 from animator.errors import AnimatorError
+from animator.jobs.store import JobStore, connect
 from animator.settings import Settings
-from animator.store import JobStore, connect
 
 
 def problem(settings: Settings) -> str | None:

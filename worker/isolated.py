@@ -1,8 +1,8 @@
 """Runs a job that is suspected of killing its process in a process of its own.
 
-This is the parent's side: `animate` is called as `animator.pipeline.animate` is. The child is
-`worker.child`. It is told the job, and when to stop, on its standard input and answers on its
-standard output, one JSON object a line. It dies with its parent, which says how it died.
+This is the parent's side: `animate` is called as `animator.animation.pipeline.animate` is. The
+child is `worker.child`. It is told the job, and when to stop, on its standard input and answers on
+its standard output, one JSON object a line. It dies with its parent, which says how it died.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from animator.errors import AnimatorError, JobCancelled, LeaseLost
 from animator.spec import JobError, JobSpec, Progress, Result
 
 if TYPE_CHECKING:
-    from animator.media import MediaLimits
-    from animator.segments import Workspace
+    from animator.media.container import MediaLimits
+    from animator.workspace.attempt import Workspace
 
 COMMAND = [sys.executable, "-m", "worker.child"]
 """What is started; the job's id is added for those who look at the list of processes."""
@@ -71,7 +71,7 @@ def animate(
     bounds: Bounds,
     job_id: str,
 ) -> Result:
-    """Animate in a child process; the arguments are those of `animator.pipeline.animate`.
+    """Animate in a child process; the arguments are those of `animator.animation.pipeline.animate`.
 
     Raises:
         Died: if the child ended without a word, or made no progress and was killed.

@@ -25,12 +25,12 @@ from prometheus_client.registry import Collector
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from animator.broker.connection import PREFIX, queue_errors
 from animator.errors import AnimatorError
-from animator.records import QUEUES
-from animator.redis_base import PREFIX, queue_errors
+from animator.jobs.records import QUEUES
+from animator.jobs.store import JobStore
 from animator.settings import Settings
 from animator.spec import Result
-from animator.store import JobStore
 from worker.outbox import Outbox
 
 logger = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ class EngineCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """What the engines have done so far, and the memory of their devices."""
-        module = sys.modules.get("animator.engine")
+        module = sys.modules.get("animator.animation.engine")
         engines = [] if module is None else module.counters()
         labels = ["model", "device"]
         for name, what in (

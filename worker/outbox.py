@@ -1,6 +1,6 @@
 """Webhooks that are still to be sent, as Redis keeps them.
 
-The script that ends a job also writes its event here (`animator.transitions`), so there is no
+The script that ends a job also writes its event here (`animator.jobs.scripts`), so there is no
 moment at which a worker that dies could lose it. Keys:
 
     animator:webhooks          sorted set: ids of events by when they are due (ms, Redis's clock)
@@ -14,7 +14,7 @@ import json
 from dataclasses import dataclass
 from typing import cast
 
-from animator.redis_base import PREFIX, RedisBase, queue_errors
+from animator.broker.connection import PREFIX, RedisBase, queue_errors
 
 # Prefix, most events, milliseconds until another worker may take them. Returns id, event, tries
 # for each.

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from animator import __version__
 from animator.errors import AnimatorError
+from animator.jobs.store import JobStore, WorkerInfo, now
 from animator.settings import Settings
-from animator.store import JobStore, WorkerInfo, now
 from worker.celery import PARENT_VARIABLE
-from worker.leases import LeaseKeeper
+from worker.held_jobs import LeaseKeeper
 from worker.queues import gpu_names, own_kind
 from worker.shutdown import ending
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from celery import bootsteps
 
-from animator.queue import queue_url
+from animator.jobs.queue import queue_url
+from animator.jobs.store import JobStore, connect
 from animator.settings import Settings
-from animator.store import JobStore, connect
 from worker.dispatch import CeleryQueue
-from worker.leases import LeaseKeeper
+from worker.held_jobs import LeaseKeeper
 from worker.pool import TaskPool
 from worker.presence import Presence
 from worker.reaper import Reaper

@@ -13,10 +13,10 @@ import threading
 import time
 
 from animator.errors import AnimatorError
-from animator.queue import Announcement
+from animator.jobs.queue import Announcement
+from animator.jobs.store import JobStore, Reaped
 from animator.settings import Settings
 from animator.spec import JobRecord, JobState
-from animator.store import JobStore, Reaped
 from worker.dispatch import CeleryQueue
 from worker.logs import job_context
 from worker.queues import queue_name
@@ -118,7 +118,7 @@ class Reaper:
             priority, kind = reaped.options.priority, reaped.spec.kind
             self._queue.enqueue_many([Announcement(reaped.id, priority, kind, begun=True)])
         else:
-            from animator.staging import discard  # it brings the media libraries
+            from animator.workspace.staging import discard  # it brings the media libraries
 
             discard(reaped.spec.output, reaped.id, self._settings)
 
@@ -127,7 +127,7 @@ class Reaper:
         found = self._store.unswept(SWEEP_LEASES * self._lease)
         for job_id, record in found.items():
             if record is not None and record.state.ended:
-                from animator.staging import discard  # it brings the media libraries
+                from animator.workspace.staging import discard  # it brings the media libraries
 
                 discard(record.spec.output, job_id, self._settings)
         self._store.swept(*found)

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from celery import shared_task
 
 from animator.errors import AnimatorError, AttemptRepeated, JobCancelled, LeaseLost
-from animator.queue import Announcement
+from animator.jobs.queue import Announcement
 from animator.spec import JobError, JobRecord, JobSpec, JobState, Progress, Result
 from animator.values import is_url
 from worker import isolated, metrics
 from worker.celery import TASK
 from worker.failures import describe
-from worker.leases import HeldJob
+from worker.held_jobs import HeldJob
 from worker.logs import job_context
 from worker.memory import trim
 from worker.process import WorkerProcess, here
@@ -28,8 +28,8 @@ from worker.queues import own_kind
 from worker.watchdog import give_back
 
 if TYPE_CHECKING:
-    from animator.segments import Workspace
-    from animator.shared_segments import SharedSegments
+    from animator.workspace.attempt import Workspace
+    from animator.workspace.shared import SharedSegments
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 def load_pipeline() -> Callable[..., Result]:
     """The pipeline; it brings the heavy libraries and is imported by the first job."""
-    from animator.pipeline import animate
+    from animator.animation.pipeline import animate
 
     return animate
 
@@ -140,10 +140,10 @@ class JobRun:
             self._clean_up()
 
     def _animate(self) -> Result:
-        from animator.remote import polled
-        from animator.segments import Workspace
-        from animator.shared_segments import SharedSegments
-        from animator.staging import open_output, shares_segments, stage
+        from animator.files.remote import polled
+        from animator.workspace.attempt import Workspace
+        from animator.workspace.shared import SharedSegments
+        from animator.workspace.staging import open_output, shares_segments, stage
 
         job, record, settings = self._job, self._record, self._worker.settings
         spec = settings.apply_to(record.spec)
@@ -265,7 +265,7 @@ class JobRun:
     def _clean_up(self) -> None:
         """Remove what was kept for another attempt; a later one's is left alone."""
         if self._workspace is not None:
-            from animator.staging import close_output
+            from animator.workspace.staging import close_output
 
             self._workspace.remove()
             if self._shared is not None:

@@ -14,13 +14,13 @@ import time
 from celery.worker import state as celery_state
 
 from animator.errors import AnimatorError
-from animator.queue import Announcement
+from animator.jobs.queue import Announcement
+from animator.jobs.store import JobStore
 from animator.settings import Settings
 from animator.spec import JobState
-from animator.store import JobStore
 from worker import metrics
 from worker.dispatch import CeleryQueue
-from worker.leases import HeldJob, LeaseKeeper
+from worker.held_jobs import HeldJob, LeaseKeeper
 from worker.logs import job_context
 from worker.pool import TaskPool
 from worker.presence import Presence

@@ -21,8 +21,8 @@ import httpx
 
 from animator import __version__
 from animator.errors import AnimatorError
-from animator.store import JobStore
-from animator.webhook import (
+from animator.jobs.store import JobStore
+from animator.jobs.webhook import (
     DELIVERY_HEADER,
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
@@ -58,7 +58,7 @@ class Deliverer:
     Args:
         store: the jobs, and the outbox.
         secret: what messages are signed with.
-        hosts: where messages may go, as `animator.webhook.check_host` takes them.
+        hosts: where messages may go, as `animator.jobs.webhook.check_host` takes them.
         first_wait: seconds before the second try.
         try_seconds: how long a try may take.
         taken_seconds: how long an event is this worker's.

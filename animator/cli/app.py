@@ -11,15 +11,15 @@ import typer
 from animator import __version__
 from animator.cli import batch as batch_command
 from animator.cli import evaluate as evaluate_commands
-from animator.cli import farm
 from animator.cli import options as opt
 from animator.cli import pose as pose_options
 from animator.cli import report as report_command
 from animator.cli import train as train_command
 from animator.cli import weights as weights_commands
 from animator.cli.console import absolute, command, print_json, print_path, say
+from animator.cli.farm import commands
 from animator.errors import AnimatorError
-from animator.preflight import free_names
+from animator.jobs.preflight import free_names
 from animator.settings import Settings, share_cores
 from animator.spec import JobOptions
 
@@ -252,16 +252,16 @@ def submit(
     )  # fmt: skip
 
 
-app.command()(farm.status)
-app.command("list")(farm.list_jobs)
-app.command()(farm.watch)
-app.command()(farm.cancel)
-app.command()(farm.retry)
-app.command()(farm.logs)
-app.command()(farm.fetch)
-app.command()(farm.queue)
-app.command()(farm.workers)
-app.command()(farm.purge)
+app.command()(commands.status)
+app.command("list")(commands.list_jobs)
+app.command()(commands.watch)
+app.command()(commands.cancel)
+app.command()(commands.retry)
+app.command()(commands.logs)
+app.command()(commands.fetch)
+app.command()(commands.queue)
+app.command()(commands.workers)
+app.command()(commands.purge)
 
 
 @app.command()
@@ -277,7 +277,7 @@ def sample(
         path = absolute(folder / there[0])
         raise AnimatorError("output_exists", f"{path!r} exists; --force replaces it.")
     say("making sample media, which takes some seconds")
-    from animator.sample import write_samples
+    from animator.samples.media import write_samples
 
     for made in write_samples(folder):
         print_path(absolute(made))

@@ -193,7 +193,7 @@ def batch(
     from animator.dataset.manifest.reader import RowDefaults
     from animator.dataset.options import RunOptions
     from animator.dataset.scheduler import Control
-    from animator.weights_library import for_spec
+    from animator.weights.library import for_spec
 
     if out is None:
         raise AnimatorError("invalid_option", "--out is missing: the folder of the run.")
@@ -264,7 +264,7 @@ def _foretell(
 ) -> None:
     from animator.dataset.batch import on_a_gpu, own_slots, plan_run
     from animator.dataset.estimate import estimate
-    from animator.queue import open_store
+    from animator.jobs.queue import open_store
 
     # Jobs on a GPU are stepped as one batch, so that each is slower than one alone.
     slots = 1 if on_a_gpu(settings) else own_slots(settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from animator.check_report import (
+from animator.checks.report import (
     CheckReport,
     Crop,
     DrivingFacts,
@@ -20,7 +20,7 @@ from animator.spec import JobSpec
 
 def check_here(spec: JobSpec, settings: Settings, *, as_json: bool) -> None:
     """Check a job's inputs, print what was found, and exit with 1 if the job would fail."""
-    from animator.check import check_job
+    from animator.checks.job import check_job
 
     report = check_job(spec, settings, estimate=True)
     if as_json:
@@ -37,7 +37,7 @@ def check_before_submit(spec: JobSpec, settings: Settings) -> None:
     Raises:
         AnimatorError: with the code of the first error that was found.
     """
-    from animator.check import check_job
+    from animator.checks.job import check_job
 
     report = check_job(spec, settings)
     report.require()

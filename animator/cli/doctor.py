@@ -12,11 +12,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from animator import __version__
+from animator.broker.embedded import EmbeddedRedis
 from animator.cli.console import printable
-from animator.embedded import EmbeddedRedis
 from animator.errors import AnimatorError
 from animator.settings import Settings
-from animator.weights_library import DEFAULT_WEIGHTS, list_weights
+from animator.weights.library import DEFAULT_WEIGHTS, list_weights
 from gfla.errors import GflaError
 
 PACKAGES = (
@@ -112,7 +112,7 @@ def _device(problems: list[str]) -> dict[str, str]:
 
 
 def _attention(problems: list[str]) -> dict[str, str]:
-    from animator.generate import choose_device
+    from animator.animation.portrait import choose_device
     from gfla.ops.backends import available_backends, resolve_backend
 
     settings = Settings.from_environment()
@@ -146,7 +146,7 @@ def _media(problems: list[str]) -> dict[str, str]:
 
 
 def _landmarks(problems: list[str]) -> dict[str, str]:
-    from animator.detectors import available_detectors, resolve_detector
+    from animator.faces.detectors import available_detectors, resolve_detector
 
     settings = Settings.from_environment()
     detectors = available_detectors()
@@ -159,7 +159,7 @@ def _landmarks(problems: list[str]) -> dict[str, str]:
 
 
 def _bodies(problems: list[str]) -> dict[str, str]:
-    from animator.bodies import KEYPOINT_RCNN_URL, own_weights_path
+    from animator.persons.bodies import KEYPOINT_RCNN_URL, own_weights_path
 
     path = own_weights_path()
     if path.is_file():
@@ -192,7 +192,7 @@ def _queue(problems: list[str]) -> dict[str, str]:
     settings = Settings.from_environment()
     found = {"state folder": str(settings.state_dir)}
     if settings.broker_url is not None:
-        from animator.store import JobStore, connect
+        from animator.jobs.store import JobStore, connect
 
         store = JobStore(connect(settings.broker_url))
         store.ping()
@@ -212,7 +212,7 @@ def _queue(problems: list[str]) -> dict[str, str]:
 
 
 def _files(problems: list[str]) -> dict[str, str]:
-    from animator.storage import Storage
+    from animator.files.storage import Storage
 
     settings = Settings.from_environment()
     shared = settings.storage or str(settings.cache_dir)

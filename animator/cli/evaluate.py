@@ -17,7 +17,7 @@ from animator.cli.options import complete_weights
 from animator.errors import AnimatorError, JobCancelled
 
 if TYPE_CHECKING:
-    from animator.evaluate import Request
+    from animator.evaluation.run import Request
     from gfla.evaluation.metrics import MetricFiles
     from gfla.evaluation.protocol import Protocol
 
@@ -138,7 +138,7 @@ def evaluate(
         return
     if data is None or out is None:
         raise AnimatorError("invalid_option", "--data and --out are needed.")
-    from animator.evaluate import Request, coded_data_errors, labelled
+    from animator.evaluation.run import Request, coded_data_errors, labelled
 
     with coded_data_errors():
         followed = _protocol(protocol, changes, samples, features)
@@ -188,7 +188,7 @@ def folders(
     """Compare two folders of pictures."""
     from dataclasses import replace
 
-    from animator.evaluate import Request, coded_data_errors
+    from animator.evaluation.run import Request, coded_data_errors
 
     with coded_data_errors():
         followed = _protocol(protocol, changes, None, None)
@@ -216,7 +216,7 @@ def protocols(
     ] = None,
 ) -> None:
     """List the protocols that are shipped, or print one."""
-    from animator.evaluate import coded_data_errors
+    from animator.evaluation.run import coded_data_errors
     from gfla.evaluation.protocol import load_protocol, shipped_protocols
 
     with coded_data_errors():
@@ -255,7 +255,7 @@ def _files(
 
 def _run(request: Request, *, as_json: bool) -> None:
     with StopSignals() as signals, _Progress() as progress:
-        from animator.evaluate import JSON, MARKDOWN, evaluate
+        from animator.evaluation.run import JSON, MARKDOWN, evaluate
 
         try:
             result = evaluate(request, report=progress.update, should_stop=signals.requested)

@@ -7,7 +7,7 @@ import typer
 from animator.cli.console import StopSignals, print_path, printable, say
 from animator.cli.progress import make_view
 from animator.errors import AnimatorError, JobCancelled
-from animator.preflight import SHEET_SUFFIXES, check_files
+from animator.jobs.preflight import SHEET_SUFFIXES, check_files
 from animator.settings import Settings
 from animator.spec import JobSpec, Progress
 from animator.values import is_url
@@ -24,8 +24,8 @@ def explain_here(spec: JobSpec, frame: int | None, settings: Settings, *, overwr
     check_files(spec, overwrite=overwrite, suffixes=SHEET_SUFFIXES)
     with StopSignals() as signals, make_view() as view:
         view.update("starting")
-        from animator.explain import explain
-        from animator.staging import stage
+        from animator.animation.explain import explain
+        from animator.workspace.staging import stage
 
         def check() -> None:
             if signals.requested():

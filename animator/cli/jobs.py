@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from animator import __version__
+from animator.broker.embedded import EmbeddedRedis
 from animator.cli.check import check_before_submit
 from animator.cli.console import (
     StopSignals,
@@ -18,10 +19,10 @@ from animator.cli.console import (
     show_error,
 )
 from animator.cli.progress import ProgressView, clock, make_view
-from animator.client import Client
-from animator.embedded import EmbeddedRedis
 from animator.errors import AnimatorError, JobCancelled
-from animator.preflight import check_files, free_names
+from animator.jobs.client import Client
+from animator.jobs.preflight import check_files, free_names
+from animator.jobs.store import JobStore, connect, now
 from animator.settings import Settings
 from animator.spec import (
     JobError,
@@ -32,7 +33,6 @@ from animator.spec import (
     Progress,
     Result,
 )
-from animator.store import JobStore, connect, now
 
 
 def run_here(spec: JobSpec, settings: Settings, *, overwrite: bool, as_json: bool) -> None:
@@ -55,8 +55,8 @@ def run_here(spec: JobSpec, settings: Settings, *, overwrite: bool, as_json: boo
 
 def _animate(spec: JobSpec, settings: Settings, view: ProgressView, signals: StopSignals) -> Result:
     view.update("starting")
-    from animator.pipeline import animate
-    from animator.staging import stage
+    from animator.animation.pipeline import animate
+    from animator.workspace.staging import stage
 
     def report(progress: Progress) -> None:
         view.update("stopping" if signals.requested() else progress.stage, progress)

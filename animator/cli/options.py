@@ -10,12 +10,12 @@ import typer
 from animator import spec
 from animator.cli.console import absolute
 from animator.errors import AnimatorError
-from animator.preflight import free_names
+from animator.files.urls import plain_location
+from animator.jobs.preflight import free_names
 from animator.settings import Settings
 from animator.spec import JobSpec
-from animator.urls import plain_location
 from animator.values import is_url
-from animator.weights_library import for_spec, weights_names
+from animator.weights.library import for_spec, weights_names
 
 StateName = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 EndedState = Literal["succeeded", "failed", "cancelled"]

@@ -9,9 +9,9 @@ import typer
 
 from animator.cli.console import command, print_path
 from animator.errors import AnimatorError
-from animator.preflight import check_suffix
+from animator.files.urls import plain_location
+from animator.jobs.preflight import check_suffix
 from animator.settings import Settings
-from animator.urls import plain_location
 
 
 @command
@@ -27,7 +27,7 @@ def report(
 ) -> None:
     """Draw a run as one page: progress, failures, quality, best and worst samples."""
     from animator.dataset.report.write import write_report
-    from animator.output_file import check_output
+    from animator.files.output import check_output
 
     path = os.path.abspath(output)
     check_suffix(path, (".html", ".htm"))

@@ -21,7 +21,7 @@ from animator.cli.console import (
 from animator.cli.options import complete_weights
 from animator.errors import AnimatorError
 from animator.settings import Settings
-from animator.weights_library import WeightsInfo, list_weights, weights_names
+from animator.weights.library import WeightsInfo, list_weights, weights_names
 
 app = typer.Typer(
     help="Bring in published weights, list those that are there, check them.",
@@ -55,7 +55,7 @@ def import_(
     ] = False,
 ) -> None:
     """Convert a file of weights and put it into the library. Nothing in the file is executed."""
-    from animator.weights_import import import_weights
+    from animator.weights.importing import import_weights
 
     info = import_weights(path, name, settings=Settings.from_environment(), force=force)
     if as_json:
@@ -112,7 +112,7 @@ def verify(
 
 
 def _verified(name: str, settings: Settings) -> dict[str, Any]:
-    from animator.weights_import import verify
+    from animator.weights.importing import verify
 
     try:
         info = verify(name, settings)

@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from animator.client import Client
+from animator.broker.connection import iso
 from animator.dataset.claims import Claims
 from animator.dataset.index import write_index
 from animator.dataset.manifest.pairs import make_pairs
@@ -30,11 +30,11 @@ from animator.dataset.run_folder import INDEX, RunFolder, check_same, new_info
 from animator.dataset.samples import Fault, Sample
 from animator.dataset.scheduler import Control, Scheduler
 from animator.errors import AnimatorError, JobCancelled
-from animator.redis_base import iso
+from animator.files.storage import Storage
+from animator.files.urls import check_url, plain_location, split_location
+from animator.jobs.client import Client
+from animator.jobs.supervision import OwnWorker
 from animator.settings import Settings, has_nvidia_driver
-from animator.storage import Storage
-from animator.supervision import OwnWorker
-from animator.urls import check_url, plain_location, split_location
 from animator.values import is_url
 
 Report = Callable[[BatchProgress], None]

@@ -1,8 +1,8 @@
 """Which submitter works on which shard, so that several of them can share a run.
 
-A claim is a key in Redis that a thread prolongs (`animator.held_keys`). One whose submitter was
-killed or cut off is another's to take. A submitter that comes back late does no harm: jobs are the
-same by their keys, and a shard's files by their bytes.
+A claim is a key in Redis that a thread prolongs (`animator.broker.held_keys`). One whose submitter
+was killed or cut off is another's to take. A submitter that comes back late does no harm: jobs are
+the same by their keys, and a shard's files by their bytes.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 import threading
 
+from animator.broker.held_keys import HeldKey
 from animator.errors import AnimatorError
-from animator.held_keys import HeldKey
-from animator.store import JobStore
+from animator.jobs.store import JobStore
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from animator.dataset.options import RunOptions
 from animator.dataset.run_folder import RunFolder
 from animator.dataset.samples import Sample
 from animator.errors import AnimatorError
-from animator.history import Rate
+from animator.jobs.history import Rate
 from animator.settings import Settings
 from animator.spec import Result
 
@@ -150,8 +150,8 @@ def _frames(
 
 
 def _count(part: tuple[str, str | None, str | None], settings: Settings) -> int | None:
-    from animator.decode import VideoReader
-    from animator.input_cache import cached_input
+    from animator.files.cache import cached_input
+    from animator.media.decode import VideoReader
     from animator.values import is_url, parse_time
 
     driving, *span = part
@@ -188,8 +188,8 @@ def _try(
     should_stop: Callable[[], bool],
 ) -> tuple[Result, int] | None:
     """Animate the beginning of one of the first samples; the result, and the video's size."""
-    from animator.pipeline import animate
-    from animator.staging import stage
+    from animator.animation.pipeline import animate
+    from animator.workspace.staging import stage
 
     for sample in samples[:3]:
         with tempfile.TemporaryDirectory(prefix="animator-") as folder:

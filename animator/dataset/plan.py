@@ -25,7 +25,7 @@ from animator.errors import AnimatorError
 from animator.settings import Settings
 
 if TYPE_CHECKING:
-    from animator.storage import Storage
+    from animator.files.storage import Storage
 
 MAX_ROWS = 5_000_000
 """Most rows of a plan, sound or not: all of them are held in memory."""
@@ -57,7 +57,7 @@ class Plan:
         The same plan gives the same bytes.
 
         Raises:
-            AnimatorError: as `animator.storage.Storage.write`.
+            AnimatorError: as `animator.files.storage.Storage.write`.
         """
         from animator.dataset.plan_files import write_plan
 
@@ -69,7 +69,7 @@ class Plan:
 
         Raises:
             AnimatorError: `no_such_file` if there is none, `bad_data` if it is damaged, and those
-                of `animator.storage.Storage.read`.
+                of `animator.files.storage.Storage.read`.
         """
         from animator.dataset.plan_files import read_plan
 

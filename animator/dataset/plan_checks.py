@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
-from animator.preflight import check_input, check_weights
+from animator.files.storage import Storage
+from animator.files.urls import split_location
+from animator.jobs.preflight import check_input, check_weights
 from animator.settings import Settings
 from animator.spec import JobSpec
-from animator.storage import Storage
-from animator.urls import split_location
 from animator.values import is_url
 
 ALWAYS = float("inf")
@@ -48,7 +48,7 @@ class WeightsCheck:
         self._known: dict[str, AnimatorError | None] = {}
 
     def check(self, sample: Sample) -> Fault | None:
-        """The fault of a sample, with a code of `animator.preflight.check_weights`."""
+        """The fault of a sample, with a code of `animator.jobs.preflight.check_weights`."""
         if sample.weights not in self._known:
             self._known[sample.weights] = self._error(sample.weights)
         error = self._known[sample.weights]

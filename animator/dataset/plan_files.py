@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from animator.dataset.plan import Plan
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
-from animator.storage import Storage
+from animator.files.storage import Storage
 
 PLAN_FILE, FAULTS_FILE, HEAD_FILE = "plan.parquet", "faults.jsonl", "plan.json"
 _NUMBERS = ("row", "seed")

@@ -27,12 +27,12 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from animator.broker.connection import now
 from animator.dataset.options import RunOptions
 from animator.dataset.rows import Row, make_row, read_table
 from animator.dataset.samples import Outcome, Sample
 from animator.errors import AnimatorError
-from animator.redis_base import now
-from animator.storage import Storage
+from animator.files.storage import Storage
 from animator.values import load_object
 
 RUN = "run.json"

@@ -13,17 +13,17 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from animator.client import Client
 from animator.dataset.claims import Claims
 from animator.dataset.progress import BatchProgress, Pace
 from animator.dataset.run_folder import RESULT, RunFolder, Shard
 from animator.dataset.samples import Outcome, Sample
 from animator.dataset.shard_book import ShardBook, Task
 from animator.errors import AnimatorError
-from animator.queue import Announcement
+from animator.jobs.client import Client
+from animator.jobs.queue import Announcement
+from animator.jobs.store import JobRequest
+from animator.jobs.supervision import OwnWorker
 from animator.spec import JobError, JobOptions, JobRecord, JobSpec, JobState
-from animator.store import JobRequest
-from animator.supervision import OwnWorker
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from animator.output_file import coded_errors
-from animator.storage import Storage
+from animator.files.output import coded_errors
+from animator.files.storage import Storage
 
 _BLOCK = tarfile.BLOCKSIZE
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from animator.jobs.store import JobStore
 from animator.settings import Settings
-from animator.store import JobStore
 from tests.animator.farm_commands import Farm
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from animator.decode import VideoReader
-from animator.encode import VideoWriter
-from animator.frames import FrameBatch
+from animator.media.decode import VideoReader
+from animator.media.encode import VideoWriter
+from animator.media.frames import FrameBatch
 from tests.animator.media_files import numbered
 
 SIZE = (160, 96)

@@ -9,21 +9,21 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from animator.check_report import CheckReport
+from animator.checks.report import CheckReport
 from tests import fake_pipeline
 
-module = ModuleType("animator.pipeline")
+module = ModuleType("animator.animation.pipeline")
 module.__dict__["animate"] = fake_pipeline.animate
-sys.modules["animator.pipeline"] = module
+sys.modules["animator.animation.pipeline"] = module
 
 
 def check_job(*job: Any, **options: Any) -> CheckReport:
     return CheckReport()
 
 
-checks = ModuleType("animator.check")
+checks = ModuleType("animator.checks.job")
 checks.__dict__["check_job"] = check_job
-sys.modules["animator.check"] = checks
+sys.modules["animator.checks.job"] = checks
 
 from animator.cli import main  # noqa: E402 - after the pipeline has been replaced
 

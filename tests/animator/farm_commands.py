@@ -17,8 +17,8 @@ from typing import Any
 from typer.testing import CliRunner
 
 from animator.cli import app
+from animator.jobs.store import JobStore
 from animator.spec import JobError, JobOptions, JobRecord, JobSpec, JobState, Progress, Result
-from animator.store import JobStore
 
 LEASE = 60.0
 SPEC = JobSpec("/a/me.png", "/a/clip.mp4", "/a/out.mp4")

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from animator import watch
-from animator.pipeline import animate
+from animator.animation.pipeline import animate
 from animator.spec import JobSpec, Progress
 
 

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from animator import check_media
+from animator.checks import media
 from animator.sandbox import Send
 
 Task = dict[str, Any]
@@ -87,19 +87,19 @@ def crash_on_source(task: Task, send: Send) -> None:
     """A decoder of pictures that crashes, and all else as it is."""
     if task["subjects"][0] == "source":
         ctypes.string_at(0)
-    check_media.look(task, send)
+    media.look(task, send)
 
 
 def hang_on_driving(task: Task, send: Send) -> None:
     """A decoder of videos that never comes back."""
-    check_media.look({**task, "subjects": ["source"]}, send)
+    media.look({**task, "subjects": ["source"]}, send)
     signal.pause()
 
 
 def eat_on_source(task: Task, send: Send) -> None:
     if task["subjects"][0] == "source":
         eat(task, send)
-    check_media.look(task, send)
+    media.look(task, send)
 
 
 def nonsense(task: Task, send: Send) -> None:

@@ -2,8 +2,8 @@
 
     python -m tests.animator.resumed_job SPEC ATTEMPT PLACE [FRAMES]
 
-PLACE is a function in which to die, such as "animator.render.join", or a stage of the job, of which
-so many FRAMES are done then.
+PLACE is a function in which to die, such as "animator.animation.render.join", or a stage of the
+job, of which so many FRAMES are done then.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from animator.pipeline import animate
-from animator.segments import Workspace
+from animator.animation.pipeline import animate
 from animator.spec import JobSpec, Progress
+from animator.workspace.attempt import Workspace
 
 JOB = "0123abcd"
 

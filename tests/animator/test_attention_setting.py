@@ -6,9 +6,9 @@ from typing import get_args
 import pytest
 import torch
 
+from animator.animation.portrait import load_generator
 from animator.cli.doctor import examine
 from animator.errors import AnimatorError
-from animator.generate import load_generator
 from animator.settings import AttentionBackend, Settings
 from gfla.models.attention import LocalAttention
 from gfla.ops.backends import BACKENDS

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from animator import bodies
-from animator.bodies import KeypointRcnn, largest_body, own_weights_path
 from animator.errors import AnimatorError
+from animator.persons import bodies
+from animator.persons.bodies import KeypointRcnn, largest_body, own_weights_path
 from gfla.joints import JOINTS, found
 
 

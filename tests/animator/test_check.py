@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from animator.check import check_job
-from animator.check_report import CheckReport, Finding
+from animator.checks.job import check_job
+from animator.checks.report import CheckReport, Finding
 from animator.errors import AnimatorError
 from animator.settings import Settings
 from animator.spec import JobSpec

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from animator import errors
-from animator.check_findings import CODES, judge
-from animator.check_report import (
+from animator.checks.findings import CODES, judge
+from animator.checks.report import (
     Crop,
     DrivingFacts,
     Face,

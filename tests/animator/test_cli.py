@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from animator import __version__
-from animator.client import Client
-from animator.embedded import EmbeddedRedis
+from animator.broker.embedded import EmbeddedRedis
+from animator.jobs.client import Client
+from animator.jobs.store import JobStore
 from animator.settings import Settings
 from animator.spec import JobState
-from animator.store import JobStore
 
 REPOSITORY = Path(__file__).parents[2]
 ODD_NAME = "a 'quoted' \"ж\"\n[red]\udcff"

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from animator.backlog import estimate
-from animator.client import Client
 from animator.errors import AnimatorError
+from animator.jobs.backlog import estimate
+from animator.jobs.client import Client
+from animator.jobs.store import JobStore, Rate
+from animator.jobs.workers import WorkerInfo
 from animator.settings import Settings
 from animator.spec import JobState, Progress
-from animator.store import JobStore, Rate
-from animator.workers import WorkerInfo
 from tests.animator.farm_commands import LEASE, Farm, meanwhile
 
 # Ids
@@ -127,7 +127,7 @@ def test_times_that_are_none(farm: Farm, text: str) -> None:
 
 
 def test_long_lists_are_read_page_by_page(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("animator.cli.listing.PAGE", 2)
+    monkeypatch.setattr("animator.cli.farm.listing.PAGE", 2)
     ids = [farm.queued().id for _ in range(5)][::-1]
     assert [item["id"] for item in farm.json("list", "--limit", "0")] == ids
     assert [item["id"] for item in farm.json("list", "--limit", "3")] == ids[:3]

@@ -13,9 +13,9 @@ from pathlib import Path
 import av
 import pytest
 
+from animator.jobs.store import JobStore
 from animator.settings import Settings
 from animator.spec import JobRecord, JobSpec, JobState, Result
-from animator.store import JobStore
 from tests.animator.farm_commands import Farm
 from tests.object_store import Bucket
 

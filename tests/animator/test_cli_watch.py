@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from animator.errors import AnimatorError
+from animator.jobs.store import JobStore
 from animator.spec import JobError, JobState, Progress
-from animator.store import JobStore
 from tests.animator.farm_commands import Farm, Terminal, meanwhile
 
 

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from animator import supervision
-from animator.client import Client
-from animator.content_key import content_key
 from animator.errors import AnimatorError
-from animator.queue import Announcement
-from animator.segments import Workspace
+from animator.jobs import supervision
+from animator.jobs.client import Client
+from animator.jobs.content_key import content_key
+from animator.jobs.queue import Announcement
+from animator.jobs.store import JobRequest, JobStore, WorkerInfo
 from animator.settings import Settings
 from animator.spec import JobOptions, JobRecord, JobSpec, JobState, Kind, Priority, Result
-from animator.store import JobRequest, JobStore, WorkerInfo
+from animator.workspace.attempt import Workspace
 
 RESULT = Result("/a/out.mp4", 150, 20.0, 7.5)
 

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from animator.clips import PackOptions, prepare_clips
-from animator.decode import VideoReader
-from animator.encode import VideoWriter
-from animator.frames import FrameBatch
+from animator.footage.faces import PackOptions, prepare_clips
+from animator.media.decode import VideoReader
+from animator.media.encode import VideoWriter
+from animator.media.frames import FrameBatch
 from gfla.data.clips import Quality
 from gfla.data.faces import FaceBlocks, read_pack
 from gfla.data.transforms import UNCHANGED
@@ -132,8 +132,8 @@ def test_a_second_run_reads_nothing_again(prepared, media, monkeypatch):
         raise AssertionError("read again")
 
     # But for the file that was missing, which may be there by now.
-    monkeypatch.setattr("animator.clips.FaceTracker.track", fail)
-    monkeypatch.setattr("animator.clips.find_face", fail)
+    monkeypatch.setattr("animator.footage.faces.FaceTracker.track", fail)
+    monkeypatch.setattr("animator.footage.faces.find_face", fail)
     again = prepare_clips(media / "MANIFEST.csv", out, SHORT)
     assert again.counts == first.counts
     assert again.skipped == first.skipped
@@ -153,14 +153,14 @@ def test_a_stopped_run_goes_on(media, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("animator.clips._track", killed)
+        patch.setattr("animator.footage.faces._track", killed)
         with pytest.raises(KeyboardInterrupt):
             prepare_clips(manifest, tmp_path / "out", SHORT)
     assert not (tmp_path / "out" / "train").exists()
     report = prepare_clips(manifest, tmp_path / "out", SHORT)
     assert report.counts["train: packs"] == 1
     with monkeypatch.context() as patch:
-        patch.setattr("animator.clips._track", killed)
+        patch.setattr("animator.footage.faces._track", killed)
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
                 prepare_clips(manifest, tmp_path / "again", SHORT)

@@ -7,10 +7,10 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 
-from animator import compose
-from animator.compose import Composer, crop_square, to_crop, whole_square
+from animator.animation import compose
+from animator.animation.compose import Composer, crop_square, to_crop, whole_square
 from animator.errors import AnimatorError
-from animator.motion import Square
+from animator.faces.motion import Square
 
 Image = NDArray[np.uint8]
 FACE = Square(224.0, 120.0, 200.0)

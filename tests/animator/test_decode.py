@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from animator.decode import MediaLimits, VideoReader, content_hash, probe, read_image
 from animator.errors import AnimatorError
+from animator.media.decode import MediaLimits, VideoReader, content_hash, probe, read_image
 from tests.animator.media_files import noise, number, numbered, video_times, write_video
 
 EDGE_CASES = Path(__file__).parents[2].parent / "shared" / "media" / "faces" / "edge_cases"

@@ -17,19 +17,19 @@ import torch
 from numpy.typing import NDArray
 from skimage import data
 
-from animator.detectors import (
+from animator.errors import AnimatorError
+from animator.faces.detectors import (
     available_detectors,
     face_alignment,
     make_detector,
     resolve_detector,
 )
-from animator.detectors.dlib import DlibDetector, predictor_path
-from animator.detectors.face_alignment import FaceAlignmentDetector, find_peaks
-from animator.detectors.mean_face import MEAN_FACE, MIRRORED
-from animator.errors import AnimatorError
-from animator.faces import POINTS
-from animator.geometry import Similarity
-from animator.landmarks import FaceTracker, Landmarks
+from animator.faces.detectors.dlib import DlibDetector, predictor_path
+from animator.faces.detectors.face_alignment import FaceAlignmentDetector, find_peaks
+from animator.faces.detectors.mean_face import MEAN_FACE, MIRRORED
+from animator.faces.geometry import Similarity
+from animator.faces.landmarks import POINTS
+from animator.faces.tracking import FaceTracker, Landmarks
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_the_status_of_detectors(empty_hub: Path) -> None:
 
 def test_importing_the_detectors_loads_nothing_heavy() -> None:
     code = (
-        "import sys, animator.detectors; "
+        "import sys, animator.faces.detectors; "
         "print([name for name in ('torch', 'dlib', 'face_alignment') if name in sys.modules])"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from animator import embedded
-from animator.embedded import EmbeddedRedis, find_server
+from animator.broker import embedded
+from animator.broker.embedded import EmbeddedRedis, find_server
 from animator.errors import AnimatorError
+from animator.jobs.store import JobStore, connect
 from animator.spec import JobSpec
-from animator.store import JobStore, connect
 
 pytestmark = pytest.mark.skipif(find_server() is None, reason="there is no Redis server")
 
@@ -66,7 +66,7 @@ def test_only_the_user_can_reach_it(tmp_path: Path) -> None:
 
 def test_many_processes_start_one_server(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from animator.embedded import EmbeddedRedis; "
+        "import sys; from pathlib import Path; from animator.broker.embedded import EmbeddedRedis; "
         "server = EmbeddedRedis(Path(sys.argv[1])); server.start(); print(server.status().pid)"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]

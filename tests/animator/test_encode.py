@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from animator.decode import VideoReader
+from animator.media.decode import VideoReader
 from tests.animator.encoding import copy, write
 from tests.animator.media_files import (
     delay_seconds,

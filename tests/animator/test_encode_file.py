@@ -15,11 +15,11 @@ import av
 import numpy as np
 import pytest
 
-from animator.decode import VideoReader
-from animator.encode import VideoWriter
 from animator.errors import AnimatorError, JobCancelled
-from animator.frames import FrameBatch
-from animator.output_file import check_output
+from animator.files.output import check_output
+from animator.media.decode import VideoReader
+from animator.media.encode import VideoWriter
+from animator.media.frames import FrameBatch
 from tests.animator.conftest import mounted_disk
 from tests.animator.encoding import SIZE, batch, write
 from tests.animator.media_files import noise, video_times, write_video

@@ -20,13 +20,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from animator import batches, engine_clip
-from animator.batches import BatchStep
-from animator.engine import SHARE, Clip, Engine, counters, engine_for
-from animator.engine_clip import DEPTH, ClipClosed
+from animator.animation import batches
+from animator.animation import clip as engine_clip
+from animator.animation.batches import BatchStep
+from animator.animation.clip import DEPTH, ClipClosed
+from animator.animation.engine import SHARE, Clip, Engine, counters, engine_for
+from animator.animation.portrait import PortraitGenerator
+from animator.animation.state_cache import StateCache
 from animator.errors import AnimatorError, JobCancelled
-from animator.generate import PortraitGenerator
-from animator.state_cache import StateCache
 from gfla import checkpoint
 from gfla.config import AnimationConfig
 from gfla.errors import GflaError
@@ -447,7 +448,7 @@ def test_it_does_not_hold_up_the_end_of_the_interpreter(tmp_path: Path) -> None:
         """
 import sys, threading
 from pathlib import Path
-from animator.engine import Engine, ClipClosed
+from animator.animation.engine import Engine, ClipClosed
 from tests.animator.test_engine import COMPACT, first, load, poses
 
 engine = Engine(load(COMPACT, Path(sys.argv[1]), "cpu"), 2)

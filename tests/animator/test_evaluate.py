@@ -12,17 +12,17 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from animator.animation.portrait import fit_size
 from animator.cli import app
-from animator.decode import VideoReader
-from animator.detectors import make_detector
 from animator.errors import AnimatorError
-from animator.evaluate import Request, evaluate, labelled
-from animator.evaluate_cases import Case, cross_cases, read_clips, retargeted, self_cases
-from animator.evaluate_faces import Instruments, measure_case
-from animator.evaluate_sheets import file_name
-from animator.generate import fit_size
-from animator.identity import SAME_PERSON, IdentityModel, similarity
-from animator.landmarks import FaceTracker
+from animator.evaluation.cases import Case, cross_cases, read_clips, retargeted, self_cases
+from animator.evaluation.faces import Instruments, measure_case
+from animator.evaluation.run import Request, evaluate, labelled
+from animator.evaluation.sheets import file_name
+from animator.faces.detectors import make_detector
+from animator.faces.identity import SAME_PERSON, IdentityModel, similarity
+from animator.faces.tracking import FaceTracker
+from animator.media.decode import VideoReader
 from gfla import checkpoint
 from gfla.config import ABLATIONS
 from gfla.data.faces import write_pack
@@ -241,8 +241,8 @@ def test_a_face_is_like_itself_and_unlike_another(packs: Path, shared_dir: Path)
     (_, one), _ = read_clips(packs, FACES)
     first, later = (model.embed(one.frame(n), one.landmarks[n] * 128 - 0.5) for n in (0, 9))
     portraits = sorted((shared_dir / "media" / "faces" / "portraits").glob("*.jpg"))
-    from animator.decode import read_image
-    from animator.landmarks import find_face
+    from animator.faces.tracking import find_face
+    from animator.media.decode import read_image
 
     other = read_image(str(portraits[0]))
     points = find_face(other, make_detector("dlib"))[0].points[0]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from animator.eviction import Room, evict, hold, remove_unused
+from animator.files.eviction import Room, evict, hold, remove_unused
 
 
 def test_a_full_folder_is_looked_through_now_and_then(tmp_path: Path) -> None:

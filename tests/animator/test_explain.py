@@ -16,17 +16,17 @@ import pytest
 import torch
 from PIL import Image
 
-from animator import explain as explain_module
-from animator import explain_sheet
-from animator.decode import DEFAULT_LIMITS, read_image
-from animator.encode import VideoWriter
+from animator.animation import explain as explain_module
+from animator.animation import explain_sheet
+from animator.animation.explain import explain, look_inside
+from animator.animation.explain_sheet import Insides, places
+from animator.animation.pipeline import animate
+from animator.animation.plan import Plan, make_plan
 from animator.errors import AnimatorError, JobCancelled
-from animator.explain import explain, look_inside
-from animator.explain_sheet import Insides, places
-from animator.frames import FrameBatch
-from animator.pipeline import animate
-from animator.plan import Plan, make_plan
-from animator.sheet import TILE, WIDTH, Legend, Mark, Row, Tile, draw_sheet, readable
+from animator.media.decode import DEFAULT_LIMITS, read_image
+from animator.media.encode import VideoWriter
+from animator.media.frames import FrameBatch
+from animator.media.sheet import TILE, WIDTH, Legend, Mark, Row, Tile, draw_sheet, readable
 from animator.spec import JobSpec, Progress
 from animator.watch import Watch
 from gfla import checkpoint, pictures

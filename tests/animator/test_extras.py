@@ -18,14 +18,14 @@ import pytest
 import torch
 
 from animator import watch
-from animator.decode import DEFAULT_LIMITS, VideoReader
+from animator.animation.pipeline import animate
+from animator.animation.plan import Plan, make_plan
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
 from animator.extra_files import extra_files
-from animator.pipeline import animate
-from animator.plan import Plan, make_plan
-from animator.segments import Workspace
+from animator.media.decode import DEFAULT_LIMITS, VideoReader
 from animator.spec import Extra, JobSpec, Progress
 from animator.watch import Watch
+from animator.workspace.attempt import Workspace
 from gfla import checkpoint
 from gfla.models.rollout import RolloutState
 from tests.animator.conftest import mounted_disk

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from animator.frames import FrameBatch
+from animator.media.frames import FrameBatch
 
 
 def make(**changes: Any) -> FrameBatch:

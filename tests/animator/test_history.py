@@ -3,8 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from animator.jobs.store import JobStore
 from animator.spec import JobError, JobOptions, JobSpec, JobState, Result
-from animator.store import JobStore
 
 SPEC = JobSpec("/a/source.png", "/a/driving.mp4", "/a/out.mp4")
 

@@ -20,10 +20,10 @@ from typing import Any
 
 import pytest
 
-from animator import remote, transfers
 from animator.errors import AnimatorError, JobCancelled
-from animator.eviction import evict
-from animator.input_cache import cached_input
+from animator.files import download, remote
+from animator.files.cache import cached_input
+from animator.files.eviction import evict
 from animator.settings import Settings
 from tests.animator.conftest import mounted_disk
 from tests.faulty_proxy import FaultyProxy, Plan
@@ -33,7 +33,7 @@ from tests.web_server import File, Web, web_server
 REPOSITORY = Path(__file__).parents[2]
 HOLD = """
 import sys
-from animator.input_cache import cached_input
+from animator.files.cache import cached_input
 from animator.settings import Settings
 with cached_input(sys.argv[1], Settings.from_environment()) as path:
     print(path.read_bytes()[:4].hex(), flush=True)
@@ -116,7 +116,7 @@ def test_only_allowed_urls_are_fetched(s3: Bucket) -> None:
 def test_a_large_object_comes_in_pieces_of_one_version(
     s3: Bucket, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfers, "PIECE_BYTES", 1000)
+    monkeypatch.setattr(download, "PIECE_BYTES", 1000)
     old, new = secrets.token_bytes(5500), secrets.token_bytes(5500)
     s3.put("a", old)
     changed = False

@@ -10,12 +10,12 @@ import av
 import numpy as np
 import pytest
 
-from animator.decode import VideoReader
-from animator.encode import VideoWriter
 from animator.errors import AnimatorError, JobCancelled
-from animator.frames import FrameBatch
-from animator.join import join
-from animator.mp4 import Sound
+from animator.media.decode import VideoReader
+from animator.media.encode import VideoWriter
+from animator.media.frames import FrameBatch
+from animator.media.join import join
+from animator.media.mp4 import Sound
 from tests.animator.encoding import SIZE
 from tests.animator.media_files import (
     delay_seconds,

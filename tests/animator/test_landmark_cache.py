@@ -19,16 +19,17 @@ import cv2
 import numpy as np
 import pytest
 
-from animator import plan, watch
-from animator.decode import MediaLimits, VideoReader
-from animator.driving import driving_arrays, driving_of
+from animator import watch
+from animator.animation import plan
+from animator.animation.driving import driving_arrays, driving_of
+from animator.animation.landmark_cache import WAITING
+from animator.animation.pipeline import animate
 from animator.errors import AnimatorError, JobCancelled
-from animator.faces import Landmarks
-from animator.landmark_cache import WAITING
-from animator.pipeline import animate
+from animator.faces.landmarks import Landmarks
+from animator.jobs.store import JobStore
+from animator.media.decode import MediaLimits, VideoReader
 from animator.settings import Settings
 from animator.spec import JobSpec, Progress
-from animator.store import JobStore
 from gfla import checkpoint
 from tests.animator.damage import damage, empty, truncate
 from tests.animator.media_files import write_video
@@ -224,7 +225,7 @@ def sharing(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
 WORKER = """
 import logging, os, sys
 from pathlib import Path
-from animator.pipeline import animate
+from animator.animation.pipeline import animate
 from animator.spec import JobSpec
 logging.basicConfig(level=logging.INFO)
 spec = JobSpec.from_json(Path(sys.argv[1]).read_text())

@@ -10,12 +10,12 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 
-from animator.decode import VideoReader, read_image
-from animator.detectors import make_detector
-from animator.detectors.mean_face import MEAN_FACE
 from animator.errors import AnimatorError
-from animator.faces import POINTS, FaceBox, LandmarkDetector, choose_face
-from animator.landmarks import FaceTracker, Landmarks, find_face, missing_landmarks
+from animator.faces.detectors import make_detector
+from animator.faces.detectors.mean_face import MEAN_FACE
+from animator.faces.landmarks import POINTS, FaceBox, LandmarkDetector, choose_face
+from animator.faces.tracking import FaceTracker, Landmarks, find_face, missing_landmarks
+from animator.media.decode import VideoReader, read_image
 
 SIDE = 48
 

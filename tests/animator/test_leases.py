@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from animator.embedded import EmbeddedRedis
+from animator.broker.embedded import EmbeddedRedis
+from animator.jobs.store import JobStore, Renewal, connect
 from animator.spec import JobError, JobOptions, JobRecord, JobSpec, JobState, Progress, Result
-from animator.store import JobStore, Renewal, connect
 from tests.racing import racing
 
 SPEC = JobSpec("/a/source.png", "/a/driving.mp4", "/a/out.mp4")
@@ -163,7 +163,7 @@ def test_no_attempt_is_given_twice_while_leases_run_out(store: JobStore, redis_u
     code = f"""
 import json, os, random, sys, time
 from animator.spec import JobState, Result
-from animator.store import JobStore, connect
+from animator.jobs.store import JobStore, connect
 store = JobStore(connect({redis_url!r}))
 jobs, name = {jobs!r}, str(os.getpid())
 print("ready", flush=True)

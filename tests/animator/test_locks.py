@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from animator.broker.locks import FileLock, Lock, RedisLock, held, lock_of
 from animator.errors import JobCancelled
-from animator.locks import FileLock, Lock, RedisLock, held, lock_of
+from animator.jobs.store import JobStore
 from animator.settings import Settings
-from animator.store import JobStore
 
 Make = Callable[..., Lock]
 EXPIRY = 0.4
@@ -93,7 +93,7 @@ def test_a_failure_inside_frees_it(make: Make) -> None:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from animator.locks import FileLock, RedisLock
+from animator.broker.locks import FileLock, RedisLock
 kind, where = sys.argv[1:]
 lock = FileLock(Path(where), 60) if kind == "FileLock" else RedisLock(where, "name", 60, 0.4)
 assert lock.acquire()

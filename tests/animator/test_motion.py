@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from animator.detectors.mean_face import MEAN_FACE
 from animator.errors import AnimatorError
-from animator.faces import Landmarks
-from animator.geometry import Similarity, face_size, fit_similarity
-from animator.motion import (
+from animator.faces.detectors.mean_face import MEAN_FACE
+from animator.faces.geometry import Similarity, face_size, fit_similarity
+from animator.faces.landmarks import Landmarks
+from animator.faces.motion import (
     Square,
     choose_anchor,
     face_square,

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from animator.bodies import Body
-from animator.person_frames import FrameOptions, prepare_persons
-from animator.person_media import Media, media_of_folder, media_of_table, read_identities
+from animator.footage.person_media import Media, media_of_folder, media_of_table, read_identities
+from animator.footage.persons import FrameOptions, prepare_persons
+from animator.persons.bodies import Body
 from gfla.data.pairs import PersonPairs
 from gfla.data.poses import Annotation, read_annotations, read_pairs, write_annotations
 from gfla.data.preparation import Report

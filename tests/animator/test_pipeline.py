@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from animator.decode import VideoReader, probe, read_image
+from animator.animation.pipeline import animate
 from animator.errors import AnimatorError, JobCancelled
-from animator.pipeline import animate
+from animator.media.decode import VideoReader, probe, read_image
 from animator.spec import JobSpec, Progress
 from gfla import checkpoint
 from tests.animator.media_files import (

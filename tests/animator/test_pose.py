@@ -9,15 +9,15 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from animator.bodies import Body
 from animator.cli import app
-from animator.decode import VideoReader
 from animator.errors import AnimatorError, JobCancelled
-from animator.pose import PoseRequest, PoseResult, choose_window, transfer_pose
+from animator.media.decode import VideoReader
+from animator.persons.bodies import Body
+from animator.persons.generator import MARKET, load_person_generator
+from animator.persons.pose import PoseRequest, PoseResult, choose_window, transfer_pose
+from animator.persons.windows import Window
 from animator.settings import Settings
-from animator.transfer import MARKET, load_person_generator
-from animator.weights_import import import_weights
-from animator.windows import Window
+from animator.weights.importing import import_weights
 from gfla import checkpoint
 from gfla.data.poses import Annotation, write_annotations
 from tests.animator.media_files import noise, numbered, write_video

@@ -13,16 +13,16 @@ import cv2
 import numpy as np
 import pytest
 
-from animator import identity
-from animator.compose import Composer, crop_square
-from animator.decode import DEFAULT_LIMITS, VideoReader
-from animator.encode import VideoWriter
+from animator.animation.compose import Composer, crop_square
+from animator.animation.pipeline import animate
+from animator.animation.plan import Plan, make_plan
+from animator.animation.quality import DECIMALS, measure
 from animator.errors import JobCancelled
-from animator.frames import FrameBatch
-from animator.motion import Square
-from animator.pipeline import animate
-from animator.plan import Plan, make_plan
-from animator.quality import DECIMALS, measure
+from animator.faces import identity
+from animator.faces.motion import Square
+from animator.media.decode import DEFAULT_LIMITS, VideoReader
+from animator.media.encode import VideoWriter
+from animator.media.frames import FrameBatch
 from animator.spec import JobSpec, OutputMode, Progress
 from animator.watch import Watch
 

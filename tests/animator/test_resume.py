@@ -18,12 +18,13 @@ import cv2
 import numpy as np
 import pytest
 
-from animator import plan, watch
-from animator.decode import VideoReader
+from animator import watch
+from animator.animation import plan
+from animator.animation.pipeline import animate
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
-from animator.pipeline import animate
-from animator.segments import Workspace
+from animator.media.decode import VideoReader
 from animator.spec import JobSpec, Progress, Result
+from animator.workspace.attempt import Workspace
 from gfla import checkpoint
 from tests.animator.conftest import mounted_disk
 from tests.animator.damage import damage, empty, truncate
@@ -139,9 +140,10 @@ def test_a_job_goes_on_however_often_its_process_is_killed(
 ) -> None:
     die(spec, 1, "landmarks", "1")
     die(spec, 3, "generate", "5")  # in the second segment
-    die(spec, 5, "animator.render.save_checkpoint")  # the segment is whole, but does not count
-    die(spec, 8, "animator.render.join")
-    die(spec, 9, "animator.segments.sync_folder")  # as the video has just got its name
+    # the segment is whole, but does not count
+    die(spec, 5, "animator.animation.render.save_checkpoint")
+    die(spec, 8, "animator.animation.render.join")
+    die(spec, 9, "animator.workspace.attempt.sync_folder")  # as the video has just got its name
     Path(spec.output).unlink()
     monkeypatch.setattr(plan, "make_detector", None)  # the landmarks are there
     seen: list[Progress] = []

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from animator.decode import VideoReader, probe, read_image
 from animator.errors import AnimatorError
-from animator.sample import FRAMES, RATE, pose_at, voice, write_samples
+from animator.media.decode import VideoReader, probe, read_image
+from animator.samples.media import FRAMES, RATE, pose_at, voice, write_samples
 from tests.animator.media_files import sound_on_timeline, video_times
 
 
@@ -36,7 +36,7 @@ def test_every_frame_has_a_face_that_moves_blinks_and_talks(
 ) -> None:
     import dlib
 
-    from animator.detectors.dlib import predictor_path
+    from animator.faces.detectors.dlib import predictor_path
 
     detector = dlib.get_frontal_face_detector()
     predictor = dlib.shape_predictor(str(predictor_path()))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from animator.errors import AnimatorError, AttemptRepeated, LeaseLost
-from animator.segments import Workspace
+from animator.workspace.attempt import Workspace
 
 JOB = "0123abcd"
 

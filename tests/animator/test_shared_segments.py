@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from animator import shared_segments
+from animator.animation.pipeline import animate
 from animator.errors import JobCancelled
-from animator.pipeline import animate
-from animator.segments import Workspace
+from animator.files.storage import Storage
 from animator.settings import Settings
-from animator.shared_segments import SharedSegments
 from animator.spec import JobSpec
-from animator.storage import Storage
+from animator.workspace import shared as shared_segments
+from animator.workspace.attempt import Workspace
+from animator.workspace.shared import SharedSegments
 from tests.chaos import dataset_media
 from tests.chaos.outputs import content
 

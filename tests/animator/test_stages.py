@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from animator.animation.ahead import ahead
 from animator.errors import JobCancelled
-from animator.stages import ahead
 
 
 def running() -> int:

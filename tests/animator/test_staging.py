@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from animator import remote, staging
-from animator.content_key import content_key
 from animator.errors import AnimatorError, JobCancelled
-from animator.preflight import check_files
-from animator.segments import Workspace
+from animator.files import remote
+from animator.jobs.content_key import content_key
+from animator.jobs.preflight import check_files
 from animator.settings import Settings
 from animator.spec import JobSpec, Result
-from animator.staging import close_output, discard, local_output, open_output, stage
+from animator.workspace import staging
+from animator.workspace.attempt import Workspace
+from animator.workspace.staging import close_output, discard, local_output, open_output, stage
 from tests.faulty_proxy import FaultyProxy, Plan
 from tests.object_store import Bucket, free_port
 

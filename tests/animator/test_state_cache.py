@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from animator.detectors.mean_face import MEAN_FACE
+from animator.animation.portrait import PortraitGenerator
+from animator.animation.state_cache import StateCache, state_bytes
 from animator.errors import AnimatorError
-from animator.generate import PortraitGenerator
-from animator.state_cache import StateCache, state_bytes
+from animator.faces.detectors.mean_face import MEAN_FACE
 from gfla import checkpoint
 from gfla.models.rollout import RolloutState
 from tests.helpers import COMPACT, small_generator

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from animator import remote, storage
 from animator.errors import AnimatorError
+from animator.files import remote, storage
+from animator.files.storage import Storage
 from animator.settings import Settings
-from animator.storage import Storage
 from tests.animator.conftest import mounted_disk
 from tests.faulty_proxy import FAULTS, Fault, FaultyProxy, Plan
 from tests.object_store import Bucket, free_port

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from animator.errors import AnimatorError
+from animator.jobs.store import JobRequest, JobStore, Submission, WorkerInfo, connect
 from animator.spec import (
     JobError,
     JobOptions,
@@ -19,7 +20,6 @@ from animator.spec import (
     Progress,
     Result,
 )
-from animator.store import JobRequest, JobStore, Submission, WorkerInfo, connect
 from tests.racing import racing
 
 SPEC = JobSpec("/a/source.png", "/a/driving.mp4", "/a/out.mp4", face=2)
@@ -285,7 +285,7 @@ def test_each_key_makes_one_job_however_many_processes_submit(
     code = f"""
 import sys, time
 from animator.spec import JobOptions, JobSpec
-from animator.store import JobRequest, JobStore, Submission, connect
+from animator.jobs.store import JobRequest, JobStore, Submission, connect
 store = JobStore(connect({redis_url!r}))
 spec = JobSpec("/a/source.png", "/a/driving.mp4", "/a/out.mp4")
 print("ready", flush=True)

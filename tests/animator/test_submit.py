@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from animator.jobs.store import JobStore
 from animator.spec import Result
-from animator.store import JobStore
 
 REPOSITORY = Path(__file__).parents[2]
 Submit = Callable[..., subprocess.CompletedProcess[str]]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from animator.errors import AnimatorError
+from animator.files.urls import check_name, check_url, plain_location, split_location
 from animator.settings import Settings
-from animator.urls import check_name, check_url, plain_location, split_location
 
 
 @pytest.fixture

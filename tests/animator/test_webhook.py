@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from animator.client import Client
 from animator.errors import AnimatorError
-from animator.queue import load_queue
+from animator.jobs.client import Client
+from animator.jobs.queue import load_queue
+from animator.jobs.store import JobStore
+from animator.jobs.webhook import check_address, check_host, signature
 from animator.settings import Settings
 from animator.spec import JobOptions, JobSpec
-from animator.store import JobStore
-from animator.webhook import check_address, check_host, signature
 
 LISTED = ("hooks.example.com", "*.example.org", "10.0.0.7", "::1")
 

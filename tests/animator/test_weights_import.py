@@ -13,12 +13,12 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from animator import weights_import
 from animator.cli import app
 from animator.errors import AnimatorError
 from animator.settings import Settings
-from animator.weights_import import import_weights, suggest_name
-from animator.weights_library import entry_path, list_weights, sha256_of
+from animator.weights import importing
+from animator.weights.importing import import_weights, suggest_name
+from animator.weights.library import entry_path, list_weights, sha256_of
 from gfla import checkpoint
 from gfla.build import build_critic
 from gfla.config import CriticConfig
@@ -238,7 +238,7 @@ def test_an_interrupted_import_leaves_no_name(library, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(weights_import.os, "replace", stop)
+        patch.setattr(importing.os, "replace", stop)
         import_weights(path, settings=library)
     assert os.listdir(library.weights_dir) == [".lock"]
     (library.weights_dir / ".a.1234.part").touch()  # of an import that was killed

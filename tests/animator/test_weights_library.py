@@ -14,8 +14,8 @@ from animator.cli.options import complete_weights, make_spec
 from animator.errors import AnimatorError
 from animator.settings import Settings
 from animator.spec import JobSpec
-from animator.weights_import import import_weights, verify
-from animator.weights_library import (
+from animator.weights.importing import import_weights, verify
+from animator.weights.library import (
     DEFAULT_WEIGHTS,
     entry_path,
     for_spec,

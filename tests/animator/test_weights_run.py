@@ -13,19 +13,19 @@ import torch
 from skimage import feature
 from typer.testing import CliRunner
 
+from animator.animation.compose import crop_square
+from animator.animation.plan import make_plan
+from animator.animation.portrait import PortraitGenerator, fit_size, load_generator
 from animator.cli import app
-from animator.client import Client
-from animator.compose import crop_square
-from animator.decode import DEFAULT_LIMITS
-from animator.encode import VideoWriter
 from animator.errors import AnimatorError
-from animator.generate import PortraitGenerator, fit_size, load_generator
-from animator.plan import make_plan
+from animator.jobs.client import Client
+from animator.media.decode import DEFAULT_LIMITS
+from animator.media.encode import VideoWriter
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch
-from animator.weights_import import import_weights
-from animator.weights_library import entry_path
+from animator.weights.importing import import_weights
+from animator.weights.library import entry_path
 from gfla import checkpoint
 from gfla.guidance.face import LABELS, face_structure
 from tests.animator.weights_files import write_published

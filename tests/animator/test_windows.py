@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from animator.windows import LEAST, Window
+from animator.persons.windows import LEAST, Window
 from gfla.errors import GflaError
 from gfla.joints import MISSING, extent
 

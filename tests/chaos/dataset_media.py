@@ -7,9 +7,9 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from animator.decode import VideoReader
-from animator.encode import VideoWriter
-from animator.frames import FrameBatch
+from animator.media.decode import VideoReader
+from animator.media.encode import VideoWriter
+from animator.media.frames import FrameBatch
 from gfla import checkpoint
 from tests.helpers import small_generator
 

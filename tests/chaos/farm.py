@@ -19,13 +19,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from animator.client import Client
-from animator.embedded import EmbeddedRedis
-from animator.pipeline import animate
-from animator.queue import Announcement
+from animator.animation.pipeline import animate
+from animator.broker.embedded import EmbeddedRedis
+from animator.jobs.client import Client
+from animator.jobs.queue import Announcement
+from animator.jobs.store import JobRequest
 from animator.settings import Settings
 from animator.spec import JobRecord, JobSpec, JobState
-from animator.store import JobRequest
 from gfla import checkpoint
 from tests.chaos.outputs import Outputs, content
 from tests.chaos.plan import Plan, Report

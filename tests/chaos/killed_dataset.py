@@ -21,9 +21,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from animator.broker.embedded import EmbeddedRedis
 from animator.dataset.run_folder import RESULT
 from animator.dataset.tars import members
-from animator.embedded import EmbeddedRedis
 from tests.chaos.outputs import content
 
 _EXTRACTED = re.compile(r"landmarks of driving (\w+) extracted")

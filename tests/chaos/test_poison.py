@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from animator.queue import Queue
+from animator.jobs.queue import Queue
+from animator.jobs.store import JobStore
 from animator.spec import JobState
-from animator.store import JobStore
 from tests.worker.conftest import queue, submit
 from tests.worker.workers import Submit, ended, supervised, until
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from animator.embedded import find_server
+from animator.broker.embedded import find_server
 
 REPOSITORY = Path(__file__).parents[2]
 DEPLOY = REPOSITORY / "deploy"

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import yaml
 
-from animator.embedded import find_server
+from animator.broker.embedded import find_server
 from animator.errors import AnimatorError
+from animator.jobs.store import JobStore, connect
 from animator.settings import Settings
-from animator.store import JobStore, connect
 from gfla import checkpoint
 from gfla.build import build_generator, initialise
 from tests.deploy.compose import DEPLOY, REPOSITORY, Compose

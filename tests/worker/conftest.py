@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from animator.queue import Queue, load_queue
+from animator.jobs.queue import Queue, load_queue
+from animator.jobs.store import JobStore
 from animator.settings import Settings
 from animator.spec import JobOptions, JobRecord, JobSpec
-from animator.store import JobStore
 from tests.worker.workers import Submit
 
 

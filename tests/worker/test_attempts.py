@@ -10,11 +10,11 @@ import pytest
 
 import worker.tasks
 from animator.errors import LeaseLost
-from animator.segments import Workspace
+from animator.jobs.store import JobStore
 from animator.settings import Settings
 from animator.spec import JobRecord, JobSpec, JobState, Result
-from animator.store import JobStore
-from worker.leases import HeldJob
+from animator.workspace.attempt import Workspace
+from worker.held_jobs import HeldJob
 from worker.process import WorkerProcess
 
 Meanwhile = Callable[[], object]

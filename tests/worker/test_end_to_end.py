@@ -12,8 +12,8 @@ from typing import Any
 import av
 import pytest
 
-from animator.client import Client
-from animator.sample import write_samples
+from animator.jobs.client import Client
+from animator.samples.media import write_samples
 from animator.spec import JobRecord, JobSpec, JobState
 from gfla import checkpoint
 from gfla.build import build_generator, initialise

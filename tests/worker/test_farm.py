@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from animator.queue import Queue
-from animator.segments import Workspace
+from animator.jobs.queue import Queue
+from animator.jobs.store import JobStore
 from animator.spec import JobOptions, JobRecord, JobState
-from animator.store import JobStore
+from animator.workspace.attempt import Workspace
 from tests.worker.workers import Submit, ended, until, worker
 
 LEASE = 1

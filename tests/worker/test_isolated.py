@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
-from animator.media import DEFAULT_LIMITS
-from animator.segments import Workspace
+from animator.media.container import DEFAULT_LIMITS
 from animator.spec import JobSpec, Progress, Result
+from animator.workspace.attempt import Workspace
 from tests.worker.workers import REPOSITORY, until
 from worker import isolated
 

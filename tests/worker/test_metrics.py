@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from animator.jobs.store import JobStore, WorkerInfo, connect
 from animator.settings import Settings
 from animator.spec import JobOptions, JobSpec, Result
-from animator.store import JobStore, WorkerInfo, connect
 from worker import metrics
 
 

@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from animator.queue import Queue, load_queue
-from animator.segments import Workspace
+from animator.jobs.queue import Queue, load_queue
+from animator.jobs.store import JobStore
 from animator.settings import Settings
 from animator.spec import JobRecord, JobSpec, JobState, Result
-from animator.store import JobStore
+from animator.workspace.attempt import Workspace
 from tests.faulty_proxy import FaultyProxy, Plan
 from tests.object_store import Bucket
 from tests.worker.workers import ended, until, worker
 from worker import tasks as worker_tasks
-from worker.leases import HeldJob
+from worker.held_jobs import HeldJob
 from worker.process import WorkerProcess
 
 LEASE = 1

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from animator.client import Client
+from animator.jobs.client import Client
+from animator.jobs.store import JobStore
 from animator.settings import Settings
 from animator.spec import JobOptions, JobSpec, JobState
-from animator.store import JobStore
 from tests.worker.receivers import receiver, wait_for
 from tests.worker.test_metrics import free_port, scrape
 from tests.worker.workers import ended, until, worker

@@ -11,14 +11,14 @@ import pytest
 
 import worker.presence
 from animator.errors import AnimatorError
+from animator.jobs.store import JobStore, connect
 from animator.settings import Settings
 from animator.spec import JobRecord, JobSpec, JobState, Progress
-from animator.store import JobStore, connect
 from worker import queues, shutdown, watchdog
 from worker.celery import PARENT_VARIABLE, make_app
 from worker.dispatch import CeleryQueue
 from worker.failures import describe
-from worker.leases import HeldJob, LeaseKeeper
+from worker.held_jobs import HeldJob, LeaseKeeper
 from worker.presence import Presence
 from worker.queues import ByPriority, own_kind, queues_of
 from worker.reaper import Reaper

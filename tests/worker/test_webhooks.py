@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from animator.errors import AnimatorError
+from animator.jobs.store import JobStore
+from animator.jobs.webhook import signature
 from animator.settings import Settings
 from animator.spec import JobError, JobOptions, JobRecord, JobSpec, JobState, Result
-from animator.store import JobStore
-from animator.webhook import signature
 from tests.worker.receivers import Receiver, receiver, wait_for
 from worker import webhooks
 from worker.outbox import Outbox
@@ -255,7 +255,7 @@ def test_an_outage_of_redis_ends_nothing(
 
 CHILD = """
 import sys, time
-from animator.store import JobStore, connect
+from animator.jobs.store import JobStore, connect
 from worker import webhooks
 url, seconds = sys.argv[1], float(sys.argv[2])
 store = JobStore(connect(url))

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from animator.client import Client
-from animator.embedded import EmbeddedRedis
-from animator.queue import Queue
+from animator.broker.embedded import EmbeddedRedis
+from animator.jobs.client import Client
+from animator.jobs.queue import Queue
+from animator.jobs.store import JobStore
 from animator.spec import JobSpec, JobState
-from animator.store import JobStore
 from tests.worker.workers import Submit, ended, until, worker
 
 
@@ -151,7 +151,7 @@ def test_the_real_worker_starts_with_nothing_configured(
 
 def test_a_worker_ends_with_the_process_that_started_it(state_dir: Path) -> None:
     code = (
-        "import time; from animator.client import Client; client = Client.connect(); "
+        "import time; from animator.jobs.client import Client; client = Client.connect(); "
         "client.queue.start_worker()\n"
         "while not client.queue.alive_workers(): time.sleep(0.05)"
     )

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from animator.queue import Queue
+from animator.jobs.queue import Queue
+from animator.jobs.store import JobStore
 from animator.spec import JobRecord
-from animator.store import JobStore
 
 REPOSITORY = Path(__file__).parents[2]
 Submit = Callable[..., JobRecord]

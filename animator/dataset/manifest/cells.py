@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
+from animator.files.urls import check_url, plain_location
 from animator.settings import Settings
 from animator.spec import JobSpec, Motion, OutputMode, Priority
-from animator.urls import check_url, plain_location
 from animator.values import (
     MAX_LOCATION,
     check_choice,

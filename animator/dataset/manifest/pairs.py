@@ -16,9 +16,9 @@ from typing import Any
 from animator.dataset.manifest.cells import RowDefaults, checked_location, shorten
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
+from animator.files.storage import Storage
+from animator.files.urls import plain_location, split_location
 from animator.settings import Settings
-from animator.storage import Storage
-from animator.urls import plain_location, split_location
 from animator.values import is_url
 
 _SAMPLE = re.compile(r"sample:(\d{1,15})", re.ASCII)

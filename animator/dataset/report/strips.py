@@ -15,10 +15,10 @@ from av.video.frame import VideoFrame
 from PIL import Image
 
 from animator.dataset.rows import Row
-from animator.display import Display
 from animator.errors import AnimatorError
-from animator.media import DEFAULT_LIMITS
-from animator.video_file import VideoFile
+from animator.media.container import DEFAULT_LIMITS
+from animator.media.display import Display
+from animator.media.video_file import VideoFile
 
 FRAMES = 4
 HEIGHT = 128

@@ -10,9 +10,9 @@ from animator.dataset.report.data import summarise
 from animator.dataset.report.page import render
 from animator.dataset.run_folder import RunFolder
 from animator.errors import AnimatorError
-from animator.output_file import write_whole
+from animator.files.output import write_whole
+from animator.files.storage import Storage
 from animator.settings import Settings
-from animator.storage import Storage
 
 
 def write_report(location: str, output: str | Path, settings: Settings) -> None:
@@ -25,7 +25,7 @@ def write_report(location: str, output: str | Path, settings: Settings) -> None:
 
     Raises:
         AnimatorError: `bad_data` if there is no run, or a damaged one; `other_run` if another
-            version made it; errors of `Storage`, and of `animator.output_file.write_whole`.
+            version made it; errors of `Storage`, and of `animator.files.output.write_whole`.
     """
     storage = Storage.open(location, settings)
     run = RunFolder.find(storage)

@@ -11,15 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from animator.client import Client
 from animator.dataset.options import RunOptions
 from animator.dataset.plan import Plan
 from animator.dataset.run_folder import FAILED, RESULT, RunFolder, Shard, new_info
 from animator.dataset.samples import Outcome, Sample
+from animator.files.storage import Storage
+from animator.jobs.client import Client
+from animator.jobs.store import JobStore
 from animator.settings import Settings
 from animator.spec import JobError, JobRecord, JobState, Result
-from animator.storage import Storage
-from animator.store import JobStore
 
 NO_FACE = JobError("no_face", "No face was found in the picture.")
 

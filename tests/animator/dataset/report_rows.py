@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from animator.dataset.report.data import RunReport, summarise
 from animator.dataset.rows import Row, make_row
 from animator.dataset.samples import Fault, Outcome, Sample
-from animator.encode import VideoWriter
-from animator.frames import FrameBatch
-from animator.puppet import Puppet
-from animator.sample import pose_at
+from animator.media.encode import VideoWriter
+from animator.media.frames import FrameBatch
+from animator.samples.media import pose_at
+from animator.samples.puppet import Puppet
 from animator.spec import JobError
 
 BEGAN = datetime(2026, 3, 7, 21, 4, tzinfo=UTC)

@@ -19,8 +19,8 @@ from animator.dataset.run_folder import RunFolder, Shard
 from animator.dataset.shard_book import ShardBook
 from animator.dataset.tars import TarWriter, members, whole_file
 from animator.errors import AnimatorError
-from animator.storage import Storage
-from animator.store import JobStore
+from animator.files.storage import Storage
+from animator.jobs.store import JobStore
 from tests.animator.dataset.made_runs import begin, fail, files, make, samples, storage_at
 
 NOW = "2026-01-01T00:00:00.000+00:00"

@@ -16,8 +16,8 @@ from animator.dataset.manifest.reader import RowDefaults, read_manifest
 from animator.dataset.plan import Plan, make_plan
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
+from animator.files.storage import Storage
 from animator.settings import Settings
-from animator.storage import Storage
 from tests.object_store import Bucket
 
 HOUR = 3600

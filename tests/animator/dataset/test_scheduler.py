@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from animator.client import Client
 from animator.dataset import scheduler as scheduling
 from animator.dataset import shard_book
 from animator.dataset.claims import Claims
@@ -22,10 +21,11 @@ from animator.dataset.run_folder import RunFolder
 from animator.dataset.scheduler import Control, Scheduler
 from animator.dataset.tars import members
 from animator.errors import AnimatorError
+from animator.jobs.client import Client
+from animator.jobs.store import JobStore
+from animator.jobs.supervision import OwnWorker
 from animator.settings import Settings
 from animator.spec import JobError, JobRecord, JobState
-from animator.store import JobStore
-from animator.supervision import OwnWorker
 from tests.animator.dataset.made_runs import (
     NO_FACE,
     Bench,
@@ -265,7 +265,7 @@ def test_the_claim_of_a_process_that_was_killed_is_free_at_once(
         import os, signal
         from animator.dataset.claims import Claims
         from animator.settings import Settings
-        from animator.queue import open_store
+        from animator.jobs.queue import open_store
         claims = Claims(open_store(Settings.from_environment()), "run", seconds=600)
         assert claims.take("00000")
         os.kill(os.getpid(), signal.SIGKILL)

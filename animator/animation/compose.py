@@ -1,0 +1,204 @@
+"""From generated crops to output frames: the crop, the whole picture, or both videos abreast."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from animator.errors import AnimatorError
+from animator.faces.motion import Square
+
+Image = NDArray[np.uint8]
+OutputMode = Literal["crop", "paste-back", "side-by-side"]
+
+FEATHER = 0.12
+"""Width of the soft border of a pasted crop, in units of its side. The face models' crop leaves
+about a fifth of the side beside the face, so the face itself is never mixed."""
+LARGEST_SIDE = 3840
+"""Longer side, in pixels, to which larger pictures are scaled down for a video."""
+
+
+def whole_square(square: Square) -> tuple[int, int, int]:
+    """The square on whole pixels: left and top edge and side, as `crop_square` takes it."""
+    side = max(round(square.side), 1)
+    return round(square.cx - side / 2), round(square.cy - side / 2), side
+
+
+def to_crop(points: NDArray[np.floating], square: Square, size: int) -> NDArray[np.float32]:
+    """Points ... x 2 of a picture as pixels of what `crop_square` cuts from it."""
+    left, top, side = whole_square(square)
+    scaled = (points - np.array([left, top]) + 0.5) * (size / side) - 0.5
+    return scaled.astype(np.float32)
+
+
+def crop_square(image: Image, square: Square, size: int) -> Image:
+    """Cut a square from a picture and scale it.
+
+    Args:
+        image: uint8 H x W x 3.
+        square: the part to cut; outside the picture its border is repeated.
+        size: side of the result in pixels.
+
+    Returns:
+        uint8 size x size x 3.
+    """
+    left, top, side = whole_square(square)
+    height, width = image.shape[:2]
+    # Whole rows and columns inside the picture, then as many border pixels as are wanting.
+    x0, x1 = min(max(left, 0), width - 1), max(min(left + side, width), 1)
+    y0, y1 = min(max(top, 0), height - 1), max(min(top + side, height), 1)
+    x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
+    before_x, before_y = max(min(x0 - left, side - 1), 0), max(min(y0 - top, side - 1), 0)
+    after_x, after_y = side - before_x - (x1 - x0), side - before_y - (y1 - y0)
+    part = image[y0:y1, x0:x1]
+    if before_x or before_y or after_x or after_y:
+        around = before_y, after_y, before_x, after_x
+        part = np.asarray(cv2.copyMakeBorder(part, *around, cv2.BORDER_REPLICATE), np.uint8)
+    return _resize(part, size, size)
+
+
+def _resize(image: Image, width: int, height: int) -> Image:
+    if image.shape[:2] == (height, width):
+        return np.ascontiguousarray(image)
+    smaller = width * height < image.shape[0] * image.shape[1]
+    method = cv2.INTER_AREA if smaller else cv2.INTER_LANCZOS4
+    return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
+
+
+def _even(length: float) -> int:
+    """The nearest even number, at least 2: video encoders halve the colour planes."""
+    return max(2 * round(length / 2), 2)
+
+
+def _square_at(left: int, top: int, side: int) -> Square:
+    """The square of whole pixels that `whole_square` gives back."""
+    return Square(left + side / 2, top + side / 2, side)
+
+
+def _mask(side: int) -> NDArray[np.float32]:
+    """Weights side x side of a pasted crop: 1 inside, falling smoothly to 0 at its border."""
+    distance = np.minimum(np.arange(side), np.arange(side)[::-1]) + 0.5
+    ramp = np.clip(distance / max(FEATHER * side, 1), 0, 1)
+    profile = ramp * ramp * (3 - 2 * ramp)
+    return np.outer(profile, profile).astype(np.float32)
+
+
+class Composer:
+    """Makes the output frames of one animation.
+
+    Args:
+        mode: "crop" is the generated crop itself; "paste-back" puts it back into the source
+            picture with a soft border; "side-by-side" shows the driving frame on its left.
+        source_image: uint8 H x W x 3, the picture that is animated.
+        square: the crop of it that the model animates.
+        size: side of the generated crops in pixels.
+        driving_size: width and height of the driving frames; for "side-by-side".
+
+    Attributes:
+        output_size: width and height of the output in pixels, both even. A picture with an odd
+            side loses its last row or column; one beyond `LARGEST_SIDE` is scaled down.
+        place: the square of the output that shows the generated crop, in pixels; with "paste-back"
+            parts of it may lie outside.
+
+    Raises:
+        AnimatorError: invalid_option for another mode.
+        ValueError: if "side-by-side" is asked for without a driving size.
+    """
+
+    output_size: tuple[int, int]
+    place: Square
+
+    def __init__(
+        self,
+        mode: OutputMode,
+        source_image: Image,
+        square: Square,
+        size: int,
+        driving_size: tuple[int, int] | None = None,
+    ) -> None:
+        self.mode = mode
+        self.size = size
+        even = _even(size)
+        if mode == "crop":
+            self.output_size = (even, even)
+            self.place = _square_at(0, 0, even)
+        elif mode == "paste-back":
+            self._prepare_picture(source_image, square)
+        elif mode == "side-by-side":
+            if driving_size is None:
+                raise ValueError("side-by-side needs the size of the driving frames")
+            width, height = driving_size
+            self._driving_width = _even(width * even / height)
+            self.output_size = (self._driving_width + even, even)
+            self.place = _square_at(self._driving_width, 0, even)
+        else:
+            raise AnimatorError(
+                "invalid_option",
+                f"output_mode is {mode!r}; allowed is crop, paste-back or side-by-side.",
+            )
+
+    def _prepare_picture(self, picture: Image, square: Square) -> None:
+        height, width = picture.shape[:2]
+        scale = min(LARGEST_SIDE / max(height, width), 1.0)
+        if scale < 1:
+            picture = _resize(picture, math.ceil(width * scale), math.ceil(height * scale))
+            square = Square(square.cx * scale, square.cy * scale, square.side * scale)
+        height, width = picture.shape[:2]
+        if height < 2 or width < 2:
+            picture = _resize(picture, max(width, 2), max(height, 2))
+        self._picture = picture[: height - height % 2 or 2, : width - width % 2 or 2].copy()
+        height, width = self._picture.shape[:2]
+        self.output_size = (width, height)
+        left, top, self._side = whole_square(square)
+        self.place = _square_at(left, top, self._side)
+        # The part of the picture under the crop, and the part of the crop over the picture.
+        x0, x1 = np.clip((left, left + self._side), 0, width)
+        y0, y1 = np.clip((top, top + self._side), 0, height)
+        self._inside = slice(y0, y1), slice(x0, x1)
+        self._pasted = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
+        self._weight = np.ascontiguousarray(_mask(self._side)[self._pasted])
+        self._below = np.ascontiguousarray(self._picture[self._inside])
+
+    def compose(self, generated: Image, driving: Image | None = None) -> Image:
+        """The output frames of T generated crops.
+
+        Args:
+            generated: uint8 T x S x S x 3 with S the size given.
+            driving: uint8 T x H x W x 3, the driving frames; for "side-by-side".
+
+        Returns:
+            uint8 T x height x width x 3 of `output_size`.
+
+        Raises:
+            ValueError: if shapes do not fit.
+        """
+        expected = (self.size, self.size, 3)
+        if generated.ndim != 4 or generated.shape[1:] != expected or generated.dtype != np.uint8:
+            raise ValueError(
+                f"expected uint8 crops T x {expected}, got {generated.dtype} {generated.shape}"
+            )
+        width, height = self.output_size
+        if self.mode == "paste-back":
+            return np.stack([self._paste(crop) for crop in generated])
+        if self.mode == "crop":
+            return np.stack([_resize(crop, width, height) for crop in generated])
+        if driving is None or len(driving) != len(generated):
+            got = "none" if driving is None else str(len(driving))
+            raise ValueError(f"side-by-side needs {len(generated)} driving frames, got {got}")
+        frames = np.empty((len(generated), height, width, 3), np.uint8)
+        for frame, crop, drive in zip(frames, generated, driving, strict=True):
+            frame[:, : self._driving_width] = _resize(drive, self._driving_width, height)
+            frame[:, self._driving_width :] = _resize(crop, height, height)
+        return frames
+
+    def _paste(self, crop: Image) -> Image:
+        frame = self._picture.copy()
+        if self._weight.size:
+            above = np.ascontiguousarray(_resize(crop, self._side, self._side)[self._pasted])
+            mixed = cv2.blendLinear(above, self._below, self._weight, 1 - self._weight)
+            frame[self._inside] = mixed
+        return frame

@@ -1,0 +1,98 @@
+"""What is kept of a driving video, as a value and as arrays of a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animator.faces.landmarks import Landmarks
+from animator.files.arrays import from_text, to_text
+
+
+@dataclass(frozen=True, eq=False)
+class Driving:
+    """What is kept of a driving video.
+
+    Attributes:
+        landmarks: of its T frames.
+        pts: T timestamps in units of ``time_base``, those of the result.
+        time_base: seconds.
+        rate: frames a second on average, None if unknown.
+        size: width and height of a frame in pixels.
+        audio: where the sound of the result begins and ends in the file, in seconds.
+        faces: most faces seen in one frame.
+
+    Raises:
+        ValueError: if there are not as many timestamps as landmarks.
+    """
+
+    landmarks: Landmarks
+    pts: list[int]
+    time_base: Fraction
+    rate: Fraction | None
+    size: tuple[int, int]
+    audio: tuple[Fraction | None, Fraction | None]
+    faces: int
+
+    def __post_init__(self) -> None:
+        """Check that the lengths agree."""
+        if len(self.pts) != len(self.landmarks):
+            frames = len(self.landmarks)
+            raise ValueError(f"{len(self.pts)} timestamps for the landmarks of {frames} frames")
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """T times in seconds."""
+        return np.array([float(pts * self.time_base) for pts in self.pts])
+
+
+def driving_arrays(driving: Driving) -> dict[str, NDArray[Any]]:
+    """A driving video as arrays, from which `driving_of` makes an equal one."""
+    numbers = {
+        "time_base": str(driving.time_base),
+        "rate": _text(driving.rate),
+        "size": driving.size,
+        "audio": [_text(time) for time in driving.audio],
+        "faces": driving.faces,
+    }
+    return {
+        "driving": from_text(json.dumps(numbers)),
+        "pts": np.array(driving.pts, np.int64),
+        "points": driving.landmarks.points,
+        "boxes": driving.landmarks.boxes,
+        "confidence": driving.landmarks.confidence,
+    }
+
+
+def driving_of(arrays: Mapping[str, NDArray[Any]]) -> Driving:
+    """The driving video of `driving_arrays`.
+
+    Raises:
+        KeyError, TypeError, ValueError: if they are not those.
+    """
+    numbers = json.loads(to_text(arrays["driving"]))
+    first, last = map(_fraction, numbers["audio"])
+    width, height = numbers["size"]
+    return Driving(
+        Landmarks(arrays["points"], arrays["boxes"], arrays["confidence"]),
+        arrays["pts"].tolist(),
+        Fraction(numbers["time_base"]),
+        _fraction(numbers["rate"]),
+        (width, height),
+        (first, last),
+        numbers["faces"],
+    )
+
+
+def _text(value: Fraction | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _fraction(text: str | None) -> Fraction | None:
+    return None if text is None else Fraction(text)

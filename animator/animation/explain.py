@@ -1,0 +1,120 @@
+"""One sheet that shows how the networks come to one frame of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from animator.animation.explain_sheet import Insides, draw
+from animator.animation.plan import Plan, driving_frames, make_plan
+from animator.animation.portrait import fit_size
+from animator.animation.render import provenance
+from animator.errors import AnimatorError
+from animator.files.output import check_output
+from animator.jobs.preflight import SHEET_SUFFIXES, check_suffix
+from animator.media.decode import DEFAULT_LIMITS, MediaLimits
+from animator.media.picture_file import write_picture
+from animator.spec import JobSpec
+from animator.watch import Report, Watch, coded_memory_errors
+from gfla import pictures
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What a finished sheet is of.
+
+    Attributes:
+        output: absolute path of the sheet.
+        frame: number of the frame in the result, from 0.
+        frames: how many the result has.
+        weights: which weights rendered it.
+    """
+
+    output: str
+    frame: int
+    frames: int
+    weights: str
+
+
+def explain(
+    spec: JobSpec,
+    frame: int | None = None,
+    *,
+    report: Report = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    limits: MediaLimits = DEFAULT_LIMITS,
+) -> Explained:
+    """Draw how one frame of a job comes about.
+
+    The job runs as `animator.animation.pipeline.animate` would run it, up to the frame.
+
+    Args:
+        spec: the job; its output is the sheet, .png or .jpg. Its output mode does not matter: the
+            sheet shows the face square.
+        frame: which frame of the result, from 0; None is the one whose landmarks are furthest from
+            the source's, where there is most to see.
+        report: called with the progress, about ten times a second.
+        should_stop: polled after every frame; once true, nothing of the output is left.
+        limits: what inputs may be at most.
+
+    Raises:
+        AnimatorError: invalid_option for a frame that the result does not have or another kind of
+            output; those of `animate`.
+        JobCancelled: if ``should_stop`` said so.
+    """
+    check_suffix(spec.output, SHEET_SUFFIXES)
+    if frame is not None and frame < 0:
+        raise AnimatorError("invalid_option", f"frame is {frame}; frames are counted from 0.")
+    check_output(spec.output)
+    watch = Watch(report, should_stop)
+    with coded_memory_errors():
+        plan = make_plan(spec, limits, watch)
+        number = furthest_frame(plan) if frame is None else frame
+        if number >= len(plan.kept):
+            message = (
+                f"frame is {number}; the result has {len(plan.kept)} frames, "
+                f"0 to {len(plan.kept) - 1}."
+            )
+            raise AnimatorError("invalid_option", message)
+        with watch.stage("generate", number + 1):
+            insides = look_inside(spec, plan, number, limits, watch)
+    with watch.stage("draw"):
+        sheet = draw(spec, plan, insides)
+        watch.check()
+        write_picture(Path(spec.output), sheet, provenance(plan.generator)["comment"])
+    return Explained(spec.output, number, len(plan.kept), plan.generator.name)
+
+
+def furthest_frame(plan: Plan) -> int:
+    """The frame whose landmarks are furthest from the source's."""
+    source = plan.source.crop_units(plan.source.points)
+    return int(((plan.targets - source) ** 2).sum((1, 2)).argmax())
+
+
+def look_inside(
+    spec: JobSpec, plan: Plan, number: int, limits: MediaLimits, watch: Watch
+) -> Insides:
+    """Roll out to a frame, and keep what the networks say of that one."""
+    generator = plan.generator
+    state = plan.start(spec.size)
+    for landmarks in plan.targets[:number]:
+        state, _ = generator.step(state, landmarks)
+        watch.advance(1)
+    names = generator.network.config.references
+    references = (*state.previous, state.source)
+    with pictures.record_attention(generator.network) as recorded:
+        after, prediction = generator.predict(state, plan.targets[number])
+    watch.advance(1)
+    with closing(driving_frames(spec, plan.kept[number : number + 1], limits)) as frames:
+        driving = next(frames)
+    return Insides(
+        number,
+        fit_size(pictures.to_picture(prediction.image[0]), spec.size),
+        driving,
+        after.previous[0].structure[0].cpu(),
+        {name: r.image[0] for name, r in zip(names, references, strict=True)},
+        prediction,
+        pictures.kernels_by_reference(recorded, prediction.flows),
+    )

@@ -1,0 +1,317 @@
+"""What the sheet of a frame shows, and its words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from animator.animation.plan import Plan
+from animator.media.sheet import Colour, Legend, Mark, Picture, Row, Tile, draw_sheet
+from animator.spec import JobSpec
+from gfla import pictures
+from gfla.models.regions import Finished
+from gfla.models.rollout import Prediction
+from gfla.ops.regions import LEFT_EYE, MOUTH, RIGHT_EYE, Region
+
+Key = tuple[int, str]
+
+_WHEEL, _BAR = 116, (160, 16)
+_OLDER = {
+    "previous_2": "second previous frame",
+    "previous_3": "third previous frame",
+    "previous_4": "fourth previous frame",
+}
+
+PLACES: tuple[tuple[str, Colour, tuple[int, ...]], ...] = (
+    ("left eye", (86, 180, 233), tuple(range(36, 42))),
+    ("right eye", (0, 92, 190), tuple(range(42, 48))),
+    ("nose", (240, 228, 66), (30,)),
+    ("corner of the mouth", (230, 40, 30), (54,)),
+    ("jaw", (0, 158, 115), (5,)),
+)
+"""Where attention is looked at: name as seen in the picture, colour, landmarks whose mean it is."""
+HAIR: tuple[str, Colour] = ("hair", (213, 94, 190))
+"""The last place; no landmark lies on it."""
+DRAWN: tuple[tuple[str, Region], ...] = (
+    ("mouth", MOUTH),
+    ("left eye", RIGHT_EYE),
+    ("right eye", LEFT_EYE),
+)
+"""Regions that heads draw: name as seen in the picture, where the person's right eye is left."""
+
+
+@dataclass(frozen=True, eq=False)
+class Insides:
+    """All that a sheet shows of one frame.
+
+    Attributes:
+        number: of the frame in the result, from 0.
+        result: uint8 S S 3, the frame as `animate` gives it to its composer.
+        driving: uint8 H W 3, the driving picture.
+        structure: C s s, the guidance.
+        references: by name, the pictures 3 H W that the frame is made from.
+        prediction: what the networks gave, of one clip.
+        kernels: attention of every block by (layer, reference).
+    """
+
+    number: int
+    result: Picture
+    driving: Picture
+    structure: torch.Tensor
+    references: dict[str, torch.Tensor]
+    prediction: Prediction
+    kernels: dict[Key, pictures.AttentionKernels]
+
+
+def places(landmarks: NDArray[np.floating]) -> list[tuple[str, Colour, float, float]]:
+    """Name, colour and position of the marked places of a face with these landmarks 68 x 2.
+
+    Positions are in units of the crop, like the landmarks.
+    """
+    marked = [(name, colour, landmarks[list(which)].mean(0)) for name, colour, which in PLACES]
+    bridge, chin = landmarks[27], landmarks[8]
+    marked.append((*HAIR, bridge - 0.6 * (chin - bridge)))
+    return [(name, colour, *point.clip(0.02, 0.98).tolist()) for name, colour, point in marked]
+
+
+def draw(spec: JobSpec, plan: Plan, insides: Insides) -> Picture:
+    """The sheet of a frame."""
+    index = int(plan.kept[insides.number])
+    seconds = plan.driving.seconds[index]
+    title = f"How frame {insides.number} of {len(plan.kept)}, at {seconds:.2f} s, came about"
+    lines = [
+        f"source {Path(spec.source).name}   ·   driving video {Path(spec.driving).name}   ·   "
+        f"weights {plan.generator.name}   ·   {spec.motion} motion",
+        "Frames are counted from 0. Distances are in pixels of the result, "
+        f"which is {spec.size} x {spec.size}.",
+    ]
+    rows = [_frame_row(spec, plan, insides)]
+    names = list(insides.references)
+    for name in (names[-1], *names[:-1]):  # the source, then the newest frame
+        rows += _reference_rows(spec, plan, insides, name)
+    if insides.prediction.blend is not None:
+        rows.append(_blend_row(insides, names))
+    if insides.prediction.regions is not None:
+        rows += _region_rows(insides.prediction.regions)
+    return draw_sheet(title, lines, rows)
+
+
+def _frame_row(spec: JobSpec, plan: Plan, insides: Insides) -> Row:
+    index = int(plan.kept[insides.number])
+    found = plan.driving.landmarks.points[index]
+    there = bool(np.isfinite(found).all())
+    height, width = insides.driving.shape[:2]
+    dots = tuple(
+        Mark((x + 0.5) / width, (y + 0.5) / height, (86, 180, 233), 1)
+        for x, y in (found if there else ())
+    )
+    marked = places(plan.targets[insides.number])
+    edges = np.asarray(255 * (1 - insides.structure[0].numpy()), np.uint8)
+    made_up = {"interpolate": "moves on evenly"}.get(spec.missing_face, "is held")
+    driving = (
+        "The driving video at this moment, with the landmarks found in it."
+        if there
+        else f"The driving video at this moment. There is no face in it: the pose {made_up}."
+    )
+    lines = "Lines through the landmarks, carried over to the source's face"
+    if plan.generator.background_edges:
+        lines += ", and the edges around it"
+    tiles = [
+        Tile(
+            pictures.to_picture(insides.references["reference"]),
+            "Source",
+            "The portrait, cut to the square around the face.",
+        ),
+        Tile(insides.driving, "Driving frame", driving, marks=dots),
+        Tile(
+            np.repeat(edges[..., None], 3, 2),
+            "Structure guidance",
+            f"{lines}: the pose to render.",
+        ),
+        Tile(
+            insides.result,
+            "Result",
+            "The frame. The dots mark the places whose attention is shown below.",
+            marks=tuple(Mark(x, y, colour) for _, colour, x, y in marked),
+        ),
+    ]
+    text = (
+        "The networks see the source, the previous frame and the guidance, and of the driving "
+        "video only its landmarks."
+    )
+    return Row("The frame", text, tiles, keys=[(colour, name) for name, colour, _, _ in marked])
+
+
+def _reference_rows(spec: JobSpec, plan: Plan, insides: Insides, name: str) -> Iterator[Row]:
+    """One row for each layer: what is fetched from a reference, and from where."""
+    flows = {
+        layer: flow[0].float().cpu() * (spec.size / flow.shape[-1])
+        for (layer, reference), flow in insides.prediction.flows.items()
+        if reference == name
+    }
+    scale = _rounded_up(pictures.flow_scale(flows.values()))
+    for layer, flow in flows.items():
+        title = f"From the {_words(name)}, layer {layer}"
+        height, width = flow.shape[1:]
+        pixels = spec.size / width
+        text = f"Features on a grid of {width} x {height} places, each {_number(pixels)} px wide."
+        estimated = insides.prediction.residuals[layer, name][0].float().cpu() * pixels
+        if not torch.equal(estimated, flow):
+            mean = _number(float(estimated.norm(dim=0).mean()))
+            text += (
+                f" The landmarks give the flow; the networks correct it by {mean} px on average."
+            )
+        wheel = Legend(
+            pictures.flow_wheel(_WHEEL),
+            f"Flow: to which side a place looks, and how far; the rim is {_number(scale)} px.",
+        )
+        bar = Legend(pictures.heat_bar(*_BAR), "Mask", ("0", "1"))
+        tiles = list(_layer_tiles(plan, insides, (layer, name), flow, scale))
+        yield Row(title, text, tiles, (wheel, bar))
+
+
+def _layer_tiles(
+    plan: Plan, insides: Insides, key: Key, flow: torch.Tensor, scale: float
+) -> Iterator[Tile]:
+    prediction, what = insides.prediction, _words(key[1])
+    reference = insides.references[key[1]]
+    lengths = flow.norm(dim=0)
+    caption = (
+        f"Where each place looks in the {what}, seen from itself: {_number(float(lengths.mean()))} "
+        f"px away on average, {_number(float(lengths.max()))} at most."
+    )
+    yield Tile(pictures.flow_picture(flow, scale), "Flow", caption, smooth=False)
+    mask = prediction.masks[key][0]
+    yield Tile(
+        pictures.heat_picture(mask),
+        "Mask",
+        f"How much is taken from the {what} (1) rather than made anew (0): "
+        f"{float(mask.float().mean()):.2f} on average.",
+        smooth=False,
+    )
+    yield Tile(
+        pictures.warped_picture(reference, prediction.flows[key][0]),
+        f"Warped {what}",
+        f"The {what}, with every place fetched from where its flow leads.",
+    )
+    if key in insides.kernels:
+        yield _attention_tile(plan, insides, key)
+
+
+def _attention_tile(plan: Plan, insides: Insides, key: Key) -> Tile:
+    """Attention of the marked places over the reference, with dots where their flow ends."""
+    weights = insides.kernels[key].weights[0].float().cpu()
+    flow = insides.prediction.flows[key][0].float().cpu()
+    height, width = flow.shape[1:]
+    marked = places(plan.targets[insides.number])
+    cells = [(int(y * height), int(x * width)) for _, _, x, y in marked]
+    colours = [colour for _, colour, _, _ in marked]
+    ends = [
+        Mark(
+            (column + 0.5 + float(flow[0, row, column])) / width,
+            (row + 0.5 + float(flow[1, row, column])) / height,
+            colour,
+            2.5,
+        )
+        for (row, column), colour in zip(cells, colours, strict=True)
+    ]
+    picture = pictures.to_picture(insides.references[key[1]])
+    kernel = round(weights.shape[0] ** 0.5)
+    return Tile(
+        pictures.attention_picture(picture, pictures.attention_heat(weights, flow, cells), colours),
+        "Attention",
+        f"What the marked places take: {kernel} x {kernel} weights around the flow's end (dot). "
+        "Full colour is the largest weight.",
+        smooth=False,
+        marks=tuple(ends),
+    )
+
+
+def _blend_row(insides: Insides, names: list[str]) -> Row:
+    prediction = insides.prediction
+    assert prediction.blend is not None
+    rendered = prediction.rendered[0]
+    mixed = "result" if prediction.regions is None else "blend"
+    tiles = [
+        Tile(
+            pictures.to_picture(rendered),
+            "Rendered picture",
+            "What the networks draw, at their own size of "
+            f"{rendered.shape[-1]} x {rendered.shape[-2]}.",
+        )
+    ]
+    shares = prediction.blend[0].float().cpu()
+    for share, name in zip(shares, ("rendered", *names), strict=True):
+        what = "rendered picture" if name == "rendered" else f"warped {_words(name)}"
+        tiles.append(
+            Tile(
+                pictures.heat_picture(share),
+                f"Share of the {what}",
+                f"{float(share.mean()):.0%} of the {mixed}.",
+            )
+        )
+    text = f"The {mixed} mixes {len(shares)} pictures. At each pixel their shares add up to 1."
+    return Row("The blend", text, tiles, (_share_bar(),))
+
+
+def _region_rows(finished: Finished) -> Iterator[Row]:
+    """One row for each region that a head drew: its crop before, the drawing's share, and after."""
+    for name, region in DRAWN:
+        if region.name not in finished.shares:
+            continue
+        maps = (finished.before, finished.shares, finished.after)
+        before, share, after = (
+            _unmirrored(crops[region.name][0].float().cpu(), region) for crops in maps
+        )
+        change = float((after - before).abs().max()) * 255 / 2
+        tiles = [
+            Tile(pictures.to_picture(before), "Before", f"The {name} of the blend."),
+            Tile(
+                pictures.heat_picture(share),
+                "Share of the drawing",
+                f"{float(share.mean()):.0%} of the crop, {float(share.max()):.0%} at most.",
+            ),
+            Tile(
+                pictures.to_picture(after),
+                "After",
+                f"With the drawing mixed in: colours change by up to {_number(change)} of 255.",
+            ),
+        ]
+        text = (
+            f"A small network draws the {name} anew over the blend. It sees this crop, upright and "
+            f"{region.width} x {region.height} pixels large, that of the source, and the landmarks "
+            "of both."
+        )
+        yield Row(f"The {name}", text, tiles, (_share_bar(),))
+
+
+def _unmirrored(crop: torch.Tensor, region: Region) -> torch.Tensor:
+    return crop.flip(-1) if region.mirrored else crop
+
+
+def _share_bar() -> Legend:
+    return Legend(pictures.heat_bar(*_BAR), "Share", ("0", "1"))
+
+
+def _words(reference: str) -> str:
+    """The name of a reference for people."""
+    if reference == "reference":
+        return "source"
+    return _OLDER.get(reference, "previous frame")
+
+
+def _rounded_up(value: float) -> float:
+    """Up to the next of a few plain numbers times a power of ten."""
+    power = 10 ** math.floor(math.log10(value))
+    plain = (1, 1.2, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 10)
+    return float(next(step for step in plain if step * power >= value) * power)
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"

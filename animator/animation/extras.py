@@ -1,0 +1,152 @@
+"""What a data set wants beside the video: landmarks, structures, flows, and frames without loss.
+
+    NAME.landmarks.npz    targets T 68 2 float32, in units of the crop (0..1 from edge to edge)
+                          frames T, the driving frame of each
+                          pts T and time_base 2 (numerator, denominator): times of the frames
+    NAME.structures.npz   frame00000 ...: float16 16 S S, the structure guidance of a frame
+    NAME.flows.npz        frame00000/flow_LAYER_REFERENCE ...: float16 2 h w, in pixels there
+                          frame00000/mask_LAYER_REFERENCE ...: float16 1 h w, 1 takes the reference
+    NAME.frames.tar       frame00000.png ...: the frames of the finished video
+
+Frames count from 0 in the video. All are written frame by frame, so that memory does not grow with
+the video's length, and equal jobs give equal bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from animator.animation.plan import Plan
+from animator.extra_files import ENDINGS, extra_files
+from animator.files.output import coded_errors
+from animator.media.finished_video import open_finished
+from animator.spec import Extra, JobSpec
+from animator.watch import Watch
+from animator.workspace.attempt import Workspace
+
+_FAST = 1  # zlib's level: structures shrink to a few percent with any
+
+
+def write_extras(
+    spec: JobSpec, plan: Plan, workspace: Workspace, video: str, watch: Watch
+) -> dict[str, Path]:
+    """Write what the job asks for into its workspace, once its video is whole.
+
+    Args:
+        spec: the job.
+        plan: of the job.
+        workspace: holds the video; another attempt that takes it over writes them anew.
+        video: its name there.
+        watch: counts frames, and says when to stop.
+
+    Returns:
+        Names in the workspace and where each file is to go.
+
+    Raises:
+        LeaseLost: if the workspace was taken over.
+        AnimatorError: disk_full, output_not_writable.
+    """
+    targets = extra_files(workspace.output, spec.extras)
+    names = {extra: f"extra{ENDINGS[extra]}" for extra in targets}
+    by_frame = [extra for extra in spec.extras if extra != "landmarks"]
+    with watch.stage("extras", len(plan.kept) * len(by_frame)):
+        for extra, name in names.items():
+            with workspace.owned(), coded_errors(targets[extra]):
+                _WRITERS[extra](spec, plan, workspace.path / name, workspace.path / video, watch)
+    return {names[extra]: target for extra, target in targets.items()}
+
+
+def _write_landmarks(spec: JobSpec, plan: Plan, path: Path, video: Path, watch: Watch) -> None:
+    driving = plan.driving
+    base = driving.time_base
+    with _archive(path) as add:
+        add("targets", plan.targets.astype(np.float32))
+        add("frames", plan.kept.astype(np.int64))
+        add("pts", np.array([driving.pts[index] for index in plan.kept], np.int64))
+        add("time_base", np.array([base.numerator, base.denominator], np.int64))
+
+
+def _write_structures(spec: JobSpec, plan: Plan, path: Path, video: Path, watch: Watch) -> None:
+    state = plan.start(spec.size)
+    with _archive(path) as add:
+        for number, points in enumerate(plan.targets):
+            structure, _ = plan.generator.guidance(points, state)
+            add(_frame(number), structure[0].half().cpu().numpy())
+            watch.advance(1)
+
+
+def _write_flows(spec: JobSpec, plan: Plan, path: Path, video: Path, watch: Watch) -> None:
+    """Roll out once more: the engine that rendered the video hands out pictures alone."""
+    state = plan.start(spec.size)
+    with _archive(path) as add:
+        for number, points in enumerate(plan.targets):
+            state, prediction = plan.generator.predict(state, points)
+            for kind, found in (("flow", prediction.flows), ("mask", prediction.masks)):
+                for (layer, reference), values in found.items():
+                    name = f"{_frame(number)}/{kind}_{layer}_{reference}"
+                    add(name, values[0].half().cpu().numpy())
+            watch.advance(1)
+
+
+def _write_frames(spec: JobSpec, plan: Plan, path: Path, video: Path, watch: Watch) -> None:
+    with (
+        _written(path) as file,
+        tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as archive,
+        open_finished(video) as reader,
+    ):
+        pictures = (picture for batch in reader for picture in batch.pixels)
+        for number, picture in enumerate(pictures):
+            content = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
+            member = tarfile.TarInfo(f"{_frame(number)}.png")  # with no owner, at time 0
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+            watch.advance(1)
+
+
+_Writer = Callable[[JobSpec, Plan, Path, Path, Watch], None]
+_WRITERS: Mapping[Extra, _Writer] = {
+    "landmarks": _write_landmarks,
+    "structures": _write_structures,
+    "flows": _write_flows,
+    "frames": _write_frames,
+}
+
+
+def _frame(number: int) -> str:
+    return f"frame{number:05}"
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[Callable[[str, NDArray[Any]], None]]:
+    """An npz file that arrays are added to one by one."""
+    with ExitStack() as opened:
+        file = opened.enter_context(_written(path))
+        # Members that are opened by name get a fixed time.
+        archive = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_FAST)
+        opened.enter_context(archive)
+
+        def add(name: str, array: NDArray[Any]) -> None:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+
+        yield add
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[IO[bytes]]:
+    """A new file, on disk when the block ends."""
+    with open(path, "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())

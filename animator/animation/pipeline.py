@@ -1,0 +1,134 @@
+"""One job from its specification to its video: the stages of this package, one after another.
+
+    decode -> landmarks -> motion -> guidance -> rollout -> compose -> encode
+                                                    (-> extras, measures) -> publish
+
+Two passes over the driving video. The first keeps its landmarks and timestamps, a few hundred bytes
+a frame; the second renders frame by frame, and reads the driving pictures again only if the result
+shows them. Nothing else grows with the length of the video.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from animator.animation.extras import write_extras
+from animator.animation.plan import Plan, make_plan
+from animator.animation.quality import measure
+from animator.animation.render import VIDEO, Renderer
+from animator.animation.resume import load_plan, save_plan
+from animator.errors import LeaseLost
+from animator.extra_files import extra_files
+from animator.files.output import check_output
+from animator.media.decode import DEFAULT_LIMITS, MediaLimits
+from animator.settings import Settings
+from animator.spec import JobSpec, Result
+from animator.watch import Report, Watch, coded_memory_errors
+from animator.workspace.attempt import Workspace
+
+
+def animate(
+    spec: JobSpec,
+    *,
+    report: Report = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    limits: MediaLimits = DEFAULT_LIMITS,
+    workspace: Workspace | None = None,
+    priority: int = 0,
+    may_publish: Callable[[], bool] = lambda: True,
+) -> Result:
+    """Animate one portrait with one driving video.
+
+    Args:
+        spec: what, with what, to where and how.
+        report: called with the progress, about ten times a second.
+        should_stop: polled after every frame; once true, nothing of the output is left, nor of
+            what was asked for beside it.
+        limits: what inputs may be at most.
+        workspace: where segments are kept; what is in it already is not rendered again. It is
+            left as it is, whatever happens. None is a folder that is always removed.
+        priority: of the job's frames among those of other jobs in this process, higher first.
+        may_publish: asked just before the output gets its name.
+
+    Returns:
+        What was made. The output is in place, whole, and so is what was asked for beside it.
+
+    Raises:
+        AnimatorError: with the code of whatever stood in the way.
+        JobCancelled: if ``should_stop`` said so.
+        LeaseLost: if the workspace was taken over, or ``may_publish`` said no.
+    """
+    check_output(spec.output)
+    for path in extra_files(os.path.realpath(spec.output), spec.extras).values():
+        check_output(path)
+    folder = Workspace.temporary(spec.output) if workspace is None else workspace
+    try:
+        return _animate(spec, Watch(report, should_stop), limits, folder, priority, may_publish)
+    finally:
+        if workspace is None:
+            folder.remove()
+
+
+def _animate(
+    spec: JobSpec,
+    watch: Watch,
+    limits: MediaLimits,
+    workspace: Workspace,
+    priority: int,
+    may_publish: Callable[[], bool],
+) -> Result:
+    began = time.monotonic()
+    segment_frames = Settings.from_environment().segment_frames
+    recall = partial(load_plan, workspace, spec, limits, segment_frames)
+    with coded_memory_errors():
+        plan = make_plan(spec, limits, watch, recall)
+        save_plan(workspace, spec, plan, segment_frames)
+        renderer = Renderer(spec, plan, workspace, limits, watch, segment_frames)
+        with watch.stage("generate", renderer.total, renderer.resumed):
+            renderer.render(priority)
+            lacking = renderer.join()
+        beside = write_extras(spec, plan, workspace, VIDEO, watch) if spec.extras else {}
+        quality = _measured(spec, plan, renderer, workspace, watch)
+    if not may_publish():
+        raise LeaseLost("the job is not this attempt's any more")
+    workspace.publish(VIDEO, beside)
+    seconds = time.monotonic() - began
+    frames, resumed = renderer.total, renderer.resumed
+    return Result(
+        output=spec.output,
+        frames=frames,
+        seconds=round(seconds, 3),
+        fps=round((frames - resumed) / seconds, 2),
+        timings=watch.timings,
+        warnings=(*_warnings(spec, plan), *lacking),
+        missing=plan.missing,
+        hashes=plan.hashes | {"weights": plan.generator.sha256},
+        weights=plan.generator.name,
+        resumed=resumed,
+        cached=plan.cached,
+        quality=quality,
+    )
+
+
+def _measured(
+    spec: JobSpec, plan: Plan, renderer: Renderer, workspace: Workspace, watch: Watch
+) -> dict[str, float]:
+    if not spec.measure:
+        return {}
+    with watch.stage("measure"), workspace.owned():
+        return measure(workspace.path / VIDEO, spec, plan, renderer.composer.place, watch.check)
+
+
+def _warnings(spec: JobSpec, plan: Plan) -> Iterator[str]:
+    chosen = "the largest" if spec.face == "largest" else f"number {spec.face} from the left"
+    for name, faces in (("picture", plan.source.faces), ("driving video", plan.driving.faces)):
+        if faces > 1:
+            yield f"The {name} shows {faces} faces; {chosen} was used."
+    if plan.missing:
+        count = sum(last - first + 1 for first, last in plan.missing)
+        done = {"hold": "hold the last pose", "interpolate": "move on evenly"}
+        what = done.get(spec.missing_face, "are left out")
+        yield f"{count} driving frames show no face; in the result they {what}."

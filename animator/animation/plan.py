@@ -1,0 +1,194 @@
+"""What a job needs to know before its first frame is rendered: the faces and how they move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animator.animation.ahead import ahead
+from animator.animation.compose import crop_square, to_crop
+from animator.animation.driving import Driving
+from animator.animation.landmark_cache import LandmarkCache
+from animator.animation.portrait import PortraitGenerator, load_generator
+from animator.faces.detectors import make_detector
+from animator.faces.landmarks import Landmarks
+from animator.faces.motion import (
+    Square,
+    choose_anchor,
+    face_square,
+    fill_missing,
+    keep_inside,
+    retarget,
+    smooth,
+)
+from animator.faces.tracking import FaceTracker, find_face
+from animator.media.decode import MediaLimits, VideoReader, content_hash, read_image
+from animator.settings import Settings
+from animator.spec import JobSpec
+from animator.watch import Watch
+from gfla.models.rollout import RolloutState
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """The portrait and its face.
+
+    Attributes:
+        picture: uint8 H W 3.
+        points: 68 x 2 pixels.
+        square: the part of the picture that is animated.
+        faces: how many the picture shows.
+    """
+
+    picture: NDArray[np.uint8]
+    points: NDArray[np.float32]
+    square: Square
+    faces: int
+
+    def crop_units(self, points: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Pixels of the picture as units of the square, 0..1 from edge to edge."""
+        return to_crop(points, self.square, 1) + np.float32(0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All that a job needs to know before its first frame is rendered.
+
+    Attributes:
+        generator: the loaded networks.
+        source: the portrait.
+        driving: what is kept of the driving video.
+        targets: T' x 68 x 2, the landmarks of every frame of the result in units of the crop.
+        kept: T', the driving frame of each.
+        missing: the runs of driving frames that showed no face.
+        hashes: SHA-256 of the inputs, by name.
+        cached: the inputs whose landmarks had been found before, by name.
+    """
+
+    generator: PortraitGenerator
+    source: Source
+    driving: Driving
+    targets: NDArray[np.float32]
+    kept: NDArray[np.intp]
+    missing: tuple[tuple[int, int], ...]
+    hashes: dict[str, str]
+    cached: tuple[str, ...] = ()
+
+    def start(self, size: int) -> RolloutState:
+        """The state before the first frame, for results of ``size`` pixels."""
+        source = self.source
+        side = self.generator.inner_size(size)
+        picture = crop_square(source.picture, source.square, side)
+        return self.generator.start(picture, source.crop_units(source.points))
+
+
+def make_plan(
+    spec: JobSpec,
+    limits: MediaLimits,
+    watch: Watch,
+    recall: Callable[[PortraitGenerator, dict[str, str]], Plan | None] = lambda *_: None,
+) -> Plan:
+    """Everything up to the first frame: load, find the face, follow the driving face, plan.
+
+    Args:
+        spec: the job.
+        limits: what inputs may be at most.
+        watch: takes times and progress.
+        recall: given the networks and the hashes of the inputs, may know the plan already.
+    """
+    with watch.stage("load"):
+        generator = load_generator(spec.weights, spec.device, spec.precision)
+        hashes = {name: content_hash(getattr(spec, name)) for name in ("source", "driving")}
+        if (known := recall(generator, hashes)) is not None:
+            return known
+        cache = LandmarkCache(spec, Settings.from_environment())
+        source, known_source = find_source(spec, cache, hashes["source"], limits)
+    watch.check()
+    extract = partial(track_driving, spec, limits, watch)
+    driving, known_driving = cache.driving(hashes["driving"], limits, watch, extract)
+    targets, kept, missing = plan_motion(spec, source, driving)
+    known_inputs = (("source", known_source), ("driving", known_driving))
+    cached = tuple(name for name, was_known in known_inputs if was_known)
+    return Plan(generator, source, driving, targets, kept, missing, hashes, cached)
+
+
+def find_source(
+    spec: JobSpec, cache: LandmarkCache, sha256: str, limits: MediaLimits
+) -> tuple[Source, bool]:
+    """Read the portrait and find its face; also whether it had been found before."""
+    picture = read_image(spec.source, limits)
+
+    def find() -> tuple[NDArray[np.float32], int]:
+        found, faces = find_face(picture, make_detector(spec.detector, spec.device), spec.face)
+        return found.points[0], faces
+
+    (points, faces), known = cache.source(sha256, find)
+    return Source(picture, points, face_square(points), faces), known
+
+
+def track_driving(
+    spec: JobSpec, limits: MediaLimits, watch: Watch, goes_on: Callable[[], None]
+) -> Driving:
+    """Follow the face through the driving video; ``goes_on`` is called after every few frames."""
+    tracker = FaceTracker(make_detector(spec.detector, spec.device), spec.face)
+    parts: list[Landmarks] = []
+    pts: list[int] = []
+    with (
+        open_driving(spec, limits) as reader,
+        watch.stage("landmarks", reader.frames),
+        ahead(reader, 1, watch.check) as batches,
+    ):
+        for batch in batches:
+            parts.append(tracker.track(batch.pixels))
+            pts.extend(batch.pts)
+            goes_on()
+            watch.advance(len(batch))
+        return Driving(
+            Landmarks.concatenate(parts),
+            pts,
+            reader.info.time_base,
+            reader.info.average_rate,
+            (reader.info.width, reader.info.height),
+            (reader.audio_start, reader.audio_end),
+            tracker.faces,
+        )
+
+
+def plan_motion(
+    spec: JobSpec, source: Source, driving: Driving
+) -> tuple[NDArray[np.float32], NDArray[np.intp], tuple[tuple[int, int], ...]]:
+    """Target landmarks of every frame of the result.
+
+    Returns:
+        T' x 68 x 2 in units of the crop, the driving frame of each, and the runs of frames that
+        showed no face.
+    """
+    filled = fill_missing(driving.landmarks, spec.missing_face, driving.seconds)
+    points = smooth(filled.points, driving.seconds[filled.kept], spec.smoothing)
+    anchor = points[choose_anchor(source.points, points, spec.anchor)]
+    moved = retarget(source.points, points, anchor, spec.motion)
+    targets = source.crop_units(keep_inside(moved, source.square))
+    return targets, filled.kept, filled.missing
+
+
+def open_driving(spec: JobSpec, limits: MediaLimits) -> VideoReader:
+    """The driving video's part that is asked for."""
+    return VideoReader(spec.driving, start=spec.start_seconds, end=spec.end_seconds, limits=limits)
+
+
+def driving_frames(
+    spec: JobSpec, kept: NDArray[np.intp], limits: MediaLimits
+) -> Generator[NDArray[np.uint8], None, None]:
+    """The driving pictures of the frames that are kept, H W 3 each."""
+    wanted = set(kept.tolist())
+    index = 0
+    with open_driving(spec, limits) as reader:
+        for batch in reader:
+            for picture in batch.pixels:
+                if index in wanted:
+                    yield picture
+                index += 1

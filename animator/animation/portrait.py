@@ -1,0 +1,296 @@
+"""The rollout: uint8 pictures and pixel landmarks in, uint8 frames out; networks in between.
+
+This is the one place where pictures become tensors: sizes, value ranges and precision are settled
+here, and nothing else in this package knows of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from animator.animation.state_cache import StateCache
+from animator.errors import AnimatorError
+from animator.settings import Settings
+from animator.weights.library import (
+    DEFAULT_WEIGHTS,
+    read_record,
+    require_face,
+    resolve_spec,
+    sha256_of,
+    structure_size,
+)
+from gfla import checkpoint
+from gfla.errors import GflaError
+from gfla.guidance.face import LABELS, face_structure
+from gfla.models.attention import set_attention_backend
+from gfla.models.generators import AnimationGenerator
+from gfla.models.rollout import Prediction, Reference, RolloutState
+from gfla.pictures import to_picture
+
+if TYPE_CHECKING:
+    from animator.animation.engine import Engine
+
+Guidance = tuple[torch.Tensor, torch.Tensor]
+"""What the networks are told of a frame: its structure 1 C s s and its landmarks 1 68 2."""
+
+
+def load_checkpoint(weights: Path, device: torch.device) -> tuple[checkpoint.Checkpoint, str, str]:
+    """A checkpoint on a device, its SHA-256, and its name with the start of that.
+
+    Raises:
+        AnimatorError: weights_unreadable.
+    """
+    try:
+        sha256 = sha256_of(weights)
+        loaded = checkpoint.load(weights, device)
+    except (OSError, GflaError) as error:
+        message = f"The weights {str(weights)!r} cannot be used: {error}."
+        raise AnimatorError("weights_unreadable", message) from error
+    return loaded, sha256, f"{loaded.info.get('name', weights.stem)}@{sha256[:12]}"
+
+
+class PortraitGenerator:
+    """A loaded face model on a device.
+
+    Attributes:
+        name: of the weights, with the start of their SHA-256.
+        sha256: of the weights' file.
+        structure_size: side of the guidance in pixels.
+        precision: "float32" or "bfloat16".
+        background_edges: whether the guidance shows the edges of the source's background, as the
+            published face model was trained with.
+        engine: what steps this model's clips together; see
+            ``animator.animation.engine.engine_for``.
+        starts: the states in which clips have begun.
+    """
+
+    engine: Engine | None = None
+
+    def __init__(self, weights: Path, device: torch.device, precision: str) -> None:
+        """Load the weights.
+
+        Args:
+            weights: checkpoint of ``gfla.checkpoint``.
+            device: where the networks run.
+            precision: "float32" or "bfloat16" (autocast).
+
+        Raises:
+            AnimatorError: weights_unreadable, weights_wrong_kind.
+        """
+        loaded, self.sha256, self.name = load_checkpoint(weights, device)
+        config = loaded.generator.config
+        require_face(config, str(weights))
+        assert isinstance(loaded.generator, AnimationGenerator)
+        self.network = loaded.generator.requires_grad_(False)
+        if device.type == "cpu":  # a sixth to a quarter less time there
+            self.network = self.network.to(memory_format=torch.channels_last)
+        self.device = device
+        self.structure_size = structure_size(config, loaded.info, str(weights))
+        self.background_edges = loaded.info.get("background_edges") is True
+        self.precision = precision
+        self.starts = StateCache()
+
+    def inner_size(self, size: int) -> int:
+        """Side of the pictures that the networks handle for results of ``size`` pixels."""
+        if self.network.fusion is None:
+            return self.structure_size
+        return self.structure_size * max(1, -(-size // self.structure_size))
+
+    def start(self, picture: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> RolloutState:
+        """Begin a clip; those of the same picture and landmarks share what it takes.
+
+        Args:
+            picture: the source crop, uint8 S S 3 RGB with S = ``inner_size``.
+            landmarks: 68 x 2 in units of the crop (0..1 from edge to edge).
+        """
+        given = hashlib.sha256(repr((picture.shape, landmarks.dtype)).encode())
+        for part in (picture, landmarks):
+            given.update(np.ascontiguousarray(part).data)
+        return self.starts.get(given.digest(), lambda: self._started(picture, landmarks))
+
+    def _started(self, picture: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> RolloutState:
+        image = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device)
+        image = image.permute(2, 0, 1)[None].float() / 127.5 - 1
+        seen = fit_size(picture, self.structure_size) if self.background_edges else None
+        with self.arithmetic():
+            return self.network.start(image, *self._drawn(landmarks, seen))
+
+    def step(
+        self, state: RolloutState, landmarks: NDArray[np.floating]
+    ) -> tuple[RolloutState, NDArray[np.uint8]]:
+        """Render the next frame.
+
+        Args:
+            state: of ``start`` or of the step before.
+            landmarks: 68 x 2 of the frame, in units of the crop.
+
+        Returns:
+            The state after the frame, and the frame: uint8 S S 3 RGB.
+        """
+        return self.step_drawn(state, self.guidance(landmarks, state))
+
+    def step_drawn(
+        self, state: RolloutState, drawn: Guidance
+    ) -> tuple[RolloutState, NDArray[np.uint8]]:
+        """As ``step``, with what ``guidance`` gives."""
+        with self.arithmetic():
+            state, prediction = self.network.step(state, *drawn)
+            return state, to_picture(prediction.image[0])
+
+    def predict(
+        self, state: RolloutState, landmarks: NDArray[np.floating]
+    ) -> tuple[RolloutState, Prediction]:
+        """As ``step``, but with all that the networks say of the frame."""
+        with self.arithmetic():
+            return self.network.step(state, *self.guidance(landmarks, state))
+
+    def reference(
+        self, image: torch.Tensor, landmarks: NDArray[np.floating], state: RolloutState
+    ) -> Reference:
+        """A frame that was rendered before, as the frames after it refer to it.
+
+        Args:
+            image: 1 3 S S in [-1, 1], as a step predicted it.
+            landmarks: 68 x 2 of the frame, in units of the crop.
+            state: of the clip.
+        """
+        with self.arithmetic():
+            return self.network.reference("previous", image, *self.guidance(landmarks, state))
+
+    def guidance(self, landmarks: NDArray[np.floating], state: RolloutState) -> Guidance:
+        """What the networks are told of a frame.
+
+        Args:
+            landmarks: 68 x 2 of the frame, in units of the crop.
+            state: of the clip, whose source lends the frame its background.
+
+        Returns:
+            Its structure 1 C s s and its landmarks 1 68 2.
+        """
+        structure, points = self._drawn(landmarks, None)
+        if self.background_edges:
+            structure = with_background(structure, state.source.structure)
+        return structure, points
+
+    def _drawn(
+        self, landmarks: NDArray[np.floating], picture: NDArray[np.uint8] | None
+    ) -> Guidance:
+        size = self.structure_size
+        structure = face_structure(landmarks * size - 0.5, size, picture)
+        points = torch.from_numpy(np.asarray(landmarks, np.float32))
+        return (
+            torch.from_numpy(structure)[None].to(self.device),
+            points[None].to(self.device),
+        )
+
+    @contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """Inference without gradients, in bfloat16 where asked for."""
+        bfloat16 = self.precision == "bfloat16"
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16)
+        with torch.inference_mode(), autocast:
+            yield
+
+
+def with_background(structure: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """A frame's structure with the edges of the source's background around its face.
+
+    What is animated keeps the source's background, so every frame has the edges that the source
+    has: those outside the source's own face, and outside the frame's face where that has moved
+    over them. They come from the source's structure, a part of the clip's state, so nothing else
+    is kept between frames and no edge is looked for twice.
+
+    Args:
+        structure: B 16 s s of the frame, without background.
+        source: B 16 s s of the source, with the edges of its picture.
+
+    Returns:
+        B 16 s s.
+    """
+    # The source's own outline is not background. Its distance maps are 0 up to 2 px around it.
+    background = source[:, 0] * (source[:, 1:LABELS].amin(1) > 0)
+    edges = torch.maximum(structure[:, 0], background * (structure[:, LABELS] == 0))
+    return torch.cat([edges[:, None], structure[:, 1:]], 1)
+
+
+_loading = threading.Lock()
+
+
+def load_generator(weights: str, device: str, precision: str) -> PortraitGenerator:
+    """The model for a job; jobs of one process that ask for the same share it.
+
+    Args:
+        weights: "default", a name in this machine's library, or an absolute path.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        precision: "auto" (float32 on CPU, bfloat16 on CUDA), "float32" or "bfloat16".
+
+    Raises:
+        AnimatorError: no_such_weights, weights_unreadable, weights_changed, weights_wrong_kind,
+            device_unavailable.
+    """
+    chosen = choose_device(device)
+    if precision == "auto":
+        precision = "bfloat16" if chosen.type == "cuda" else "float32"
+    settings = Settings.from_environment()
+    path = resolve_spec(weights, settings)
+    try:
+        stamp = path.stat().st_mtime_ns
+    except OSError:
+        message = f"There are no weights at {str(path)!r}."
+        raise AnimatorError("weights_unreadable", message) from None
+    with _loading:
+        generator = _cached_generator(path, stamp, chosen, precision)
+    try:
+        set_attention_backend(generator.network, settings.attention)
+    except GflaError as error:
+        message = f"What ANIMATOR_ATTENTION asks for cannot be used: {error.message}."
+        raise AnimatorError("device_unavailable", message) from error
+    imported = path != DEFAULT_WEIGHTS and not os.path.isabs(weights)
+    if imported and generator.sha256 != read_record(weights, settings).sha256:
+        message = f"The weights {weights!r} are not the file that was imported; import them again."
+        raise AnimatorError("weights_changed", message)
+    return generator
+
+
+@functools.lru_cache(maxsize=2)
+def _cached_generator(
+    path: Path, stamp: int, device: torch.device, precision: str
+) -> PortraitGenerator:
+    return PortraitGenerator(path, device, precision)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that a name means; "auto" is the first GPU if there is one.
+
+    Raises:
+        AnimatorError: device_unavailable if it is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        message = f"{name} was asked for, but this machine has {count} usable CUDA devices."
+        raise AnimatorError("device_unavailable", message)
+    return device
+
+
+def fit_size(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """A square picture at another size; the same picture where it fits already."""
+    if picture.shape[0] == size:
+        return picture
+    shrinks = size < picture.shape[0]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, (size, size), interpolation=method), np.uint8)

@@ -1,0 +1,151 @@
+"""The frames of a job: rolled out, composed and encoded in segments, and joined to the video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animator import __version__
+from animator.animation.ahead import ahead
+from animator.animation.compose import Composer
+from animator.animation.engine import engine_for
+from animator.animation.plan import Plan, driving_frames
+from animator.animation.portrait import PortraitGenerator, fit_size
+from animator.animation.resume import load_checkpoint, save_checkpoint, segment_name
+from animator.media.decode import MediaLimits
+from animator.media.encode import VideoWriter
+from animator.media.frames import FrameBatch
+from animator.media.join import join
+from animator.media.mp4 import Sound
+from animator.spec import JobSpec
+from animator.watch import Watch
+from animator.workspace.attempt import Workspace
+from gfla.models.rollout import RolloutState
+
+VIDEO = "video.mp4"
+"""What the whole video is called in the workspace."""
+_DRIVING_AHEAD = 4  # driving pictures that wait to be shown beside the result
+
+Rendered = tuple[NDArray[np.uint8], RolloutState]
+
+
+class Renderer:
+    """Makes the video of one job in its workspace.
+
+    Steps run in the engine's thread and driving pictures are decoded in one of their own, while
+    the caller's draws guidance ahead of them, and composes and encodes behind them.
+
+    Args:
+        spec: the job.
+        plan: of the job.
+        workspace: where its segments are and go.
+        limits: what inputs may be at most.
+        watch: counts frames, and says when to stop.
+        segment_frames: how many frames a segment has; the last may have fewer.
+
+    Attributes:
+        composer: makes the frames of the video.
+        total: frames of the video.
+        resumed: frames that an earlier attempt had finished.
+    """
+
+    def __init__(
+        self,
+        spec: JobSpec,
+        plan: Plan,
+        workspace: Workspace,
+        limits: MediaLimits,
+        watch: Watch,
+        segment_frames: int,
+    ) -> None:
+        self._spec, self._plan, self._workspace = spec, plan, workspace
+        self._limits, self._watch, self._segment_frames = limits, watch, segment_frames
+        source = plan.source
+        self.composer = Composer(
+            spec.output_mode, source.picture, source.square, spec.size, plan.driving.size
+        )
+        self._checkpoint = load_checkpoint(workspace)
+        self.total = len(plan.kept)
+        self.resumed = min(len(self._checkpoint.segments) * segment_frames, self.total)
+
+    def render(self, priority: int) -> None:
+        """Render the segments that are not there yet.
+
+        Errors as in `animator.animation.pipeline.animate`.
+        """
+        spec, plan, first = self._spec, self._plan, self.resumed
+        if first == self.total:
+            return
+        state = self._checkpoint.state(plan, spec.size, first)
+        engine = engine_for(plan.generator)
+        with ExitStack() as running:
+            shown: Iterator[NDArray[np.uint8] | None] = repeat(None)
+            if spec.output_mode == "side-by-side":
+                pictures = driving_frames(spec, plan.kept[first:], self._limits)
+                shown = running.enter_context(ahead(pictures, _DRIVING_AHEAD, self._watch.check))
+            clip = running.enter_context(engine.open(state, priority, self._watch.check))
+            frames = zip(clip.render(plan.targets[first:]), shown, strict=False)
+            for start in range(first, self.total, self._segment_frames):
+                stop = min(start + self._segment_frames, self.total)
+                self._add_segment(range(start, stop), frames)
+
+    def join(self) -> list[str]:
+        """Put the video together; returns what it lacks, in sentences."""
+        plan, driving, folder = self._plan, self._plan.driving, self._workspace.path
+        start, end = driving.audio
+        with self._workspace.owned():
+            return join(
+                [folder / segment_name(n) for n in range(len(self._checkpoint.segments))],
+                folder / VIDEO,
+                [driving.pts[index] for index in plan.kept],
+                driving.time_base,
+                rate=driving.rate,
+                sound=Sound(Path(self._spec.driving), start, end, self._limits),
+                metadata=provenance(plan.generator),
+                check=self._watch.check,
+            )
+
+    def _add_segment(
+        self,
+        numbers: range,
+        frames: Iterator[tuple[Rendered, NDArray[np.uint8] | None]],
+    ) -> None:
+        """Take the frames of a segment, write them, and make them count."""
+        workspace = self._workspace
+        path = workspace.path / segment_name(len(self._checkpoint.segments))
+        with workspace.owned():
+            state = self._write(path, numbers, frames)
+            self._checkpoint = self._checkpoint.after(path, state)
+            save_checkpoint(workspace, self._checkpoint)
+
+    def _write(
+        self,
+        path: Path,
+        numbers: range,
+        frames: Iterator[tuple[Rendered, NDArray[np.uint8] | None]],
+    ) -> RolloutState:
+        driving = self._plan.driving
+        width, height = self.composer.output_size
+        base, rate = driving.time_base, driving.rate
+        with VideoWriter(path, width=width, height=height, time_base=base, rate=rate) as writer:
+            for number in numbers:
+                (picture, state), shown = next(frames)
+                crop = fit_size(picture, self._spec.size)[None]
+                composed = self.composer.compose(crop, None if shown is None else shown[None])
+                pts = driving.pts[self._plan.kept[number]]
+                writer.write(FrameBatch(composed, (pts,), base))
+                self._watch.advance(1, last_stage=True)
+        return state
+
+
+def provenance(generator: PortraitGenerator) -> dict[str, str]:
+    """Metadata of the result: that it is generated, and by what."""
+    return {
+        "comment": "AI-generated: a portrait animated with the motion of another video "
+        f"(animator {__version__}, weights {generator.name})."
+    }

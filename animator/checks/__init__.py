@@ -1,0 +1,1 @@
+"""Checks of a job before it runs: would it work, how long would it take."""

@@ -1,0 +1,261 @@
+"""Whether a job would work and look well, told in seconds, before it is queued or run.
+
+Both files are opened in a child process with limits, see `animator.sandbox`, so that one that
+crashes a decoder, hangs or eats memory becomes a finding. The child measures, see
+`animator.checks.media`; what it measured is judged in `animator.checks.findings`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from animator.checks.findings import judge
+from animator.checks.report import (
+    CheckReport,
+    Crop,
+    DrivingFacts,
+    Estimate,
+    Face,
+    Finding,
+    Sample,
+    SourceFacts,
+    Subject,
+)
+from animator.errors import CODES, AnimatorError
+from animator.files.urls import plain_location
+from animator.jobs.preflight import check_location, check_weights
+from animator.sandbox import Ended, Message, SandboxLimits, run_limited
+from animator.settings import Settings, has_nvidia_driver
+from animator.spec import JobSpec
+from animator.values import is_url
+
+__all__ = ["CheckReport", "DrivingFacts", "Estimate", "Finding", "SourceFacts", "check_job"]
+
+MEDIA_TARGET = "animator.checks.media:look"
+SPEED_TARGET = "animator.checks.speed:measure"
+FRAMES = 24
+"""How many frames of the driving video are looked at."""
+_SUBJECTS: tuple[Subject, ...] = ("source", "driving")
+_SAMPLING_SHARE = 0.3
+"""Share of the time that may go into looking at frames; the rest is for opening the files, and for
+a frame that takes long."""
+_SPEED_SECONDS = 60.0
+_CONVERT = "Convert it to a common format, or use another file."
+_ADVICE = {
+    "no_face": "Use a picture that shows a face from the front.",
+    "face_not_found": "Choose another --face, or leave it out.",
+    "no_frames": "Choose another part with --start and --end.",
+    "no_video_stream": "Use a file with moving pictures.",
+    "too_large": "Use a smaller version of it.",
+    "unreadable_image": _CONVERT,
+    "unreadable_video": _CONVERT,
+    "unsupported_format": "Give the media file itself.",
+}
+"""What to do about what an input fails with."""
+_ERRORS = {"crashed": "check_crashed", "timeout": "check_timeout", "memory": "out_of_memory"}
+
+
+@dataclass
+class _Looked:
+    """What the children have told."""
+
+    source: SourceFacts | None = None
+    driving: DrivingFacts | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+
+def check_job(
+    spec: JobSpec,
+    settings: Settings | None = None,
+    *,
+    estimate: bool = False,
+    media_target: str = MEDIA_TARGET,
+) -> CheckReport:
+    """Look at both inputs of a job and say what would come of it.
+
+    Whatever is wrong is a finding; nothing is raised for it.
+
+    Args:
+        spec: the job; its output is not looked at.
+        settings: limits, and what `auto` means; by default as the environment says.
+        estimate: whether to load the networks, too, and time a few frames.
+        media_target: what runs in the child that opens the files.
+    """
+    began = time.monotonic()
+    settings = settings or Settings.from_environment()
+    spec = settings.apply_to(spec)
+    looked = _Looked()
+    _check_weights(spec, settings, looked)
+    _look(spec, settings, media_target, looked)
+    sure = _same_detector(spec, settings)
+    looked.findings += judge(spec, looked.source, looked.driving, sure=sure)
+    if not sure:
+        looked.findings = [_doubted(finding) for finding in looked.findings]
+    needs = None
+    if estimate and not any(finding.level == "error" for finding in looked.findings):
+        needs = _estimate(spec, looked)
+    return CheckReport(
+        looked.source,
+        looked.driving,
+        needs,
+        ordered(looked.findings),
+        round(time.monotonic() - began, 2),
+    )
+
+
+def _same_detector(spec: JobSpec, settings: Settings) -> bool:
+    """Whether the job will look for faces with dlib, as the check does, as far as can be told."""
+    if spec.detector != "auto":
+        return spec.detector == "dlib"
+    # The workers of a shared queue may have what this machine has not.
+    elsewhere = settings.broker_url is not None
+    return spec.device == "cpu" or not (elsewhere or has_nvidia_driver())
+
+
+def _doubted(finding: Finding) -> Finding:
+    """What dlib cannot do, another detector may be able to do."""
+    if finding.code in ("no_face", "face_not_found", "detector_unavailable"):
+        return replace(finding, level="warning")
+    return finding
+
+
+def ordered(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Errors first, then warnings, then notes."""
+    return tuple(
+        sorted(findings, key=lambda finding: ("error", "warning", "note").index(finding.level))
+    )
+
+
+def _check_weights(spec: JobSpec, settings: Settings, looked: _Looked) -> None:
+    try:
+        check_weights(spec, settings)
+    except AnimatorError as error:
+        looked.findings.append(Finding("error", error.code, error.message))
+
+
+def _look(spec: JobSpec, settings: Settings, target: str, looked: _Looked) -> None:
+    """Have the files looked at; after the death of a child, another one goes on with the next."""
+    deadline = time.monotonic() + settings.check_seconds
+    todo = [name for name in _SUBJECTS if _can_be_opened(spec, name, settings, looked)]
+    while todo:
+        seconds = max(deadline - time.monotonic(), 1.0)
+        task = {
+            "spec": spec.to_json(),
+            "limits": asdict(settings.limits()),
+            "subjects": todo,
+            "frames": FRAMES,
+            "seconds": _SAMPLING_SHARE * seconds,
+        }
+        limits = SandboxLimits(seconds, settings.check_memory_mb)
+        ended = run_limited(target, task, limits)
+        done = [name for name in todo if _take(name, ended, looked)]
+        todo = todo[len(done) :]
+        if todo:
+            looked.findings.append(_death(ended, todo.pop(0)))
+
+
+def _can_be_opened(spec: JobSpec, name: Subject, settings: Settings, looked: _Looked) -> bool:
+    location = plain_location(getattr(spec, name))
+    try:
+        check_location(location, settings)
+    except AnimatorError as error:
+        looked.findings.append(Finding("error", error.code, error.message, about=name))
+        return False
+    if is_url(location):
+        # What is elsewhere is fetched, and looked at, by the worker that gets the job.
+        message = "It lies elsewhere and was not looked at."
+        looked.findings.append(Finding("note", "remote_input", message, about=name))
+        return False
+    return True
+
+
+def _take(name: Subject, ended: Ended, looked: _Looked) -> bool:
+    """Note what the child told of one input; false if that is nothing, or nonsense."""
+    for message in ended.messages:
+        if message.get("about") != name:
+            continue
+        try:
+            if "code" in message:
+                looked.findings.append(_failure(name, message))
+            elif name == "source":
+                looked.source = _source(message["facts"])
+            else:
+                looked.driving = _driving(message["facts"])
+        except (KeyError, TypeError, ValueError):
+            return False
+        return True
+    return False
+
+
+def _failure(name: Subject, message: Message) -> Finding:
+    code, sentence = message["code"], message["message"]
+    if code not in CODES or not isinstance(sentence, str):
+        raise ValueError("no finding")
+    return Finding("error", code, sentence, _ADVICE.get(code, ""), name)
+
+
+def _death(ended: Ended, name: Subject) -> Finding:
+    """The finding of a child that ended before it had told of an input."""
+    code = _ERRORS.get(ended.how, "check_crashed")
+    reason = ended.reason or "gave an answer that makes no sense"
+    what = "picture" if name == "source" else "driving video"
+    return Finding(
+        "error",
+        code,
+        f"The process that looked at the {what} {reason}.",
+        "The file is damaged, extreme, or made to do harm; convert it, or use another one.",
+        name,
+    )
+
+
+def _face(values: Mapping[str, Any]) -> Face:
+    return Face(**{**values, "crop": Crop(**values["crop"])})
+
+
+def _source(facts: Mapping[str, Any]) -> SourceFacts:
+    return SourceFacts(**{**facts, "face": _face(facts["face"])})
+
+
+def _driving(facts: Mapping[str, Any]) -> DrivingFacts:
+    samples = tuple(
+        Sample(**{**sample, "face": None if sample["face"] is None else _face(sample["face"])})
+        for sample in facts["samples"]
+    )
+    crop = None if facts["crop"] is None else Crop(**facts["crop"])
+    return DrivingFacts(**{**facts, "samples": samples, "crop": crop})
+
+
+def _estimate(spec: JobSpec, looked: _Looked) -> Estimate | None:
+    """What the job would need; failures to tell become findings."""
+    driving = looked.driving
+    if driving is None or driving.frames is None:
+        return None
+    task = {"spec": spec.to_json(), "asked": time.time()}
+    limits = SandboxLimits(_SPEED_SECONDS, memory_mb=None)
+    ended = run_limited(SPEED_TARGET, task, limits, trusted=True)
+    told = next(iter(ended.messages), {})
+    if "code" in told:
+        looked.findings.append(Finding("error", told["code"], told["message"]))
+        return None
+    if not told:
+        message = f"No estimate: the process that timed the networks {ended.reason}."
+        looked.findings.append(Finding("note", "no_estimate", message))
+        return None
+    share = driving.coverage[0] if spec.missing_face == "skip" else 1.0
+    frames = max(round(driving.frames * share), 1)
+    stages = {
+        "decode": driving.decode_seconds,
+        "landmarks": driving.landmark_seconds or 0.0,
+        "generate": told["step"],
+    }
+    seconds = told["load"] + driving.frames * (stages["decode"] + stages["landmarks"])
+    return Estimate(
+        seconds=round(seconds + frames * stages["generate"], 1),
+        memory_mb=round(told["memory_mb"] + driving.memory_mb),
+        frames=frames,
+        frame_seconds={name: round(value, 5) for name, value in stages.items()},
+        device=told["device"],
+    )

@@ -1,0 +1,258 @@
+"""Look at a job's two inputs and measure; runs in the child process of a check.
+
+The detector is dlib whatever the job uses: it needs no graphics card and little memory.
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+import time
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from animator.animation.compose import crop_square, to_crop, whole_square
+from animator.checks.report import Crop, DrivingFacts, Face, Sample, SourceFacts
+from animator.errors import AnimatorError
+from animator.faces.detectors.dlib import DlibDetector
+from animator.faces.detectors.mean_face import MEAN_FACE
+from animator.faces.geometry import RIGID, fit_similarity
+from animator.faces.landmarks import FaceBox, FaceChoice, LandmarkDetector, Landmarks
+from animator.faces.motion import Square, face_square, openings
+from animator.faces.tracking import SURE, FaceTracker, find_face
+from animator.media.decode import MediaLimits, VideoReader, read_image
+from animator.media.sampling import Sampler, Timing, read_timing
+from animator.sandbox import Message, Send
+from animator.spec import JobSpec
+from gfla.data.clips import face_extent, head_turn, sharpness
+
+_SIDE = 256  # of the crop in which sharpness is measured
+_LOOK_AROUND = 3  # samples between two looks at who else is there
+_SAME_PLACE = 0.3  # overlap of two boxes of one face
+_TIMING_SHARE = 0.15  # of the time for the driving video
+_CORNERS = ((36, 39), (42, 45), (60, 64))  # of the eyes and of the inner lips
+
+
+def look(task: Message, send: Send) -> None:
+    """Measure the inputs that the task names, and send an answer for each.
+
+    An answer has "about", the input, and either "facts" or "code" and "message".
+    """
+    spec = JobSpec.from_json(task["spec"])
+    limits = MediaLimits(**task["limits"])
+    cv2.setNumThreads(1)
+    for subject in task["subjects"]:
+        try:
+            detector = DlibDetector()
+            if subject == "source":
+                facts: Any = look_at_source(spec, detector, limits)
+            else:
+                facts = look_at_driving(spec, detector, limits, task["frames"], task["seconds"])
+        except AnimatorError as error:
+            send({"about": subject, "code": error.code, "message": error.message})
+        except cv2.error as error:
+            if error.code != cv2.Error.StsNoMem:
+                raise
+            raise MemoryError from error
+        else:
+            send({"about": subject, "facts": asdict(facts)})
+
+
+def look_at_source(spec: JobSpec, detector: LandmarkDetector, limits: MediaLimits) -> SourceFacts:
+    """Measure the picture and its face.
+
+    Raises:
+        AnimatorError: those of `read_image` and `find_face`.
+    """
+    picture = read_image(spec.source, limits)
+    found, faces = find_face(picture, detector, spec.face)
+    height, width = picture.shape[:2]
+    return SourceFacts(width, height, faces, measure_face(picture, found.points[0]))
+
+
+def look_at_driving(
+    spec: JobSpec, detector: LandmarkDetector, limits: MediaLimits, frames: int, seconds: float
+) -> DrivingFacts:
+    """Measure the part of the driving video that the job uses.
+
+    Args:
+        spec: the job.
+        detector: finds the faces.
+        limits: what is refused.
+        frames: how many frames to look at; twice as many if none of them shows a face.
+        seconds: that this may take, but for what one frame takes.
+
+    Raises:
+        AnimatorError: those of `VideoReader`.
+    """
+    deadline = time.monotonic() + seconds
+    path, start, end = Path(spec.driving), spec.start_seconds or Fraction(0), spec.end_seconds
+    with VideoReader(path, start=spec.start_seconds, end=end, limits=limits) as reader:
+        info, estimated = reader.info, reader.frames
+    timing = read_timing(path, limits, start, end, _TIMING_SHARE * seconds)
+    length = _length(timing, info.duration, start, end)
+    rate = _rate(timing, info.average_rate)
+    watcher = _Watcher(detector, spec.face)
+    count = timing.frames or estimated
+    wanted = frames if count is None else min(frames, count)
+    # From the middle of each part; where all frames are looked at, at the time of each.
+    for offset in (0.0 if wanted == count else 0.5, 0.0):
+        times = _spread(float(start), length, rate, wanted, offset)
+        left = (deadline - time.monotonic()) / (1.5 if offset else 1)
+        sampler = Sampler(path, limits, times, left)
+        for moment, picture in sampler:
+            watcher.look(moment, picture)
+        if watcher.squares or (count is not None and wanted == count):
+            break
+    return DrivingFacts(
+        width=info.width,
+        height=info.height,
+        format=info.format,
+        codec=info.codec,
+        rotation=info.rotation,
+        has_audio=info.has_audio,
+        duration=length,
+        frames=count,
+        counted=timing.frames is not None,
+        rate=rate,
+        variable_rate=timing.variable,
+        wanted=wanted,
+        samples=tuple(sorted(watcher.samples, key=lambda sample: sample.seconds)),
+        crop=_around(watcher.squares),
+        decode_seconds=sampler.busy / max(sampler.decoded, 1),
+        landmark_seconds=watcher.follow_seconds,
+        memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    )
+
+
+def _length(
+    timing: Timing, duration: Fraction | None, start: Fraction, end: Fraction | None
+) -> float | None:
+    """Seconds of the part that is used."""
+    if timing.seconds is not None:
+        return timing.seconds
+    if duration is None:
+        return None if end is None else float(end - start)
+    return max(float(min(duration, end or duration) - start), 0.0)
+
+
+def _rate(timing: Timing, average: Fraction | None) -> float | None:
+    if timing.frames and timing.seconds:
+        return timing.frames / timing.seconds
+    return None if average is None else float(average)
+
+
+def _spread(
+    start: float, length: float | None, rate: float | None, count: int, offset: float
+) -> list[float]:
+    """Times all over a part of a video; every second from its start if its length is unknown."""
+    if length is None:
+        step = 1.0
+    else:
+        last = max(length - 1 / rate, 0.0) if rate else length  # when the last frame begins
+        step = last / max(count, 1)
+    return [start + (number + offset) * step for number in range(count)]
+
+
+class _Watcher:
+    """Looks for the face in frames that are far apart.
+
+    As in the pipeline, a face is first looked for where the last one was: that keeps one that is
+    turned too far to be found anew, and keeps to one person where there are several.
+    """
+
+    def __init__(self, detector: LandmarkDetector, face: FaceChoice) -> None:
+        self._detector, self._face = detector, face
+        self._last: Landmarks | None = None
+        self.samples: list[Sample] = []
+        self.squares: list[Square] = []
+        self._follow_seconds: list[float] = []
+
+    @property
+    def follow_seconds(self) -> float | None:
+        """Mean time to follow a face into the next frame, None if there was none."""
+        return mean(self._follow_seconds) if self._follow_seconds else None
+
+    def look(self, seconds: float, picture: NDArray[np.uint8]) -> None:
+        """Note what a frame shows."""
+        found, faces = self._follow(picture), 1
+        if found is None or len(self.samples) % _LOOK_AROUND == 0:
+            tracker = FaceTracker(self._detector, self._face)
+            anew = tracker.track(picture[None])
+            found, faces = found or anew, tracker.faces
+        face = None
+        if found.found[0]:
+            self._last = found
+            self.squares.append(face_square(found.points[0]))
+            face = measure_face(picture, found.points[0])
+            faces = max(faces, 1)
+        self.samples.append(Sample(round(seconds, 3), faces, face))
+
+    def _follow(self, picture: NDArray[np.uint8]) -> Landmarks | None:
+        """The face at the place of the last one, if there is one."""
+        if self._last is None:
+            return None
+        boxes, rolls = self._detector.boxes_of(self._last.points)
+        began = time.monotonic()
+        points, confidence = self._detector.landmarks(picture[None], boxes, rolls)
+        self._follow_seconds.append(time.monotonic() - began)
+        place, _ = self._detector.boxes_of(points)
+        if confidence[0] < SURE or _box(boxes).overlap(_box(place)) < _SAME_PLACE:
+            return None
+        return Landmarks(points, place, confidence)
+
+
+def _box(edges: NDArray[np.floating]) -> FaceBox:
+    x0, y0, x1, y1 = (float(edge) for edge in edges[0])
+    return FaceBox(x0, y0, x1, y1, 1.0)
+
+
+def measure_face(picture: NDArray[np.uint8], points: NDArray[np.floating]) -> Face:
+    """What a check wants to know of a face; picture H W 3 RGB, points 68 2 in its pixels."""
+    square = face_square(points)
+    crop = crop_square(picture, square, _SIDE)
+    units = to_crop(points, square, 1) + 0.5
+    upright = units[17:48].min(0), units[17:48].max(0)
+    low, high = (np.clip(edge * _SIDE, 0, _SIDE).astype(int) for edge in upright)
+    part = crop[low[1] : max(high[1], low[1] + 1), low[0] : max(high[0], low[0] + 1)]
+    luma = part.reshape(-1, 3).mean(0) @ np.array([0.299, 0.587, 0.114])
+    lean = fit_similarity(MEAN_FACE, points, RIGID).angle
+    widths = [np.linalg.norm(points[right] - points[left]) for left, right in _CORNERS]
+    eyes_mouth = openings(points) / np.maximum(widths, 1e-6)
+    return Face(
+        pixels=round(float(face_extent(points)), 1),
+        crop=Crop(*whole_square(square)),
+        turn=round(float(head_turn(points)), 3),
+        lean=round(math.degrees(float(lean)), 1),
+        sharpness=round(sharpness(crop, units), 1),
+        brightness=round(float(luma), 1),
+        eyes=round(float(eyes_mouth[:2].mean()), 3),
+        mouth=round(float(eyes_mouth[2]), 3),
+        inside=round(_inside(whole_square(square), picture.shape), 3),
+    )
+
+
+def _inside(square: tuple[int, int, int], shape: tuple[int, ...]) -> float:
+    """The share of a square that lies in a picture of shape H W 3."""
+    left, top, side = square
+    across = min(left + side, shape[1]) - max(left, 0)
+    down = min(top + side, shape[0]) - max(top, 0)
+    return max(across, 0) * max(down, 0) / side**2
+
+
+def _around(squares: list[Square]) -> Crop | None:
+    """The least square that holds all of these."""
+    if not squares:
+        return None
+    values = np.array(squares)
+    low = (values[:, :2] - values[:, 2:] / 2).min(0)
+    high = (values[:, :2] + values[:, 2:] / 2).max(0)
+    cx, cy = (float(middle) for middle in (low + high) / 2)
+    return Crop(*whole_square(Square(cx, cy, float((high - low).max()))))

@@ -1,0 +1,51 @@
+"""Load a job's networks and time some frames; runs in a child process of a check."""
+
+from __future__ import annotations
+
+import resource
+import time
+
+import numpy as np
+
+from animator.animation.portrait import load_generator
+from animator.errors import AnimatorError
+from animator.faces.detectors.mean_face import MEAN_FACE
+from animator.sandbox import Message, Send
+from animator.spec import JobSpec
+
+_SECONDS = 1.5
+_FRAMES = 20
+
+
+def measure(task: Message, send: Send) -> None:
+    """Send the seconds to start and to render a frame, the memory and the device.
+
+    The task has "spec", and "asked", the time at which it was asked for.
+    The answer has "code" and "message" instead where the networks cannot be used.
+    """
+    spec = JobSpec.from_json(task["spec"])
+    try:
+        generator = load_generator(spec.weights, spec.device, spec.precision)
+    except AnimatorError as error:
+        send({"code": error.code, "message": error.message})
+        return
+    side = generator.inner_size(spec.size)
+    # How long it takes does not depend on what the picture shows.
+    landmarks = MEAN_FACE * 0.55 + 0.5
+    state = generator.start(np.full((side, side, 3), 128, np.uint8), landmarks)
+    state, _ = generator.step(state, landmarks)
+    loaded, ready = time.monotonic(), time.time()
+    times: list[float] = []
+    while len(times) < _FRAMES and time.monotonic() - loaded < _SECONDS:
+        before = time.monotonic()
+        state, _ = generator.step(state, landmarks)
+        times.append(time.monotonic() - before)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    send(
+        {
+            "load": ready - task["asked"],
+            "step": float(np.mean(times)),
+            "memory_mb": memory,
+            "device": str(generator.device),
+        }
+    )

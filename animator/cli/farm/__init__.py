@@ -1,0 +1,1 @@
+"""Commands on the jobs and workers of a queue."""

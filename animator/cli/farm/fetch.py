@@ -1,0 +1,104 @@
+"""`animator fetch`: copy the videos of jobs that succeeded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from animator.cli.console import absolute, print_json, print_path
+from animator.cli.farm.ids import find_jobs
+from animator.errors import AnimatorError
+from animator.files.urls import plain_location, split_location
+from animator.jobs.preflight import check_location
+from animator.jobs.queue import open_store
+from animator.settings import Settings
+from animator.spec import JobRecord, JobState
+from animator.values import is_url
+
+_CHUNK = 1 << 20
+
+
+def fetch_jobs(given: Sequence[str], target: str | None, *, force: bool, as_json: bool) -> None:
+    """Copy the videos of jobs; all mistakes are found before the first is copied.
+
+    Args:
+        given: ids of jobs.
+        target: a file for one job, or a folder; None is the present folder.
+        force: whether files may be replaced.
+        as_json: print an array of what was copied where.
+
+    Raises:
+        AnimatorError: `no_such_job`, `wrong_state`, `no_such_file`, `output_exists`,
+            `output_exists_as_folder`, `output_not_writable`, `disk_full`, `url_refused`,
+            `storage_unavailable`.
+    """
+    settings = Settings.from_environment()
+    records = find_jobs(open_store(settings), given)
+    videos = [_video(record, settings) for record in records]
+    copies = [_destination(video, target, len(videos)) for video in videos]
+    for number, (video, copy) in enumerate(zip(videos, copies, strict=True)):
+        if copy in copies[:number]:
+            raise AnimatorError(
+                "output_exists",
+                f"Two of the jobs made a {copy.name!r}; fetch one of them alone, with -o FILE.",
+            )
+        if not force and os.path.lexists(copy) and not _same(video, copy):
+            raise AnimatorError("output_exists", f"{str(copy)!r} exists; --force replaces it.")
+    done = []
+    for record, video, copy in zip(records, videos, copies, strict=True):
+        if not _same(video, copy):
+            _copy(video, copy, settings)
+        done.append({"id": record.id, "source": video, "output": str(copy)})
+        if not as_json:
+            print_path(str(copy))
+    if as_json:
+        print_json(done)
+
+
+def _video(record: JobRecord, settings: Settings) -> str:
+    """The video of a job, which this machine can read: a path or a URL."""
+    if record.state is not JobState.SUCCEEDED:
+        why = "" if record.error is None else f" [{record.error.code}]"
+        raise AnimatorError(
+            "wrong_state",
+            f"Job {record.id} is {record.state.value}{why}; only one that succeeded has a video.",
+        )
+    output = record.spec.output if record.result is None else record.result.output
+    check_location(output, settings)
+    return plain_location(output)
+
+
+def _destination(video: str, target: str | None, count: int) -> Path:
+    target = target or "."
+    path = Path(absolute(target))
+    if path.is_dir():
+        return path / split_location(video)[1]
+    if count > 1 or target.endswith(os.sep):
+        raise AnimatorError("output_not_writable", f"There is no folder {str(path)!r}.")
+    return path
+
+
+def _same(video: str, copy: Path) -> bool:
+    return not is_url(video) and copy.exists() and copy.samefile(video)
+
+
+def _copy(video: str, copy: Path, settings: Settings) -> None:
+    from animator.files.output import OutputFile, check_output, coded_errors
+
+    if is_url(video):
+        from animator.files.storage import Storage
+
+        check_output(copy)
+        folder, name = split_location(video)
+        Storage.open(folder, settings).get(name, copy)
+        return
+    out = OutputFile(copy)
+    try:
+        with coded_errors(copy), open(video, "rb") as file:
+            while chunk := file.read(_CHUNK):
+                out.write(chunk)
+                out.check()
+            out.publish()
+    finally:
+        out.remove()

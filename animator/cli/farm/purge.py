@@ -1,0 +1,45 @@
+"""`animator purge`: forget jobs that have ended."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from animator.cli.console import print_json, say
+from animator.cli.moments import moment_before
+from animator.errors import AnimatorError
+from animator.jobs.queue import open_store
+from animator.settings import Settings
+from animator.spec import JobState
+
+
+def purge_jobs(state: str | None, older_than: str, *, sure: bool, as_json: bool) -> None:
+    """Remove the records of jobs that ended long ago, after asking on a terminal.
+
+    Raises:
+        AnimatorError: `invalid_option`, also where nobody can be asked.
+    """
+    before = moment_before("--older-than", older_than)
+    states = [item for item in JobState if item.ended] if state is None else [JobState(state)]
+    store = open_store(Settings.from_environment())
+    if not sure and not _asked(
+        f"Forget jobs that are {_either(states)} since {before:%Y-%m-%d %H:%M} UTC?"
+    ):
+        raise typer.Exit(1)
+    count = store.purge(states, before)
+    if as_json:
+        print_json({"purged": count, "before": before.isoformat(timespec="milliseconds")})
+    else:
+        say(f"{count} jobs forgotten")
+
+
+def _either(states: Sequence[JobState]) -> str:
+    return " or ".join(state.value for state in states)
+
+
+def _asked(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise AnimatorError("invalid_option", "--yes is missing, as nobody can be asked here.")
+    return typer.confirm(question, err=True)

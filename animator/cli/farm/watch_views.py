@@ -1,0 +1,169 @@
+"""How watched jobs are shown: a table that is redrawn, lines, or JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from animator.cli.console import printable
+from animator.cli.farm.status import detail_of, state_of
+from animator.cli.progress import clock
+from animator.jobs.store import now
+from animator.spec import JobRecord, JobState
+
+LINE_SECONDS = 10.0
+"""Time between two lines of a job whose state and stage stay the same."""
+_BAR = 10
+_COLUMNS = {
+    "JOB": None,
+    "STATE": None,
+    "": None,
+    "FRAMES": None,
+    "FRAMES/S": None,
+    "LEFT": None,
+    "WORKER": 2,
+    "OUTPUT": 3,
+}
+"""Columns and how they share what a narrow terminal leaves; the others keep their width."""
+_FRAME_LINES = 4
+"""Lines of the terminal that are no job's: the summary, the titles, the rest, the cursor."""
+Counts = Mapping[JobState, int]
+
+
+class View(AbstractContextManager["View"]):
+    """Shows watched jobs on standard output."""
+
+    @abstractmethod
+    def show(self, records: Sequence[JobRecord], counts: Counts) -> None:
+        """Show the jobs as they are now; `counts` may count more than those."""
+
+    def __exit__(self, *raised: object) -> None:
+        """Leave the terminal as it was."""
+
+
+class LiveTable(View):
+    """A table that is redrawn in place, and stays when it is left."""
+
+    def __init__(self, console: Console) -> None:
+        self._live = Live(console=console, auto_refresh=False, redirect_stdout=False)
+
+    def __enter__(self) -> LiveTable:
+        self._live.start()
+        return self
+
+    def show(self, records: Sequence[JobRecord], counts: Counts) -> None:
+        """Redraw."""
+        height = self._live.console.size.height
+        self._live.update(picture(records, counts, max(1, height - _FRAME_LINES)), refresh=True)
+
+    def __exit__(self, *raised: object) -> None:
+        """Leave the last picture where it is."""
+        self._live.stop()
+
+
+class Changes(View):
+    """A line for every job whose state or stage is new, and every few seconds one more."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, tuple[object, JobRecord, float]] = {}
+
+    def show(self, records: Sequence[JobRecord], counts: Counts) -> None:
+        """Print the jobs of which there is something to say."""
+        for record in records:
+            stage = None if record.progress is None else record.progress.stage
+            what = (record.state, stage, record.cancel_requested, record.attempt)
+            said = self._said.get(record.id)
+            if said is not None and said[0] == what:
+                due = time.monotonic() - said[2] >= LINE_SECONDS
+                if not due or said[1].progress == record.progress:
+                    continue
+            self._said[record.id] = what, record, time.monotonic()
+            self.say(record)
+
+    def say(self, record: JobRecord) -> None:
+        """One line of a job, for a person."""
+        going = None if record.state is not JobState.RUNNING else record.progress
+        parts = [now()[:19], record.id, state_of(record), going and going.stage]
+        parts += [detail_of(record), going and record.worker]
+        print("  ".join(printable(part) for part in parts if part), flush=True)
+
+
+class JsonChanges(Changes):
+    """The same as JSON."""
+
+    def say(self, record: JobRecord) -> None:
+        """One line of a job, for a program."""
+        print(json.dumps(record.as_dict()), flush=True)
+
+
+def make_view(*, as_json: bool) -> View:
+    """The view that fits where standard output goes."""
+    if as_json:
+        return JsonChanges()
+    console = Console(highlight=False)
+    if sys.stdout.isatty() and not console.is_dumb_terminal:
+        return LiveTable(console)
+    return Changes()
+
+
+def picture(records: Sequence[JobRecord], counts: Counts, rows: int) -> Group:
+    """The summary, and a table of so many jobs: those that run first, those that ended last.
+
+    The state of a job that runs is its stage.
+    """
+    order = [JobState.RUNNING, JobState.QUEUED]
+    ranked = sorted(
+        records, key=lambda item: order.index(item.state) if item.state in order else len(order)
+    )
+    table = Table(box=None, pad_edge=False, expand=True)
+    for name, share in _COLUMNS.items():
+        right = name in ("FRAMES", "FRAMES/S", "LEFT")
+        table.add_column(name, no_wrap=True, ratio=share, justify="right" if right else "left")
+    for record in ranked[:rows]:
+        _add_row(table, record)
+    parts: list[RenderableType] = [Text(summary(records, counts)), table]
+    if len(ranked) > rows:
+        parts.append(Text(f"... and {len(ranked) - rows} more"))
+    return Group(*parts)
+
+
+def summary(records: Sequence[JobRecord], counts: Counts) -> str:
+    """How many jobs are in which state, and the pace of those that run."""
+    parts = [f"{counts[state]} {state.value}" for state in JobState if counts.get(state)]
+    running = [item.progress for item in records if item.state is JobState.RUNNING]
+    if pace := sum(progress.fps for progress in running if progress is not None):
+        parts.append(f"{pace:.1f} frames/s")
+    return ", ".join(parts) or "no jobs"
+
+
+def _add_row(table: Table, record: JobRecord) -> None:
+    running = record.state is JobState.RUNNING
+    progress = record.progress if running else None
+    bar: ProgressBar | str = ""
+    frames = pace = left = ""
+    if progress is not None:
+        if progress.frames:
+            bar = ProgressBar(total=progress.frames, completed=progress.frame, width=_BAR)
+        of = f"/{progress.frames}" if progress.frames else ""
+        frames = f"{progress.frame}{of}" if progress.frame or of else ""
+        pace = f"{progress.fps:.1f}" if progress.fps else ""
+        left = "" if progress.eta is None else clock(progress.eta)
+    elif record.result is not None:
+        frames = str(record.result.frames)
+    stage = progress.stage if progress and not record.cancel_requested else state_of(record)
+    worker = record.worker or "" if running else ""
+    cells = (frames, pace, left, worker, Path(record.spec.output).name)
+    table.add_row(
+        record.id, Text(printable(stage)), bar, *(Text(printable(cell)) for cell in cells)
+    )

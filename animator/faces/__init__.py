@@ -1,0 +1,1 @@
+"""Facial landmarks and how they move: detectors, tracking, motion, identity."""

@@ -1,0 +1,1 @@
+"""Files by path or URL: read, cached, written whole or not at all."""

@@ -1,0 +1,156 @@
+"""An output file that appears whole under its name or not at all."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import av
+from av.codec.codec import UnknownCodecError
+
+from animator.errors import AnimatorError
+from animator.media.container import quoted
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class OutputFile:
+    """A temporary file in the output's folder, as libav writes it, until it is renamed.
+
+    A failure is kept for `check` and not raised into libav, which would go on writing and meet it
+    again and again.
+
+    Args:
+        output: the file to be; its folder must exist. A symbolic link is followed.
+
+    Raises:
+        AnimatorError: output_exists_as_folder, output_not_writable, disk_full.
+    """
+
+    name = "output.mp4"  # for libav, which never opens a file itself; of no meaning
+
+    def __init__(self, output: str | Path) -> None:
+        with coded_errors(Path(output)):
+            if "\0" in os.fspath(output):
+                raise OSError(errno.EINVAL, "the name has a zero byte")
+            self.path = Path(os.path.realpath(output))
+            _refuse_what_is_no_file(self.path)
+            token = secrets.token_hex(4)
+            self._part = self.path.parent / f".{self.path.name[:40]}.{token}.part"
+            self._file = open(self._part, "xb", buffering=0)
+        self._failure: OSError | None = None
+        self._abandoned = False
+        self.seek, self.tell = self._file.seek, self._file.tell
+
+    def write(self, data: bytes) -> int:
+        """Write at the current position; a failure shows in `check`."""
+        left = memoryview(data)
+        while left and self._failure is None and not self._abandoned:
+            try:
+                left = left[self._file.write(left) :]
+            except OSError as error:
+                self._failure = error
+        return len(data)
+
+    def reopened(self, url: str, flags: int, options: dict[str, str]) -> io.FileIO:
+        """The file for reading: libav moves the index to its front at the end."""
+        return io.FileIO(self._part, "rb")
+
+    def check(self) -> None:
+        """Raise the OSError that writing met, if it did."""
+        if self._failure is not None:
+            raise self._failure
+
+    def publish(self) -> None:
+        """Put the file on disk under its name.
+
+        Raises:
+            OSError: if that, or writing before, failed; the temporary file is still there.
+        """
+        self.check()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        os.replace(self._part, self.path)
+        sync_folder(self.path.parent)
+
+    def abandon(self) -> None:
+        """Write nothing more from here on."""
+        self._abandoned = True
+
+    def remove(self) -> None:
+        """Remove the temporary file."""
+        self._file.close()
+        with suppress(OSError):
+            os.unlink(self._part)
+
+
+def write_whole(output: str | Path, content: bytes) -> None:
+    """Write a file at once: whole, or not at all.
+
+    Raises:
+        AnimatorError: output_exists_as_folder, output_not_writable, disk_full.
+    """
+    file = OutputFile(output)
+    try:
+        with coded_errors(Path(output)):
+            file.write(content)
+            file.publish()
+    finally:
+        file.remove()
+
+
+def check_output(output: str | Path) -> None:
+    """Find out whether the output could be created, before any work is done for it.
+
+    Raises:
+        AnimatorError: output_exists_as_folder, output_not_writable, disk_full.
+    """
+    OutputFile(output).remove()
+
+
+@contextmanager
+def coded_errors(output: Path) -> Iterator[None]:
+    """Raise the coded error for what libav or the system says while the output is written."""
+    try:
+        yield
+    except MemoryError as error:
+        message = f"Writing {quoted(output)} needs more memory than there is."
+        raise AnimatorError("out_of_memory", message, retryable=True) from error
+    except UnknownCodecError as error:
+        raise AnimatorError("encoding_failed", f"There is no encoder {error}.") from error
+    except av.FFmpegError as error:
+        message = f"{quoted(output)} cannot be encoded: {error.strerror}."
+        raise AnimatorError("encoding_failed", message) from error
+    except OSError as error:
+        code = "disk_full" if error.errno in _FULL else "output_not_writable"
+        message = f"{quoted(output)} cannot be written: {error.strerror or error}."
+        raise AnimatorError(code, message, retryable=code == "disk_full") from error
+
+
+def _refuse_what_is_no_file(path: Path) -> None:
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return  # the name is free, or creating a file beside it says what is wrong
+    if stat.S_ISDIR(mode):
+        message = f"{quoted(path)} is a folder; give the name of a file in it."
+        raise AnimatorError("output_exists_as_folder", message)
+    if not stat.S_ISREG(mode):
+        message = f"{quoted(path)} is not a regular file and is not replaced."
+        raise AnimatorError("output_not_writable", message)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the new name durable; some file systems cannot, and then it is not our failure."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

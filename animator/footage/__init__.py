@@ -1,0 +1,1 @@
+"""Training data cut from footage."""

@@ -1,0 +1,1 @@
+"""Job records: their atomic changes, history, leases, queue and client."""

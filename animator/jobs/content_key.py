@@ -1,0 +1,60 @@
+"""A key for a job made of what goes into it: the same files, settings and weights, the same key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+
+from animator.files.urls import plain_location
+from animator.jobs.preflight import check_input
+from animator.settings import Settings
+from animator.spec import JobSpec
+from animator.values import is_url
+from animator.weights.library import resolve_spec, sha256_of
+
+AUTO = "auto"
+"""The key that stands for the content's."""
+
+
+def content_key(spec: JobSpec, settings: Settings) -> str:
+    """`sha256:` and a hash of the bytes of both inputs and of the weights, and of the settings.
+
+    Where the files lie and where the output goes does not count. Files that lie elsewhere are
+    fetched, unless this machine has them.
+
+    Raises:
+        AnimatorError: as for inputs that cannot be read, or `no_such_weights`.
+    """
+    values = asdict(spec)
+    del values["output"]
+    for name in ("source", "driving"):
+        values[name] = _hash_input(values[name], settings)
+    values["weights"] = _hash(resolve_spec(spec.weights, settings))
+    text = json.dumps(values, sort_keys=True)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def _hash_input(location: str, settings: Settings) -> str:
+    location = plain_location(location)
+    if is_url(location):
+        from animator.files.cache import cached_input  # it brings the media libraries
+
+        with cached_input(location, settings) as path:
+            return path.name
+    check_input(location)
+    return _hash(Path(location))
+
+
+def _hash(path: Path) -> str:
+    found = os.stat(path)
+    return _hash_version(path, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _hash_version(path: Path, inode: int, size: int, modified: int) -> str:
+    """The hash of a file as it is; many jobs share a driving video and all share weights."""
+    return sha256_of(path)

@@ -1,0 +1,165 @@
+"""What the store can tell of many jobs, what it keeps, and for how long."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+from animator.broker.connection import PREFIX, iso, now, queue_errors
+from animator.jobs import scripts
+from animator.jobs.records import QUEUES, JobRecords
+from animator.spec import JobRecord, JobState, Kind, Priority
+
+RATE_MINUTES = (1, 10, 60)
+_PURGE_STEP = 500
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line of a job's log."""
+
+    time: str
+    """UTC, ISO 8601."""
+    worker: str
+    """Whose line it is; empty for what no worker did."""
+    text: str
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What ended in a minute, on average."""
+
+    jobs: float
+    """Jobs that succeeded or failed."""
+    frames: float
+    """Frames of jobs that succeeded."""
+
+
+class JobHistory(JobRecords):
+    """Lists, counts, logs and removes jobs."""
+
+    def list_jobs(
+        self,
+        state: JobState | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> list[JobRecord]:
+        """Records, the newest first.
+
+        Args:
+            state: only jobs in this state.
+            since: only jobs created at this moment or later; an aware time, as is `until`.
+            until: only jobs created before this moment.
+            limit: at most so many.
+            offset: how many of the newest to leave out.
+        """
+        index = f"{PREFIX}jobs" if state is None else f"{PREFIX}jobs:{state.value}"
+        first = "-inf" if since is None else str(_microseconds(since))
+        last = "+inf" if until is None else f"({_microseconds(until)}"
+        with queue_errors():
+            ids = cast(
+                "list[bytes]", self.client.zrevrangebyscore(index, last, first, offset, limit)
+            )
+        return self.get_many([job_id.decode() for job_id in ids])
+
+    def counts(self) -> dict[JobState, int]:
+        """How many jobs are in each state."""
+        with queue_errors():
+            pipeline = self.client.pipeline(transaction=False)
+            for state in JobState:
+                pipeline.zcard(f"{PREFIX}jobs:{state.value}")
+            return dict(zip(JobState, pipeline.execute(), strict=True))
+
+    def depths(self) -> dict[tuple[Kind, Priority], int]:
+        """How many jobs are queued, by who can run them and by priority."""
+        with queue_errors():
+            pipeline = self.client.pipeline(transaction=False)
+            for name in QUEUES.values():
+                pipeline.zcard(f"{PREFIX}waiting:{name}")
+            return dict(zip(QUEUES, pipeline.execute(), strict=True))
+
+    def ids_beginning(self, text: str, limit: int) -> list[str]:
+        """Ids of jobs that begin with some letters and digits, at most so many."""
+        found: set[str] = set()
+        with queue_errors():
+            for job_id, _ in self.client.zscan_iter(f"{PREFIX}jobs", f"{text}*", count=2000):
+                found.add(job_id.decode())
+                if len(found) >= limit:
+                    break
+        return sorted(found)
+
+    def rates(self) -> dict[int, Rate]:
+        """What ended per minute over the last 1, 10 and 60 minutes, by these numbers."""
+        width = scripts.RATE_BUCKET_SECONDS
+        fields = [JobState.SUCCEEDED.value, JobState.FAILED.value, "frames"]
+        with queue_errors():
+            seconds, _ = self.client.time()
+            pipeline = self.client.pipeline(transaction=False)
+            for age in range(scripts.RATE_SECONDS // width):
+                pipeline.hmget(f"{PREFIX}ended:{seconds // width - age}", fields)
+            buckets = [[int(value or 0) for value in found] for found in pipeline.execute()]
+        rates = {}
+        for minutes in RATE_MINUTES:
+            recent = buckets[: minutes * 60 // width]
+            jobs = sum(succeeded + failed for succeeded, failed, _ in recent)
+            rates[minutes] = Rate(jobs / minutes, sum(frames for *_, frames in recent) / minutes)
+        return rates
+
+    def purge(self, states: Iterable[JobState], before: datetime) -> int:
+        """Remove the records, logs and keys of jobs that ended before a moment.
+
+        Args:
+            states: of ended jobs; others are left alone.
+            before: an aware time.
+
+        Returns:
+            How many were removed.
+        """
+        removed = 0
+        for state in states:
+            skip = 0
+            while state.ended:
+                arguments = (state.value, iso(before), _microseconds(before), skip, _PURGE_STEP)
+                gone, kept = self._run(scripts.PURGE, *arguments)
+                removed, skip = removed + gone, skip + kept
+                if gone + kept < _PURGE_STEP:
+                    break
+        return removed
+
+    def remove(self, ids: Sequence[str]) -> int:
+        """Remove the records, logs and keys of those of the jobs that have ended.
+
+        Returns:
+            How many were removed.
+        """
+        return sum(
+            int(self._run(scripts.REMOVE, *ids[start : start + _PURGE_STEP]))
+            for start in range(0, len(ids), _PURGE_STEP)
+        )
+
+    def retain(self, days: int) -> int:
+        """Remove jobs that ended longer ago; 0 days keeps all. Returns how many were removed."""
+        if not days:
+            return 0
+        return self.purge(JobState, datetime.now(UTC) - timedelta(days=days))
+
+    def log(self, job_id: str, text: str, worker: str = "") -> None:
+        """Add a line to a job's log, of which the last 200 are kept."""
+        text = text.encode(errors="backslashreplace").decode()
+        self._run(scripts.LOG, job_id, now(), worker, text)
+
+    def logs(self, job_id: str) -> list[LogLine]:
+        """A job's log, the oldest line first; empty if there is none."""
+        with queue_errors():
+            lines = cast("list[bytes]", self.client.lrange(f"{PREFIX}log:{job_id}", 0, -1))
+        return [LogLine(*json.loads(line)) for line in lines]
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)

@@ -1,0 +1,183 @@
+"""What can be checked about a job in no time, before it is queued or run.
+
+A user's mistake is told at once instead of by a worker later. What needs the files to be opened and
+decoded is left to the pipeline.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from animator.errors import AnimatorError
+from animator.files.urls import check_url, plain_location
+from animator.settings import Settings
+from animator.spec import JobSpec
+from animator.values import is_url
+from animator.weights.library import describe_file, require_face, resolve_spec, structure_size
+
+OUTPUT_SUFFIXES = (".mp4", ".m4v", ".mov")
+"""What an output file may be called: they are what players expect of the MP4 that is written."""
+SHEET_SUFFIXES = (".png", ".jpg", ".jpeg")
+"""What the sheet of `animator explain` may be called."""
+
+_MAX_NAME = 200  # bytes; file systems allow 255, and a temporary name is a little longer
+
+
+def check_files(
+    spec: JobSpec,
+    *,
+    overwrite: bool = False,
+    suffixes: tuple[str, ...] = OUTPUT_SUFFIXES,
+    settings: Settings | None = None,
+) -> None:
+    """Check that the inputs can be read, the weights fit, and the output can be written.
+
+    Of files that lie elsewhere, only whether the settings allow to use them.
+
+    Args:
+        spec: the job.
+        overwrite: whether the output may replace a file.
+        suffixes: what the output's name may end in.
+        settings: where the weights library is, and which URLs are allowed; by default as the
+            environment says.
+
+    Raises:
+        AnimatorError: `no_such_file`, `not_a_file`, `unreadable_file`, `invalid_option`,
+            `no_such_weights`, `weights_unreadable`, `weights_wrong_kind`, `output_exists`,
+            `output_exists_as_folder`, `output_not_writable` or `url_refused`.
+    """
+    settings = settings or Settings.from_environment()
+    check_location(spec.source, settings)
+    check_location(spec.driving, settings)
+    check_weights(spec, settings)
+    _check_output(spec, overwrite, suffixes, settings)
+
+
+def check_many(specs: Iterable[JobSpec], *, overwrite: bool, settings: Settings) -> None:
+    """Check many jobs as `check_files` does, the weights that they share only once."""
+    weights: set[str] = set()
+    for spec in specs:
+        if spec.weights in weights:
+            check_location(spec.source, settings)
+            check_location(spec.driving, settings)
+            _check_output(spec, overwrite, OUTPUT_SUFFIXES, settings)
+        else:
+            check_files(spec, overwrite=overwrite, settings=settings)
+            weights.add(spec.weights)
+
+
+def check_weights(spec: JobSpec, settings: Settings) -> None:
+    """Check that the weights are there and are of a face model, by their header.
+
+    Raises:
+        AnimatorError: `no_such_file`, `not_a_file`, `unreadable_file`, `no_such_weights`,
+            `weights_unreadable` or `weights_wrong_kind`.
+    """
+    weights = resolve_spec(spec.weights, settings)
+    check_input(str(weights))
+    header = describe_file(weights)
+    require_face(header.config, spec.weights)
+    structure_size(header.config, header.info, spec.weights)
+
+
+def check_suffix(output: str, suffixes: tuple[str, ...]) -> None:
+    """Refuse an output whose name does not end in one of the suffixes.
+
+    Raises:
+        AnimatorError: `invalid_option`.
+    """
+    path = Path(output)
+    if path.suffix.lower() not in suffixes:
+        message = f"The output is {path.name!r}; its name must end in {', '.join(suffixes)}."
+        raise AnimatorError("invalid_option", message)
+
+
+def free_names(source: str, driving: str, folder: Path, suffix: str = ".mp4") -> Iterator[Path]:
+    """Names in `folder` that no file has: `SOURCE--DRIVING.mp4`, then with -1, -2, ... added."""
+    stem = f"{_short(Path(source).stem)}--{_short(Path(driving).stem)}"
+    for number in itertools.count():
+        path = folder / (f"{stem}-{number}{suffix}" if number else f"{stem}{suffix}")
+        if not os.path.lexists(path):
+            yield path
+
+
+def _short(stem: str) -> str:
+    encoded = os.fsencode(stem)
+    if len(encoded) <= _MAX_NAME // 2:
+        return stem
+    return os.fsencode(stem)[: _MAX_NAME // 2].decode(errors="ignore")
+
+
+def check_location(location: str, settings: Settings) -> None:
+    """Check an input as `check_input` does, or for a URL, whether it may be used.
+
+    Raises:
+        AnimatorError: as `check_input`, or `url_refused`.
+    """
+    location = plain_location(location)
+    if is_url(location):
+        check_url(location, settings)
+    else:
+        check_input(location)
+
+
+def check_input(path: str) -> None:
+    """Check that a file is there, is a regular one and may be read.
+
+    Raises:
+        AnimatorError: `no_such_file`, `not_a_file` or `unreadable_file`.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except PermissionError:
+        raise AnimatorError("unreadable_file", f"{path!r} may not be read by this user.") from None
+    except OSError as error:
+        if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            raise AnimatorError("no_such_file", f"There is no file {path!r}.") from None
+        raise AnimatorError(
+            "no_such_file", f"{path!r} cannot be opened: {error.strerror}."
+        ) from None
+    if not stat.S_ISREG(mode):
+        what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+        raise AnimatorError("not_a_file", f"{path!r} is {what}.")
+    if not os.access(path, os.R_OK):
+        raise AnimatorError("unreadable_file", f"{path!r} may not be read by this user.")
+
+
+def _check_output(
+    spec: JobSpec, overwrite: bool, suffixes: tuple[str, ...], settings: Settings
+) -> None:
+    location = plain_location(spec.output)
+    if is_url(location):
+        check_suffix(location, suffixes)
+        if location.startswith(("http://", "https://")):
+            raise AnimatorError(
+                "invalid_option", f"The output is {location!r}; web servers are only read from."
+            )
+        check_url(location, settings)
+        return
+    output = Path(location)
+    if output.is_dir():
+        raise AnimatorError(
+            "output_exists_as_folder",
+            f"{spec.output!r} is a folder; give the name of a file in it.",
+        )
+    check_suffix(spec.output, suffixes)
+    if output.exists():
+        for name in ("source", "driving", "weights"):
+            path = getattr(spec, name)
+            if os.path.isabs(path) and output.samefile(path):
+                raise AnimatorError("invalid_option", f"The output is the {name} file itself.")
+        if not overwrite:
+            raise AnimatorError("output_exists", f"{spec.output!r} exists; --force replaces it.")
+    folder = output.parent
+    if not folder.is_dir():
+        raise AnimatorError("output_not_writable", f"There is no folder {str(folder)!r}.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise AnimatorError(
+            "output_not_writable", f"The folder {str(folder)!r} may not be written by this user."
+        )

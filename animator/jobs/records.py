@@ -1,0 +1,237 @@
+"""The job records in Redis: made, and read."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast, get_args
+
+from animator import __version__
+from animator.broker.connection import PREFIX, RedisBase, now, queue_errors
+from animator.errors import AnimatorError
+from animator.jobs import scripts
+from animator.spec import (
+    JobError,
+    JobOptions,
+    JobRecord,
+    JobSpec,
+    JobState,
+    Kind,
+    Priority,
+    Progress,
+    Result,
+)
+
+QUEUES: dict[tuple[Kind, Priority], str] = {
+    (kind, priority): f"{kind}.{priority}"
+    for kind in get_args(Kind)
+    for priority in get_args(Priority)
+}
+"""Names of the queues by who can run their jobs and how urgent these are."""
+_ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # no letters that look like digits
+_ID_LENGTH = 12
+_CHUNK = 500
+"""Commands that are sent in one go."""
+_SCAN = 5000
+"""Ids that Redis looks at in one go, in some milliseconds."""
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """A job to be recorded."""
+
+    spec: JobSpec
+    options: JobOptions = JobOptions()
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What came of a request."""
+
+    record: JobRecord
+    new: bool
+    """False for the record of an earlier request with the same key."""
+
+
+class JobRecords(RedisBase):
+    """Makes and reads records.
+
+    Every method raises `AnimatorError` with `queue_unavailable` if Redis does not answer.
+    """
+
+    def create(
+        self, spec: JobSpec, *, overwrite: bool = True, options: JobOptions | None = None
+    ) -> JobRecord:
+        """Record a new job as queued, or find the one that has its key.
+
+        The broker is told by `animator.jobs.queue`.
+
+        Args:
+            spec: the job.
+            overwrite: whether a job that has not ended may have the same output.
+            options: how it is treated.
+
+        Raises:
+            AnimatorError: `output_exists` if one has and may not.
+        """
+        request = JobRequest(spec, options or JobOptions())
+        (made,) = self.create_many([request], overwrite=overwrite)
+        if isinstance(made, AnimatorError):
+            raise made
+        return made.record
+
+    def create_many(
+        self, requests: Sequence[JobRequest], *, overwrite: bool = True
+    ) -> list[Submission | AnimatorError]:
+        """Record many jobs in few round trips; they are listed in the order given.
+
+        Returns:
+            For each request the record, or the error that `create` would raise.
+        """
+        found: list[Submission | AnimatorError] = []
+        for start in range(0, len(requests), _CHUNK):
+            found += self._create_chunk(requests[start : start + _CHUNK], overwrite)
+        return found
+
+    def _create_chunk(
+        self, requests: Sequence[JobRequest], overwrite: bool
+    ) -> list[Submission | AnimatorError]:
+        created, score = now(), time.time_ns() // 1000
+        pipeline = self.client.pipeline(transaction=False)
+        ids = [_new_id() for _ in requests]
+        for place, (job_id, request) in enumerate(zip(ids, requests, strict=True)):
+            fields = {
+                "spec": request.spec.to_json(),
+                "options": request.options.to_json(),
+                "queue": QUEUES[request.spec.kind, request.options.priority],
+                "created": created,
+                "version": __version__,
+            }
+            self._run(
+                scripts.CREATE,
+                job_id,
+                score + place,
+                os.fsencode(request.spec.output),
+                int(overwrite),
+                request.options.key or "",
+                *(part for pair in fields.items() for part in pair),
+                client=pipeline,
+            )
+        with queue_errors():
+            answers = pipeline.execute()
+        there = {record.id: record for record in self.get_many(_texts(answers, 0))}
+        found: list[Submission | AnimatorError] = []
+        for job_id, request, (code, other) in zip(ids, requests, answers, strict=True):
+            if code == 1:
+                made = JobRecord(
+                    job_id,
+                    request.spec,
+                    JobState.QUEUED,
+                    created,
+                    __version__,
+                    options=request.options,
+                )
+                found.append(Submission(made, True))
+            elif code == -1:
+                sentence = f"Job {other.decode()} is going to write {request.spec.output!r}."
+                found.append(AnimatorError("output_exists", sentence))
+            elif record := there.get(other.decode()):
+                found.append(Submission(record, False))
+            else:  # removed in this very moment
+                found += self._create_chunk([request], overwrite)
+        return found
+
+    def get(self, job_id: str) -> JobRecord:
+        """The record of one job.
+
+        Raises:
+            AnimatorError: `no_such_job`.
+        """
+        for record in self.get_many([job_id]):
+            return record
+        raise AnimatorError("no_such_job", f"There is no job {job_id!r}.")
+
+    def get_many(self, ids: Sequence[str]) -> list[JobRecord]:
+        """The records of those of the jobs that exist, in the order given."""
+        if not ids:
+            return []
+        with queue_errors():
+            pipeline = self.client.pipeline(transaction=False)
+            pipeline.time()
+            pipeline.zmscore(f"{PREFIX}leases", cast("Any", ids))
+            for job_id in ids:
+                pipeline.hgetall(f"{PREFIX}job:{job_id}")
+            (seconds, micros), expiries, *found = pipeline.execute()
+        clock = seconds + micros / 1e6
+        return [
+            _record(job_id, values, None if expiry is None else expiry / 1000 - clock)
+            for job_id, values, expiry in zip(ids, found, expiries, strict=True)
+            if values
+        ]
+
+    def states(self, ids: Sequence[str]) -> dict[str, JobState]:
+        """The states of those of the jobs that exist: less to fetch than their records."""
+        if not ids:
+            return {}
+        with queue_errors():
+            pipeline = self.client.pipeline(transaction=False)
+            for job_id in ids:
+                pipeline.hget(f"{PREFIX}job:{job_id}", "state")
+            found = pipeline.execute()
+        return {
+            job_id: JobState(state.decode())
+            for job_id, state in zip(ids, found, strict=True)
+            if state
+        }
+
+    def find_keys(self, keys: Sequence[str]) -> dict[str, JobRecord]:
+        """The jobs that were submitted with some keys, by key; without those that do not exist."""
+        if not keys:
+            return {}
+        with queue_errors():
+            ids = cast("list[bytes | None]", self.client.hmget(f"{PREFIX}keys", list(keys)))
+        there = {key: job_id.decode() for key, job_id in zip(keys, ids, strict=True) if job_id}
+        records = {record.id: record for record in self.get_many(list(there.values()))}
+        return {key: records[job_id] for key, job_id in there.items() if job_id in records}
+
+
+def _new_id() -> str:
+    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
+
+
+def _texts(answers: Sequence[tuple[int, bytes]], wanted: int) -> list[str]:
+    return [text.decode() for code, text in answers if code == wanted]
+
+
+def _record(job_id: str, values: Mapping[bytes, bytes], lease: float | None) -> JobRecord:
+    """A record from its fields; an older version wrote fewer of them."""
+
+    def text(name: str) -> str | None:
+        value = values.get(name.encode())
+        return None if value is None else value.decode()
+
+    progress, error, result = text("progress"), text("error"), text("result")
+    options = text("options")
+    return JobRecord(
+        id=job_id,
+        spec=JobSpec.from_json(values[b"spec"]),
+        state=JobState(values[b"state"].decode()),
+        created=values[b"created"].decode(),
+        version=values[b"version"].decode(),
+        attempt=int(values[b"attempt"]),
+        progress=None if progress is None else Progress.from_json(progress),
+        error=None if error is None else JobError.from_json(error),
+        result=None if result is None else Result.from_json(result),
+        started=text("started"),
+        finished=text("finished"),
+        worker=text("worker"),
+        cancel_requested=text("cancel") == "1",
+        options=JobOptions() if options is None else JobOptions.from_json(options),
+        suspect=text("suspect") == "1",
+        crashes=int(values.get(b"crashes", 0)),
+        lease=None if lease is None else round(max(lease, 0.0), 3),
+        resumed=int(values.get(b"resumed", 0)),
+    )

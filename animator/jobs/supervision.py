@@ -1,0 +1,196 @@
+"""Waiting for a job, and seeing to it that somebody works on it meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from animator.errors import AnimatorError
+from animator.jobs.queue import Queue, WorkerHandle
+from animator.jobs.store import JobStore, WorkerInfo
+from animator.settings import Settings
+from animator.spec import JobRecord, JobSpec, JobState
+
+POLL_SECONDS = 0.1
+SUPERVISE_SECONDS = 1.0
+"""Time between two looks at whether somebody works on the job."""
+OUTAGE_SECONDS = 60.0
+"""How long a store that does not answer is waited for."""
+CANCEL_SECONDS = 20.0
+"""How long a job may take to stop after it was cancelled, before its worker is ended."""
+MOST_WORKERS = 5
+"""Workers that are started for one job, each after the one before has died."""
+
+
+class OwnWorker:
+    """A worker that this process starts while nobody else works, and starts again if it dies.
+
+    Args:
+        store: where workers give their signs of life.
+        queue: starts it.
+        environment: variables of the worker beside those of this process.
+    """
+
+    def __init__(
+        self, store: JobStore, queue: Queue, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._store, self._queue = store, queue
+        self._environment = environment or {}
+        self._handle: WorkerHandle | None = None
+        self._started = 0
+        self._seen = False
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started and is not known to have died."""
+        return self._handle is not None
+
+    def is_one(self, worker_id: str) -> bool:
+        """Whether a worker's sign of life, by its id, is this one's."""
+        return self._handle is not None and self._handle.runs_as(worker_id)
+
+    def look(self) -> list[WorkerInfo]:
+        """All workers that live, after a look at what has become of this one.
+
+        Raises:
+            AnimatorError: `queue_unavailable` if it never lived, or has died many times.
+        """
+        self._bury()
+        workers = self._store.workers()
+        self._seen = self._seen or any(self.is_one(one.id) for one in workers)
+        return workers
+
+    def see_to(self, spec: JobSpec, workers: Sequence[WorkerInfo]) -> None:
+        """Start it unless one of the workers takes such jobs.
+
+        Raises:
+            AnimatorError: `device_unavailable` if it runs and does not take them either.
+        """
+        takers = [one for one in workers if one.consuming]
+        if any(spec.kind in ("any", one.kind) for one in takers):
+            return
+        if self._handle is None:
+            self._handle = self._queue.start_worker(self._environment)
+            self._started += 1
+            self._seen = False
+        elif ours := [one for one in takers if self.is_one(one.id)]:
+            raise _no_device(spec, ours[0])
+
+    def thrives(self) -> None:
+        """Forget earlier deaths: it has got something done since."""
+        self._started = 1
+
+    def stop(self) -> None:
+        """Ask it to end once its running jobs are done; asked again, it gives them back."""
+        if self._handle is not None:
+            self._handle.stop()
+
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return self._handle is not None and self._handle.alive()
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._handle is not None:
+            self._handle.kill()
+
+    def _bury(self) -> None:
+        if self._handle is None or self._handle.alive():
+            return
+        log = str(self._handle.log)
+        for one in self._store.workers():
+            if self._handle.runs_as(one.id):
+                self._store.forget(one.id)
+        self._handle = None
+        if not self._seen or self._started >= MOST_WORKERS:
+            how = "ended at once" if not self._seen else "died again and again"
+            raise AnimatorError(
+                "queue_unavailable",
+                f"The worker {how}; its log is {log!r}. What waits stays in the queue.",
+            )
+
+
+class Watch:
+    """One wait for a job.
+
+    Args:
+        store: where the record is.
+        queue: where workers are, and are started.
+        job_id: the job.
+        work: whether to start a worker while no other takes the job.
+    """
+
+    def __init__(self, store: JobStore, queue: Queue, job_id: str, work: bool) -> None:
+        self._store = store
+        self._job_id = job_id
+        self._work = work
+        self._worker = OwnWorker(store, queue)
+        self._supervised = 0.0
+        self._answered = time.monotonic()
+        self._cancelled: float | None = None
+
+    def look(self) -> JobRecord:
+        """The record as it is now, after seeing to it that somebody works on it."""
+        while True:
+            try:
+                record = self._store.get(self._job_id)
+                if time.monotonic() - self._supervised >= SUPERVISE_SECONDS:
+                    self._supervised = time.monotonic()
+                    if self._work and not record.state.ended:
+                        self._supervise(record)
+            except AnimatorError as error:
+                if not error.retryable or time.monotonic() - self._answered > OUTAGE_SECONDS:
+                    raise
+                time.sleep(POLL_SECONDS)
+                continue
+            self._answered = time.monotonic()
+            return record
+
+    def cancel(self) -> None:
+        """Ask for the job to be cancelled; end our own worker if it does not obey."""
+        if self._cancelled is None:
+            if self._store.request_cancel(self._job_id) is JobState.CANCELLED:
+                discard(self._store.get(self._job_id))
+            self._cancelled = time.monotonic()
+        elif time.monotonic() - self._cancelled > CANCEL_SECONDS and self._worker.runs:
+            record = self._store.get(self._job_id)
+            self._worker.kill()
+            if record.worker is not None and self._worker.is_one(record.worker):
+                self._store.forget(record.worker)
+                # Nobody else ends it sooner, and the process that could object is gone.
+                if self._store.cancelled(record.id, record.attempt):
+                    discard(record)
+
+    def end(self) -> None:
+        """Let our own worker end."""
+        self._worker.stop()
+
+    def _supervise(self, record: JobRecord) -> None:
+        """Start a worker if nobody can take the job, or if its worker is gone.
+
+        A new worker queues the job of a dead one again as soon as that one's lease has run out.
+        """
+        workers = self._worker.look()
+        if record.state is JobState.RUNNING and record.worker in {one.id for one in workers}:
+            return
+        self._worker.see_to(record.spec, workers)
+
+
+def discard(record: JobRecord, settings: Settings | None = None) -> None:
+    """Remove what attempts of an ended job have left beside its output, or on this machine.
+
+    Args:
+        record: the job.
+        settings: where this machine keeps files; by default as the environment says.
+    """
+    from animator.workspace import staging
+
+    staging.discard(record.spec.output, record.id, settings or Settings.from_environment())
+
+
+def _no_device(spec: JobSpec, ours: WorkerInfo) -> AnimatorError:
+    return AnimatorError(
+        "device_unavailable",
+        f"The job asks for the device {spec.device!r}, which no running worker has; one on "
+        f"this machine runs on {ours.device or ours.kind!r}. The job stays in the queue.",
+    )

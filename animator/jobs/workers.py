@@ -1,0 +1,85 @@
+"""The workers' signs of life in Redis."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import cast
+
+from animator.broker.connection import PREFIX, RedisBase, queue_errors
+from animator.values import load_fields
+
+
+@dataclass(frozen=True)
+class WorkerInfo:
+    """A worker's last sign of life."""
+
+    id: str
+    host: str
+    pid: int
+    started: str
+    """When it began: UTC, ISO 8601."""
+    concurrency: int
+    consuming: bool
+    """Whether it takes new jobs; a worker that is shutting down does not."""
+    version: str
+    device: str = ""
+    """Where it runs the networks: "cpu" or "cuda:N"; empty until that is known."""
+    device_name: str = ""
+    """What that device calls itself."""
+    kind: str = "cpu"
+    """Which jobs it can run besides those for any worker: "cpu" or "cuda"."""
+    jobs: tuple[str, ...] = ()
+    """Ids of the jobs that it runs."""
+    fps: float = 0.0
+    """Frames that it makes a second, lately and of all its jobs together."""
+    memory_mb: float = 0.0
+    """Memory that its process holds, in MiB."""
+    queues: tuple[str, ...] = ()
+    """Names of the queues that it takes jobs from."""
+
+    def to_json(self) -> str:
+        """The sign of life as one line of JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> WorkerInfo:
+        """The sign of life from JSON, which a worker of another version may have written."""
+        values = load_fields(cls, text, "sign of life")
+        for name in ("jobs", "queues"):
+            values[name] = tuple(values.get(name, ()))
+        return cls(**values)
+
+
+class WorkerRegistry(RedisBase):
+    """Which workers live."""
+
+    def heartbeat(self, info: WorkerInfo, seconds: float) -> None:
+        """Say that a worker lives; holds for the given time."""
+        with queue_errors():
+            pipeline = self.client.pipeline()
+            pipeline.sadd(f"{PREFIX}workers", info.id)
+            pipeline.set(f"{PREFIX}worker:{info.id}", info.to_json(), px=int(seconds * 1000))
+            pipeline.execute()
+
+    def forget(self, worker_id: str) -> None:
+        """Remove the sign of life of a worker that ends."""
+        with queue_errors():
+            pipeline = self.client.pipeline()
+            pipeline.delete(f"{PREFIX}worker:{worker_id}")
+            pipeline.srem(f"{PREFIX}workers", worker_id)
+            pipeline.execute()
+
+    def workers(self) -> list[WorkerInfo]:
+        """The workers that live."""
+        with queue_errors():
+            ids = sorted(cast("set[bytes]", self.client.smembers(f"{PREFIX}workers")))
+            if not ids:
+                return []
+            found = cast(
+                "list[bytes | None]",
+                self.client.mget([f"{PREFIX}worker:{worker.decode()}" for worker in ids]),
+            )
+            if gone := [worker for worker, text in zip(ids, found, strict=True) if text is None]:
+                self.client.srem(f"{PREFIX}workers", *gone)
+        return [WorkerInfo.from_json(text) for text in found if text is not None]

@@ -1,0 +1,1 @@
+"""Containers, decoding, encoding, sound, stills and contact sheets."""

@@ -1,0 +1,178 @@
+"""Frames and the sound of the driving video as an MP4 file, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from av.codec.context import ThreadType
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.stream import VideoStream
+
+from animator.errors import AnimatorError
+from animator.files.output import coded_errors
+from animator.media.container import DEFAULT_LIMITS, MediaLimits
+from animator.media.frames import FrameBatch
+from animator.media.mp4 import Mp4Output, Sound, believable, last_duration
+
+_BT709 = 1  # the number of BT.709 as primaries, transfer curve and matrix alike
+_LIMITED = 1
+_THREADS = 2
+
+
+class VideoWriter:
+    """Writes frames at exactly their times, and the driving video's sound with them.
+
+    A context manager. The file appears under its name when the block ends without an exception,
+    complete and on disk; otherwise nothing is left, and a file that was there before is untouched.
+
+    Frames are coded as H.264 with 4:2:0 chroma in BT.709. A width or height that is odd grows by
+    one pixel, which repeats the last column or row.
+
+    Args:
+        output: the file to write; its folder must exist. A symbolic link is followed.
+        width: of the frames, in pixels.
+        height: of the frames, in pixels.
+        time_base: of the frames' timestamps, in seconds; need not be known to MP4.
+        rate: frames a second on average, which only steers the coding and gives the last frame its
+            duration; None if unknown.
+        audio_from: a file whose sound is taken; None, or a file without sound, gives a silent
+            video.
+        audio_start: the time in that file, in seconds, that is 0 in the output; None if both have
+            the same times. See `animator.media.decode.VideoReader.audio_start`.
+        audio_end: the time in that file, in seconds, where the sound ends; None for its own end.
+        metadata: what the file says about itself; keys from `animator.media.mp4.METADATA_KEYS`.
+        crf: quality, 0 (lossless) to 51.
+        codec: a libav encoder that takes `crf`.
+        limits: what is refused of `audio_from`.
+
+    Attributes:
+        warnings: sentences about what the file lacks.
+
+    Raises:
+        ValueError: if a size, rate, time base or metadata key makes no sense, or a batch does not
+            fit the writer.
+        AnimatorError: no_frames if none was written, and those of `animator.media.mp4.Mp4Output`.
+    """
+
+    def __init__(
+        self,
+        output: str | Path,
+        *,
+        width: int,
+        height: int,
+        time_base: Fraction,
+        rate: Fraction | None = None,
+        audio_from: str | Path | None = None,
+        audio_start: Fraction | None = None,
+        audio_end: Fraction | None = None,
+        metadata: Mapping[str, str] | None = None,
+        crf: int = 18,
+        codec: str = "libx264",
+        limits: MediaLimits = DEFAULT_LIMITS,
+    ) -> None:
+        if width < 1 or height < 1:
+            raise ValueError(f"frames must have pixels, got {width} x {height}")
+        if rate is not None and rate <= 0:
+            raise ValueError(f"the rate must be positive, got {rate}")
+        self.warnings: list[str] = []
+        sound = None
+        if audio_from is not None:
+            sound = Sound(Path(audio_from), audio_start, audio_end, limits)
+        self._mp4 = Mp4Output(
+            Path(output), time_base, sound=sound, metadata=metadata, warn=self.warnings.append
+        )
+        self._size, self._rate = (width, height), believable(rate)
+        self._codec, self._options = codec, {"crf": str(crf)}
+        if codec.startswith("libx26"):
+            self._options["preset"] = "veryfast"
+        self._reformatter = VideoReformatter()
+        self._shift = 0
+        self._last: list[int] = []  # the last two timestamps
+
+    def __enter__(self) -> Self:
+        with self._mp4.guarded():
+            self._mp4.open()
+            self._add_stream()
+        return self
+
+    def write(self, batch: FrameBatch) -> None:
+        """Append frames, which must come later than those before."""
+        if batch.time_base != self._mp4.time_base:
+            raise ValueError(f"the time base must be {self._mp4.time_base}, got {batch.time_base}")
+        if not len(batch):
+            return
+        height, width = batch.pixels.shape[1:3]
+        if (width, height) != self._size:
+            raise ValueError(f"frames must have {self._size} pixels, got {(width, height)}")
+        if self._last and batch.pts[0] <= self._last[-1]:
+            raise ValueError(f"pts must increase: {batch.pts[0]} follows {self._last[-1]}")
+        with coded_errors(self._mp4.path):
+            for pts, pixels in zip(batch.pts, batch.pixels, strict=True):
+                self._write(pts, pixels)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self._mp4.discard()
+            return
+        with self._mp4.guarded():
+            self._finish()
+
+    # -- steps -------------------------------------------------------------------------------
+
+    def _add_stream(self) -> None:
+        self._stream: VideoStream = self._mp4.container.add_stream(
+            self._codec, rate=self._rate or Fraction(25), options=self._options
+        )  # type: ignore[assignment]
+        width, height = self._size
+        context = self._stream.codec_context
+        context.width, context.height = width + width % 2, height + height % 2
+        context.pix_fmt = "yuv420p"
+        context.time_base = self._stream.time_base = self._mp4.time_base
+        context.color_primaries = context.color_trc = context.colorspace = _BT709
+        context.color_range = _LIMITED
+        context.thread_type, context.thread_count = ThreadType.FRAME, _THREADS
+
+    def _write(self, pts: int, pixels: npt.NDArray[np.uint8]) -> None:
+        if not self._last:
+            self._shift = self._mp4.start(pts)
+        self._last = [*self._last[-1:], pts]
+        frame = VideoFrame.from_ndarray(_even(pixels), "rgb24")
+        frame = self._reformatter.reformat(
+            frame,
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            threads=1,
+        )
+        frame.pts, frame.time_base = pts + self._shift, self._mp4.time_base
+        self._mp4.mux(self._stream.encode(frame))
+        self._mp4.reached(pts)
+
+    def _finish(self) -> None:
+        if not self._last:
+            raise AnimatorError("no_frames", "There is no frame to write.")
+        duration = last_duration(self._last, self._rate, self._mp4.time_base)
+        for packet in self._stream.encode(None):
+            # The muxer takes a frame's duration from the next one's time; the last has none.
+            packet.duration = duration
+            self._mp4.mux(packet)
+        self._mp4.publish()
+
+
+def _even(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    height, width = pixels.shape[:2]
+    if height % 2 or width % 2:
+        pixels = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    return np.ascontiguousarray(pixels)

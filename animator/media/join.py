@@ -1,0 +1,127 @@
+"""One video from the files of its segments: packets are copied, their times set anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from animator.errors import AnimatorError
+from animator.media.container import MediaLimits, open_media, quoted
+from animator.media.mp4 import Mp4Output, Sound, believable, last_duration
+from animator.media.video_file import demux
+
+_OWN = MediaLimits(max_bytes=2**62, max_frame_pixels=2**31 - 1)  # the files are our own
+
+
+def join(
+    segments: Sequence[Path],
+    output: Path,
+    pts: Sequence[int],
+    time_base: Fraction,
+    *,
+    rate: Fraction | None = None,
+    sound: Sound | None = None,
+    metadata: Mapping[str, str] | None = None,
+    check: Callable[[], object] = lambda: None,
+) -> list[str]:
+    """Write the frames of segments as one file, at exactly their times, with sound.
+
+    Each segment begins with a key frame and refers to no other, and the one encoder with the same
+    settings made them all. A segment's own timestamps only tell the order in which its frames are
+    shown.
+
+    Args:
+        segments: MP4 files without sound, in order; at least one.
+        output: the file to write; it appears whole or not at all.
+        pts: of all frames, strictly increasing.
+        time_base: of `pts`, in seconds.
+        rate: frames a second on average; only gives the last frame its duration.
+        sound: what is heard.
+        metadata: what the file says about itself.
+        check: called before each segment; what it raises ends the work.
+
+    Returns:
+        Sentences about what the file lacks.
+
+    Raises:
+        AnimatorError: encoding_failed if the segments do not fit together, and those of
+            `animator.media.mp4.Mp4Output`.
+    """
+    warnings: list[str] = []
+    ranks = [_display_ranks(path) for path in segments]
+    if sum(map(len, ranks)) != len(pts):
+        raise _misfit(output)
+    # How much earlier a frame is decoded than shown, at most; in frames.
+    delay = max(place - rank for order in ranks for place, rank in enumerate(order))
+    duration = last_duration(list(pts[-2:]), believable(rate), time_base)
+    mp4 = Mp4Output(output, time_base, sound=sound, metadata=metadata, warn=warnings.append)
+    with mp4.guarded():
+        mp4.open()
+        stream = _add_stream(mp4, segments[0])
+        shift = mp4.start(pts[0])
+        first = 0
+        for path, order in zip(segments, ranks, strict=True):
+            check()
+            for place, (rank, packet) in enumerate(zip(order, _packets(path, stream), strict=True)):
+                index = first + place
+                packet.stream, packet.time_base = stream, time_base
+                packet.pts = pts[first + rank] + shift
+                packet.dts = _decoding_time(pts, index, delay) + shift
+                packet.duration = duration  # the muxer itself sees how long all but the last are
+                mp4.mux(packet)
+                mp4.reached(pts[index])
+            first += len(order)
+        mp4.publish()
+    return warnings
+
+
+def _decoding_time(pts: Sequence[int], index: int, delay: int) -> int:
+    """When the frame that is decoded as number `index` is: in order, and never after it is shown.
+
+    That is the time of the frame shown `delay` frames before; as far as there is none, the first
+    times are repeated before the beginning.
+    """
+    if index >= delay:
+        return pts[index - delay]
+    return pts[index] - (pts[delay] - pts[0])
+
+
+def _display_ranks(path: Path) -> list[int]:
+    """For each packet of a segment in its order: as what number its frame is shown."""
+    times = [packet.pts for packet in _packets(path) if packet.pts is not None]
+    places = {time: rank for rank, time in enumerate(sorted(times))}
+    return [places[time] for time in times]
+
+
+def _packets(path: Path, like: VideoStream | None = None) -> Iterator[Packet[Any]]:
+    """The packets of a segment.
+
+    Raises:
+        AnimatorError: encoding_failed if its decoder needs another header than that of `like`.
+    """
+    with open_media(path, _OWN) as container:
+        stream = container.streams.video[0]
+        if like is not None and _header(stream) != _header(like):
+            raise _misfit(path)
+        yield from (packet for packet in demux(container, stream) if packet.size)
+
+
+def _add_stream(mp4: Mp4Output, path: Path) -> VideoStream:
+    with open_media(path, _OWN) as container:
+        stream: VideoStream = mp4.container.add_stream_from_template(container.streams.video[0])
+    stream.time_base = mp4.time_base
+    return stream
+
+
+def _header(stream: VideoStream) -> bytes | None:
+    return stream.codec_context.extradata
+
+
+def _misfit(path: Path) -> AnimatorError:
+    message = f"The parts of {quoted(path)} do not fit together."
+    return AnimatorError("encoding_failed", message)

@@ -1,0 +1,1 @@
+"""Pose transfer: bodies, target poses and the generator of whole persons."""

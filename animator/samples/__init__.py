@@ -1,0 +1,1 @@
+"""Sample media, drawn by the animator."""

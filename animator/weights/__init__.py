@@ -1,0 +1,1 @@
+"""The library of models and their imports, beside the default checkpoint."""

@@ -1,0 +1,189 @@
+"""Where an attempt at a job keeps what is finished of its video, and how the next takes it over.
+
+Frames are rendered in segments. Each is a file in a hidden folder beside the output, where every
+worker that can write the output finds it, with the state of the rollout after it. Within the job's
+folder, what is finished lies in a folder that is called as the attempt is numbered, and taking the
+job over means renaming that: from then on no path of the earlier attempt exists, so that it can
+neither add to the video nor publish it.
+
+    .out.mp4.JOB.parts/3/plan.npz            the third attempt's
+                         00000.mp4 00001.mp4  finished segments
+                         00001.npz 00002.npz  the state after one segment, and after two
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+from animator.errors import AnimatorError, AttemptRepeated, LeaseLost
+from animator.files.output import coded_errors, sync_folder, write_whole
+
+_FINISHED = re.compile(r"plan\.npz|\d{5,}\.(mp4|npz)", re.ASCII)
+_TRIES = 20
+
+
+class Workspace:
+    """The folder of one attempt at a job.
+
+    `animator.animation.pipeline.animate` fills it and leaves it as it is: whoever took it removes
+    it once the job's record says how the job ended, and keeps it where another attempt is to go on.
+
+    Attributes:
+        path: the folder.
+        output: where the video is going to be, symbolic links followed.
+        attempt: whose it is.
+    """
+
+    def __init__(self, output: Path, job_id: str, attempt: int) -> None:
+        self.output, self.attempt = output, attempt
+        self.path = _job_folder(output, job_id) / str(attempt)
+
+    @classmethod
+    def take(cls, output: str | Path, job_id: str, attempt: int) -> Self:
+        """The folder of an attempt, with what the latest attempt before it had finished.
+
+        Raises:
+            AttemptRepeated: if it was taken before.
+            LeaseLost: if a later attempt has begun.
+            AnimatorError: output_not_writable, disk_full.
+        """
+        with coded_errors(Path(output)):
+            workspace = cls(Path(os.path.realpath(output)), job_id, attempt)
+            for _ in range(_TRIES):
+                # Another attempt may take over or remove at the same time.
+                with suppress(FileNotFoundError, FileExistsError):
+                    workspace._take()
+                    return workspace
+            workspace._take()
+            return workspace
+
+    @classmethod
+    def temporary(cls, output: str | Path) -> Self:
+        """A folder that nobody else knows of; errors as in `take`."""
+        return cls.take(output, secrets.token_hex(4), 1)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file into the folder, whole or not at all; errors as in `owned`."""
+        with self.owned():
+            write_whole(self.path / name, content)
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Tell a failure to write into the folder from the loss of the folder.
+
+        Raises:
+            LeaseLost: for whatever goes wrong in the block, if the folder is gone.
+        """
+        try:
+            yield
+        except (AnimatorError, OSError) as error:
+            if not self.path.is_dir():
+                raise LeaseLost(f"{self.path} was taken over") from error
+            raise
+
+    def publish(self, name: str, beside: Mapping[str, Path] | None = None) -> None:
+        """Give a file of the folder the output's name.
+
+        Args:
+            name: of the file.
+            beside: other files of the folder and where they go, which is beside the output. They
+                get there first; none of them stays if the output cannot follow.
+
+        Raises:
+            LeaseLost: if the folder is gone.
+            AnimatorError: output_not_writable, disk_full.
+        """
+        places = [*(beside or {}).items(), (name, self.output)]
+        done: list[Path] = []
+        with self.owned(), coded_errors(self.output):
+            try:
+                for file, place in places:
+                    os.replace(self.path / file, place)
+                    done.append(place)
+            except OSError:
+                for place in done:
+                    place.unlink(missing_ok=True)
+                raise
+            sync_folder(self.output.parent)
+
+    def finished(self) -> list[str]:
+        """Names of the files that are whole and that another attempt goes on from.
+
+        Raises:
+            LeaseLost: if the folder is gone.
+        """
+        return [path.name for path in self._files() if _FINISHED.fullmatch(path.name)]
+
+    def clear(self) -> None:
+        """Start anew: remove what is in the folder."""
+        for path in self._files():
+            path.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove the folder, and those of earlier attempts; a later attempt's stays."""
+        for attempt, path in _attempts(self.path.parent).items():
+            if attempt <= self.attempt:
+                _remove_tree(path)
+        with suppress(OSError):
+            self.path.parent.rmdir()
+
+    @staticmethod
+    def discard(output: str | Path, job_id: str) -> None:
+        """Remove all folders of a job that nobody runs."""
+        _remove_tree(_job_folder(Path(os.path.realpath(output)), job_id))
+
+    def _take(self) -> None:
+        self.path.parent.mkdir(exist_ok=True)
+        found = _attempts(self.path.parent)
+        latest = max(found, default=None)
+        if latest is None:
+            self.path.mkdir()
+            if len(_attempts(self.path.parent)) > 1:
+                self.path.rmdir()
+                raise FileNotFoundError("another attempt was being renamed while it was looked for")
+        elif latest > self.attempt:
+            raise LeaseLost(f"attempt {latest} has begun after attempt {self.attempt}")
+        elif latest == self.attempt:
+            raise AttemptRepeated(f"attempt {latest} has begun before")
+        else:
+            os.rename(found[latest], self.path)
+        for attempt, path in found.items():
+            if attempt < self.attempt:
+                _remove_tree(path)
+        for path in self._files():
+            if not _FINISHED.fullmatch(path.name):
+                path.unlink(missing_ok=True)  # what the earlier attempt was writing
+
+    def _files(self) -> list[Path]:
+        try:
+            return [path for path in self.path.iterdir() if not path.is_dir()]
+        except FileNotFoundError:
+            raise LeaseLost(f"{self.path} was taken over") from None
+
+
+def _job_folder(output: Path, job_id: str) -> Path:
+    return output.parent / f".{output.name[:40]}.{job_id}.parts"
+
+
+def _attempts(folder: Path) -> dict[int, Path]:
+    """The folders of a job's attempts by number."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return {}
+    return {int(name): folder / name for name in names if name.isdecimal()}
+
+
+def _remove_tree(folder: Path) -> None:
+    """Remove a folder even while a late twin puts another file into it."""
+    for _ in range(_TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return

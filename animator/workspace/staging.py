@@ -1,0 +1,242 @@
+"""Jobs whose files lie elsewhere: inputs are brought to this machine, outputs are taken from it.
+
+A job whose output is a URL makes its video, and what belongs to it, in a folder of its own (its
+outbox), where its segments lie, too:
+
+    outbox/DIGEST/NAME.mp4   NAME.landmarks.npz   .NAME.mp4.JOB.parts/
+
+When all is done, what belongs to the video is uploaded first, then the video, and last, if asked
+for, `NAME.result.json`: who finds that one finds the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from animator.errors import AnimatorError
+from animator.files.cache import cached_input
+from animator.files.output import coded_errors, write_whole
+from animator.files.remote import polled
+from animator.files.storage import Storage
+from animator.files.urls import check_url, plain_location, split_location
+from animator.settings import Settings
+from animator.spec import JobSpec, Result
+from animator.values import is_url
+from animator.workspace import shared
+from animator.workspace.attempt import Workspace
+
+FORGOTTEN_SECONDS = 7 * 86_400.0
+"""After this time what a job left on this machine is removed, should it have gone on elsewhere."""
+
+Check = Callable[[], object]
+
+
+def local_output(output: str, settings: Settings) -> Path:
+    """Where a job writes its video on this machine: the output itself unless that is a URL."""
+    location = plain_location(output)
+    if not is_url(location):
+        return Path(location)
+    return _outbox(settings) / _digest(location) / split_location(location)[1]
+
+
+def open_output(output: str, settings: Settings) -> Path:
+    """As `local_output`; for a URL, the folder is there afterwards.
+
+    Raises:
+        AnimatorError: `url_refused`, `output_not_writable`, `disk_full`.
+    """
+    path = local_output(output, settings)
+    if _is_remote(output):
+        check_url(output, settings)
+        with coded_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.utime(path.parent)
+        _forget_old(_outbox(settings))
+    return path
+
+
+def discard(output: str, job_id: str, settings: Settings) -> None:
+    """Remove what a job that has ended left behind, its output excepted."""
+    path = local_output(output, settings)
+    Workspace.discard(path, job_id)
+    close_output(output, settings)
+    if shares_segments(output, settings):
+        shared.discard(job_id, settings)
+
+
+def shares_segments(output: str, settings: Settings) -> bool:
+    """Whether the segments of a job are of one machine and there is storage for all."""
+    return _is_remote(output) and settings.storage is not None
+
+
+def close_output(output: str, settings: Settings) -> None:
+    """Remove the folder that stands for a URL, unless an attempt at a job keeps segments there."""
+    if not _is_remote(output):
+        return
+    folder = local_output(output, settings).parent
+    if not _attempts(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def result_name(output: str) -> str:
+    """The name of the file that holds the result of a video, beside it."""
+    return f"{PurePosixPath(split_location(output)[1]).stem}.result.json"
+
+
+@contextmanager
+def stage(spec: JobSpec, settings: Settings, check: Check = lambda: None) -> Iterator[Staged]:
+    """Bring a job's inputs to this machine for as long as the block runs.
+
+    Args:
+        spec: the job.
+        settings: which URLs are allowed, and where files are kept.
+        check: called a few times a second while files are on their way; it may raise, such as
+            `JobCancelled`.
+
+    Raises:
+        AnimatorError: as `animator.files.cache.cached_input` and `open_output`. Those that the
+            block raises name the URLs instead of the files that stand for them. Whether the
+            block succeeds or not, nothing of a remote output is left here but segments.
+    """
+    for location in map(plain_location, (spec.source, spec.driving)):
+        if is_url(location):
+            check_url(location, settings)
+    with ExitStack() as stack:
+        stack.callback(close_output, spec.output, settings)
+        here = replace(
+            spec,
+            output=str(open_output(spec.output, settings)),
+            source=_brought(stack, spec.source, settings, check),
+            driving=_brought(stack, spec.driving, settings, check),
+        )
+        staged = Staged(spec, here, settings, check)
+        try:
+            yield staged
+        except AnimatorError as error:
+            message = staged.said(error.message)
+            if message == error.message:
+                raise
+            raise AnimatorError(error.code, message, retryable=error.retryable) from error
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A job whose files are on this machine.
+
+    Attributes:
+        original: the job as it was asked for.
+        spec: the job with paths only.
+    """
+
+    original: JobSpec
+    spec: JobSpec
+    settings: Settings
+    check: Check
+
+    def deliver(self, result: Result) -> Result:
+        """Take what the job made to where it was asked for.
+
+        An upload that has begun is waited for, whatever `check` raises; before the next, it is
+        raised.
+
+        Returns:
+            The result with the output that was asked for.
+
+        Raises:
+            AnimatorError: `storage_unavailable`, `output_not_writable`, `disk_full`.
+        """
+        result = replace(
+            result,
+            output=self.original.output,
+            warnings=tuple(self.said(warning) for warning in result.warnings),
+        )
+        content = result.to_json().encode() + b"\n"
+        name, video = result_name(self.original.output), Path(self.spec.output)
+        if self.uploads:
+            self._upload(video, name, content)
+        elif self.original.keep_result:
+            write_whole(video.parent / name, content)
+        return result
+
+    @property
+    def uploads(self) -> bool:
+        """Whether the output is elsewhere."""
+        return _is_remote(self.original.output)
+
+    def _upload(self, video: Path, name: str, content: bytes) -> None:
+        store = Storage.open(split_location(self.original.output)[0], self.settings)
+        paths = [*_side_files(video), video]
+        for path in paths:
+            self.check()
+            put = partial(store.put, path.relative_to(video.parent).as_posix(), path)
+            polled(put, self.check, finish=True)
+        if self.original.keep_result:
+            polled(partial(store.write, name, content), self.check, finish=True)
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+    def said(self, text: str) -> str:
+        """A sentence with the URLs instead of the files that stand for them."""
+        stand_ins = []
+        for name in ("source", "driving", "output"):
+            path, url = getattr(self.spec, name), getattr(self.original, name)
+            if is_url(url):
+                stand_ins.append((path, url))
+        if _is_remote(self.original.output):
+            path, url = self.spec.output, self.original.output
+            stand_ins.append((str(Path(path).parent), split_location(url)[0]))
+        for path, url in stand_ins:
+            # Messages quote paths as Python does.
+            text = text.replace(repr(path)[1:-1], url).replace(path, url)
+        return text
+
+
+def _brought(stack: ExitStack, location: str, settings: Settings, check: Check) -> str:
+    location = plain_location(location)
+    if not is_url(location):
+        return location
+    return str(stack.enter_context(cached_input(location, settings, check)))
+
+
+def _is_remote(output: str) -> bool:
+    return is_url(plain_location(output))
+
+
+def _outbox(settings: Settings) -> Path:
+    return settings.state_dir / "outbox"
+
+
+def _digest(url: str) -> str:
+    return hashlib.sha256(url.encode()).hexdigest()[:32]
+
+
+def _side_files(video: Path) -> list[Path]:
+    """What was made beside a video in its outbox; what is hidden is not finished."""
+    found = []
+    for folder, folders, names in os.walk(video.parent):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(folder, name) for name in names if not name.startswith(".")]
+    return sorted(path for path in found if path != video)
+
+
+def _attempts(folder: Path) -> list[Path]:
+    """The folders of jobs that write into a folder."""
+    with suppress(OSError):
+        return [path for path in folder.iterdir() if path.name.endswith(".parts")]
+    return []
+
+
+def _forget_old(outbox: Path) -> None:
+    before = time.time() - FORGOTTEN_SECONDS
+    with suppress(OSError):
+        for folder in outbox.iterdir():
+            if folder.stat().st_mtime < before:
+                shutil.rmtree(folder, ignore_errors=True)
