@@ -15,7 +15,7 @@ from pathlib import Path
 
 from animator.errors import AnimatorError
 from animator.footage.faces import PackOptions, prepare_clips
-from gfla.data.clips import Quality
+from animator.footage.selection import Quality
 from gfla.errors import GflaError
 
 

@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from gfla.data.fashion import ANNOTATED, prepare_fashion
+from gfla.data.prepare.fashion import ANNOTATED, prepare_fashion
 from gfla.errors import GflaError
 
 

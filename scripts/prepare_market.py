@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from gfla.data.market import prepare_market
+from gfla.data.prepare.market import prepare_market
 from gfla.errors import GflaError
 
 

@@ -21,9 +21,9 @@ from typing import Any
 from animator.errors import AnimatorError
 from animator.footage.person_media import Media, media_of_folder, media_of_table, read_identities
 from animator.footage.persons import FrameOptions, prepare_persons
-from gfla.data.pose_files import read_pose_json, read_poses
-from gfla.data.poses import read_annotations
-from gfla.data.preparation import Report
+from gfla.data.pose_tables import read_annotations
+from gfla.data.prepare.pose_files import read_pose_json, read_poses
+from gfla.data.prepare.preparation import Report
 from gfla.errors import GflaError
 
 

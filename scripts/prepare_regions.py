@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
-from gfla.data.clips import SPLITS
-from gfla.data.preparation import fix_options, in_parallel
+from animator.footage.selection import SPLITS
+from gfla.data.prepare.preparation import fix_options, in_parallel
 from gfla.data.region_packs import pack_regions
 from gfla.errors import GflaError
 

@@ -6,7 +6,7 @@ looked at in the square that was animated:
     face_coverage    share of the frames in which the detector confirms a face, 0..1
     landmark_error   distance of the landmarks from those asked for (`landmark_error`), percent
     jitter           how the face shakes beside the motion asked for (`jitter`), percent
-    sharpness        of the face (`gfla.data.clips.sharpness`)
+    sharpness        of the face (`animator.footage.selection.sharpness`)
     identity         likeness to the source's face (`animator.faces.identity.similarity`), up to 1
     mouth_opening    how far the lips are from as open as asked for, percent of the face's size
     eyes_opening     how far the lids are from as open as asked for, percent of an eye's width
@@ -37,9 +37,9 @@ from animator.faces.identity import IdentityModel, similarity
 from animator.faces.landmarks import LandmarkDetector
 from animator.faces.motion import Square
 from animator.faces.tracking import SURE
+from animator.footage.selection import sharpness
 from animator.media.finished_video import open_finished
 from animator.spec import Detector, JobSpec
-from gfla.data.clips import sharpness
 from gfla.evaluation.motion import jitter, landmark_error
 from gfla.evaluation.regions import opening_errors
 

@@ -27,11 +27,11 @@ from animator.faces.geometry import RIGID, fit_similarity
 from animator.faces.landmarks import FaceBox, FaceChoice, LandmarkDetector, Landmarks
 from animator.faces.motion import Square, face_square, openings
 from animator.faces.tracking import SURE, FaceTracker, find_face
+from animator.footage.selection import face_extent, head_turn, sharpness
 from animator.media.decode import MediaLimits, VideoReader, read_image
 from animator.media.sampling import Sampler, Timing, read_timing
 from animator.sandbox import Message, Send
 from animator.spec import JobSpec
-from gfla.data.clips import face_extent, head_turn, sharpness
 
 _SIDE = 256  # of the crop in which sharpness is measured
 _LOOK_AROUND = 3  # samples between two looks at who else is there

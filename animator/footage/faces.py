@@ -20,8 +20,7 @@ from animator.faces.detectors import make_detector, resolve_detector
 from animator.faces.landmarks import LandmarkDetector
 from animator.faces.motion import Square, face_square, smooth
 from animator.faces.tracking import FaceTracker, find_face
-from animator.media.decode import VideoReader, read_image
-from gfla.data.clips import (
+from animator.footage.selection import (
     CLIP,
     STILL,
     Footage,
@@ -34,8 +33,9 @@ from gfla.data.clips import (
     split_by_identity,
     stretches,
 )
+from animator.media.decode import VideoReader, read_image
 from gfla.data.packs import write_pack
-from gfla.data.preparation import Report, fix_options, in_parallel
+from gfla.data.prepare.preparation import Report, fix_options, in_parallel
 from gfla.errors import GflaError
 from gfla.files import write_text
 
@@ -90,7 +90,8 @@ def prepare_clips(
     """Pack the clips and portraits of a manifest.
 
     Args:
-        manifest: CSV, see ``gfla.data.clips.read_manifest``; paths are relative to its folder.
+        manifest: CSV, see ``animator.footage.selection.read_manifest``; paths are relative to its
+            folder.
         out: gets ``train``, ``held-out`` and ``test`` with packs, ``notes``, ``report.json``,
             ``report.txt``. Files that were packed before are kept; other options than before are
             refused.

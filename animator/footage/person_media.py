@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from gfla.data.poses import Annotation
-from gfla.data.preparation import Report
+from gfla.data.pose_tables import Annotation
+from gfla.data.prepare.preparation import Report
 from gfla.errors import GflaError
 from gfla.joints import Joints
 

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from animator.errors import AnimatorError
+from animator.footage.pairing import TRAIN, Shown, draw_pairs, split_identities
 from animator.footage.person_media import Media, is_still
 from animator.media.decode import VideoReader, read_image
 from animator.persons.windows import MARGIN, Window
-from gfla.data.pairing import TRAIN, Shown, draw_pairs, split_identities
-from gfla.data.person_sets import save_picture
-from gfla.data.poses import Annotation, write_annotations, write_pairs
-from gfla.data.preparation import Outcome, Report, fix_options, in_parallel
+from gfla.data.pose_tables import Annotation, write_annotations, write_pairs
+from gfla.data.prepare.person_sets import save_picture
+from gfla.data.prepare.preparation import Outcome, Report, fix_options, in_parallel
 from gfla.errors import GflaError
 from gfla.files import replacing, write_text
 from gfla.joints import MISSING, Joints, found

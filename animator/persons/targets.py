@@ -18,8 +18,8 @@ from animator.media.decode import MediaLimits, VideoReader, read_image
 from animator.media.stills import read_still
 from animator.persons.bodies import Body, BodyDetector, follow
 from animator.watch import Watch
-from gfla.data.pose_files import read_pose_json
-from gfla.data.poses import Annotation, read_annotations
+from gfla.data.pose_tables import Annotation, read_annotations
+from gfla.data.prepare.pose_files import read_pose_json
 from gfla.errors import GflaError
 from gfla.joints import Joints, found
 

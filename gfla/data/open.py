@@ -114,7 +114,7 @@ def _views(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples:
 
 
 def _synthetic_views(_: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples:
-    from gfla.data.solids import HELD_OUT, SyntheticViews
+    from gfla.data.synthetic_views import HELD_OUT, SyntheticViews
     from gfla.data.views import ViewPairs
 
     rest = {name: value for name, value in options.items() if name != "objects"}

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gfla.data.poses import Pair, read_annotations, read_pairs
+from gfla.data.pose_tables import Pair, read_annotations, read_pairs
 from gfla.data.samples import Sample
 from gfla.errors import GflaError
 from gfla.guidance.pose import SIGMA, pose_heatmaps

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gfla.data.faces import clip_indices
 from gfla.data.pairs import ANNOTATION, IMAGES, read_picture
-from gfla.data.poses import read_annotations
+from gfla.data.pose_tables import read_annotations
 from gfla.data.samples import Sample
 from gfla.errors import GflaError
 from gfla.guidance.pose import SIGMA

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gfla.data.preparation import Report, in_parallel
+from gfla.data.prepare.preparation import Report, in_parallel
 from gfla.data.views import AZIMUTHS, ELEVATIONS
 from gfla.errors import GflaError
 from gfla.files import write_text

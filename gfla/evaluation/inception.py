@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from gfla.errors import GflaError
-from gfla.evaluation.pretrained import PretrainedFile, find, require
+from gfla.pretrained import PretrainedFile, find, require
 from gfla.shapes import shape_of
 
 InceptionResize = Literal["tensorflow", "antialias"]

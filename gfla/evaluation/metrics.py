@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from gfla.errors import GflaError
-from gfla.evaluation.pretrained import PretrainedFile, find, require
 from gfla.losses.features import VggFeatures
 from gfla.losses.perceptual import feature_distance
+from gfla.pretrained import PretrainedFile, find, require
 from gfla.shapes import shape_of
 
 Backbone = Literal["alex", "vgg", "squeeze"]

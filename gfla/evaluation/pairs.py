@@ -141,7 +141,7 @@ def _person_mask(
     split: Path, joints: Mapping[str, np.ndarray], name: str, options: PictureOptions
 ) -> Tensor:
     """The prepared mask of a picture, or one drawn from its joints, at the protocol's size."""
-    from gfla.data.market import mask_path, person_mask
+    from gfla.data.prepare.market import mask_path, person_mask
 
     path = mask_path(split, name)
     try:

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args, get_type_hints
 from gfla.errors import GflaError
 from gfla.evaluation.inception import InceptionResize
 from gfla.evaluation.metrics import PAIRWISE, lpips_parts
-from gfla.evaluation.pretrained import require
+from gfla.pretrained import require
 
 Task = Literal["faces", "pairs", "folders"]
 Resize = Literal["nearest", "bilinear", "bicubic", "lanczos"]

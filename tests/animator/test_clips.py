@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from animator.footage.faces import PackOptions, prepare_clips
+from animator.footage.selection import Quality
 from animator.media.decode import VideoReader
 from animator.media.encode import VideoWriter
 from animator.media.frames import FrameBatch
-from gfla.data.clips import Quality
 from gfla.data.faces import FaceBlocks, read_pack
 from gfla.data.transforms import UNCHANGED
 from gfla.errors import GflaError

@@ -14,8 +14,8 @@ from animator.footage.person_media import Media, media_of_folder, media_of_table
 from animator.footage.persons import FrameOptions, prepare_persons
 from animator.persons.bodies import Body
 from gfla.data.pairs import PersonPairs
-from gfla.data.poses import Annotation, read_annotations, read_pairs, write_annotations
-from gfla.data.preparation import Report
+from gfla.data.pose_tables import Annotation, read_annotations, read_pairs, write_annotations
+from gfla.data.prepare.preparation import Report
 from gfla.errors import GflaError
 from tests.animator.media_files import number, write_video
 from tests.gfla.person_files import standing, write_picture

@@ -19,7 +19,7 @@ from animator.persons.windows import Window
 from animator.settings import Settings
 from animator.weights.importing import import_weights
 from gfla import checkpoint
-from gfla.data.poses import Annotation, write_annotations
+from gfla.data.pose_tables import Annotation, write_annotations
 from tests.animator.media_files import noise, numbered, write_video
 from tests.animator.weights_files import KINDS, write_published
 from tests.gfla.person_files import standing, write_picture

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gfla.data.poses import Annotation, write_annotations, write_pairs
+from gfla.data.pose_tables import Annotation, write_annotations, write_pairs
 from gfla.joints import Joints
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from gfla.data.clips import (
+from animator.footage.selection import (
     Footage,
     Quality,
     face_extent,

@@ -13,15 +13,16 @@ import torchvision
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from gfla import pretrained
 from gfla.errors import GflaError
-from gfla.evaluation import inception, metrics, pretrained
+from gfla.evaluation import inception, metrics
 from gfla.evaluation.folders import compare_folders
 from gfla.evaluation.inception import InceptionFeatures, KidOptions, SetDistances
 from gfla.evaluation.metrics import Lpips, MetricFiles, picture_metric
-from gfla.evaluation.pretrained import PretrainedFile
 from gfla.evaluation.protocol import PictureOptions, load_protocol
 from gfla.evaluation.transfer import Measures
 from gfla.losses.perceptual import feature_distance
+from gfla.pretrained import PretrainedFile
 from tests.helpers import random_vgg
 
 pytest.importorskip("torchmetrics")

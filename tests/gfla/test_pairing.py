@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gfla.data.pairing import HELD_OUT, TRAIN, draw_pairs, split_identities
+from animator.footage.pairing import HELD_OUT, TRAIN, draw_pairs, split_identities
 
 CLIPS = {
     "anna": [("a.mp4", frame, f"a{frame}") for frame in range(20)],

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from gfla.data.pairs import FILL, PairAugmentation, PersonPairs
-from gfla.data.poses import Annotation, write_annotations, write_pairs
+from gfla.data.pose_tables import Annotation, write_annotations, write_pairs
 from gfla.errors import GflaError
 from tests.gfla.person_files import standing, write_picture, write_prepared
 

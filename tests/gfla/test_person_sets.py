@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gfla.data.fashion import find_pictures, flat_name, prepare_fashion
-from gfla.data.market import mask_path, person_mask, prepare_market
 from gfla.data.pairs import PersonPairs
-from gfla.data.poses import read_annotations, read_pairs
+from gfla.data.pose_tables import read_annotations, read_pairs
+from gfla.data.prepare.fashion import find_pictures, flat_name, prepare_fashion
+from gfla.data.prepare.market import mask_path, person_mask, prepare_market
 from gfla.errors import GflaError
 from gfla.joints import MISSING
 from tests.gfla.person_files import standing, write_picture, write_tables

@@ -7,7 +7,7 @@ import torch
 
 from gfla.data.open import Wanted, open_samples
 from gfla.data.persons import ClipAugmentation, PersonClips
-from gfla.data.poses import Annotation, write_annotations
+from gfla.data.pose_tables import Annotation, write_annotations
 from gfla.errors import GflaError
 from gfla.guidance.skeleton import CHANNELS, LIMBS, ORDER, skeleton_picture, skeleton_structures
 from gfla.joints import JOINTS

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gfla.data.pose_files import read_pose_json, read_poses
-from gfla.data.poses import (
+from gfla.data.pose_tables import (
     Annotation,
     read_annotations,
     read_pairs,
     write_annotations,
     write_pairs,
 )
+from gfla.data.prepare.pose_files import read_pose_json, read_poses
 from gfla.errors import GflaError
 from gfla.guidance import pose
 from gfla.joints import JOINTS, MISSING, extent, found, from_coco17, from_openpose, resized

@@ -10,7 +10,7 @@ import torch
 
 from gfla.data.open import Wanted, open_samples
 from gfla.data.shapenet import ShapeNetViews, prepare_shapenet, view_name
-from gfla.data.solids import HELD_OUT, SyntheticViews
+from gfla.data.synthetic_views import HELD_OUT, SyntheticViews
 from gfla.data.views import AZIMUTHS, ELEVATIONS, ViewPairs, view_vector
 from gfla.errors import GflaError
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from gfla.data.person_sets import (
+from gfla.data.prepare.person_sets import (
     SPLITS,
     Size,
     Split,
@@ -17,7 +17,7 @@ from gfla.data.person_sets import (
     published_splits,
     write_mask,
 )
-from gfla.data.preparation import Report, fix_options, in_parallel
+from gfla.data.prepare.preparation import Report, fix_options, in_parallel
 from gfla.errors import GflaError
 from gfla.joints import JOINTS, Joints, found
 
@@ -100,7 +100,7 @@ def prepare_market(pictures: Path, tables: Path, out: Path, *, workers: int = 0)
         What was done; it is in ``out`` as well.
 
     Raises:
-        GflaError: as ``gfla.data.fashion.prepare_fashion``.
+        GflaError: as ``gfla.data.prepare.fashion.prepare_fashion``.
     """
     splits = {name: _folder(pictures, name) for name in published_splits(tables)}
     fix_options(out, {"kind": "market", "size": ANNOTATED})

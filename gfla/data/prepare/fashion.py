@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gfla.data.person_sets import (
+from gfla.data.prepare.person_sets import (
     SPLITS,
     Format,
     Size,
@@ -14,7 +14,7 @@ from gfla.data.person_sets import (
     published_splits,
     read_list,
 )
-from gfla.data.preparation import Report, fix_options
+from gfla.data.prepare.preparation import Report, fix_options
 from gfla.errors import GflaError
 
 ANNOTATED: Size = (256, 176)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from gfla.data.poses import (
+from gfla.data.pose_tables import (
     Annotation,
     Pair,
     read_annotations,
@@ -24,7 +24,7 @@ from gfla.data.poses import (
     write_annotations,
     write_pairs,
 )
-from gfla.data.preparation import Outcome, Report, in_parallel
+from gfla.data.prepare.preparation import Outcome, Report, in_parallel
 from gfla.errors import GflaError
 from gfla.files import replacing
 from gfla.joints import found, resized

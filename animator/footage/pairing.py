@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gfla.data.poses import Pair
+from gfla.data.pose_tables import Pair
 
 TRAIN, HELD_OUT = "train", "held-out"
 Shown = tuple[str, int, str]

@@ -1,0 +1,1 @@
+"""What makes folders of training data from published data sets."""
