@@ -138,19 +138,3 @@ def test_openings_are_in_faces_and_in_widths_of_eyes():
     )
     eyes = opening_errors(np.stack([FACE, winking]) * SIZE, wanted)
     assert eyes["eyes_opening"] == pytest.approx(100 * 0.01 / width / 2 / 2, rel=0.01)
-
-
-def test_half_precision_is_for_features_alone():
-    generator = small_generator(COMPACT)
-    image, structure, landmarks = face_inputs()
-    assert generator.regions is not None
-    with torch.no_grad():
-        source = generator.regions.source(image, landmarks)
-        exact = generator.regions(image, landmarks, source)
-        with torch.autocast("cpu", torch.bfloat16):
-            source = generator.regions.source(image, landmarks)
-            half = generator.regions(image, landmarks, source)
-    assert half.picture.dtype == torch.float32
-    torch.testing.assert_close(half.picture, exact.picture, **TOLERANCE[torch.bfloat16])
-    for name, before in half.before.items():
-        assert torch.equal(before, exact.before[name])

@@ -24,7 +24,7 @@ from gfla.ops.regions import (
     paste,
 )
 from tests.golden.faces import MEAN_FACE
-from tests.helpers import COMPACT, face_inputs, small_generator
+from tests.helpers import COMPACT, TOLERANCE, face_inputs, small_generator
 
 
 def face(batch: int = 1) -> torch.Tensor:
@@ -247,3 +247,19 @@ def test_gradients_reach_the_picture_and_the_head():
     finished.picture.mean().backward()
     assert picture.grad is not None and picture.grad.abs().sum() > 0
     assert all(p.grad is not None for p in generator.regions.parameters())
+
+
+def test_half_precision_is_for_features_alone():
+    generator = small_generator(COMPACT)
+    image, structure, landmarks = face_inputs()
+    assert generator.regions is not None
+    with torch.no_grad():
+        source = generator.regions.source(image, landmarks)
+        exact = generator.regions(image, landmarks, source)
+        with torch.autocast("cpu", torch.bfloat16):
+            source = generator.regions.source(image, landmarks)
+            half = generator.regions(image, landmarks, source)
+    assert half.picture.dtype == torch.float32
+    torch.testing.assert_close(half.picture, exact.picture, **TOLERANCE[torch.bfloat16])
+    for name, before in half.before.items():
+        assert torch.equal(before, exact.before[name])
