@@ -200,7 +200,8 @@ def paste(picture: Tensor, changes: Sequence[tuple[Tensor, Alignment]]) -> Tenso
     result, side = picture.clone(), picture.shape[-1]
     for change, alignment in changes:
         whole = (0, side, 0, side)
-        top, bottom, left, right = whole if picture.is_cuda else _covered(alignment, side)
+        fixed = picture.is_cuda or torch.compiler.is_compiling()
+        top, bottom, left, right = whole if fixed else _covered(alignment, side)
         height, width = bottom - top, right - left
         like = alignment.centre
         xs = (torch.arange(left, right, device=like.device, dtype=like.dtype) + 0.5) / side
@@ -217,7 +218,8 @@ def paste(picture: Tensor, changes: Sequence[tuple[Tensor, Alignment]]) -> Tenso
 def _covered(alignment: Alignment, side: int) -> tuple[int, int, int, int]:
     """Rows and columns of pictures that crops cover, as two ranges; at least a pixel.
 
-    It takes numbers from the tensors, which CUDA graphs cannot: there whole pictures are looked at.
+    It takes numbers from the tensors, which neither CUDA graphs nor compiled steps can: there whole
+    pictures are looked at.
     """
     reach = alignment.across.abs() + alignment.down.abs()
     low = ((alignment.centre - reach).amin(0) * side).floor().clamp(0, side - 1)

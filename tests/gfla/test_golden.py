@@ -26,6 +26,11 @@ GENERATORS = (
 )
 
 
+ROUNDING = 3e-5
+"""The recorded run of the face model itself lies 2.8e-5 from float64 after three frames; kernels of
+other processors round otherwise."""
+
+
 def golden(shared_dir, name):
     return load_file(shared_dir / "golden" / f"{name}.safetensors")
 
@@ -40,7 +45,6 @@ def assert_near(got, wanted, tolerance):
     assert (got - wanted).abs().max() <= tolerance * scale
 
 
-# The recorded run of the face model itself lies 2.8e-5 from float64 after three frames.
 @pytest.mark.parametrize(
     ("name", "relative", "shows_flows"),
     [("face_generator", 1e-5, True), ("dance_generator", 0, False)],
@@ -54,7 +58,7 @@ def test_animation_generators(shared_dir, name, relative, shows_flows):
         for t in range(structures.shape[1]):
             state, prediction = generator.step(state, structures[:, t])
             wanted = values[f"out/image{t}"]
-            torch.testing.assert_close(prediction.image, wanted, atol=1e-5, rtol=relative)
+            torch.testing.assert_close(prediction.image, wanted, atol=ROUNDING, rtol=relative)
             for what, maps in (("flow", prediction.flows), ("mask", prediction.masks)):
                 for (layer, reference), got in maps.items() if shows_flows else ():
                     assert_near(got, values[f"out/{what}{t}_l{layer}_{reference}"], 1e-5)
@@ -74,7 +78,7 @@ def test_transfer_generators(shared_dir, name, structure):
     structures = values[f"in/source_{structure}"], values[f"in/target_{structure}"]
     with torch.no_grad():
         prediction = generator(values["in/source"], *structures)
-    torch.testing.assert_close(prediction.image, values["out/image"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(prediction.image, values["out/image"], atol=ROUNDING, rtol=0)
     assert len(prediction.flows) == len(prediction.masks) >= 1
     for (layer, _), flow in prediction.flows.items():
         assert_near(flow, values[f"out/flow_l{layer}"], 1e-5)
