@@ -6,16 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from animator.animation.compose import crop_square, to_crop
 from animator.animation.portrait import load_generator
 from animator.faces.detectors import make_detector
 from animator.faces.motion import face_square
-from animator.faces.tracking import FaceTracker
-from animator.media.decode import VideoReader
+from animator.faces.tracking import FaceTracker, find_face
+from animator.media.decode import VideoReader, read_image
 from animator.weights.library import DEFAULT_WEIGHTS
 from gfla import checkpoint
 from gfla.evaluation.faces import landmark_error
+from gfla.ops.regions import MOUTH, align, geometry
 
 SIZE = 256
 INNER_LIPS = (62, 66)
@@ -26,6 +28,7 @@ def test_they_describe_themselves_and_are_small():
     assert DEFAULT_WEIGHTS.stat().st_size < 20e6
     assert loaded.generator.config.image_fusion
     assert loaded.generator.config.flow_prior
+    assert loaded.generator.config.mouth_head and loaded.generator.config.eye_head
     assert loaded.info["name"].startswith("face-compact")
     assert loaded.info["structure_size"] == 128
 
@@ -66,6 +69,35 @@ def test_the_face_goes_where_it_is_told(reenacted):
     assert np.isfinite(found).all()
     assert np.mean(ours) < 3
     assert np.mean(ours) < 0.5 * np.mean(still)
+
+
+def test_a_mouth_that_opens_gets_darker_inside_and_closing_lids_cover_the_eye(samples):
+    """Where a warp alone would show stretched lips, and a squeezed eye."""
+    picture = read_image(samples[0])
+    points = find_face(picture, make_detector("dlib"))[0].points[0]
+    square = face_square(points)
+    source = crop_square(picture, square, SIZE)
+    still = (to_crop(points[None], square, 1) + 0.5)[0]
+    asked = still.copy()
+    asked[61:64, 1] -= 0.005  # the upper lip a little, the lower one and the jaw far
+    asked[[55, 56, 57, 58, 59, 65, 66, 67, *range(5, 12)], 1] += 0.06
+    for upper, lower in ((37, 41), (38, 40), (43, 47), (44, 46)):
+        asked[upper] = 0.1 * asked[upper] + 0.9 * asked[lower]
+    generator = load_generator("default", "cpu", "float32")
+    state = generator.start(source, still)
+    for share in (0.5, 1.0):
+        state, prediction = generator.predict(state, still + np.float32(share) * (asked - still))
+    drawn = prediction.regions
+    for name in ("mouth", "right eye", "left eye"):
+        change = (drawn.after[name] - drawn.before[name]).abs().mean()
+        assert change > 0.01, name
+    landmarks = torch.from_numpy(asked)[None]
+    inside = geometry(MOUTH, landmarks, align(MOUTH, landmarks)).opening
+    before, after = (
+        float((picture["mouth"].mean(1, keepdim=True) * inside).sum() / inside.sum())
+        for picture in (drawn.before, drawn.after)
+    )
+    assert after < before
 
 
 def test_pictures_stay_sharp_through_the_clip(reenacted):
