@@ -47,7 +47,7 @@ def affine_warp(source: Picture, source_points: Points, targets: Points) -> Iter
 def spline_warp(source: Picture, source_points: Points, targets: Points) -> Iterator[Picture]:
     """The third baseline: the source along the landmark spline of the model's flow prior."""
     size, ridge = source.shape[0], AnimationConfig().prior_ridge
-    image = torch.from_numpy(np.ascontiguousarray(source)).permute(2, 0, 1)[None].float()
+    image = torch.tensor(source).permute(2, 0, 1)[None].float()
     known = torch.tensor(source_points, dtype=torch.float32)[None, None]
     for points in targets:
         wanted = torch.tensor(points, dtype=torch.float32)[None]

@@ -108,8 +108,9 @@ class AnimationGenerator(nn.Module):
         fused = self._finish(output, structure, references, residuals, prior)
         image = fused.picture if fused else output.tanh()
         finished = None
-        if self.regions is not None and landmarks is not None:
-            finished = self.regions(image, landmarks, state.source.regions)
+        known = state.source.landmarks
+        if self.regions is not None and landmarks is not None and known is not None:
+            finished = self.regions(image, landmarks, state.source.regions, known)
         prediction = Prediction(
             image=finished.picture if finished else image,
             flows=self._named({layer: flows for layer, (flows, _) in estimates.items()}),

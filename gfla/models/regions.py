@@ -26,6 +26,7 @@ from gfla.ops.regions import (
     align,
     crop,
     geometry_of,
+    novelty,
     paste,
     placed,
 )
@@ -199,13 +200,16 @@ class RegionHeads(nn.Module):
             kept[name] = tuple(level.unflatten(0, (-1, len(regions))) for level in features)
         return kept
 
-    def forward(self, picture: Tensor, landmarks: Tensor, source: SourceRegions) -> Finished:
-        """Draw all regions of frames.
+    def forward(
+        self, picture: Tensor, landmarks: Tensor, source: SourceRegions, known: Tensor
+    ) -> Finished:
+        """Draw all regions of frames, each as far as it is open otherwise than in the source.
 
         Args:
             picture: B 3 S S in [-1, 1].
             landmarks: B 68 2 of the frames.
             source: of ``source``, for the same clips.
+            known: B 68 2, landmarks of the sources.
         """
         reduced = _reduced(picture)
         shares, before, after = {}, {}, {}
@@ -213,7 +217,9 @@ class RegionHeads(nn.Module):
         for name, regions in self.regions.items():
             alignments, crops, shapes = _cut(reduced, landmarks, regions)
             features = tuple(level.flatten(0, 1) for level in source[name])
+            novel = torch.stack([novelty(region, landmarks, known) for region in regions], 1)
             drawn: Drawn = self.head(name)(crops, shapes, features)
+            drawn = Drawn(drawn.picture, drawn.share * novel.view(-1, 1, 1, 1))
             change = drawn.change(crops)
             for index, (region, alignment) in enumerate(zip(regions, alignments, strict=True)):
                 own = slice(index, None, len(regions))

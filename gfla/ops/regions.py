@@ -38,6 +38,9 @@ class Region:
         unit: pixels of the crop that count as 1 in the maps of distances.
         reach: pixels around the opening that may be drawn anew.
         soft: pixels of its soft edge, within ``reach``.
+        same: openings of source and target that differ by up to this are the same, in sizes of the
+            face.
+        other: those that differ by so much are others altogether.
     """
 
     name: str
@@ -52,6 +55,8 @@ class Region:
     unit: float
     reach: float
     soft: float
+    same: float
+    other: float
 
     @property
     def lines(self) -> tuple[tuple[int, ...], ...]:
@@ -77,6 +82,8 @@ MOUTH = Region(
     unit=16.0,
     reach=7.0,
     soft=5.0,
+    same=0.005,
+    other=0.03,
 )
 RIGHT_EYE = Region(
     name="right eye",
@@ -91,6 +98,8 @@ RIGHT_EYE = Region(
     unit=10.0,
     reach=9.0,
     soft=6.0,
+    same=0.005,
+    other=0.03,
 )
 LEFT_EYE = Region(
     name="left eye",
@@ -105,6 +114,8 @@ LEFT_EYE = Region(
     unit=10.0,
     reach=9.0,
     soft=6.0,
+    same=0.005,
+    other=0.03,
 )
 REGIONS = (MOUTH, RIGHT_EYE, LEFT_EYE)
 """The left eye is a mirrored right one."""
@@ -172,6 +183,29 @@ def align(region: Region, landmarks: Tensor) -> Alignment:
     centre = torch.stack([landmarks[:, index] for index in region.centre], 1).mean(1)
     across = -along if region.mirrored else along
     return Alignment(centre, half * across, half * (region.height / region.width) * below)
+
+
+def novelty(region: Region, landmarks: Tensor, known: Tensor) -> Tensor:
+    """How far a region is open otherwise than in the source: B, 0 to 1.
+
+    Where it is not, the source itself shows what there is to see, and shows it best.
+
+    Args:
+        region: of the face.
+        landmarks: B 68 2 of the frames.
+        known: B 68 2 of the sources.
+    """
+    openings = [_opening(region, points) for points in (landmarks, known)]
+    change = (openings[0] - openings[1]).abs()
+    share = ((change - region.same) / (region.other - region.same)).clamp(0, 1)
+    return share * share * (3 - 2 * share)
+
+
+def _opening(region: Region, landmarks: Tensor) -> Tensor:
+    """Mean distance of upper and lower edge, in sizes of the face: B."""
+    pairs = zip(region.upper[1:-1], region.lower[1:-1], strict=True)
+    gaps = [(landmarks[:, a] - landmarks[:, b]).norm(dim=-1) for a, b in pairs]
+    return torch.stack(gaps, 1).mean(1) / face_size(landmarks)[:, 0]
 
 
 def grid_of(height: int, width: int, like: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from gfla.ops.regions import (
     face_size,
     geometry,
     grid_of,
+    novelty,
     paste,
 )
 from tests.golden.faces import MEAN_FACE
@@ -138,11 +139,30 @@ def test_a_face_without_size_is_no_error():
     assert isinstance(align(MOUTH, points), Alignment)
 
 
+def closing(points: torch.Tensor) -> torch.Tensor:
+    """With lips and lids much closer together."""
+    points = points.clone()
+    for region in REGIONS:
+        for upper, lower in zip(region.upper[1:-1], region.lower[1:-1], strict=True):
+            middle = (points[:, upper] + points[:, lower]) / 2
+            points[:, upper] = points[:, lower] = middle
+    return points
+
+
+def test_what_is_open_as_in_the_source_is_left_as_it_is():
+    points = opened(face(2), 0.08)
+    for region in REGIONS:
+        assert novelty(region, points, points).abs().max() == 0
+        assert novelty(region, points, closing(points)).min() == 1
+        noisy = points + 0.0005 * torch.randn_like(points)
+        assert novelty(region, noisy, points).max() < 0.2
+
+
 def rollout(config: AnimationConfig, batch: int = 1, image_size: int = 64):
     generator = small_generator(config)
     image, structure, landmarks = face_inputs(batch, image_size=image_size)
     with torch.no_grad():
-        state = generator.start(image, structure, landmarks)
+        state = generator.start(image, structure, closing(landmarks))
         return generator, state, *generator.step(state, structure, landmarks)
 
 
@@ -151,9 +171,9 @@ def test_heads_draw_regions_and_nothing_else():
     with torch.no_grad():
         generator.regions = None
         image, structure, landmarks = face_inputs(image_size=128)
-        before = generator.step(generator.start(image, structure, landmarks), structure, landmarks)[
-            1
-        ].image
+        before = generator.step(
+            generator.start(image, structure, closing(landmarks)), structure, landmarks
+        )[1].image
     assert prediction.regions is not None
     assert set(prediction.regions.shares) == {region.name for region in REGIONS}
     changed = (prediction.image - before).abs().amax(1) > 1e-6
@@ -243,7 +263,9 @@ def test_gradients_reach_the_picture_and_the_head():
     image, structure, landmarks = face_inputs()
     assert generator.regions is not None
     picture = image.clone().requires_grad_()
-    finished = generator.regions(picture, landmarks, generator.regions.source(image, landmarks))
+    finished = generator.regions(
+        picture, landmarks, generator.regions.source(image, landmarks), closing(landmarks)
+    )
     finished.picture.mean().backward()
     assert picture.grad is not None and picture.grad.abs().sum() > 0
     assert all(p.grad is not None for p in generator.regions.parameters())
@@ -255,10 +277,10 @@ def test_half_precision_is_for_features_alone():
     assert generator.regions is not None
     with torch.no_grad():
         source = generator.regions.source(image, landmarks)
-        exact = generator.regions(image, landmarks, source)
+        exact = generator.regions(image, landmarks, source, closing(landmarks))
         with torch.autocast("cpu", torch.bfloat16):
             source = generator.regions.source(image, landmarks)
-            half = generator.regions(image, landmarks, source)
+            half = generator.regions(image, landmarks, source, closing(landmarks))
     assert half.picture.dtype == torch.float32
     torch.testing.assert_close(half.picture, exact.picture, **TOLERANCE[torch.bfloat16])
     for name, before in half.before.items():
