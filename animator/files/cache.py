@@ -192,12 +192,13 @@ class InputCache:
         except BaseException:
             transfer.stop()
             raise
-        held = self._publish(part, file, fetched, check)
-        if held is None:
-            return None
+        # Before the part gets its name: whoever locks the next part then finds what there is.
         note = _Note(fetched.version, fetched.sha256, fetched.size, time.time())
         with suppress(AnimatorError):  # it only spares the next fetch
             write_whole(self._notes / _name(source.url), json.dumps(asdict(note)).encode())
+        held = self._publish(part, file, fetched, check)
+        if held is None:
+            return None
         self._added(fetched.size)
         return _Blob(held, fetched.sha256, fetched.size)
 
