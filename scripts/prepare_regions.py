@@ -28,6 +28,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=0, help="processes (default: one a core)")
     options = parser.parse_args()
     try:
+        if not any(options.packs.glob("*/*.npz")):
+            raise GflaError("no_data", f"there are no face packs (*.npz) in {options.packs}")
         fix_options(options.out, {"most_frames": options.most_frames})
         for split in SPLITS:
             sources = sorted((options.packs / split).glob("*.npz"))

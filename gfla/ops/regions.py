@@ -8,7 +8,7 @@ picture, 0 to 1 from edge to edge; within a crop they are -1 to 1 from edge to e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -101,21 +101,14 @@ RIGHT_EYE = Region(
     same=0.005,
     other=0.03,
 )
-LEFT_EYE = Region(
+LEFT_EYE = replace(
+    RIGHT_EYE,
     name="left eye",
-    height=40,
-    width=48,
-    span=0.8,
     upper=(45, 44, 43, 42),
     lower=(45, 46, 47, 42),
     around=((26, 25, 24, 23, 22),),
     centre=(45, 42),
     mirrored=True,
-    unit=10.0,
-    reach=9.0,
-    soft=6.0,
-    same=0.005,
-    other=0.03,
 )
 REGIONS = (MOUTH, RIGHT_EYE, LEFT_EYE)
 """The left eye is a mirrored right one."""
