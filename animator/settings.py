@@ -9,16 +9,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import Literal, cast, get_args
 from urllib.parse import urlsplit
 
 from animator.errors import AnimatorError
-from animator.jobs.webhook import is_host_entry
 from animator.spec import Detector, JobSpec
-from animator.values import DEVICE, is_url
-
-if TYPE_CHECKING:
-    from animator.media.container import MediaLimits
+from animator.values import DEVICE, is_host_entry, is_url
 
 _SIZES = ("cache_bytes", "max_weights_bytes")
 _CHECK = ("check_seconds", "check_memory_mb")
@@ -36,6 +32,33 @@ MAX_RETENTION_DAYS = 36_500
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket")
 AttentionBackend = Literal["auto", "torch", "triton"]
 LogFormat = Literal["text", "json"]
+
+
+@dataclass(frozen=True)
+class MediaLimits:
+    """What an input may be at most; checked from its header, before anything is decoded.
+
+    Attributes:
+        max_bytes: size of a file.
+        max_image_pixels: width x height of a picture.
+        max_frame_pixels: width x height of a video frame.
+        max_seconds: length of the part of a video that is used.
+        max_frames: number of frames of the part of a video that is used.
+    """
+
+    max_bytes: int = 32 * 1024**3
+    max_image_pixels: int = 80_000_000
+    max_frame_pixels: int = 8192 * 4352
+    max_seconds: int = 6 * 3600
+    max_frames: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value <= 0:
+                raise ValueError(f"{name} must be positive, got {value}")
+
+
+DEFAULT_LIMITS = MediaLimits()
 
 
 @dataclass(frozen=True)
@@ -202,8 +225,6 @@ class Settings:
 
     def limits(self) -> MediaLimits:
         """The limits on inputs; what is not set keeps its built-in value."""
-        from animator.media.container import MediaLimits
-
         given = {name: getattr(self, name) for name in _LIMITS}
         return MediaLimits(**{name: value for name, value in given.items() if value is not None})
 

@@ -7,10 +7,11 @@ Nothing heavy is imported, so a command that only looks at jobs answers at once.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Literal
 
 from animator.errors import AnimatorError
@@ -392,3 +393,18 @@ class JobRecord:
             "quality": {} if result is None else dict(result.quality),
             "spec": asdict(self.spec),
         }
+
+
+ENDINGS: dict[Extra, str] = {
+    "landmarks": ".landmarks.npz",
+    "structures": ".structures.npz",
+    "flows": ".flows.npz",
+    "frames": ".frames.tar",
+}
+"""What takes the place of the video's own ending."""
+
+
+def extra_files(output: str | Path, extras: Iterable[Extra]) -> dict[Extra, Path]:
+    """The files beside a video: `out.mp4` has its landmarks in `out.landmarks.npz`."""
+    video = Path(output)
+    return {extra: video.with_name(video.stem + ENDINGS[extra]) for extra in extras}

@@ -6,6 +6,7 @@ import json
 import os.path
 import re
 from dataclasses import fields
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, get_args
 
@@ -123,3 +124,21 @@ def load_object(text: str | bytes, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise AnimatorError("invalid_option", f"The {what} is not a JSON object.")
     return value
+
+
+_ENTRY = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:.]+", re.ASCII)
+
+
+def is_host_entry(text: str) -> bool:
+    """Whether it can stand in the list of hosts: a name, an address, `*.example.com` or `*`."""
+    return _ENTRY.fullmatch(text) is not None
+
+
+def now() -> str:
+    """The present time as records hold it: UTC, ISO 8601, milliseconds."""
+    return iso(datetime.now(UTC))
+
+
+def iso(moment: datetime) -> str:
+    """A moment as records hold it; such texts sort as the moments do."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")

@@ -33,8 +33,9 @@ from environment import describe, interleaved
 
 from animator.animation.batches import BatchStep
 from animator.animation.clip import DEPTH
-from animator.animation.engine import Clip, Engine, engine_for
-from animator.animation.portrait import Guidance, PortraitGenerator, load_generator
+from animator.animation.engine import Clip, Engine
+from animator.animation.loading import engine_for, load_generator
+from animator.animation.portrait import Guidance, PortraitGenerator
 from animator.settings import share_cores
 from gfla import checkpoint
 from gfla.models.rollout import RolloutState

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import tempfile
+import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
 from importlib import import_module
@@ -112,3 +115,35 @@ def _download(file: PretrainedFile, place: Path) -> None:
             f"{file.what} is neither in {place.parent} nor can it be downloaded ({error}); fetch "
             f"{file.url} elsewhere and put it into {place.parent}",
         ) from error
+
+
+def fetch(url: str, path: Path, timeout: float) -> None:
+    """Download a file to a temporary name, compare the checksum in its name, then rename.
+
+    Args:
+        url: where it is.
+        path: where it is to be; its name ends in the first digits of its SHA-256, as in
+            ``net-1234abcd.pth``.
+        timeout: seconds without any data after which a server counts as out of reach.
+
+    Raises:
+        OSError: if it cannot be fetched or written.
+        ValueError: if the checksum is another one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    checksum = hashlib.sha256()
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with (
+            os.fdopen(handle, "wb") as file,
+            urllib.request.urlopen(url, timeout=timeout) as answer,
+        ):
+            while block := answer.read(1 << 20):
+                checksum.update(block)
+                file.write(block)
+        expected = path.name.split(".")[0].rsplit("-", 1)[1]
+        if not checksum.hexdigest().startswith(expected):
+            raise ValueError(f"the checksum of {url} is wrong")
+        os.replace(part, path)
+    finally:
+        Path(part).unlink(missing_ok=True)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
-from animator.media.container import MediaLimits
+from animator.settings import MediaLimits
 from animator.spec import JobSpec, Progress, Result
 from animator.workspace.attempt import Workspace
 

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from animator.animation.compose import crop_square, to_crop
-from animator.animation.portrait import load_generator
+from animator.animation.loading import load_generator
+from animator.faces.crop import crop_square, face_square, to_crop
 from animator.faces.detectors import make_detector
-from animator.faces.motion import face_square
 from animator.faces.tracking import FaceTracker, find_face
 from animator.media.decode import VideoReader, read_image
 from animator.weights.library import DEFAULT_WEIGHTS

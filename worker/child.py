@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
-from animator.media.container import MediaLimits
-from animator.settings import Settings
+from animator.settings import MediaLimits, Settings
 from animator.spec import JobSpec, Progress, Result
 from animator.workspace.attempt import Workspace
 from worker import logs

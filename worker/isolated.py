@@ -24,7 +24,7 @@ from animator.errors import AnimatorError, JobCancelled, LeaseLost
 from animator.spec import JobError, JobSpec, Progress, Result
 
 if TYPE_CHECKING:
-    from animator.media.container import MediaLimits
+    from animator.settings import MediaLimits
     from animator.workspace.attempt import Workspace
 
 COMMAND = [sys.executable, "-m", "worker.child"]

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
-from animator.faces.motion import Square
+from animator.faces.crop import Image, Square, resize, whole_square
 
-Image = NDArray[np.uint8]
 OutputMode = Literal["crop", "paste-back", "side-by-side"]
 
 FEATHER = 0.12
@@ -20,53 +19,6 @@ FEATHER = 0.12
 about a fifth of the side beside the face, so the face itself is never mixed."""
 LARGEST_SIDE = 3840
 """Longer side, in pixels, to which larger pictures are scaled down for a video."""
-
-
-def whole_square(square: Square) -> tuple[int, int, int]:
-    """The square on whole pixels: left and top edge and side, as `crop_square` takes it."""
-    side = max(round(square.side), 1)
-    return round(square.cx - side / 2), round(square.cy - side / 2), side
-
-
-def to_crop(points: NDArray[np.floating], square: Square, size: int) -> NDArray[np.float32]:
-    """Points ... x 2 of a picture as pixels of what `crop_square` cuts from it."""
-    left, top, side = whole_square(square)
-    scaled = (points - np.array([left, top]) + 0.5) * (size / side) - 0.5
-    return scaled.astype(np.float32)
-
-
-def crop_square(image: Image, square: Square, size: int) -> Image:
-    """Cut a square from a picture and scale it.
-
-    Args:
-        image: uint8 H x W x 3.
-        square: the part to cut; outside the picture its border is repeated.
-        size: side of the result in pixels.
-
-    Returns:
-        uint8 size x size x 3.
-    """
-    left, top, side = whole_square(square)
-    height, width = image.shape[:2]
-    # Whole rows and columns inside the picture, then as many border pixels as are wanting.
-    x0, x1 = min(max(left, 0), width - 1), max(min(left + side, width), 1)
-    y0, y1 = min(max(top, 0), height - 1), max(min(top + side, height), 1)
-    x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
-    before_x, before_y = max(min(x0 - left, side - 1), 0), max(min(y0 - top, side - 1), 0)
-    after_x, after_y = side - before_x - (x1 - x0), side - before_y - (y1 - y0)
-    part = image[y0:y1, x0:x1]
-    if before_x or before_y or after_x or after_y:
-        around = before_y, after_y, before_x, after_x
-        part = np.asarray(cv2.copyMakeBorder(part, *around, cv2.BORDER_REPLICATE), np.uint8)
-    return _resize(part, size, size)
-
-
-def _resize(image: Image, width: int, height: int) -> Image:
-    if image.shape[:2] == (height, width):
-        return np.ascontiguousarray(image)
-    smaller = width * height < image.shape[0] * image.shape[1]
-    method = cv2.INTER_AREA if smaller else cv2.INTER_LANCZOS4
-    return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
 
 
 def _even(length: float) -> int:
@@ -145,11 +97,11 @@ class Composer:
         height, width = picture.shape[:2]
         scale = min(LARGEST_SIDE / max(height, width), 1.0)
         if scale < 1:
-            picture = _resize(picture, math.ceil(width * scale), math.ceil(height * scale))
+            picture = resize(picture, math.ceil(width * scale), math.ceil(height * scale))
             square = Square(square.cx * scale, square.cy * scale, square.side * scale)
         height, width = picture.shape[:2]
         if height < 2 or width < 2:
-            picture = _resize(picture, max(width, 2), max(height, 2))
+            picture = resize(picture, max(width, 2), max(height, 2))
         self._picture = picture[: height - height % 2 or 2, : width - width % 2 or 2].copy()
         height, width = self._picture.shape[:2]
         self.output_size = (width, height)
@@ -185,20 +137,20 @@ class Composer:
         if self.mode == "paste-back":
             return np.stack([self._paste(crop) for crop in generated])
         if self.mode == "crop":
-            return np.stack([_resize(crop, width, height) for crop in generated])
+            return np.stack([resize(crop, width, height) for crop in generated])
         if driving is None or len(driving) != len(generated):
             got = "none" if driving is None else str(len(driving))
             raise ValueError(f"side-by-side needs {len(generated)} driving frames, got {got}")
         frames = np.empty((len(generated), height, width, 3), np.uint8)
         for frame, crop, drive in zip(frames, generated, driving, strict=True):
-            frame[:, : self._driving_width] = _resize(drive, self._driving_width, height)
-            frame[:, self._driving_width :] = _resize(crop, height, height)
+            frame[:, : self._driving_width] = resize(drive, self._driving_width, height)
+            frame[:, self._driving_width :] = resize(crop, height, height)
         return frames
 
     def _paste(self, crop: Image) -> Image:
         frame = self._picture.copy()
         if self._weight.size:
-            above = np.ascontiguousarray(_resize(crop, self._side, self._side)[self._pasted])
+            above = np.ascontiguousarray(resize(crop, self._side, self._side)[self._pasted])
             mixed = cv2.blendLinear(above, self._below, self._weight, 1 - self._weight)
             frame[self._inside] = mixed
         return frame

@@ -15,7 +15,6 @@ of the next priority is stepped ``SHARE`` times as often, so that none waits for
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 import weakref
@@ -28,7 +27,6 @@ from animator.animation.batches import BatchStep, Stepped
 from animator.animation.clip import POLL, Clip, ClipClosed
 from animator.animation.portrait import Guidance, PortraitGenerator
 from animator.errors import AnimatorError
-from animator.settings import Settings
 from gfla.models.rollout import RolloutState
 
 SHARE = 8
@@ -40,7 +38,7 @@ RELIEF = 60.0
 
 _log = logging.getLogger(__name__)
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
-_making = threading.Lock()
+making = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -268,20 +266,9 @@ class Engine:
         clip.fail(error)
 
 
-def engine_for(generator: PortraitGenerator) -> Engine:
-    """The engine of a loaded model; it is kept with the model, so one that is unloaded takes it."""
-    with _making:
-        if generator.engine is None:
-            settings = Settings.from_environment()
-            on_cuda = generator.device.type == "cuda"
-            fitting = CUDA_SLOTS if on_cuda else _cores() // torch.get_num_threads()
-            generator.engine = Engine(generator, settings.slots or max(1, fitting))
-        return generator.engine
-
-
 def counters() -> list[Counters]:
     """What the engines of this process have done so far, by model and device."""
-    with _making:
+    with making:
         engines = list(_engines)
     found: dict[tuple[str, str], Counters] = {}
     for engine in engines:  # one model can be there in two precisions
@@ -289,10 +276,3 @@ def counters() -> list[Counters]:
         key = (one.model, one.device)
         found[key] = found[key] + one if key in found else one
     return list(found.values())
-
-
-def _cores() -> int:
-    """How many this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from animator.animation.explain_sheet import Insides, draw
 from animator.animation.plan import Plan, driving_frames, make_plan
-from animator.animation.portrait import fit_size
 from animator.animation.render import provenance
 from animator.errors import AnimatorError
+from animator.faces.crop import fit_size
+from animator.files.local import SHEET_SUFFIXES, check_suffix
 from animator.files.output import check_output
-from animator.jobs.preflight import SHEET_SUFFIXES, check_suffix
 from animator.media.decode import DEFAULT_LIMITS, MediaLimits
-from animator.media.picture_file import write_picture
+from animator.media.stills import write_picture
 from animator.spec import JobSpec
 from animator.watch import Report, Watch, coded_memory_errors
 from gfla import pictures

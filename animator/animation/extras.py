@@ -28,10 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animator.animation.plan import Plan
-from animator.extra_files import ENDINGS, extra_files
 from animator.files.output import coded_errors
-from animator.media.finished_video import open_finished
-from animator.spec import Extra, JobSpec
+from animator.media.decode import open_finished
+from animator.spec import ENDINGS, Extra, JobSpec, extra_files
 from animator.watch import Watch
 from animator.workspace.attempt import Workspace
 

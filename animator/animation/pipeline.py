@@ -21,11 +21,10 @@ from animator.animation.quality import measure
 from animator.animation.render import VIDEO, Renderer
 from animator.animation.resume import load_plan, save_plan
 from animator.errors import LeaseLost
-from animator.extra_files import extra_files
 from animator.files.output import check_output
 from animator.media.decode import DEFAULT_LIMITS, MediaLimits
 from animator.settings import Settings
-from animator.spec import JobSpec, Result
+from animator.spec import JobSpec, Result, extra_files
 from animator.watch import Report, Watch, coded_memory_errors
 from animator.workspace.attempt import Workspace
 

@@ -10,21 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animator.animation.ahead import ahead
-from animator.animation.compose import crop_square, to_crop
 from animator.animation.driving import Driving
 from animator.animation.landmark_cache import LandmarkCache
-from animator.animation.portrait import PortraitGenerator, load_generator
+from animator.animation.loading import load_generator
+from animator.animation.portrait import PortraitGenerator
+from animator.faces.crop import Square, crop_square, face_square, to_crop
 from animator.faces.detectors import make_detector
 from animator.faces.landmarks import Landmarks
-from animator.faces.motion import (
-    Square,
-    choose_anchor,
-    face_square,
-    fill_missing,
-    keep_inside,
-    retarget,
-    smooth,
-)
+from animator.faces.motion import choose_anchor, fill_missing, keep_inside, retarget, smooth
 from animator.faces.tracking import FaceTracker, find_face
 from animator.media.decode import MediaLimits, VideoReader, content_hash, read_image
 from animator.settings import Settings

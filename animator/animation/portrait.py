@@ -6,35 +6,21 @@ here, and nothing else in this package knows of them.
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from animator.animation.state_cache import StateCache
-from animator.errors import AnimatorError
-from animator.settings import Settings
-from animator.weights.library import (
-    DEFAULT_WEIGHTS,
-    read_record,
-    require_face,
-    resolve_spec,
-    sha256_of,
-    structure_size,
-)
-from gfla import checkpoint
-from gfla.errors import GflaError
+from animator.faces.crop import fit_size
+from animator.weights.library import require_face, structure_size
+from animator.weights.loading import load_checkpoint
 from gfla.guidance.face import LABELS, face_structure
-from gfla.models.attention import set_attention_backend
 from gfla.models.generators import AnimationGenerator
 from gfla.models.rollout import Prediction, Reference, RolloutState
 from gfla.pictures import to_picture
@@ -44,21 +30,6 @@ if TYPE_CHECKING:
 
 Guidance = tuple[torch.Tensor, torch.Tensor]
 """What the networks are told of a frame: its structure 1 C s s and its landmarks 1 68 2."""
-
-
-def load_checkpoint(weights: Path, device: torch.device) -> tuple[checkpoint.Checkpoint, str, str]:
-    """A checkpoint on a device, its SHA-256, and its name with the start of that.
-
-    Raises:
-        AnimatorError: weights_unreadable.
-    """
-    try:
-        sha256 = sha256_of(weights)
-        loaded = checkpoint.load(weights, device)
-    except (OSError, GflaError) as error:
-        message = f"The weights {str(weights)!r} cannot be used: {error}."
-        raise AnimatorError("weights_unreadable", message) from error
-    return loaded, sha256, f"{loaded.info.get('name', weights.stem)}@{sha256[:12]}"
 
 
 class PortraitGenerator:
@@ -72,7 +43,7 @@ class PortraitGenerator:
         background_edges: whether the guidance shows the edges of the source's background, as the
             published face model was trained with.
         engine: what steps this model's clips together; see
-            ``animator.animation.engine.engine_for``.
+            ``animator.animation.loading.engine_for``.
         starts: the states in which clips have begun.
     """
 
@@ -223,74 +194,3 @@ def with_background(structure: torch.Tensor, source: torch.Tensor) -> torch.Tens
     background = source[:, 0] * (source[:, 1:LABELS].amin(1) > 0)
     edges = torch.maximum(structure[:, 0], background * (structure[:, LABELS] == 0))
     return torch.cat([edges[:, None], structure[:, 1:]], 1)
-
-
-_loading = threading.Lock()
-
-
-def load_generator(weights: str, device: str, precision: str) -> PortraitGenerator:
-    """The model for a job; jobs of one process that ask for the same share it.
-
-    Args:
-        weights: "default", a name in this machine's library, or an absolute path.
-        device: "auto", "cpu", "cuda" or "cuda:N".
-        precision: "auto" (float32 on CPU, bfloat16 on CUDA), "float32" or "bfloat16".
-
-    Raises:
-        AnimatorError: no_such_weights, weights_unreadable, weights_changed, weights_wrong_kind,
-            device_unavailable.
-    """
-    chosen = choose_device(device)
-    if precision == "auto":
-        precision = "bfloat16" if chosen.type == "cuda" else "float32"
-    settings = Settings.from_environment()
-    path = resolve_spec(weights, settings)
-    try:
-        stamp = path.stat().st_mtime_ns
-    except OSError:
-        message = f"There are no weights at {str(path)!r}."
-        raise AnimatorError("weights_unreadable", message) from None
-    with _loading:
-        generator = _cached_generator(path, stamp, chosen, precision)
-    try:
-        set_attention_backend(generator.network, settings.attention)
-    except GflaError as error:
-        message = f"What ANIMATOR_ATTENTION asks for cannot be used: {error.message}."
-        raise AnimatorError("device_unavailable", message) from error
-    imported = path != DEFAULT_WEIGHTS and not os.path.isabs(weights)
-    if imported and generator.sha256 != read_record(weights, settings).sha256:
-        message = f"The weights {weights!r} are not the file that was imported; import them again."
-        raise AnimatorError("weights_changed", message)
-    return generator
-
-
-@functools.lru_cache(maxsize=2)
-def _cached_generator(
-    path: Path, stamp: int, device: torch.device, precision: str
-) -> PortraitGenerator:
-    return PortraitGenerator(path, device, precision)
-
-
-def choose_device(name: str) -> torch.device:
-    """The device that a name means; "auto" is the first GPU if there is one.
-
-    Raises:
-        AnimatorError: device_unavailable if it is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        count = torch.cuda.device_count()
-        message = f"{name} was asked for, but this machine has {count} usable CUDA devices."
-        raise AnimatorError("device_unavailable", message)
-    return device
-
-
-def fit_size(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """A square picture at another size; the same picture where it fits already."""
-    if picture.shape[0] == size:
-        return picture
-    shrinks = size < picture.shape[0]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(picture, (size, size), interpolation=method), np.uint8)

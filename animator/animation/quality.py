@@ -6,7 +6,7 @@ looked at in the square that was animated:
     face_coverage    share of the frames in which the detector confirms a face, 0..1
     landmark_error   distance of the landmarks from those asked for (`landmark_error`), percent
     jitter           how the face shakes beside the motion asked for (`jitter`), percent
-    sharpness        of the face (`animator.footage.selection.sharpness`)
+    sharpness        of the face (`animator.faces.measures.sharpness`)
     identity         likeness to the source's face (`animator.faces.identity.similarity`), up to 1
     mouth_opening    how far the lips are from as open as asked for, percent of the face's size
     eyes_opening     how far the lids are from as open as asked for, percent of an eye's width
@@ -29,16 +29,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.animation.compose import crop_square
 from animator.animation.plan import Plan
 from animator.errors import AnimatorError
+from animator.faces.crop import Square, crop_square
 from animator.faces.detectors import make_detector, resolve_detector
 from animator.faces.identity import IdentityModel, similarity
 from animator.faces.landmarks import LandmarkDetector
-from animator.faces.motion import Square
+from animator.faces.measures import sharpness
 from animator.faces.tracking import SURE
-from animator.footage.selection import sharpness
-from animator.media.finished_video import open_finished
+from animator.media.decode import open_finished
 from animator.spec import Detector, JobSpec
 from gfla.evaluation.motion import jitter, landmark_error
 from gfla.evaluation.regions import opening_errors

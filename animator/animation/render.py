@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from animator import __version__
 from animator.animation.ahead import ahead
 from animator.animation.compose import Composer
-from animator.animation.engine import engine_for
+from animator.animation.loading import engine_for
 from animator.animation.plan import Plan, driving_frames
-from animator.animation.portrait import PortraitGenerator, fit_size
+from animator.animation.portrait import PortraitGenerator
 from animator.animation.resume import load_checkpoint, save_checkpoint, segment_name
+from animator.faces.crop import fit_size
 from animator.media.decode import MediaLimits
 from animator.media.encode import VideoWriter
 from animator.media.frames import FrameBatch

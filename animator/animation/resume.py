@@ -23,7 +23,7 @@ from animator import __version__
 from animator.animation.driving import driving_arrays, driving_of
 from animator.animation.plan import Plan, Source
 from animator.animation.portrait import PortraitGenerator
-from animator.faces.motion import Square
+from animator.faces.crop import Square
 from animator.files.arrays import DAMAGED, from_text, pack, to_text, unpack
 from animator.media.decode import MediaLimits, content_hash, read_image
 from animator.spec import JobSpec

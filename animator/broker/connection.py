@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import redis
@@ -16,16 +15,6 @@ from animator.errors import AnimatorError
 from animator.jobs.scripts import PREAMBLE
 
 PREFIX = "animator:"
-
-
-def now() -> str:
-    """The present time as records hold it: UTC, ISO 8601, milliseconds."""
-    return iso(datetime.now(UTC))
-
-
-def iso(moment: datetime) -> str:
-    """A moment as records hold it; such texts sort as the moments do."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 @contextmanager

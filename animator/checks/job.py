@@ -25,8 +25,9 @@ from animator.checks.report import (
     Subject,
 )
 from animator.errors import CODES, AnimatorError
+from animator.files.local import check_location
 from animator.files.urls import plain_location
-from animator.jobs.preflight import check_location, check_weights
+from animator.jobs.preflight import check_weights
 from animator.sandbox import Ended, Message, SandboxLimits, run_limited
 from animator.settings import Settings, has_nvidia_driver
 from animator.spec import JobSpec

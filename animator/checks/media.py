@@ -18,16 +18,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.animation.compose import crop_square, to_crop, whole_square
 from animator.checks.report import Crop, DrivingFacts, Face, Sample, SourceFacts
 from animator.errors import AnimatorError
+from animator.faces.crop import Square, crop_square, face_square, to_crop, whole_square
 from animator.faces.detectors.dlib import DlibDetector
 from animator.faces.detectors.mean_face import MEAN_FACE
 from animator.faces.geometry import RIGID, fit_similarity
 from animator.faces.landmarks import FaceBox, FaceChoice, LandmarkDetector, Landmarks
-from animator.faces.motion import Square, face_square, openings
+from animator.faces.measures import face_extent, head_turn, sharpness
+from animator.faces.motion import openings
 from animator.faces.tracking import SURE, FaceTracker, find_face
-from animator.footage.selection import face_extent, head_turn, sharpness
 from animator.media.decode import MediaLimits, VideoReader, read_image
 from animator.media.sampling import Sampler, Timing, read_timing
 from animator.sandbox import Message, Send

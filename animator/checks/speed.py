@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from animator.animation.portrait import load_generator
+from animator.animation.loading import load_generator
 from animator.errors import AnimatorError
 from animator.faces.detectors.mean_face import MEAN_FACE
 from animator.sandbox import Message, Send

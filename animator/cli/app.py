@@ -19,7 +19,7 @@ from animator.cli import weights as weights_commands
 from animator.cli.console import absolute, command, print_json, print_path, say
 from animator.cli.farm import commands
 from animator.errors import AnimatorError
-from animator.jobs.preflight import free_names
+from animator.files.local import free_names
 from animator.settings import Settings, share_cores
 from animator.spec import JobOptions
 

@@ -9,10 +9,9 @@ from rich.filesize import decimal
 
 from animator import spec as job
 from animator.cli import options as opt
-from animator.cli.batch_views import make_view
 from animator.cli.console import StopSignals, command, print_json, print_path, printable, say
 from animator.cli.moments import moment
-from animator.cli.progress import clock
+from animator.cli.progress import clock, make_batch_view
 from animator.errors import AnimatorError, JobCancelled
 from animator.settings import Settings, share_cores
 
@@ -234,7 +233,7 @@ def _generate(
         if not as_json:
             _say_plan(prepared)
 
-    with StopSignals() as signals, make_view(quiet=as_json) as view:
+    with StopSignals() as signals, make_batch_view(quiet=as_json) as view:
         try:
             summary = generate(
                 inputs, out, options, settings, control, strict=strict,
@@ -269,7 +268,7 @@ def _foretell(
     # Jobs on a GPU are stepped as one batch, so that each is slower than one alone.
     slots = 1 if on_a_gpu(settings) else own_slots(settings)
     share_cores(slots)
-    with StopSignals() as signals, make_view(quiet=as_json) as view:
+    with StopSignals() as signals, make_batch_view(quiet=as_json) as view:
         try:
             prepared = plan_run(
                 inputs, out, options, settings, strict=strict, report=view.update,

@@ -112,7 +112,7 @@ def _device(problems: list[str]) -> dict[str, str]:
 
 
 def _attention(problems: list[str]) -> dict[str, str]:
-    from animator.animation.portrait import choose_device
+    from animator.weights.loading import choose_device
     from gfla.ops.backends import available_backends, resolve_backend
 
     settings = Settings.from_environment()

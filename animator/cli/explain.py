@@ -7,7 +7,8 @@ import typer
 from animator.cli.console import StopSignals, print_path, printable, say
 from animator.cli.progress import make_view
 from animator.errors import AnimatorError, JobCancelled
-from animator.jobs.preflight import SHEET_SUFFIXES, check_files
+from animator.files.local import SHEET_SUFFIXES
+from animator.jobs.preflight import check_files
 from animator.settings import Settings
 from animator.spec import JobSpec, Progress
 from animator.values import is_url

@@ -20,8 +20,9 @@ from animator.cli.console import (
 )
 from animator.cli.progress import ProgressView, clock, make_view
 from animator.errors import AnimatorError, JobCancelled
+from animator.files.local import free_names
 from animator.jobs.client import Client
-from animator.jobs.preflight import check_files, free_names
+from animator.jobs.preflight import check_files
 from animator.jobs.store import JobStore, connect, now
 from animator.settings import Settings
 from animator.spec import (

@@ -10,8 +10,8 @@ import typer
 from animator import spec
 from animator.cli.console import absolute
 from animator.errors import AnimatorError
+from animator.files.local import free_names
 from animator.files.urls import plain_location
-from animator.jobs.preflight import free_names
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.values import is_url

@@ -8,10 +8,11 @@ from abc import abstractmethod
 from contextlib import AbstractContextManager
 
 from rich.console import Console
-from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
 from animator.cli.console import say
+from animator.dataset.progress import BatchProgress
 from animator.spec import JobRecord, JobState, Progress
 
 LINE_SECONDS = 5.0
@@ -137,3 +138,76 @@ def make_view(*, quiet: bool = False) -> ProgressView:
     if quiet:
         return Silent()
     return Bar() if sys.stderr.isatty() else Lines()
+
+
+BATCH_LINE_SECONDS = 10.0
+"""Between two lines where there is no terminal."""
+
+
+def describe_batch(progress: BatchProgress) -> str:
+    """What is known of the progress beside how many samples have ended."""
+    parts = [f"{progress.failed:,} failed"] * bool(progress.failed)
+    parts += [f"{progress.rejected:,} rejected"] * bool(progress.rejected)
+    parts += [f"{progress.running} in the queue"] * bool(progress.running)
+    if progress.per_minute is not None:
+        parts.append(f"{progress.per_minute:.3g} a minute")
+    if progress.eta is not None:
+        parts.append(f"{clock(progress.eta)} left")
+    return ", ".join(parts)
+
+
+class BatchView(AbstractContextManager["BatchView"]):
+    """Shows nothing."""
+
+    def update(self, progress: BatchProgress) -> None:
+        """Show how far it is."""
+
+    def __exit__(self, *raised: object) -> None:
+        """Leave the terminal as it was."""
+
+
+class _BatchLines(BatchView):
+    """A line for each stage, and every few seconds one more."""
+
+    def __init__(self) -> None:
+        self._stage, self._said = "", 0.0
+
+    def update(self, progress: BatchProgress) -> None:
+        current = time.monotonic()
+        if progress.stage == self._stage and current - self._said < BATCH_LINE_SECONDS:
+            return
+        self._stage, self._said = progress.stage, current
+        of = f" {progress.done:,} of {progress.total:,}" if progress.total else ""
+        detail = describe_batch(progress)
+        say(f"{progress.stage}{of}" + (f": {detail}" if detail else ""))
+
+
+class _BatchBar(BatchView):
+    """A bar that is redrawn in place."""
+
+    def __init__(self) -> None:
+        self._display = passing_bar(MofNCompleteColumn())
+        self._task = self._display.add_task("starting", total=None, detail="")
+
+    def __enter__(self) -> _BatchBar:
+        self._display.start()
+        return self
+
+    def update(self, progress: BatchProgress) -> None:
+        self._display.update(
+            self._task,
+            description=progress.stage,
+            completed=progress.done,
+            total=progress.total or None,
+            detail=describe_batch(progress),
+        )
+
+    def __exit__(self, *raised: object) -> None:
+        self._display.stop()
+
+
+def make_batch_view(*, quiet: bool = False) -> BatchView:
+    """The view that fits where standard error goes."""
+    if quiet:
+        return BatchView()
+    return _BatchBar() if sys.stderr.isatty() else _BatchLines()

@@ -9,8 +9,8 @@ import typer
 
 from animator.cli.console import command, print_path
 from animator.errors import AnimatorError
+from animator.files.local import check_suffix
 from animator.files.urls import plain_location
-from animator.jobs.preflight import check_suffix
 from animator.settings import Settings
 
 

@@ -18,7 +18,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from animator.broker.connection import iso
 from animator.dataset.claims import Claims
 from animator.dataset.index import write_index
 from animator.dataset.manifest.pairs import make_pairs
@@ -35,7 +34,7 @@ from animator.files.urls import check_url, plain_location, split_location
 from animator.jobs.client import Client
 from animator.jobs.supervision import OwnWorker
 from animator.settings import Settings, has_nvidia_driver
-from animator.values import is_url
+from animator.values import is_url, iso
 
 Report = Callable[[BatchProgress], None]
 FEWEST_IN_FLIGHT, MOST_IN_FLIGHT = 16, 1024

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from animator.broker.connection import now
 from animator.dataset.options import Filter
 from animator.dataset.rows import Row, make_row, write_rows
 from animator.dataset.run_folder import FAILED, RESULT, STREAMS, RunFolder, Shard
@@ -22,6 +21,7 @@ from animator.dataset.tars import TarWriter, members, whole_file
 from animator.errors import AnimatorError
 from animator.files.storage import Storage
 from animator.spec import JobError
+from animator.values import now
 
 _KEPT_RESULTS = ("frames", "quality", "hashes", "warnings", "missing")
 """What a sample's JSON has of the job's result: nothing that another run would tell differently."""

@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
+from animator.files.local import check_input
 from animator.files.storage import Storage
 from animator.files.urls import split_location
-from animator.jobs.preflight import check_input, check_weights
+from animator.jobs.preflight import check_weights
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.values import is_url

@@ -27,13 +27,12 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from animator.broker.connection import now
 from animator.dataset.options import RunOptions
 from animator.dataset.rows import Row, make_row, read_table
 from animator.dataset.samples import Outcome, Sample
 from animator.errors import AnimatorError
 from animator.files.storage import Storage
-from animator.values import load_object
+from animator.values import load_object, now
 
 RUN = "run.json"
 RESULT, FAILED = ".result.json", ".failed.json"

@@ -10,11 +10,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from animator.broker.connection import now
 from animator.dataset.claims import Claims
 from animator.dataset.packing import clear, pack
 from animator.dataset.run_folder import FAILED, RESULT, RunFolder, Shard
 from animator.dataset.samples import Outcome, Sample, SampleState
+from animator.values import now
 
 OTHERS_SECONDS = 5.0
 """Time between two looks at shards that other submitters have."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.animation.compose import to_crop
-from animator.faces.motion import Square, choose_anchor, keep_inside, retarget, smooth
+from animator.faces.crop import Square, to_crop
+from animator.faces.motion import choose_anchor, keep_inside, retarget, smooth
 from gfla.data.faces import FacePack, read_pack
 from gfla.data.openings import openness
 from gfla.data.pairs import PAIRS

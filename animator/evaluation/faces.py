@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from animator.animation.portrait import PortraitGenerator, fit_size
+from animator.animation.portrait import PortraitGenerator
 from animator.errors import JobCancelled
 from animator.evaluation.cases import Case, cross_cases, identity_of, self_cases
+from animator.faces.crop import fit_size
 from animator.faces.detectors import make_detector
 from animator.faces.identity import IdentityModel, similarity
 from animator.faces.landmarks import LandmarkDetector

@@ -13,7 +13,8 @@ from typing import TypeVar
 
 import torch
 
-from animator.animation.portrait import PortraitGenerator, choose_device, load_generator
+from animator.animation.loading import load_generator
+from animator.animation.portrait import PortraitGenerator
 from animator.errors import AnimatorError, JobCancelled
 from animator.evaluation.cases import read_clips
 from animator.evaluation.faces import Instruments, evaluate_faces
@@ -23,6 +24,7 @@ from animator.settings import Settings
 from animator.values import is_weights_name
 from animator.watch import coded_memory_errors
 from animator.weights.library import for_spec, resolve, sha256_of
+from animator.weights.loading import choose_device
 from gfla import checkpoint
 from gfla.errors import GflaError
 from gfla.evaluation import transfer

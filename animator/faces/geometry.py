@@ -95,3 +95,6 @@ def face_size(points: Points) -> Points:
     values = to_complex(points)
     values = values - values.mean(-1, keepdims=True)
     return 3.2 * np.sqrt((np.abs(values) ** 2).mean(-1))
+
+
+Array = NDArray[np.floating]

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
-from animator.faces.geometry import face_size, fit_similarity, to_complex, to_points
+from animator.faces.crop import Square
+from animator.faces.geometry import Array, face_size, fit_similarity, to_complex, to_points
 from animator.faces.landmarks import POINTS, Landmarks
 from animator.faces.smoothing import smooth
 
 __all__ = [
     "FilledLandmarks",
-    "Square",
     "choose_anchor",
-    "face_square",
     "fill_missing",
     "keep_inside",
     "openings",
@@ -25,7 +24,6 @@ __all__ = [
     "smooth",
 ]
 
-Array = NDArray[np.floating]
 MissingFacePolicy = Literal["hold", "interpolate", "skip", "fail"]
 Motion = Literal["relative", "absolute"]
 Anchor = Literal["first", "auto"]
@@ -38,30 +36,6 @@ _EYES = (
 _INNER_LIPS = ((60, 64), (61, 62, 63), (67, 66, 65))
 _OUTER_LIPS = ((50, 51, 52), (58, 57, 56))
 """The outer lip points above and below those of the inner lips."""
-
-
-class Square(NamedTuple):
-    """A square of a picture: its centre and side in pixels."""
-
-    cx: float
-    cy: float
-    side: float
-
-
-def face_square(points: Array, margin: float = 1.75) -> Square:
-    """The crop around a face that the face models are trained on.
-
-    Its centre is the middle of the landmarks' extent, moved up by a tenth of its height to make
-    room for the forehead; its side is `margin` times the greater extent.
-
-    Args:
-        points: 68 x 2 pixels.
-        margin: side of the crop in units of the face.
-    """
-    low, high = points.min(0), points.max(0)
-    width, height = (float(extent) for extent in high - low)
-    cx, cy = (float(middle) for middle in (low + high) / 2)
-    return Square(cx, cy - 0.10 * height, margin * max(width, height))
 
 
 def keep_inside(points: Array, square: Square, margin: float = 0.02) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ import av
 from av.codec.codec import UnknownCodecError
 
 from animator.errors import AnimatorError
-from animator.media.container import quoted
+from animator.files.local import quoted
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 

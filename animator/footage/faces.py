@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.animation.compose import crop_square, to_crop
 from animator.errors import AnimatorError
+from animator.faces.crop import Square, crop_square, face_square, to_crop
 from animator.faces.detectors import make_detector, resolve_detector
 from animator.faces.landmarks import LandmarkDetector
-from animator.faces.motion import Square, face_square, smooth
+from animator.faces.measures import face_extent, head_turn, sharpness
+from animator.faces.motion import smooth
 from animator.faces.tracking import FaceTracker, find_face
 from animator.footage.selection import (
     CLIP,
@@ -26,10 +27,7 @@ from animator.footage.selection import (
     Footage,
     Quality,
     Split,
-    face_extent,
-    head_turn,
     read_manifest,
-    sharpness,
     split_by_identity,
     stretches,
 )

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
+from animator.files.local import check_input
 from animator.files.urls import plain_location
-from animator.jobs.preflight import check_input
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.values import is_url

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
-from animator.broker.connection import PREFIX, iso, now, queue_errors
+from animator.broker.connection import PREFIX, queue_errors
 from animator.jobs import scripts
 from animator.jobs.records import QUEUES, JobRecords
 from animator.spec import JobRecord, JobState, Kind, Priority
+from animator.values import iso, now
 
 RATE_MINUTES = (1, 10, 60)
 _PURGE_STEP = 500

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from animator import __version__
-from animator.broker.connection import now
 from animator.jobs import scripts
 from animator.jobs.records import QUEUES, JobRecords
 from animator.spec import JobError, JobOptions, JobRecord, JobSpec, JobState
+from animator.values import now
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast, get_args
 
 from animator import __version__
-from animator.broker.connection import PREFIX, RedisBase, now, queue_errors
+from animator.broker.connection import PREFIX, RedisBase, queue_errors
 from animator.errors import AnimatorError
 from animator.jobs import scripts
 from animator.spec import (
@@ -24,6 +24,7 @@ from animator.spec import (
     Progress,
     Result,
 )
+from animator.values import now
 
 QUEUES: dict[tuple[Kind, Priority], str] = {
     (kind, priority): f"{kind}.{priority}"

@@ -22,7 +22,7 @@ only a hint to look at it.
 
 from __future__ import annotations
 
-from animator.broker.connection import PREFIX, connect, now, queue_errors
+from animator.broker.connection import PREFIX, connect, queue_errors
 from animator.errors import AnimatorError
 from animator.jobs import scripts
 from animator.jobs.history import JobHistory, LogLine, Rate
@@ -30,6 +30,7 @@ from animator.jobs.leases import JobLeases, Reaped, Renewal
 from animator.jobs.records import JobRequest, Submission
 from animator.jobs.workers import WorkerInfo, WorkerRegistry
 from animator.spec import JobError, JobRecord, JobState, Progress, Result
+from animator.values import now
 
 __all__ = [
     "PREFIX",

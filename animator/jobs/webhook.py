@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
@@ -25,13 +24,7 @@ SIGNATURE_HEADER = "Animator-Signature"
 """`v1=` and the HMAC-SHA256, in hexadecimal, of the timestamp, a dot and the body."""
 FRESH_SECONDS = 300
 
-_ENTRY = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:.]+", re.ASCII)
 _NAT64 = IPv6Network("64:ff9b::/96")
-
-
-def is_host_entry(text: str) -> bool:
-    """Whether it can stand in the list of hosts: a name, an address, `*.example.com` or `*`."""
-    return _ENTRY.fullmatch(text) is not None
 
 
 def host_of(url: str) -> str:

@@ -24,8 +24,10 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Discard
 
-from animator.media.container import DEFAULT_LIMITS, MediaLimits, open_media, quoted
+from animator.files.local import quoted
+from animator.media.container import open_media
 from animator.media.video_file import demux
+from animator.settings import DEFAULT_LIMITS, MediaLimits
 
 _COPIED = {"aac", "mp3", "mp3float", "ac3", "eac3", "opus", "libopus", "flac", "alac"}
 _AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000}

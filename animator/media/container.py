@@ -7,13 +7,10 @@ a protocol, an option or a pattern means nothing, and no format can make them op
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import NoReturn
@@ -22,6 +19,8 @@ import av
 from av.container import InputContainer
 
 from animator.errors import AnimatorError
+from animator.files.local import open_file, quoted
+from animator.settings import DEFAULT_LIMITS, MediaLimits
 
 # Demuxers that read one file and nothing else. What is not named here (hls, dash, concat, image2,
 # sdp, lavfi, ...) is refused by libav before it reads the file's content. The ones for sound alone
@@ -48,72 +47,6 @@ _SCRIPTS = (
 )
 
 _STILLS = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*")
-
-
-@dataclass(frozen=True)
-class MediaLimits:
-    """What an input may be at most; checked from its header, before anything is decoded.
-
-    Attributes:
-        max_bytes: size of a file.
-        max_image_pixels: width x height of a picture.
-        max_frame_pixels: width x height of a video frame.
-        max_seconds: length of the part of a video that is used.
-        max_frames: number of frames of the part of a video that is used.
-    """
-
-    max_bytes: int = 32 * 1024**3
-    max_image_pixels: int = 80_000_000
-    max_frame_pixels: int = 8192 * 4352
-    max_seconds: int = 6 * 3600
-    max_frames: int = 1_000_000
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value <= 0:
-                raise ValueError(f"{name} must be positive, got {value}")
-
-
-DEFAULT_LIMITS = MediaLimits()
-
-
-def quoted(path: str | os.PathLike[str]) -> str:
-    """The path in quotes for a message: on one line and printable, whatever its bytes are."""
-    return repr(os.fspath(path))
-
-
-@contextmanager
-def open_file(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Iterator[io.FileIO]:
-    """Open a regular local file for reading.
-
-    Yields:
-        An unbuffered file at position 0.
-
-    Raises:
-        AnimatorError: no_such_file, not_a_file, unreadable_file, too_large.
-    """
-    # O_NONBLOCK: opening a FIFO that nobody writes to would otherwise wait for ever.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        descriptor = os.open(path, flags)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        raise AnimatorError("no_such_file", f"There is no file {quoted(path)}.") from None
-    except PermissionError:
-        message = f"{quoted(path)} may not be read by this user."
-        raise AnimatorError("unreadable_file", message) from None
-    except OSError as error:
-        message = f"{quoted(path)} cannot be opened: {error.strerror}."
-        raise AnimatorError("no_such_file", message) from None
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(descriptor)
-        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-        raise AnimatorError("not_a_file", f"{quoted(path)} is {kind}.")
-    with open(descriptor, "rb", buffering=0) as file:
-        if status.st_size > limits.max_bytes:
-            message = f"{quoted(path)} has {status.st_size} bytes; {limits.max_bytes} are allowed."
-            raise AnimatorError("too_large", message)
-        yield file
 
 
 @contextmanager
@@ -216,12 +149,6 @@ def _movie_end(file: io.FileIO, size: int) -> int:
     if kind == b"moof":
         return max(position, size + 1)  # its frames would follow it
     return position if kind in (b"mdat", b"moov") else 0
-
-
-def content_hash(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> str:
-    """The SHA-256 of a file's bytes as 64 hexadecimal digits; errors as in `open_file`."""
-    with open_file(path, limits) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def seconds_text(seconds: Fraction | float) -> str:

@@ -20,18 +20,13 @@ import numpy.typing as npt
 from av.video.frame import VideoFrame
 
 from animator.errors import AnimatorError
-from animator.media.container import (
-    DEFAULT_LIMITS,
-    MediaLimits,
-    content_hash,
-    open_media,
-    quoted,
-    seconds_text,
-)
+from animator.files.local import content_hash, quoted
+from animator.media.container import open_media, seconds_text
 from animator.media.display import Display
 from animator.media.frames import FrameBatch
 from animator.media.stills import read_still
 from animator.media.video_file import VideoFile, check_frame_size
+from animator.settings import DEFAULT_LIMITS, MediaLimits
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -283,3 +278,22 @@ def _check_span(start: Fraction | None, end: Fraction | None) -> None:
     if (start is not None and start < 0) or (end is not None and end <= (start or 0)):
         message = f"start must be at least 0 s and end later than it, got {start} and {end}."
         raise AnimatorError("invalid_option", message)
+
+
+_ANY = MediaLimits(
+    max_bytes=sys.maxsize,
+    max_frame_pixels=2**31 - 1,  # the most that libav understands
+    max_seconds=sys.maxsize,
+    max_frames=sys.maxsize,
+)
+
+
+def open_finished(path: Path, start: Fraction | None = None, batch: int = 8) -> VideoReader:
+    """The frames of our own video, whatever its size; the limits are for what others made.
+
+    Args:
+        path: the video.
+        start: seconds after its first frame from which on.
+        batch: frames to read at once.
+    """
+    return VideoReader(path, start=start, batch=batch, limits=_ANY)

@@ -17,9 +17,9 @@ from av.video.stream import VideoStream
 
 from animator.errors import AnimatorError
 from animator.files.output import coded_errors
-from animator.media.container import DEFAULT_LIMITS, MediaLimits
 from animator.media.frames import FrameBatch
 from animator.media.mp4 import Mp4Output, Sound, believable, last_duration
+from animator.settings import DEFAULT_LIMITS, MediaLimits
 
 _BT709 = 1  # the number of BT.709 as primaries, transfer curve and matrix alike
 _LIMITED = 1

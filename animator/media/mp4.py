@@ -17,7 +17,7 @@ from av.packet import Packet
 
 from animator.files.output import OutputFile, coded_errors
 from animator.media.audio import AudioTrack, add_audio
-from animator.media.container import DEFAULT_LIMITS, MediaLimits
+from animator.settings import DEFAULT_LIMITS, MediaLimits
 
 METADATA_KEYS = frozenset(
     "title artist album album_artist composer comment copyright date description episode_id genre "

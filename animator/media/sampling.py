@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from av.video.frame import VideoFrame
 
-from animator.media.container import MediaLimits
 from animator.media.display import Display
 from animator.media.video_file import VideoFile, demux
+from animator.settings import MediaLimits
 
 _MOST_ENTRIES = 200_000  # of an index; reading a longer one takes more time than it saves
 _WORTH_A_JUMP = 5  # seconds; without an index, nearer frames are reached by decoding

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from animator.errors import AnimatorError
-from animator.media.container import DEFAULT_LIMITS, MediaLimits, open_file, quoted, refuse_scripts
+from animator.files.local import open_file, quoted
+from animator.files.output import write_whole
+from animator.media.container import refuse_scripts
+from animator.settings import DEFAULT_LIMITS, MediaLimits
 
 # No format that runs a program (EPS, WMF) or whose decoder hardly anyone looks at.
 _WANTED = {"PNG", "JPEG", "WEBP", "AVIF", "BMP", "DIB", "GIF", "TIFF", "PPM", "TGA", "JPEG2000"}
@@ -29,7 +33,7 @@ def read_still(
         uint8 H W 3, RGB; None if the file is not a picture at all.
 
     Raises:
-        AnimatorError: those of `animator.media.container.open_file`, too_large (from the header,
+        AnimatorError: those of `animator.files.local.open_file`, too_large (from the header,
             before anything is decoded), unreadable_image, unsupported_format for playlists and
             scripts, out_of_memory.
     """
@@ -119,3 +123,31 @@ def _from_cmyk(image: Image.Image) -> Image.Image:
         if converted is not None:
             return converted
     return image.convert("RGB")
+
+
+def encode_picture(
+    picture: NDArray[np.uint8], suffix: str, comment: str, quality: int = 82
+) -> bytes:
+    """A picture uint8 H W 3 RGB as PNG (suffix .png) or JPEG, with a comment in it."""
+    encoded = io.BytesIO()
+    image = Image.fromarray(picture)
+    if suffix.lower() == ".png":
+        info = PngImagePlugin.PngInfo()
+        info.add_text("Comment", comment)
+        image.save(encoded, format="PNG", optimize=True, pnginfo=info)
+    else:
+        image.save(
+            encoded, format="JPEG", quality=quality, progressive=True, comment=comment.encode()
+        )
+    return encoded.getvalue()
+
+
+def write_picture(
+    output: Path, picture: NDArray[np.uint8], comment: str, quality: int = 82
+) -> None:
+    """Write a picture as its suffix says; ``quality`` is JPEG's.
+
+    Raises:
+        AnimatorError: output_exists_as_folder, output_not_writable, disk_full.
+    """
+    write_whole(output, encode_picture(picture, output.suffix, comment, quality))

@@ -16,7 +16,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from animator.errors import AnimatorError
-from animator.media.container import MediaLimits, missing_bytes, open_media, quoted, seconds_text
+from animator.files.local import quoted
+from animator.media.container import missing_bytes, open_media, seconds_text
+from animator.settings import MediaLimits
 
 _SEEK_MARGIN = 1  # seconds; lands before the key frame whose decoding order hides its time
 _LARGEST_STEP_BACK = 1  # seconds; frames out of order within it are left out

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from animator.animation.portrait import choose_device
-from animator.downloads import fetch, weights_folder
 from animator.errors import AnimatorError
-from animator.media.container import quoted
+from animator.files.local import quoted
+from animator.weights.loading import choose_device
 from gfla.joints import Joints, found, from_coco17
+from gfla.pretrained import fetch, weights_folder
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from animator.animation.portrait import choose_device, load_checkpoint
 from animator.errors import AnimatorError
-from animator.jobs.preflight import check_input
+from animator.files.local import check_input
 from animator.settings import Settings
 from animator.weights.library import (
     PUBLISHED_SIZE,
@@ -23,6 +22,7 @@ from animator.weights.library import (
     read_record,
     resolve,
 )
+from animator.weights.loading import choose_device, load_checkpoint
 from gfla.config import GeneratorConfig, PoseTransferConfig
 from gfla.errors import GflaError
 from gfla.guidance.pose import pose_heatmaps

@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 
 from animator import __version__
 from animator.errors import AnimatorError
+from animator.files.local import OUTPUT_SUFFIXES, SHEET_SUFFIXES, quoted
 from animator.files.output import check_output, coded_errors
-from animator.jobs.preflight import OUTPUT_SUFFIXES, SHEET_SUFFIXES
-from animator.media.container import quoted
 from animator.media.decode import DEFAULT_LIMITS, MediaLimits, read_image
 from animator.media.encode import VideoWriter
 from animator.media.frames import FrameBatch
-from animator.media.picture_file import encode_picture, write_picture
+from animator.media.stills import encode_picture, write_picture
 from animator.persons.bodies import BodyDetector, KeypointRcnn, largest_body
 from animator.persons.generator import (
     PersonGenerator,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
-from animator.media.container import quoted
+from animator.files.local import quoted
 from animator.media.decode import MediaLimits, VideoReader, read_image
 from animator.media.stills import read_still
 from animator.persons.bodies import Body, BodyDetector, follow

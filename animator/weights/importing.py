@@ -22,7 +22,7 @@ import torch
 from safetensors import SafetensorError
 
 from animator.errors import AnimatorError
-from animator.jobs.preflight import check_input
+from animator.files.local import check_input
 from animator.settings import Settings
 from animator.values import DEFAULT_WEIGHTS_NAME, MAX_WEIGHTS_NAME, is_weights_name
 from animator.weights.library import (

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
-from animator.media.container import DEFAULT_LIMITS
+from animator.settings import DEFAULT_LIMITS
 from animator.spec import JobSpec, Progress, Result
 from animator.workspace.attempt import Workspace
 from tests.worker.workers import REPOSITORY, until

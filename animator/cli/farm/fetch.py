@@ -9,8 +9,8 @@ from pathlib import Path
 from animator.cli.console import absolute, print_json, print_path
 from animator.cli.farm.ids import find_jobs
 from animator.errors import AnimatorError
+from animator.files.local import check_location
 from animator.files.urls import plain_location, split_location
-from animator.jobs.preflight import check_location
 from animator.jobs.queue import open_store
 from animator.settings import Settings
 from animator.spec import JobRecord, JobState

@@ -16,9 +16,9 @@ from animator.dataset.manifest.parquet import parquet_records
 from animator.dataset.manifest.text import Broken, Ignored, Record, csv_records, jsonl_records
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
+from animator.files.local import open_file
 from animator.files.storage import Storage
 from animator.files.urls import check_url, plain_location, split_location
-from animator.media.container import open_file
 from animator.settings import Settings
 from animator.values import is_url
 

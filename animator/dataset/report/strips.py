@@ -16,9 +16,9 @@ from PIL import Image
 
 from animator.dataset.rows import Row
 from animator.errors import AnimatorError
-from animator.media.container import DEFAULT_LIMITS
 from animator.media.display import Display
 from animator.media.video_file import VideoFile
+from animator.settings import DEFAULT_LIMITS
 
 FRAMES = 4
 HEIGHT = 128

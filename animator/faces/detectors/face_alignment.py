@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from animator.downloads import fetch, weights_folder
 from animator.errors import AnimatorError
 from animator.faces.landmarks import POINTS, FaceBox
+from gfla.pretrained import fetch, weights_folder
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 import torch
 
-from animator.animation.portrait import load_generator
+from animator.animation.loading import load_generator
 from animator.cli.doctor import examine
 from animator.errors import AnimatorError
 from animator.settings import AttentionBackend, Settings

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from skimage import data
 
 from animator.animation import compose
-from animator.animation.compose import Composer, crop_square, to_crop, whole_square
+from animator.animation.compose import Composer
 from animator.errors import AnimatorError
-from animator.faces.motion import Square
+from animator.faces import crop as crop_module
+from animator.faces.crop import Square, crop_square, to_crop, whole_square
 
 Image = NDArray[np.uint8]
 FACE = Square(224.0, 120.0, 200.0)
@@ -123,7 +124,7 @@ def test_large_pictures_are_scaled_down(monkeypatch: pytest.MonkeyPatch, astrona
     composer = Composer("paste-back", astronaut[:300], FACE, 64)
     assert composer.output_size == (128, 74)
     frame = composer.compose(crop_square(astronaut[:300], FACE, 64)[None])[0]
-    expected = compose._resize(astronaut[:300], 128, 75)
+    expected = crop_module.resize(astronaut[:300], 128, 75)
     assert np.abs(frame[:74].astype(int) - expected[:74]).mean() < 1
 
 

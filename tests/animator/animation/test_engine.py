@@ -24,7 +24,8 @@ from animator.animation import batches
 from animator.animation import clip as engine_clip
 from animator.animation.batches import BatchStep
 from animator.animation.clip import DEPTH, ClipClosed
-from animator.animation.engine import SHARE, Clip, Engine, counters, engine_for
+from animator.animation.engine import SHARE, Clip, Engine, counters
+from animator.animation.loading import engine_for
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.state_cache import StateCache
 from animator.errors import AnimatorError, JobCancelled

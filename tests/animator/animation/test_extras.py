@@ -21,9 +21,8 @@ from animator import watch
 from animator.animation.pipeline import animate
 from animator.animation.plan import Plan, make_plan
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
-from animator.extra_files import extra_files
 from animator.media.decode import DEFAULT_LIMITS, VideoReader
-from animator.spec import Extra, JobSpec, Progress
+from animator.spec import Extra, JobSpec, Progress, extra_files
 from animator.watch import Watch
 from animator.workspace.attempt import Workspace
 from gfla import checkpoint

@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 import pytest
 
-from animator.animation.compose import Composer, crop_square
+from animator.animation.compose import Composer
 from animator.animation.pipeline import animate
 from animator.animation.plan import Plan, make_plan
 from animator.animation.quality import DECIMALS, measure
 from animator.errors import JobCancelled
 from animator.faces import identity
-from animator.faces.motion import Square
+from animator.faces.crop import Square, crop_square
 from animator.media.decode import DEFAULT_LIMITS, VideoReader
 from animator.media.encode import VideoWriter
 from animator.media.frames import FrameBatch

@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from animator.animation.portrait import fit_size
 from animator.cli import app
 from animator.errors import AnimatorError
 from animator.evaluation.cases import Case, cross_cases, read_clips, retargeted, self_cases
 from animator.evaluation.faces import Instruments, measure_case
 from animator.evaluation.run import Request, evaluate, labelled
 from animator.evaluation.sheets import file_name
+from animator.faces.crop import fit_size
 from animator.faces.detectors import make_detector
 from animator.faces.identity import SAME_PERSON, IdentityModel, similarity
 from animator.faces.tracking import FaceTracker

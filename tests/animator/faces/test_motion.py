@@ -7,18 +7,11 @@ import pytest
 from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
+from animator.faces.crop import Square, face_square
 from animator.faces.detectors.mean_face import MEAN_FACE
 from animator.faces.geometry import Similarity, face_size, fit_similarity
 from animator.faces.landmarks import Landmarks
-from animator.faces.motion import (
-    Square,
-    choose_anchor,
-    face_square,
-    fill_missing,
-    keep_inside,
-    retarget,
-    smooth,
-)
+from animator.faces.motion import choose_anchor, fill_missing, keep_inside, retarget, smooth
 
 Array = NDArray[np.floating]
 EYES = (((37, 38), (41, 40)), ((43, 44), (47, 46)))

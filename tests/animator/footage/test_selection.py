@@ -4,16 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from animator.footage.selection import (
-    Footage,
-    Quality,
-    face_extent,
-    head_turn,
-    read_manifest,
-    sharpness,
-    split_by_identity,
-    stretches,
-)
+from animator.faces.measures import face_extent, head_turn, sharpness
+from animator.footage.selection import Footage, Quality, read_manifest, split_by_identity, stretches
 from gfla.errors import GflaError
 from tests.golden.faces import MEAN_FACE
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from animator.errors import AnimatorError
-from animator.media.container import DEFAULT_LIMITS
 from animator.media.sampling import Sampler, Timing, read_timing
+from animator.settings import DEFAULT_LIMITS
 from tests.animator.media_files import number, write_video
 
 RATE = Fraction(1, 25)

@@ -13,11 +13,12 @@ import torch
 from skimage import feature
 from typer.testing import CliRunner
 
-from animator.animation.compose import crop_square
+from animator.animation.loading import load_generator
 from animator.animation.plan import make_plan
-from animator.animation.portrait import PortraitGenerator, fit_size, load_generator
+from animator.animation.portrait import PortraitGenerator
 from animator.cli import app
 from animator.errors import AnimatorError
+from animator.faces.crop import crop_square, fit_size
 from animator.jobs.client import Client
 from animator.media.decode import DEFAULT_LIMITS
 from animator.media.encode import VideoWriter
