@@ -12,7 +12,7 @@ import torch
 from animator.errors import AnimatorError, JobCancelled
 from animator.spec import Progress
 
-Report = Callable[[Progress], None]
+OnProgress = Callable[[Progress], None]
 REPORT_SECONDS = 0.1
 """Least time between two reports within a stage."""
 
@@ -21,7 +21,7 @@ REPORT_SECONDS = 0.1
 class Watch:
     """Keeps times, reports progress, and stops the job when it is told to."""
 
-    report: Report
+    report: OnProgress
     should_stop: Callable[[], bool]
     timings: dict[str, float] = field(default_factory=dict)
     _progress: Progress = field(default_factory=lambda: Progress("start"))

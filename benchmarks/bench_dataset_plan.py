@@ -104,7 +104,7 @@ def child(what: str, manifest: Path, run: Path) -> dict[str, float]:
 def measure(what: str, manifest: str, run: str) -> None:
     """Plan or load in this process, and print the figures."""
     from animator.dataset.manifest.reader import RowDefaults, read_manifest
-    from animator.dataset.plan import Plan, make_plan
+    from animator.dataset.plan import DatasetPlan, make_plan
     from animator.files.storage import Storage
     from animator.settings import Settings
 
@@ -121,7 +121,7 @@ def measure(what: str, manifest: str, run: str) -> None:
             figures["peak MiB of the child"] = most // 1024
         plan.to_storage(storage)
     else:
-        plan = Plan.from_storage(storage)
+        plan = DatasetPlan.from_storage(storage)
     figures |= {
         "seconds": round(time.perf_counter() - began, 2),
         "peak MiB": peak_mib(),

@@ -29,7 +29,7 @@ from environment import describe, interleaved
 from steps import CPU_VARIANTS, CUDA_VARIANTS, Variant, autocast, make_step, measured_step, place
 from torch import Tensor
 
-from animator.animation.plan import Plan, make_plan
+from animator.animation.plan import JobPlan, make_plan
 from animator.media.decode import DEFAULT_LIMITS
 from animator.samples.media import write_samples
 from animator.spec import JobSpec
@@ -107,7 +107,7 @@ def measure_default(repeats: int) -> dict[str, Any]:
     return table("default weights, cpu", steps, repeats)
 
 
-def rollout_step(plan: Plan, variant: Variant) -> Callable[[], Tensor]:
+def rollout_step(plan: JobPlan, variant: Variant) -> Callable[[], Tensor]:
     """The step after some frames of a plan, all in the arithmetic of a variant."""
     generator = plan.generator
     state = plan.start(generator.structure_size)

@@ -25,7 +25,7 @@ from environment import describe
 from gfla.data.samples import Positions, Samples
 from gfla.training.config import TrainingConfig
 from gfla.training.files import load_config
-from gfla.training.launch import Request, make_fabric, open_samples_for
+from gfla.training.launch import RunRequest, make_fabric, open_samples_for
 from gfla.training.loader import make_loader
 from gfla.training.loop import Limits, Loop
 from gfla.training.records import Records
@@ -52,7 +52,9 @@ def main() -> None:
     record = replace(config.record, sheet_every=0, save_every=0, save_minutes=1e6)
     config = replace(config, record=record)
     with tempfile.TemporaryDirectory() as folder:
-        sides = measure(Request(config, options.data, Path(folder)), options.steps, options.rounds)
+        sides = measure(
+            RunRequest(config, options.data, Path(folder)), options.steps, options.rounds
+        )
     result = about | {
         "config": config.name,
         "overrides": [text for text in options.overrides if "path" not in text],
@@ -65,7 +67,7 @@ def main() -> None:
     print(json.dumps(result, indent=2))
 
 
-def measure(request: Request, steps: int, rounds: int) -> dict[str, object]:
+def measure(request: RunRequest, steps: int, rounds: int) -> dict[str, object]:
     """Images a second of both sides, and the share of the trainer's time spent waiting."""
     run = Run(request.config)
     fabric = make_fabric(request)
@@ -131,7 +133,7 @@ def bare_step(loop: Loop) -> Callable[[dict[str, torch.Tensor]], None]:
     return work
 
 
-def train(request: Request, loop: Loop, samples: Samples, steps: int) -> None:
+def train(request: RunRequest, loop: Loop, samples: Samples, steps: int) -> None:
     """The trainer, with a loader and records as in any run."""
     data, run = request.config.data, loop.run
     batches = make_loader(

@@ -16,15 +16,14 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gfla.arrays import Picture
 from gfla.errors import GflaError
 from gfla.models.attention import LocalAttention
 from gfla.ops.warp import upscale_flow, warp
 from gfla.shapes import shape_of
 
-Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 Key = TypeVar("Key")
 

@@ -1,4 +1,4 @@
-"""Figures of the code base: sizes, names and what a reader misses; of any checkout, to compare two."""
+"""Figures of a checkout: sizes, names, what a reader misses, and times of quick commands."""
 
 import argparse
 import ast
@@ -17,6 +17,7 @@ LONG = 30  # lines: a function of more should have its paragraphs titled
 
 
 def main() -> None:
+    """Print the figures of one checkout."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkout", nargs="?", type=Path, default=Path(__file__).parents[1])
     parser.add_argument(
@@ -36,12 +37,10 @@ def main() -> None:
     comments = sum(_comments(text) for text in modules.values())
 
     print(f"modules that are not empty: {len(modules)}")
-    print(
-        f"lines: {sum(lines.values()):,} ({', '.join(f'{name} {count:,}' for name, count in lines.items())})"
-    )
-    print(
-        f"lines of tests: {sum(len(path.read_text().splitlines()) for path in (root / 'tests').rglob('*.py')):,}"
-    )
+    shares = ", ".join(f"{name} {count:,}" for name, count in lines.items())
+    print(f"lines: {sum(lines.values()):,} ({shares})")
+    tests = [path.read_text().splitlines() for path in (root / "tests").rglob("*.py")]
+    print(f"lines of tests: {sum(map(len, tests)):,}")
     print(f"lines with a comment: {comments / sum(lines.values()):.1%}")
     listed = {
         "modules without a test of their name or their package's": _untested(root, modules),
@@ -68,7 +67,7 @@ def _comments(text: str) -> int:
 
 
 def _untested(root: Path, modules: dict[Path, str]) -> list[str]:
-    """Modules that no `test_NAME.py` (also `test_NAME_*.py`) covers, nor one named for their package."""
+    """Modules covered by no `test_NAME.py` or `test_NAME_*.py` of theirs or of their package."""
     tests = {path.stem.removeprefix("test_") for path in (root / "tests").rglob("test_*.py")}
 
     def covered(path: Path) -> bool:

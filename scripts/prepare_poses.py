@@ -23,14 +23,14 @@ from animator.footage.person_media import Media, media_of_folder, media_of_table
 from animator.footage.persons import FrameOptions, prepare_persons
 from gfla.data.pose_tables import read_annotations
 from gfla.data.prepare.pose_files import read_pose_json, read_poses
-from gfla.data.prepare.preparation import Report
+from gfla.data.prepare.preparation import PreparationReport
 from gfla.errors import GflaError
 
 
 def main() -> None:
     """Parse, prepare, report."""
     options = parser().parse_args()
-    report = Report("photos and videos of persons")
+    report = PreparationReport("photos and videos of persons")
     try:
         media, found = find_media(options, report)
         detector = None
@@ -92,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def find_media(options: argparse.Namespace, report: Report) -> tuple[list[Media], bool]:
+def find_media(options: argparse.Namespace, report: PreparationReport) -> tuple[list[Media], bool]:
     """The files, and whether their poses are known."""
     if not options.media.is_dir():
         raise GflaError("invalid_data", f"there is no folder {options.media}")

@@ -23,7 +23,7 @@ from worker.celery import KEY_PREFIX, PARENT_VARIABLE, TASK, make_app
 from worker.queues import queue_name
 
 
-class WorkerProcess:
+class StartedWorker:
     """A worker that runs as a child, in a session of its own.
 
     Args:
@@ -55,7 +55,7 @@ class WorkerProcess:
             self._process.wait()
 
 
-class _Silence:
+class _NoEvents:
     """Stands for the sender of events: an event of each message would double a batch's time.
 
     Monitors then see those jobs when workers take them.
@@ -96,7 +96,7 @@ class CeleryQueue:
         try:
             with queue_errors(), self._app.producer_pool.acquire(block=True) as producer:
                 batch = list(jobs)
-                events = _Silence() if len(batch) > 1 else None
+                events = _NoEvents() if len(batch) > 1 else None
                 for job in batch:
                     self._app.send_task(
                         TASK,
@@ -137,7 +137,7 @@ class CeleryQueue:
         """The workers that take new jobs."""
         return [worker for worker in self._store.workers() if worker.consuming]
 
-    def start_worker(self, environment: Mapping[str, str] | None = None) -> WorkerProcess:
+    def start_worker(self, environment: Mapping[str, str] | None = None) -> StartedWorker:
         """Start a worker on this machine, apart from this process's terminal and signals.
 
         Args:
@@ -173,4 +173,4 @@ class CeleryQueue:
             raise AnimatorError(
                 "queue_unavailable", f"No worker can be started: {error}."
             ) from error
-        return WorkerProcess(process, log)
+        return StartedWorker(process, log)

@@ -91,14 +91,14 @@ def animate(
     try:
         child.tell(order)
         return _converse(child, report, should_stop, may_publish, bounds.stall_seconds)
-    except _Silence as silence:
+    except _ChildSilent as silence:
         status = child.end(0.0 if silence.stalled else EXIT_SECONDS)
         raise Died(_reason(status, silence, _out_of_memory_kills() > kills)) from None
     finally:
         child.end()
 
 
-class _Silence(Exception):
+class _ChildSilent(Exception):
     """The child says nothing more; with the stage that it was in, and whether it had stalled."""
 
     def __init__(self, stage: str, stalled: float | None = None) -> None:
@@ -135,7 +135,7 @@ def _converse(
         if stopped is not None and time.monotonic() - stopped > STOP_SECONDS:
             raise JobCancelled
         if time.monotonic() - moved > stall_seconds:
-            raise _Silence(last.stage, stall_seconds)
+            raise _ChildSilent(last.stage, stall_seconds)
 
 
 def _outcome(kind: str, value: Any) -> Result:
@@ -183,7 +183,7 @@ class _Child:
             return
         received = os.read(self._output.fileno(), 1 << 16)
         if not received:
-            raise _Silence(stage)
+            raise _ChildSilent(stage)
         *lines, self._unread = (self._unread + received).split(b"\n")
         for line in lines:
             yield from json.loads(line).items()
@@ -211,7 +211,7 @@ def _out_of_memory_kills() -> int:
     return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
 
 
-def _reason(status: int, silence: _Silence, memory: bool) -> JobError:
+def _reason(status: int, silence: _ChildSilent, memory: bool) -> JobError:
     """How a child died, as a sentence."""
     where = f"in the stage {silence.stage!r}"
     if silence.stalled is not None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animator.animation.portrait import Guidance
+from gfla.arrays import Picture
 from gfla.models.rollout import RolloutState
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ PATIENCE = 30.0
 REST = 0.5
 """Seconds between two such tries."""
 
-Picture = NDArray[np.uint8]
 _numbers = itertools.count()
 
 

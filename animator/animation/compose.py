@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
-from animator.faces.crop import Image, Square, resize, whole_square
+from animator.faces.crop import Square, resize, whole_square
+from gfla.arrays import Picture
 
 OutputMode = Literal["crop", "paste-back", "side-by-side"]
 
@@ -67,7 +68,7 @@ class Composer:
     def __init__(
         self,
         mode: OutputMode,
-        source_image: Image,
+        source_image: Picture,
         square: Square,
         size: int,
         driving_size: tuple[int, int] | None = None,
@@ -93,7 +94,7 @@ class Composer:
                 f"output_mode is {mode!r}; allowed is crop, paste-back or side-by-side.",
             )
 
-    def _prepare_picture(self, picture: Image, square: Square) -> None:
+    def _prepare_picture(self, picture: Picture, square: Square) -> None:
         height, width = picture.shape[:2]
         scale = min(LARGEST_SIDE / max(height, width), 1.0)
         if scale < 1:
@@ -115,7 +116,7 @@ class Composer:
         self._weight = np.ascontiguousarray(_mask(self._side)[self._pasted])
         self._below = np.ascontiguousarray(self._picture[self._inside])
 
-    def compose(self, generated: Image, driving: Image | None = None) -> Image:
+    def compose(self, generated: Picture, driving: Picture | None = None) -> Picture:
         """The output frames of T generated crops.
 
         Args:
@@ -147,7 +148,7 @@ class Composer:
             frame[:, self._driving_width :] = resize(crop, height, height)
         return frames
 
-    def _paste(self, crop: Image) -> Image:
+    def _paste(self, crop: Picture) -> Picture:
         frame = self._picture.copy()
         if self._weight.size:
             above = np.ascontiguousarray(resize(crop, self._side, self._side)[self._pasted])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from animator.animation.explain_sheet import Insides, draw
-from animator.animation.plan import Plan, driving_frames, make_plan
+from animator.animation.plan import JobPlan, driving_frames, make_plan
 from animator.animation.render import provenance
 from animator.errors import AnimatorError
 from animator.faces.crop import fit_size
@@ -17,7 +17,7 @@ from animator.files.output import check_output
 from animator.media.decode import DEFAULT_LIMITS, MediaLimits
 from animator.media.stills import write_picture
 from animator.spec import JobSpec
-from animator.watch import Report, Watch, coded_memory_errors
+from animator.watch import OnProgress, Watch, coded_memory_errors
 from gfla import pictures
 
 
@@ -42,7 +42,7 @@ def explain(
     spec: JobSpec,
     frame: int | None = None,
     *,
-    report: Report = lambda progress: None,
+    report: OnProgress = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
     limits: MediaLimits = DEFAULT_LIMITS,
 ) -> Explained:
@@ -87,14 +87,14 @@ def explain(
     return Explained(spec.output, number, len(plan.kept), plan.generator.name)
 
 
-def furthest_frame(plan: Plan) -> int:
+def furthest_frame(plan: JobPlan) -> int:
     """The frame whose landmarks are furthest from the source's."""
     source = plan.source.crop_units(plan.source.points)
     return int(((plan.targets - source) ** 2).sum((1, 2)).argmax())
 
 
 def look_inside(
-    spec: JobSpec, plan: Plan, number: int, limits: MediaLimits, watch: Watch
+    spec: JobSpec, plan: JobPlan, number: int, limits: MediaLimits, watch: Watch
 ) -> Insides:
     """Roll out to a frame, and keep what the networks say of that one."""
     generator = plan.generator

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from animator.animation.plan import Plan
-from animator.media.sheet import Colour, Legend, Mark, Picture, Row, Tile, draw_sheet
+from animator.animation.plan import JobPlan
+from animator.media.sheet import Colour, Legend, Mark, Row, SheetTile, draw_sheet
 from animator.spec import JobSpec
 from gfla import pictures
+from gfla.arrays import Picture
 from gfla.models.regions import Finished
 from gfla.models.rollout import Prediction
 from gfla.ops.regions import LEFT_EYE, MOUTH, RIGHT_EYE, Region
@@ -80,7 +81,7 @@ def places(landmarks: NDArray[np.floating]) -> list[tuple[str, Colour, float, fl
     return [(name, colour, *point.clip(0.02, 0.98).tolist()) for name, colour, point in marked]
 
 
-def draw(spec: JobSpec, plan: Plan, insides: Insides) -> Picture:
+def draw(spec: JobSpec, plan: JobPlan, insides: Insides) -> Picture:
     """The sheet of a frame."""
     index = int(plan.kept[insides.number])
     seconds = plan.driving.seconds[index]
@@ -102,7 +103,7 @@ def draw(spec: JobSpec, plan: Plan, insides: Insides) -> Picture:
     return draw_sheet(title, lines, rows)
 
 
-def _frame_row(spec: JobSpec, plan: Plan, insides: Insides) -> Row:
+def _frame_row(spec: JobSpec, plan: JobPlan, insides: Insides) -> Row:
     index = int(plan.kept[insides.number])
     found = plan.driving.landmarks.points[index]
     there = bool(np.isfinite(found).all())
@@ -123,18 +124,18 @@ def _frame_row(spec: JobSpec, plan: Plan, insides: Insides) -> Row:
     if plan.generator.background_edges:
         lines += ", and the edges around it"
     tiles = [
-        Tile(
+        SheetTile(
             pictures.to_picture(insides.references["reference"]),
             "Source",
             "The portrait, cut to the square around the face.",
         ),
-        Tile(insides.driving, "Driving frame", driving, marks=dots),
-        Tile(
+        SheetTile(insides.driving, "Driving frame", driving, marks=dots),
+        SheetTile(
             np.repeat(edges[..., None], 3, 2),
             "Structure guidance",
             f"{lines}: the pose to render.",
         ),
-        Tile(
+        SheetTile(
             insides.result,
             "Result",
             "The frame. The dots mark the places whose attention is shown below.",
@@ -148,7 +149,7 @@ def _frame_row(spec: JobSpec, plan: Plan, insides: Insides) -> Row:
     return Row("The frame", text, tiles, keys=[(colour, name) for name, colour, _, _ in marked])
 
 
-def _reference_rows(spec: JobSpec, plan: Plan, insides: Insides, name: str) -> Iterator[Row]:
+def _reference_rows(spec: JobSpec, plan: JobPlan, insides: Insides, name: str) -> Iterator[Row]:
     """One row for each layer: what is fetched from a reference, and from where."""
     flows = {
         layer: flow[0].float().cpu() * (spec.size / flow.shape[-1])
@@ -177,8 +178,8 @@ def _reference_rows(spec: JobSpec, plan: Plan, insides: Insides, name: str) -> I
 
 
 def _layer_tiles(
-    plan: Plan, insides: Insides, key: Key, flow: torch.Tensor, scale: float
-) -> Iterator[Tile]:
+    plan: JobPlan, insides: Insides, key: Key, flow: torch.Tensor, scale: float
+) -> Iterator[SheetTile]:
     prediction, what = insides.prediction, _words(key[1])
     reference = insides.references[key[1]]
     lengths = flow.norm(dim=0)
@@ -186,16 +187,16 @@ def _layer_tiles(
         f"Where each place looks in the {what}, seen from itself: {_number(float(lengths.mean()))} "
         f"px away on average, {_number(float(lengths.max()))} at most."
     )
-    yield Tile(pictures.flow_picture(flow, scale), "Flow", caption, smooth=False)
+    yield SheetTile(pictures.flow_picture(flow, scale), "Flow", caption, smooth=False)
     mask = prediction.masks[key][0]
-    yield Tile(
+    yield SheetTile(
         pictures.heat_picture(mask),
         "Mask",
         f"How much is taken from the {what} (1) rather than made anew (0): "
         f"{float(mask.float().mean()):.2f} on average.",
         smooth=False,
     )
-    yield Tile(
+    yield SheetTile(
         pictures.warped_picture(reference, prediction.flows[key][0]),
         f"Warped {what}",
         f"The {what}, with every place fetched from where its flow leads.",
@@ -204,7 +205,7 @@ def _layer_tiles(
         yield _attention_tile(plan, insides, key)
 
 
-def _attention_tile(plan: Plan, insides: Insides, key: Key) -> Tile:
+def _attention_tile(plan: JobPlan, insides: Insides, key: Key) -> SheetTile:
     """Attention of the marked places over the reference, with dots where their flow ends."""
     weights = insides.kernels[key].weights[0].float().cpu()
     flow = insides.prediction.flows[key][0].float().cpu()
@@ -223,7 +224,7 @@ def _attention_tile(plan: Plan, insides: Insides, key: Key) -> Tile:
     ]
     picture = pictures.to_picture(insides.references[key[1]])
     kernel = round(weights.shape[0] ** 0.5)
-    return Tile(
+    return SheetTile(
         pictures.attention_picture(picture, pictures.attention_heat(weights, flow, cells), colours),
         "Attention",
         f"What the marked places take: {kernel} x {kernel} weights around the flow's end (dot). "
@@ -239,7 +240,7 @@ def _blend_row(insides: Insides, names: list[str]) -> Row:
     rendered = prediction.rendered[0]
     mixed = "result" if prediction.regions is None else "blend"
     tiles = [
-        Tile(
+        SheetTile(
             pictures.to_picture(rendered),
             "Rendered picture",
             "What the networks draw, at their own size of "
@@ -250,7 +251,7 @@ def _blend_row(insides: Insides, names: list[str]) -> Row:
     for share, name in zip(shares, ("rendered", *names), strict=True):
         what = "rendered picture" if name == "rendered" else f"warped {_words(name)}"
         tiles.append(
-            Tile(
+            SheetTile(
                 pictures.heat_picture(share),
                 f"Share of the {what}",
                 f"{float(share.mean()):.0%} of the {mixed}.",
@@ -271,13 +272,13 @@ def _region_rows(finished: Finished) -> Iterator[Row]:
         )
         change = float((after - before).abs().max()) * 255 / 2
         tiles = [
-            Tile(pictures.to_picture(before), "Before", f"The {name} of the blend."),
-            Tile(
+            SheetTile(pictures.to_picture(before), "Before", f"The {name} of the blend."),
+            SheetTile(
                 pictures.heat_picture(share),
                 "Share of the drawing",
                 f"{float(share.mean()):.0%} of the crop, {float(share.max()):.0%} at most.",
             ),
-            Tile(
+            SheetTile(
                 pictures.to_picture(after),
                 "After",
                 f"With the drawing mixed in: colours change by up to {_number(change)} of 255.",

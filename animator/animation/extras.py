@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.animation.plan import Plan
+from animator.animation.plan import JobPlan
 from animator.files.output import coded_errors
 from animator.media.decode import open_finished
 from animator.spec import ENDINGS, Extra, JobSpec, extra_files
@@ -38,7 +38,7 @@ _FAST = 1  # zlib's level: structures shrink to a few percent with any
 
 
 def write_extras(
-    spec: JobSpec, plan: Plan, workspace: Workspace, video: str, watch: Watch
+    spec: JobSpec, plan: JobPlan, workspace: Workspace, video: str, watch: Watch
 ) -> dict[str, Path]:
     """Write what the job asks for into its workspace, once its video is whole.
 
@@ -66,7 +66,7 @@ def write_extras(
     return {names[extra]: target for extra, target in targets.items()}
 
 
-def _write_landmarks(spec: JobSpec, plan: Plan, path: Path, video: Path, watch: Watch) -> None:
+def _write_landmarks(spec: JobSpec, plan: JobPlan, path: Path, video: Path, watch: Watch) -> None:
     driving = plan.driving
     base = driving.time_base
     with _archive(path) as add:
@@ -76,7 +76,7 @@ def _write_landmarks(spec: JobSpec, plan: Plan, path: Path, video: Path, watch: 
         add("time_base", np.array([base.numerator, base.denominator], np.int64))
 
 
-def _write_structures(spec: JobSpec, plan: Plan, path: Path, video: Path, watch: Watch) -> None:
+def _write_structures(spec: JobSpec, plan: JobPlan, path: Path, video: Path, watch: Watch) -> None:
     state = plan.start(spec.size)
     with _archive(path) as add:
         for number, points in enumerate(plan.targets):
@@ -85,7 +85,7 @@ def _write_structures(spec: JobSpec, plan: Plan, path: Path, video: Path, watch:
             watch.advance(1)
 
 
-def _write_flows(spec: JobSpec, plan: Plan, path: Path, video: Path, watch: Watch) -> None:
+def _write_flows(spec: JobSpec, plan: JobPlan, path: Path, video: Path, watch: Watch) -> None:
     """Roll out once more: the engine that rendered the video hands out pictures alone."""
     state = plan.start(spec.size)
     with _archive(path) as add:
@@ -98,7 +98,7 @@ def _write_flows(spec: JobSpec, plan: Plan, path: Path, video: Path, watch: Watc
             watch.advance(1)
 
 
-def _write_frames(spec: JobSpec, plan: Plan, path: Path, video: Path, watch: Watch) -> None:
+def _write_frames(spec: JobSpec, plan: JobPlan, path: Path, video: Path, watch: Watch) -> None:
     with (
         _written(path) as file,
         tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as archive,
@@ -113,7 +113,7 @@ def _write_frames(spec: JobSpec, plan: Plan, path: Path, video: Path, watch: Wat
             watch.advance(1)
 
 
-_Writer = Callable[[JobSpec, Plan, Path, Path, Watch], None]
+_Writer = Callable[[JobSpec, JobPlan, Path, Path, Watch], None]
 _WRITERS: Mapping[Extra, _Writer] = {
     "landmarks": _write_landmarks,
     "structures": _write_structures,

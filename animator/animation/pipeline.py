@@ -16,23 +16,23 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from animator.animation.extras import write_extras
-from animator.animation.plan import Plan, make_plan
+from animator.animation.plan import JobPlan, make_plan
 from animator.animation.quality import measure
-from animator.animation.render import VIDEO, Renderer
+from animator.animation.render import VIDEO, SegmentRenderer
 from animator.animation.resume import load_plan, save_plan
 from animator.errors import LeaseLost
 from animator.files.output import check_output
 from animator.media.decode import DEFAULT_LIMITS, MediaLimits
 from animator.settings import Settings
 from animator.spec import JobSpec, Result, extra_files
-from animator.watch import Report, Watch, coded_memory_errors
+from animator.watch import OnProgress, Watch, coded_memory_errors
 from animator.workspace.attempt import Workspace
 
 
 def animate(
     spec: JobSpec,
     *,
-    report: Report = lambda progress: None,
+    report: OnProgress = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
     limits: MediaLimits = DEFAULT_LIMITS,
     workspace: Workspace | None = None,
@@ -85,7 +85,7 @@ def _animate(
     with coded_memory_errors():
         plan = make_plan(spec, limits, watch, recall)
         save_plan(workspace, spec, plan, segment_frames)
-        renderer = Renderer(spec, plan, workspace, limits, watch, segment_frames)
+        renderer = SegmentRenderer(spec, plan, workspace, limits, watch, segment_frames)
         with watch.stage("generate", renderer.total, renderer.resumed):
             renderer.render(priority)
             lacking = renderer.join()
@@ -113,7 +113,7 @@ def _animate(
 
 
 def _measured(
-    spec: JobSpec, plan: Plan, renderer: Renderer, workspace: Workspace, watch: Watch
+    spec: JobSpec, plan: JobPlan, renderer: SegmentRenderer, workspace: Workspace, watch: Watch
 ) -> dict[str, float]:
     if not spec.measure:
         return {}
@@ -121,7 +121,7 @@ def _measured(
         return measure(workspace.path / VIDEO, spec, plan, renderer.composer.place, watch.check)
 
 
-def _warnings(spec: JobSpec, plan: Plan) -> Iterator[str]:
+def _warnings(spec: JobSpec, plan: JobPlan) -> Iterator[str]:
     chosen = "the largest" if spec.face == "largest" else f"number {spec.face} from the left"
     for name, faces in (("picture", plan.source.faces), ("driving video", plan.driving.faces)):
         if faces > 1:

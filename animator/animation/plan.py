@@ -48,7 +48,7 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class JobPlan:
     """All that a job needs to know before its first frame is rendered.
 
     Attributes:
@@ -83,8 +83,8 @@ def make_plan(
     spec: JobSpec,
     limits: MediaLimits,
     watch: Watch,
-    recall: Callable[[PortraitGenerator, dict[str, str]], Plan | None] = lambda *_: None,
-) -> Plan:
+    recall: Callable[[PortraitGenerator, dict[str, str]], JobPlan | None] = lambda *_: None,
+) -> JobPlan:
     """Everything up to the first frame: load, find the face, follow the driving face, plan.
 
     Args:
@@ -106,7 +106,7 @@ def make_plan(
     targets, kept, missing = plan_motion(spec, source, driving)
     known_inputs = (("source", known_source), ("driving", known_driving))
     cached = tuple(name for name, was_known in known_inputs if was_known)
-    return Plan(generator, source, driving, targets, kept, missing, hashes, cached)
+    return JobPlan(generator, source, driving, targets, kept, missing, hashes, cached)
 
 
 def find_source(

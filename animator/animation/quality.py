@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.animation.plan import Plan
+from animator.animation.plan import JobPlan
 from animator.errors import AnimatorError
 from animator.faces.crop import Square, crop_square
 from animator.faces.detectors import make_detector, resolve_detector
@@ -66,7 +66,7 @@ class _Look:
 
 
 def measure(
-    video: Path, spec: JobSpec, plan: Plan, place: Square, check: Callable[[], object]
+    video: Path, spec: JobSpec, plan: JobPlan, place: Square, check: Callable[[], object]
 ) -> dict[str, float]:
     """The measures of a finished video by name; one that cannot be told is left out.
 
@@ -117,7 +117,7 @@ def _of_faces(runs: list[list[_Look]]) -> dict[str, float]:
 
 
 def _identity(
-    runs: list[list[_Look]], spec: JobSpec, plan: Plan, check: Callable[[], object]
+    runs: list[list[_Look]], spec: JobSpec, plan: JobPlan, check: Callable[[], object]
 ) -> float | None:
     """How alike the faces at both ends are to the source's, where a drift would show.
 
@@ -140,7 +140,7 @@ def _identity(
     return float(np.mean(alike))
 
 
-def _source_embedding(spec: JobSpec, plan: Plan, embed: Embed) -> NDArray[np.float64]:
+def _source_embedding(spec: JobSpec, plan: JobPlan, embed: Embed) -> NDArray[np.float64]:
     """The embedding of the source's face; a portrait's jobs often follow one another."""
     key = hashlib.sha256(f"{plan.hashes['source']} {spec.size}".encode())
     key.update(plan.source.points.tobytes())
@@ -169,7 +169,7 @@ def _places(frames: int) -> list[int]:
     return sorted({round(place) for place in np.linspace(0, last, PLACES).tolist()})
 
 
-def _frames(video: Path, plan: Plan, first: int) -> Iterator[NDArray[np.uint8]]:
+def _frames(video: Path, plan: JobPlan, first: int) -> Iterator[NDArray[np.uint8]]:
     """The pictures of a run; what is far into a video is reached by a jump."""
     driving = plan.driving
     begin, start = (driving.pts[plan.kept[number]] for number in (0, first))

@@ -14,7 +14,7 @@ from animator import __version__
 from animator.animation.ahead import ahead
 from animator.animation.compose import Composer
 from animator.animation.loading import engine_for
-from animator.animation.plan import Plan, driving_frames
+from animator.animation.plan import JobPlan, driving_frames
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.resume import load_checkpoint, save_checkpoint, segment_name
 from animator.faces.crop import fit_size
@@ -35,7 +35,7 @@ _DRIVING_AHEAD = 4  # driving pictures that wait to be shown beside the result
 Rendered = tuple[NDArray[np.uint8], RolloutState]
 
 
-class Renderer:
+class SegmentRenderer:
     """Makes the video of one job in its workspace.
 
     Steps run in the engine's thread and driving pictures are decoded in one of their own, while
@@ -58,7 +58,7 @@ class Renderer:
     def __init__(
         self,
         spec: JobSpec,
-        plan: Plan,
+        plan: JobPlan,
         workspace: Workspace,
         limits: MediaLimits,
         watch: Watch,

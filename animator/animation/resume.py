@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from animator import __version__
 from animator.animation.driving import driving_arrays, driving_of
-from animator.animation.plan import Plan, Source
+from animator.animation.plan import JobPlan, Source
 from animator.animation.portrait import PortraitGenerator
 from animator.faces.crop import Square
 from animator.files.arrays import DAMAGED, from_text, pack, to_text, unpack
@@ -63,7 +63,7 @@ def identity(
 # -- the plan ----------------------------------------------------------------------------------
 
 
-def save_plan(workspace: Workspace, spec: JobSpec, plan: Plan, segment_frames: int) -> None:
+def save_plan(workspace: Workspace, spec: JobSpec, plan: JobPlan, segment_frames: int) -> None:
     """Keep a plan, unless it is kept; errors as in `animator.workspace.attempt.Workspace.write`."""
     if (workspace.path / _PLAN).exists():
         return  # it was loaded, else the folder would be empty
@@ -96,7 +96,7 @@ def load_plan(
     segment_frames: int,
     generator: PortraitGenerator,
     hashes: Mapping[str, str],
-) -> Plan | None:
+) -> JobPlan | None:
     """The plan that an earlier attempt made for just this, or None and the folder is empty."""
     with suppress(*DAMAGED):
         arrays = unpack(workspace.path / _PLAN)
@@ -113,9 +113,9 @@ def _plan(
     spec: JobSpec,
     generator: PortraitGenerator,
     limits: MediaLimits,
-) -> Plan:
+) -> JobPlan:
     square = Square(*numbers["square"])
-    return Plan(
+    return JobPlan(
         generator,
         Source(read_image(spec.source, limits), arrays["source"], square, numbers["faces"]),
         driving_of(arrays),
@@ -130,7 +130,7 @@ def _plan(
 
 
 @dataclass(frozen=True, eq=False)
-class Checkpoint:
+class RolloutCheckpoint:
     """What is finished after some segments.
 
     Attributes:
@@ -141,16 +141,16 @@ class Checkpoint:
     segments: tuple[str, ...] = ()
     previous: tuple[Mapping[str, NDArray[Any]], ...] = ()
 
-    def after(self, segment: Path, state: RolloutState) -> Checkpoint:
+    def after(self, segment: Path, state: RolloutState) -> RolloutCheckpoint:
         """The checkpoint after one more segment and the state then.
 
         Raises:
             AnimatorError: no_such_file if the segment is gone.
         """
         previous = tuple(_kept_picture(reference.image) for reference in state.previous)
-        return Checkpoint((*self.segments, content_hash(segment)), previous)
+        return RolloutCheckpoint((*self.segments, content_hash(segment)), previous)
 
-    def state(self, plan: Plan, size: int, frames: int) -> RolloutState:
+    def state(self, plan: JobPlan, size: int, frames: int) -> RolloutState:
         """The state after ``frames`` frames, which these segments hold."""
         start = plan.start(size)
         generator = plan.generator
@@ -166,7 +166,7 @@ def segment_name(number: int) -> str:
     return f"{number:05}.mp4"
 
 
-def save_checkpoint(workspace: Workspace, checkpoint: Checkpoint) -> None:
+def save_checkpoint(workspace: Workspace, checkpoint: RolloutCheckpoint) -> None:
     """Make the latest segment count; errors as in `animator.workspace.attempt.Workspace.write`."""
     count = len(checkpoint.segments)
     arrays = {"segments": from_text(json.dumps(checkpoint.segments))}
@@ -176,7 +176,7 @@ def save_checkpoint(workspace: Workspace, checkpoint: Checkpoint) -> None:
     (workspace.path / _checkpoint_name(count - _KEPT)).unlink(missing_ok=True)
 
 
-def load_checkpoint(workspace: Workspace) -> Checkpoint:
+def load_checkpoint(workspace: Workspace) -> RolloutCheckpoint:
     """The latest checkpoint of which every file is whole."""
     hashes: dict[Path, str] = {}
     paths = workspace.path.glob("[0-9]*.npz")
@@ -192,17 +192,19 @@ def load_checkpoint(workspace: Workspace) -> Checkpoint:
                     raise ValueError(f"{segment} is damaged")
             if path.name == _checkpoint_name(len(checkpoint.segments)):
                 return checkpoint
-    return Checkpoint()
+    return RolloutCheckpoint()
 
 
-def _checkpoint(arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
+def _checkpoint(arrays: Mapping[str, NDArray[Any]]) -> RolloutCheckpoint:
     previous: dict[str, dict[str, NDArray[Any]]] = {}
     for key, value in arrays.items():
         number, _, name = key.partition(" ")
         if name:
             previous.setdefault(number, {})[name] = value
     segments = json.loads(to_text(arrays["segments"]))
-    return Checkpoint(tuple(segments), tuple(previous[number] for number in sorted(previous)))
+    return RolloutCheckpoint(
+        tuple(segments), tuple(previous[number] for number in sorted(previous))
+    )
 
 
 def _checkpoint_name(segments: int) -> str:

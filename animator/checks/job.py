@@ -17,10 +17,10 @@ from animator.checks.report import (
     CheckReport,
     Crop,
     DrivingFacts,
-    Estimate,
     Face,
     Finding,
-    Sample,
+    JobEstimate,
+    SampledFrame,
     SourceFacts,
     Subject,
 )
@@ -33,7 +33,7 @@ from animator.settings import Settings, has_nvidia_driver
 from animator.spec import JobSpec
 from animator.values import is_url
 
-__all__ = ["CheckReport", "DrivingFacts", "Estimate", "Finding", "SourceFacts", "check_job"]
+__all__ = ["CheckReport", "DrivingFacts", "JobEstimate", "Finding", "SourceFacts", "check_job"]
 
 MEDIA_TARGET = "animator.checks.media:look"
 SPEED_TARGET = "animator.checks.speed:measure"
@@ -222,14 +222,16 @@ def _source(facts: Mapping[str, Any]) -> SourceFacts:
 
 def _driving(facts: Mapping[str, Any]) -> DrivingFacts:
     samples = tuple(
-        Sample(**{**sample, "face": None if sample["face"] is None else _face(sample["face"])})
+        SampledFrame(
+            **{**sample, "face": None if sample["face"] is None else _face(sample["face"])}
+        )
         for sample in facts["samples"]
     )
     crop = None if facts["crop"] is None else Crop(**facts["crop"])
     return DrivingFacts(**{**facts, "samples": samples, "crop": crop})
 
 
-def _estimate(spec: JobSpec, looked: _Looked) -> Estimate | None:
+def _estimate(spec: JobSpec, looked: _Looked) -> JobEstimate | None:
     """What the job would need; failures to tell become findings."""
     driving = looked.driving
     if driving is None or driving.frames is None:
@@ -253,7 +255,7 @@ def _estimate(spec: JobSpec, looked: _Looked) -> Estimate | None:
         "generate": told["step"],
     }
     seconds = told["load"] + driving.frames * (stages["decode"] + stages["landmarks"])
-    return Estimate(
+    return JobEstimate(
         seconds=round(seconds + frames * stages["generate"], 1),
         memory_mb=round(told["memory_mb"] + driving.memory_mb),
         frames=frames,

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.checks.report import Crop, DrivingFacts, Face, Sample, SourceFacts
+from animator.checks.report import Crop, DrivingFacts, Face, SampledFrame, SourceFacts
 from animator.errors import AnimatorError
 from animator.faces.crop import Square, crop_square, face_square, to_crop, whole_square
 from animator.faces.detectors.dlib import DlibDetector
@@ -171,7 +171,7 @@ class _Watcher:
     def __init__(self, detector: LandmarkDetector, face: FaceChoice) -> None:
         self._detector, self._face = detector, face
         self._last: Landmarks | None = None
-        self.samples: list[Sample] = []
+        self.samples: list[SampledFrame] = []
         self.squares: list[Square] = []
         self._follow_seconds: list[float] = []
 
@@ -193,7 +193,7 @@ class _Watcher:
             self.squares.append(face_square(found.points[0]))
             face = measure_face(picture, found.points[0])
             faces = max(faces, 1)
-        self.samples.append(Sample(round(seconds, 3), faces, face))
+        self.samples.append(SampledFrame(round(seconds, 3), faces, face))
 
     def _follow(self, picture: NDArray[np.uint8]) -> Landmarks | None:
         """The face at the place of the last one, if there is one."""

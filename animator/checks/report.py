@@ -80,7 +80,7 @@ class SourceFacts:
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampledFrame:
     """One frame of the driving video that was looked at.
 
     Attributes:
@@ -130,7 +130,7 @@ class DrivingFacts:
     rate: float | None
     variable_rate: bool | None
     wanted: int
-    samples: tuple[Sample, ...]
+    samples: tuple[SampledFrame, ...]
     crop: Crop | None
     decode_seconds: float
     landmark_seconds: float | None
@@ -149,7 +149,7 @@ class DrivingFacts:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class JobEstimate:
     """What the job would need on this machine, by what a few frames needed just now.
 
     Attributes:
@@ -181,7 +181,7 @@ class CheckReport:
 
     source: SourceFacts | None = None
     driving: DrivingFacts | None = None
-    estimate: Estimate | None = None
+    estimate: JobEstimate | None = None
     findings: tuple[Finding, ...] = ()
     seconds: float = 0.0
 

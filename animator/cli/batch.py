@@ -17,7 +17,7 @@ from animator.settings import Settings, share_cores
 
 if TYPE_CHECKING:
     from animator.dataset.batch import Inputs, Prepared, Summary
-    from animator.dataset.estimate import Estimate
+    from animator.dataset.estimate import RunEstimate
     from animator.dataset.options import RunOptions
     from animator.dataset.scheduler import Control
 
@@ -316,7 +316,7 @@ def _show(summary: Summary) -> None:
     print_path(summary.out)
 
 
-def _show_estimate(told: Estimate) -> None:
+def _show_estimate(told: RunEstimate) -> None:
     say(f"to be made: {told.left:,}, of {told.sources:,} pictures and {told.drivings:,} videos")
     if told.frames is not None:
         say(f"frames: about {told.frames:,}")

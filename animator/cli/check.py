@@ -8,8 +8,8 @@ from animator.checks.report import (
     CheckReport,
     Crop,
     DrivingFacts,
-    Estimate,
     Finding,
+    JobEstimate,
     SourceFacts,
 )
 from animator.cli.console import print_json, printable, say
@@ -117,7 +117,7 @@ def _length(driving: DrivingFacts) -> str:
     return ", ".join(parts)
 
 
-def _show_estimate(estimate: Estimate) -> None:
+def _show_estimate(estimate: JobEstimate) -> None:
     print("estimate  for this machine, by what a few frames took just now")
     rate = " + ".join(
         f"{1000 * seconds:.0f} ms {stage}" for stage, seconds in estimate.frame_seconds.items()

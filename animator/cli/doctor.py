@@ -26,7 +26,7 @@ PACKAGES = (
 
 
 @dataclass
-class Report:
+class DoctorReport:
     """What was found: sections of named values, and what is wrong."""
 
     sections: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -42,9 +42,9 @@ class Report:
         return {"healthy": self.healthy, "problems": self.problems, **self.sections}
 
 
-def examine() -> Report:
+def examine() -> DoctorReport:
     """Look at everything; what is missing is reported, never raised."""
-    report = Report()
+    report = DoctorReport()
     for name, look in (
         ("versions", _versions),
         ("device", _device),
@@ -60,7 +60,7 @@ def examine() -> Report:
     return report
 
 
-def show(report: Report) -> None:
+def show(report: DoctorReport) -> None:
     """Print the report for a person."""
     for title, values in report.sections.items():
         print(title)

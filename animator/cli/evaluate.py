@@ -17,7 +17,7 @@ from animator.cli.options import complete_weights
 from animator.errors import AnimatorError, JobCancelled
 
 if TYPE_CHECKING:
-    from animator.evaluation.run import Request
+    from animator.evaluation.run import EvaluationRequest
     from gfla.evaluation.metrics import MetricFiles
     from gfla.evaluation.protocol import Protocol
 
@@ -138,7 +138,7 @@ def evaluate(
         return
     if data is None or out is None:
         raise AnimatorError("invalid_option", "--data and --out are needed.")
-    from animator.evaluation.run import Request, coded_data_errors, labelled
+    from animator.evaluation.run import EvaluationRequest, coded_data_errors, labelled
 
     with coded_data_errors():
         followed = _protocol(protocol, changes, samples, features)
@@ -148,7 +148,7 @@ def evaluate(
         raise AnimatorError("invalid_option", message)
     rows = weights or (["default"] if followed.task == "faces" else [])
     _run(
-        Request(
+        EvaluationRequest(
             followed, data, out, tuple(labelled(row) for row in rows), files, reference,
             device, precision, save_pictures, force,
         ),
@@ -188,7 +188,7 @@ def folders(
     """Compare two folders of pictures."""
     from dataclasses import replace
 
-    from animator.evaluation.run import Request, coded_data_errors
+    from animator.evaluation.run import EvaluationRequest, coded_data_errors
 
     with coded_data_errors():
         followed = _protocol(protocol, changes, None, None)
@@ -201,7 +201,7 @@ def folders(
         elif features is not None:
             followed = followed.with_features()
         files = _files(followed, features, inception, lpips_backbone)
-    request = Request(
+    request = EvaluationRequest(
         followed, fake, out, files=files, reference=real, device=device, overwrite=force
     )
     _run(request, as_json=as_json)
@@ -253,7 +253,7 @@ def _files(
     return MetricFiles(features, inception, dict.fromkeys(names, backbone) if backbone else {})
 
 
-def _run(request: Request, *, as_json: bool) -> None:
+def _run(request: EvaluationRequest, *, as_json: bool) -> None:
     with StopSignals() as signals, _Progress() as progress:
         from animator.evaluation.run import JSON, MARKDOWN, evaluate
 

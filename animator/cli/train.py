@@ -23,9 +23,9 @@ from animator.errors import AnimatorError
 
 if TYPE_CHECKING:
     from gfla.errors import GflaError
-    from gfla.training.dry_run import Plan
-    from gfla.training.launch import Request, Result
-    from gfla.training.loop import Report
+    from gfla.training.dry_run import RunPlan
+    from gfla.training.launch import RunRequest, RunResult
+    from gfla.training.loop import StepReport
 
 LINE_SECONDS = 20.0
 """Between two lines where there is no terminal."""
@@ -122,10 +122,10 @@ def _request(
     max_minutes: float | None,
     max_steps: int | None,
     signals: StopSignals,
-) -> Request:
+) -> RunRequest:
     from gfla.data.open import SYNTHETIC
     from gfla.training.files import load_config
-    from gfla.training.launch import Request
+    from gfla.training.launch import RunRequest
     from gfla.training.loop import Limits
 
     config = load_config(name, overrides)
@@ -134,23 +134,23 @@ def _request(
     if data is None and config.data.kind not in SYNTHETIC:
         raise AnimatorError("invalid_option", "--data is missing: the folder of prepared data.")
     limits = Limits(max_minutes, max_steps, signals.requested)
-    return Request(config, data or Path(), out, devices, device, limits)
+    return RunRequest(config, data or Path(), out, devices, device, limits)
 
 
-def _train(request: Request) -> Result:
+def _train(request: RunRequest) -> RunResult:
     from gfla.training.launch import launch
 
     with make_view() as view:
         return launch(request, view.update, say)
 
 
-def _show_plan(request: Request) -> None:
+def _show_plan(request: RunRequest) -> None:
     from gfla.training.dry_run import dry_run
 
     print(describe_plan(dry_run(request), request.devices), flush=True)
 
 
-def describe_plan(plan: Plan, devices: int) -> str:
+def describe_plan(plan: RunPlan, devices: int) -> str:
     """The plan as text: the configuration, then what it takes."""
     mebi = 2**20
     total = (plan.state_bytes + plan.batch_bytes) / mebi
@@ -195,7 +195,7 @@ def _sentence(error: GflaError) -> str:
     return error.message if error.message.endswith(".") else f"{error.message}."
 
 
-def describe(report: Report) -> str:
+def describe(report: StepReport) -> str:
     """Where a run is, in a line."""
     parts = [f"step {report.step:,} of {report.steps:,}"]
     parts += [f"{name} {value:.4g}" for name, value in report.values.items()]
@@ -215,7 +215,7 @@ class TrainingLines(AbstractContextManager["TrainingLines"]):
     def __init__(self) -> None:
         self._said = -LINE_SECONDS
 
-    def update(self, report: Report) -> None:
+    def update(self, report: StepReport) -> None:
         """Say it if the last line is a while ago, or this is the last step."""
         now = time.monotonic()
         if now - self._said >= LINE_SECONDS or report.step >= report.steps:
@@ -237,7 +237,7 @@ class TrainingPanel(TrainingLines):
         self._live.start()
         return self
 
-    def update(self, report: Report) -> None:
+    def update(self, report: StepReport) -> None:
         """Redraw."""
         self._live.update(panel(report))
 
@@ -246,7 +246,7 @@ class TrainingPanel(TrainingLines):
         self._live.stop()
 
 
-def panel(report: Report) -> Group:
+def panel(report: StepReport) -> Group:
     """A bar, the pace, and a table of the losses."""
     top = Table.grid(padding=(0, 2))
     pace = f"{report.pictures_per_second:.3g} images/s"

@@ -23,7 +23,7 @@ from animator.dataset.index import write_index
 from animator.dataset.manifest.pairs import make_pairs
 from animator.dataset.manifest.reader import Manifest, RowDefaults, read_manifest
 from animator.dataset.options import RunOptions
-from animator.dataset.plan import Plan, make_plan
+from animator.dataset.plan import DatasetPlan, make_plan
 from animator.dataset.progress import BatchProgress
 from animator.dataset.run_folder import INDEX, RunFolder, check_same, new_info
 from animator.dataset.samples import Fault, Sample
@@ -36,7 +36,7 @@ from animator.jobs.supervision import OwnWorker
 from animator.settings import Settings, has_nvidia_driver
 from animator.values import is_url, iso
 
-Report = Callable[[BatchProgress], None]
+OnBatchProgress = Callable[[BatchProgress], None]
 FEWEST_IN_FLIGHT, MOST_IN_FLIGHT = 16, 1024
 _ON_A_GPU = 16
 """Jobs at the same time of a worker that is started on a machine with a GPU."""
@@ -130,7 +130,7 @@ class Prepared:
     storage: Storage
     run: RunFolder | None
     """The run of the folder, if it was begun."""
-    plan: Plan
+    plan: DatasetPlan
     notes: tuple[str, ...] = ()
     """Sentences about the manifest that a person should read."""
 
@@ -142,7 +142,7 @@ def plan_run(
     settings: Settings,
     *,
     strict: bool = False,
-    report: Report = lambda progress: None,
+    report: OnBatchProgress = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Prepared:
     """The plan of a run: that of the folder if it was begun, else a new one.
@@ -177,7 +177,7 @@ def plan_run(
         notes = tuple(rows.notes) if isinstance(rows, Manifest) else ()
     else:
         check_same(run.info, inputs.about(settings), options)
-        plan = Plan.from_storage(storage)
+        plan = DatasetPlan.from_storage(storage)
     if strict and plan.faults:
         first = plan.faults[0]
         message = (
@@ -201,7 +201,7 @@ def generate(
     control: Control | None = None,
     *,
     strict: bool = False,
-    report: Report = lambda progress: None,
+    report: OnBatchProgress = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
     on_plan: Callable[[Prepared], None] = lambda prepared: None,
 ) -> Summary:
@@ -261,7 +261,11 @@ def generate(
 
 
 def _begin(
-    storage: Storage, about: Mapping[str, Any], options: RunOptions, plan: Plan, client: Client
+    storage: Storage,
+    about: Mapping[str, Any],
+    options: RunOptions,
+    plan: DatasetPlan,
+    client: Client,
 ) -> RunFolder:
     """Make the run's folder, or find that another submitter has."""
     place = hashlib.sha256(storage.url.encode()).hexdigest()[:16]
@@ -279,7 +283,7 @@ def _begin(
         return RunFolder.begin(storage, new_info(about, options, *counts, plan.fingerprint))
 
 
-def _finish(run: RunFolder, plan: Plan, claims: Claims, completed: int) -> None:
+def _finish(run: RunFolder, plan: DatasetPlan, claims: Claims, completed: int) -> None:
     """Write the index, unless it is there and nothing has changed, or another submitter does."""
     while not claims.take("index"):
         time.sleep(_WAIT_SECONDS)

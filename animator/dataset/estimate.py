@@ -27,7 +27,7 @@ ENOUGH_JOBS = 5
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RunEstimate:
     """What is left of a run, and what it takes, as far as can be told."""
 
     samples: int
@@ -76,7 +76,7 @@ def estimate(
     *,
     slots: int = 1,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Estimate:
+) -> RunEstimate:
     """What is left of a run and what it takes.
 
     Time is told from what the farm's workers did in the last minutes, or, where that is too little,
@@ -99,7 +99,7 @@ def estimate(
     """
     left = remaining(run, samples)
     drivings = Counter((one.driving, one.start, one.end) for one in left)
-    told = Estimate(
+    told = RunEstimate(
         len(samples),
         len(left),
         faults,

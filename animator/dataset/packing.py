@@ -16,7 +16,7 @@ from typing import Any
 from animator.dataset.options import Filter
 from animator.dataset.rows import Row, make_row, write_rows
 from animator.dataset.run_folder import FAILED, RESULT, STREAMS, RunFolder, Shard
-from animator.dataset.samples import Outcome, Sample
+from animator.dataset.samples import Sample, SampleOutcome
 from animator.dataset.tars import TarWriter, members, whole_file
 from animator.errors import AnimatorError
 from animator.files.storage import Storage
@@ -93,7 +93,7 @@ class _Place:
     offset: int | None = None
 
 
-def sample_json(sample: Sample, outcome: Outcome) -> bytes:
+def sample_json(sample: Sample, outcome: SampleOutcome) -> bytes:
     """What a sample's JSON says: what went in, and what came out."""
     about = {
         "id": sample.id,
@@ -110,7 +110,7 @@ def sample_json(sample: Sample, outcome: Outcome) -> bytes:
     return json.dumps(about, indent=1, sort_keys=True).encode()
 
 
-def _judged(outcome: Outcome, filters: Sequence[Filter]) -> Outcome:
+def _judged(outcome: SampleOutcome, filters: Sequence[Filter]) -> SampleOutcome:
     """The outcome, or that the sample is left out by a condition on its quality."""
     if outcome.state != "succeeded":
         return outcome
@@ -121,7 +121,7 @@ def _judged(outcome: Outcome, filters: Sequence[Filter]) -> Outcome:
 
 
 def _lay_tar(
-    run: RunFolder, shard: Shard, outcomes: Mapping[str, Outcome], before: Mapping[str, Row]
+    run: RunFolder, shard: Shard, outcomes: Mapping[str, SampleOutcome], before: Mapping[str, Row]
 ) -> dict[str, _Place]:
     """Write the tar; members of the one before stay where no newer outcome replaces them."""
     name = f"shards/{shard.name}.tar"
@@ -186,7 +186,7 @@ def _old_members(
 
 
 def _lay_files(
-    run: RunFolder, shard: Shard, outcomes: Mapping[str, Outcome], before: Mapping[str, Row]
+    run: RunFolder, shard: Shard, outcomes: Mapping[str, SampleOutcome], before: Mapping[str, Row]
 ) -> dict[str, _Place]:
     """Write each sample's JSON beside its video, which is in its place already."""
     sizes = run.storage.names(run.parts(shard))
@@ -257,7 +257,7 @@ class _Parts:
         return path
 
 
-def _succeeded(outcome: Outcome | None) -> bool:
+def _succeeded(outcome: SampleOutcome | None) -> bool:
     return outcome is not None and outcome.state == "succeeded"
 
 

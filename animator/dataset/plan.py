@@ -33,7 +33,7 @@ _TELL_EVERY = 1000
 
 
 @dataclass(frozen=True)
-class Plan:
+class DatasetPlan:
     """What a run makes."""
 
     samples: tuple[Sample, ...]
@@ -64,7 +64,7 @@ class Plan:
         write_plan(self, storage)
 
     @classmethod
-    def from_storage(cls, storage: Storage) -> Plan:
+    def from_storage(cls, storage: Storage) -> DatasetPlan:
         """The plan that was written.
 
         Raises:
@@ -82,7 +82,7 @@ def make_plan(
     *,
     since: datetime | None = None,
     checked: Callable[[int], None] | None = None,
-) -> Plan:
+) -> DatasetPlan:
     """The plan for the rows of a manifest.
 
     A row is a fault if its id is that of a sample before it (also where they differ in case alone,
@@ -114,7 +114,7 @@ def make_plan(
             if max(modified[sample.source], modified[sample.driving]) >= moment
         ]
     _order(samples)
-    return Plan(tuple(samples), tuple(faults), sound - len(samples))
+    return DatasetPlan(tuple(samples), tuple(faults), sound - len(samples))
 
 
 def _sort_out(

@@ -10,7 +10,7 @@ from dataclasses import asdict, fields
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from animator.dataset.plan import Plan
+from animator.dataset.plan import DatasetPlan
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
 from animator.files.storage import Storage
@@ -25,7 +25,7 @@ _GROUP = 20_000  # rows that are turned into columns at once
 _BATCH = 4096
 
 
-def write_plan(plan: Plan, storage: Storage) -> None:
+def write_plan(plan: DatasetPlan, storage: Storage) -> None:
     """Write the files; the one that tells that the others are whole last.
 
     Raises:
@@ -47,7 +47,7 @@ def write_plan(plan: Plan, storage: Storage) -> None:
     storage.write(HEAD_FILE, json.dumps(head, indent=1).encode() + b"\n")
 
 
-def read_plan(storage: Storage) -> Plan:
+def read_plan(storage: Storage) -> DatasetPlan:
     """The plan that was written.
 
     Raises:
@@ -67,7 +67,7 @@ def read_plan(storage: Storage) -> Plan:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         message = f"The plan in {storage.url!r} is damaged: {lines[0][:200].rstrip('.')}."
         raise AnimatorError("bad_data", message) from error
-    return Plan(samples, faults, older)
+    return DatasetPlan(samples, faults, older)
 
 
 def _table(samples: Sequence[Sample]) -> bytes:

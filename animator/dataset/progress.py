@@ -29,7 +29,7 @@ class BatchProgress:
     """Seconds until the last sample has ended, if it goes on so."""
 
 
-class Pace:
+class RecentPace:
     """Samples a minute, of the last ten minutes."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from animator.dataset.samples import Outcome, Sample
+from animator.dataset.samples import Sample, SampleOutcome
 
 Row = dict[str, Any]
 """The columns of `SCHEMA` by name; a value that is not known is None."""
@@ -60,7 +60,7 @@ def make_row(
     sample: Sample,
     number: int,
     shard: int,
-    outcome: Outcome,
+    outcome: SampleOutcome,
     *,
     file: str | None = None,
     size: int | None = None,

@@ -29,7 +29,7 @@ import pyarrow as pa
 
 from animator.dataset.options import RunOptions
 from animator.dataset.rows import Row, make_row, read_table
-from animator.dataset.samples import Outcome, Sample
+from animator.dataset.samples import Sample, SampleOutcome
 from animator.errors import AnimatorError
 from animator.files.storage import Storage
 from animator.values import load_object, now
@@ -190,7 +190,7 @@ class RunFolder:
                     found[name.removesuffix(ending).rpartition("/")[2]] = name
         return found
 
-    def outcome(self, name: str) -> Outcome:
+    def outcome(self, name: str) -> SampleOutcome:
         """What such a file says.
 
         Raises:
@@ -199,9 +199,9 @@ class RunFolder:
         text = self.storage.read(name)
         try:
             if name.endswith(FAILED):
-                return Outcome.from_json(text)
+                return SampleOutcome.from_json(text)
             sample_id = name.removesuffix(RESULT).rpartition("/")[2]
-            return Outcome(sample_id, "succeeded", result=load_object(text, "result"))
+            return SampleOutcome(sample_id, "succeeded", result=load_object(text, "result"))
         except (AnimatorError, TypeError) as error:
             raise AnimatorError("bad_data", f"{name} of the run is damaged: {error}.") from error
 

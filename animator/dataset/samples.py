@@ -51,7 +51,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SampleOutcome:
     """What came of a sample."""
 
     id: str
@@ -68,7 +68,7 @@ class Outcome:
         return json.dumps(asdict(self), sort_keys=True).encode()
 
     @classmethod
-    def from_json(cls, text: bytes) -> Outcome:
+    def from_json(cls, text: bytes) -> SampleOutcome:
         """The outcome from JSON.
 
         Raises:

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from animator.dataset.claims import Claims
-from animator.dataset.progress import BatchProgress, Pace
+from animator.dataset.progress import BatchProgress, RecentPace
 from animator.dataset.run_folder import RESULT, RunFolder, Shard
-from animator.dataset.samples import Outcome, Sample
-from animator.dataset.shard_book import ShardBook, Task
+from animator.dataset.samples import Sample, SampleOutcome
+from animator.dataset.shard_book import SampleTask, ShardBook
 from animator.errors import AnimatorError
 from animator.jobs.client import Client
 from animator.jobs.queue import Announcement
@@ -97,11 +97,11 @@ class Scheduler:
             retry_failed=control.retry_failed,
             on_complete=self._forget,
         )
-        self._waiting: deque[Task] = deque()
-        self._flying: dict[str, Task] = {}
-        self._resting: dict[str, tuple[float, Task]] = {}
+        self._waiting: deque[SampleTask] = deque()
+        self._flying: dict[str, SampleTask] = {}
+        self._resting: dict[str, tuple[float, SampleTask]] = {}
         self._begun = self._ended = 0
-        self._pace = Pace()
+        self._pace = RecentPace()
         self._faults: Counter[str] = Counter()
         self._worker_looked_at = 0.0
 
@@ -191,7 +191,7 @@ class Scheduler:
         if chosen:
             self._submit(chosen)
 
-    def _submit(self, tasks: Sequence[Task], copy: int = 0) -> None:
+    def _submit(self, tasks: Sequence[SampleTask], copy: int = 0) -> None:
         """Record jobs, or find those that an earlier call has recorded."""
         self._make_folders(tasks)
         requests = []
@@ -223,7 +223,7 @@ class Scheduler:
         except AnimatorError as error:  # workers find the records by themselves later
             logger.warning("the workers were not told of %d jobs yet: %s", len(records), error)
 
-    def _join(self, task: Task, record: JobRecord, copy: int) -> None:
+    def _join(self, task: SampleTask, record: JobRecord, copy: int) -> None:
         """Go on with the job of an earlier call, have it tried again, or make another."""
         again = task.again or record.state is JobState.CANCELLED
         if record.state is JobState.SUCCEEDED and not self._is_made(task):
@@ -233,11 +233,11 @@ class Scheduler:
         else:
             self._flying[record.id] = task
 
-    def _is_made(self, task: Task) -> bool:
+    def _is_made(self, task: SampleTask) -> bool:
         name = self._run.part(task.open.shard, task.sample, RESULT)
         return self._run.storage.exists(name)
 
-    def _spec(self, task: Task) -> JobSpec:
+    def _spec(self, task: SampleTask) -> JobSpec:
         name = self._run.part(task.open.shard, task.sample, ".mp4")
         output = self._run.storage.location(name)
         return self._run.info.options.spec(task.sample, output, self._control.device)
@@ -245,7 +245,7 @@ class Scheduler:
     def _key(self, number: int) -> str:
         return f"dataset:{self._run.info.run}:{number}"
 
-    def _make_folders(self, tasks: Iterable[Task]) -> None:
+    def _make_folders(self, tasks: Iterable[SampleTask]) -> None:
         local = self._run.storage.local
         if local is not None:
             for name in {self._run.parts(task.open.shard) for task in tasks}:
@@ -261,20 +261,20 @@ class Scheduler:
         for record in self._store.get_many([one for one, state in states.items() if state.ended]):
             self._take(record, self._flying.pop(record.id))
 
-    def _take(self, record: JobRecord, task: Task) -> None:
+    def _take(self, record: JobRecord, task: SampleTask) -> None:
         """A job has ended."""
         error = record.error or JobError("interrupted", "The job was cancelled.")
         if record.state is JobState.SUCCEEDED:
             self._faults.clear()
             self._worker.thrives()
-            self.book.settle(task, Outcome(task.sample.id, "succeeded"))
+            self.book.settle(task, SampleOutcome(task.sample.id, "succeeded"))
         elif error.retryable and task.tries < self._control.retries:
             rested = time.monotonic() + REST_SECONDS * 2**task.tries
             task.tries += 1
             self._resting[record.id] = (rested, task)
             return
         else:
-            outcome = Outcome(task.sample.id, "failed", error, attempts=record.attempt)
+            outcome = SampleOutcome(task.sample.id, "failed", error, attempts=record.attempt)
             self.book.settle(task, outcome)
             self._despair(error)
         self._ended += 1
@@ -299,7 +299,7 @@ class Scheduler:
                 self._retry(job_id, task)
                 del self._resting[job_id]
 
-    def _retry(self, job_id: str, task: Task) -> None:
+    def _retry(self, job_id: str, task: SampleTask) -> None:
         try:
             self._client.retry(job_id)
         except AnimatorError as error:

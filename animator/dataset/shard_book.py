@@ -13,7 +13,7 @@ from typing import Any
 from animator.dataset.claims import Claims
 from animator.dataset.packing import clear, pack
 from animator.dataset.run_folder import FAILED, RESULT, RunFolder, Shard
-from animator.dataset.samples import Outcome, Sample, SampleState
+from animator.dataset.samples import Sample, SampleOutcome, SampleState
 from animator.values import now
 
 OTHERS_SECONDS = 5.0
@@ -37,7 +37,7 @@ class Open:
 
 
 @dataclass(eq=False)
-class Task:
+class SampleTask:
     """A sample that is to be made."""
 
     open: Open
@@ -100,7 +100,7 @@ class ShardBook:
         """Whether a shard is being completed."""
         return bool(self._packing)
 
-    def open_next(self) -> list[Task] | None:
+    def open_next(self) -> list[SampleTask] | None:
         """Open the next shard that no other submitter has: what is to be made of it.
 
         Returns:
@@ -120,7 +120,7 @@ class ShardBook:
         self._others_until = time.monotonic() + OTHERS_SECONDS
         return None
 
-    def settle(self, task: Task, outcome: Outcome) -> None:
+    def settle(self, task: SampleTask, outcome: SampleOutcome) -> None:
         """A sample has ended; what failed is put down in the run's folder."""
         name = self._run.part(task.open.shard, task.sample, FAILED)
         if outcome.state == "failed":
@@ -163,7 +163,7 @@ class ShardBook:
         self._on_complete(shard)
         self._claims.release(shard.name)
 
-    def _begin(self, shard: Shard) -> list[Task]:
+    def _begin(self, shard: Shard) -> list[SampleTask]:
         stats_name = f"shards/{shard.name}_stats.json"
         ended = self._run.ended(shard)
         if self._run.storage.exists(stats_name):
@@ -172,7 +172,9 @@ class ShardBook:
             opened = self._opened(shard, ended)
         self._open[shard.number] = opened
         numbered = shard.numbered()
-        return [Task(opened, number, one) for number, one in numbered if number in opened.left]
+        return [
+            SampleTask(opened, number, one) for number, one in numbered if number in opened.left
+        ]
 
     def _opened(self, shard: Shard, ended: dict[str, str]) -> Open:
         """A shard that is not complete."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from animator.faces.crop import Square, to_crop
 from animator.faces.motion import choose_anchor, keep_inside, retarget, smooth
+from gfla.arrays import Picture, Points
 from gfla.data.faces import FacePack, read_pack
 from gfla.data.openings import openness
 from gfla.data.pairs import PAIRS
@@ -18,9 +19,6 @@ from gfla.errors import GflaError
 from gfla.evaluation.files import resized
 from gfla.evaluation.motion import there_and_back
 from gfla.evaluation.protocol import Protocol
-
-Picture = NDArray[np.uint8]
-Points = NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)

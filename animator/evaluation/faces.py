@@ -19,6 +19,7 @@ from animator.faces.crop import fit_size
 from animator.faces.detectors import make_detector
 from animator.faces.identity import IdentityModel, similarity
 from animator.faces.landmarks import LandmarkDetector
+from gfla.arrays import Picture, Points
 from gfla.data.faces import FacePack
 from gfla.evaluation.faces import Method, affine_warp, copy_source, spline_warp
 from gfla.evaluation.files import as_batch, stored, to_unit
@@ -27,11 +28,9 @@ from gfla.evaluation.motion import jitter, landmark_error
 from gfla.evaluation.protocol import MOTION, REGIONS, Protocol
 from gfla.evaluation.regions import RegionMeasures, opening_errors
 from gfla.evaluation.report import SampleFigures, Table
-from gfla.evaluation.stats import Estimate, bootstrap
+from gfla.evaluation.stats import Figure, bootstrap
 
-Picture = NDArray[np.uint8]
-Points = NDArray[np.floating]
-Report = Callable[[str, int, int], None]
+Announce = Callable[[str, int, int], None]
 """Told what is being done, and how many of how many frames are."""
 SHOWN = 4
 """Frames of a case that its sheet shows."""
@@ -72,7 +71,7 @@ class Instruments:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class CaseStrip:
     """What a sheet shows of a case: frames from 1, and JPEG bytes of them by row."""
 
     frames: list[int]
@@ -84,7 +83,7 @@ class FacesResult:
     """Tables, and for each of them what its cases looked like, by case."""
 
     tables: list[Table]
-    shown: list[dict[str, Shown]]
+    shown: list[dict[str, CaseStrip]]
     clips: int
     identities: int
 
@@ -114,7 +113,7 @@ def evaluate_faces(
     clips: Sequence[tuple[str, FacePack]],
     models: Mapping[str, PortraitGenerator],
     instruments: Instruments,
-    report: Report,
+    report: Announce,
 ) -> FacesResult:
     """Render every case by every method and measure it.
 
@@ -130,7 +129,7 @@ def evaluate_faces(
         total = sum(len(case.targets) for case in make(clips, protocol)) * len(methods)
         tell = _Counter(report, setting, total, instruments.should_stop)
         samples: list[SampleFigures] = []
-        looks: dict[str, Shown] = {}
+        looks: dict[str, CaseStrip] = {}
         for case in make(clips, protocol):
             found, looks[case.name] = measure_case(case, methods, instruments, tell)
             samples += found
@@ -142,7 +141,7 @@ def evaluate_faces(
 
 @dataclass
 class _Counter:
-    report: Report
+    report: Announce
     what: str
     total: int
     should_stop: Callable[[], bool]
@@ -160,14 +159,14 @@ def measure_case(
     methods: Mapping[str, Method],
     instruments: Instruments,
     tell: Callable[[], None] = lambda: None,
-) -> tuple[list[SampleFigures], Shown]:
+) -> tuple[list[SampleFigures], CaseStrip]:
     """All methods on one case, and a few frames to look at."""
     protocol = instruments.protocol
     wanted = _wanted_landmarks(case, instruments)
     compared = range(0, case.measured, protocol.clips.every)
     spread = np.unique(np.linspace(0, len(compared) - 1, SHOWN).round().astype(int))
     places = [compared[index] for index in spread]
-    shown = Shown([place + 2 for place in places])
+    shown = CaseStrip([place + 2 for place in places])
     truths = [case.driving_frame(place, protocol) for place in places]
     shown.rows["true frame" if case.truth else "driving frame"] = [_jpeg(p) for p in truths]
     wanted_faces = _wanted_identity(case, wanted, compared, instruments)
@@ -326,7 +325,7 @@ def _table(
     return Table(_TITLES[setting], metrics, rows, samples=samples)
 
 
-def _estimate(name: str, samples: list[SampleFigures], protocol: Protocol) -> Estimate | None:
+def _estimate(name: str, samples: list[SampleFigures], protocol: Protocol) -> Figure | None:
     own = [sample for sample in samples if name in sample.figures]
     if not own:
         return None

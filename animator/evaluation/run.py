@@ -36,7 +36,7 @@ from gfla.evaluation.report import Evaluation, SampleFigures, Table
 from gfla.models.attention import set_attention_backend
 from gfla.models.transfer import TransferGenerator
 
-Report = Callable[[str, int, int], None]
+Announce = Callable[[str, int, int], None]
 MARKDOWN, JSON, SHEETS = "table.md", "table.json", "sheets"
 _CODES = {
     "invalid_protocol": "bad_protocol",
@@ -51,7 +51,7 @@ _CODES = {
 
 
 @dataclass(frozen=True)
-class Request:
+class EvaluationRequest:
     """What is asked for.
 
     Attributes:
@@ -89,9 +89,9 @@ def labelled(text: str) -> tuple[str | None, str]:
 
 
 def evaluate(
-    request: Request,
+    request: EvaluationRequest,
     *,
-    report: Report = lambda what, done, total: None,
+    report: Announce = lambda what, done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Evaluation:
     """Follow a protocol and write ``table.md``, ``table.json`` and ``sheets/``.
@@ -140,7 +140,7 @@ def coded_data_errors() -> Iterator[None]:
 
 
 def _faces(
-    request: Request, tell: Report, should_stop: Callable[[], bool]
+    request: EvaluationRequest, tell: Announce, should_stop: Callable[[], bool]
 ) -> tuple[Evaluation, Iterator[tuple[str, bytes]]]:
     protocol = request.protocol
     clips = read_clips(request.data, protocol)
@@ -170,14 +170,14 @@ def _faces(
 
 
 def _pairs(
-    request: Request, tell: Report, should_stop: Callable[[], bool]
+    request: EvaluationRequest, tell: Announce, should_stop: Callable[[], bool]
 ) -> tuple[Evaluation, Iterator[tuple[str, bytes]]]:
     protocol, device = request.protocol, choose_device(request.device)
     pairs = open_pairs(protocol, request.data, request.reference)
     models = _named(request, partial(_transfer, device=device))
     measures = transfer.Measures.load(protocol, request.files, device)
     transfer.add_reference(measures, pairs, protocol, tell)
-    renderers: dict[str, transfer.Renderer] = {transfer.COPY: transfer.copy_renderer}
+    renderers: dict[str, transfer.PoseRenderer] = {transfer.COPY: transfer.copy_renderer}
     bfloat16 = _precision(request, device) == "bfloat16"
     for name, model in models.items():
         renderers[name] = transfer.model_renderer(model.generator, device, bfloat16)
@@ -200,7 +200,7 @@ def _pairs(
 
 
 def _folders(
-    request: Request, tell: Report, should_stop: Callable[[], bool]
+    request: EvaluationRequest, tell: Announce, should_stop: Callable[[], bool]
 ) -> tuple[Evaluation, Iterator[tuple[str, bytes]]]:
     assert request.reference is not None
     protocol, device = request.protocol, choose_device(request.device)
@@ -223,7 +223,7 @@ class _Transfer:
 Model = TypeVar("Model", PortraitGenerator, _Transfer)
 
 
-def _named(request: Request, load: Callable[[str], Model]) -> dict[str, Model]:
+def _named(request: EvaluationRequest, load: Callable[[str], Model]) -> dict[str, Model]:
     """The models of the rows by a name that no two share."""
     models: dict[str, Model] = {}
     for label, weights in request.weights:
@@ -236,7 +236,7 @@ def _named(request: Request, load: Callable[[str], Model]) -> dict[str, Model]:
     return models
 
 
-def _portrait(weights: str, request: Request) -> PortraitGenerator:
+def _portrait(weights: str, request: EvaluationRequest) -> PortraitGenerator:
     settings = Settings.from_environment()
     resolve(weights, settings)
     return load_generator(for_spec(weights, settings), request.device, request.precision)
@@ -258,7 +258,7 @@ def _transfer(weights: str, device: torch.device) -> _Transfer:
     return _Transfer(loaded.generator.requires_grad_(False), sha256, name)
 
 
-def _pairs_data(request: Request, pairs: EvaluationPairs) -> Mapping[str, object]:
+def _pairs_data(request: EvaluationRequest, pairs: EvaluationPairs) -> Mapping[str, object]:
     names = "\n".join(pairs.names).encode()
     data: dict[str, object] = {
         "folder": request.data.name,
@@ -292,13 +292,13 @@ def _sets_remarks(measures: transfer.Measures) -> Iterator[str]:
         )
 
 
-def _precision(request: Request, device: torch.device) -> str:
+def _precision(request: EvaluationRequest, device: torch.device) -> str:
     if request.precision != "auto":
         return request.precision
     return "bfloat16" if device.type == "cuda" else "float32"
 
 
-def _versions(request: Request, device: torch.device) -> dict[str, str]:
+def _versions(request: EvaluationRequest, device: torch.device) -> dict[str, str]:
     cuda = device.type == "cuda"
     machine = torch.cuda.get_device_name(device) if cuda else device.type
     found = package_versions() | {"arithmetic": f"{_precision(request, device)} on {machine}"}
@@ -313,7 +313,7 @@ def _sha256(paths: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def _check_out(request: Request) -> None:
+def _check_out(request: EvaluationRequest) -> None:
     there = [name for name in (MARKDOWN, JSON) if (request.out / name).exists()]
     if there and not request.overwrite:
         message = f"{str(request.out / there[0])!r} exists; --force replaces it."

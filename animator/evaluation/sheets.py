@@ -10,13 +10,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from animator.evaluation.faces import FacesResult, Picture, Shown
-from animator.media.sheet import Row, Tile, draw_sheet
+from animator.evaluation.faces import CaseStrip, FacesResult
+from animator.media.sheet import Row, SheetTile, draw_sheet
+from gfla.arrays import Picture
 from gfla.evaluation.files import stored
 from gfla.evaluation.pairs import EvaluationPairs
 from gfla.evaluation.protocol import REGIONS, Protocol
 from gfla.evaluation.report import SampleFigures, Table, label, ranked
-from gfla.evaluation.transfer import Renderer, to_picture
+from gfla.evaluation.transfer import PoseRenderer, to_picture
 
 _RISING = ("ssim", "psnr", "identity", "lips_tone_r", "lids_tone_r")
 
@@ -50,7 +51,7 @@ def face_sheets(
 
 
 def pair_sheets(
-    table: Table, pairs: EvaluationPairs, renderers: Mapping[str, Renderer], protocol: Protocol
+    table: Table, pairs: EvaluationPairs, renderers: Mapping[str, PoseRenderer], protocol: Protocol
 ) -> Iterator[tuple[str, bytes]]:
     """Names and PNG files: one sheet a model of its best, median and worst pair."""
     metric = deciding_metric(table, protocol)
@@ -62,13 +63,13 @@ def pair_sheets(
             name = table.samples[found].sample
             truth = pairs.stacked([places[name]])
             tiles = [
-                Tile(to_picture(truth["source"][0]), "source", ""),
-                Tile(to_picture(truth["target"][0]), "truth", ""),
+                SheetTile(to_picture(truth["source"][0]), "source", ""),
+                SheetTile(to_picture(truth["target"][0]), "truth", ""),
             ]
             for other, render in renderers.items():
                 picture = stored(to_picture(render(truth)[0]), protocol.pictures)
                 figures = [s for s in table.samples if s.sample == name and s.row == other]
-                tiles.append(Tile(picture, other, _caption(figures[0], protocol)))
+                tiles.append(SheetTile(picture, other, _caption(figures[0], protocol)))
             rows.append(Row(rank, name, tiles))
         title = f"{model}: by {label(metric, protocol)}"
         sheet = draw_sheet(title, _lines(protocol), rows)
@@ -81,7 +82,7 @@ def file_name(row: str) -> str:
 
 
 def _face_sheet(
-    title: str, model: str, figures: list[SampleFigures], shown: Shown, protocol: Protocol
+    title: str, model: str, figures: list[SampleFigures], shown: CaseStrip, protocol: Protocol
 ) -> Picture:
     captions = {sample.row: _caption(sample, protocol) for sample in figures}
     rows = [
@@ -89,7 +90,7 @@ def _face_sheet(
             name,
             captions.get(name, ""),
             [
-                Tile(_decoded(data), f"frame {frame}", "")
+                SheetTile(_decoded(data), f"frame {frame}", "")
                 for frame, data in zip(shown.frames, pictures, strict=True)
             ],
         )

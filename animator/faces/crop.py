@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.faces.geometry import Array
+from gfla.arrays import Picture, Points
 
 
 class Square(NamedTuple):
@@ -19,7 +19,7 @@ class Square(NamedTuple):
     side: float
 
 
-def face_square(points: Array, margin: float = 1.75) -> Square:
+def face_square(points: Points, margin: float = 1.75) -> Square:
     """The crop around a face that the face models are trained on.
 
     Its centre is the middle of the landmarks' extent, moved up by a tenth of its height to make
@@ -35,9 +35,6 @@ def face_square(points: Array, margin: float = 1.75) -> Square:
     return Square(cx, cy - 0.10 * height, margin * max(width, height))
 
 
-Image = NDArray[np.uint8]
-
-
 def whole_square(square: Square) -> tuple[int, int, int]:
     """The square on whole pixels: left and top edge and side, as `crop_square` takes it."""
     side = max(round(square.side), 1)
@@ -51,7 +48,7 @@ def to_crop(points: NDArray[np.floating], square: Square, size: int) -> NDArray[
     return scaled.astype(np.float32)
 
 
-def crop_square(image: Image, square: Square, size: int) -> Image:
+def crop_square(image: Picture, square: Square, size: int) -> Picture:
     """Cut a square from a picture and scale it.
 
     Args:
@@ -77,7 +74,7 @@ def crop_square(image: Image, square: Square, size: int) -> Image:
     return resize(part, size, size)
 
 
-def resize(image: Image, width: int, height: int) -> Image:
+def resize(image: Picture, width: int, height: int) -> Picture:
     """A picture H W 3 scaled to a width and a height in pixels."""
     if image.shape[:2] == (height, width):
         return np.ascontiguousarray(image)

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Points = NDArray[np.floating]
-"""Points in pixels, ... x 2, as (x, y); a whole number is the centre of a pixel."""
-
+from gfla.arrays import Points
 
 RIGID = np.concatenate([np.ones(48), np.zeros(20)])
 """Weights of the 68 landmarks for the pose of a head: all but the mouth, which speech moves."""
@@ -86,7 +84,7 @@ def fit_similarity(
     return Similarity(linear, mean_b - linear * mean_a)
 
 
-def face_size(points: Points) -> Points:
+def face_size(points: Points) -> NDArray[np.floating]:
     """The size of faces ... x 68 x 2 in pixels, by which motion is measured.
 
     It is 3.2 times the root mean square distance of the landmarks from their middle, about the
@@ -95,6 +93,3 @@ def face_size(points: Points) -> Points:
     values = to_complex(points)
     values = values - values.mean(-1, keepdims=True)
     return 3.2 * np.sqrt((np.abs(values) ** 2).mean(-1))
-
-
-Array = NDArray[np.floating]

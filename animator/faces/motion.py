@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
 from animator.faces.crop import Square
-from animator.faces.geometry import Array, face_size, fit_similarity, to_complex, to_points
+from animator.faces.geometry import face_size, fit_similarity, to_complex, to_points
 from animator.faces.landmarks import POINTS, Landmarks
 from animator.faces.smoothing import smooth
+from gfla.arrays import Points
 
 __all__ = [
     "FilledLandmarks",
@@ -38,7 +39,7 @@ _OUTER_LIPS = ((50, 51, 52), (58, 57, 56))
 """The outer lip points above and below those of the inner lips."""
 
 
-def keep_inside(points: Array, square: Square, margin: float = 0.02) -> NDArray[np.float32]:
+def keep_inside(points: Points, square: Square, margin: float = 0.02) -> NDArray[np.float32]:
     """Shift the frames whose face would leave the crop, each by as little as it takes.
 
     Args:
@@ -76,7 +77,7 @@ class FilledLandmarks:
 
 
 def fill_missing(
-    landmarks: Landmarks, policy: MissingFacePolicy, seconds: Array | None = None
+    landmarks: Landmarks, policy: MissingFacePolicy, seconds: NDArray[np.floating] | None = None
 ) -> FilledLandmarks:
     """Decide what happens to driving frames that show no face.
 
@@ -132,7 +133,7 @@ def _name_runs(runs: tuple[tuple[int, int], ...], most: int = 5) -> str:
     return ", ".join(names) + (f" and {len(runs) - most} more runs" if len(runs) > most else "")
 
 
-def choose_anchor(source_points: Array, driving_points: Array, mode: Anchor) -> int:
+def choose_anchor(source_points: Points, driving_points: Points, mode: Anchor) -> int:
     """The driving frame that counts as the source's own pose and expression.
 
     "first" is frame 0. "auto" is the frame whose face is nearest to the source's: laid on it by a
@@ -159,7 +160,7 @@ def choose_anchor(source_points: Array, driving_points: Array, mode: Anchor) -> 
     return int(np.argmin((shape + opening) / size**2))
 
 
-def openings(points: Array) -> Array:
+def openings(points: Points) -> NDArray[np.floating]:
     """Mean gap of the lids of each eye and of the inner lips in pixels: ... x 3."""
     values = to_complex(points)
     gaps = [
@@ -169,7 +170,7 @@ def openings(points: Array) -> Array:
     return np.stack(gaps, -1)
 
 
-def _check_points(points: Array) -> None:
+def _check_points(points: Points) -> None:
     if points.ndim != 3 or points.shape[1:] != (POINTS, 2) or not len(points):
         raise ValueError(f"expected T x {POINTS} x 2 landmarks with T >= 1, got {points.shape}")
     if not np.isfinite(points).all():
@@ -177,7 +178,7 @@ def _check_points(points: Array) -> None:
 
 
 def retarget(
-    source_points: Array, driving_points: Array, anchor_points: Array, mode: Motion
+    source_points: Points, driving_points: Points, anchor_points: Points, mode: Motion
 ) -> NDArray[np.float32]:
     """The source's landmarks in each driving frame.
 
@@ -220,10 +221,10 @@ def retarget(
 
 
 def _carry_lids(
-    target: Array,
-    source: Array,
-    laid: Array,
-    anchor: Array,
+    target: Points,
+    source: Points,
+    laid: Points,
+    anchor: Points,
     eye: tuple[tuple[int, int], tuple[int, ...], tuple[int, ...]],
 ) -> None:
     """Set the lids of one eye of `target`: the driving lids' motion, scaled to the source's eye.
@@ -249,7 +250,7 @@ def _carry_lids(
 
 
 def _seen_from(
-    points: Array, corners: tuple[int, int], chosen: list[int]
+    points: Points, corners: tuple[int, int], chosen: list[int]
 ) -> tuple[NDArray[np.complex128], NDArray[np.complex128], NDArray[np.complex128]]:
     """The chosen points relative to the middle of two corners, x along them, in pixels.
 
@@ -264,7 +265,7 @@ def _seen_from(
     return (values[..., chosen] - middle) / axis, middle, axis
 
 
-def _part_lips(target: Array) -> None:
+def _part_lips(target: Points) -> None:
     """Where the inner lips of `target` cross, move each lip back by half of it, as a whole."""
     _, upper, lower = _INNER_LIPS
     above, below = _OUTER_LIPS

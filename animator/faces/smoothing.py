@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from animator.errors import AnimatorError
 from animator.faces.geometry import RIGID, face_size, fit_similarity, to_complex, to_points
 from animator.faces.landmarks import POINTS
+from gfla.arrays import Points
 
-Array = NDArray[np.floating]
 Signal = NDArray[np.complex128]
 
 CUTOFF = 1.0
@@ -46,7 +46,7 @@ def _parts() -> NDArray[np.intp]:
 _GROUPS = np.concatenate([[7, 8], _parts()])
 
 
-def smooth(points: Array, seconds: Array, strength: float) -> NDArray[np.float32]:
+def smooth(points: Points, seconds: NDArray[np.floating], strength: float) -> NDArray[np.float32]:
     """Smooth the landmarks of one face over time.
 
     Measured with dlib at 30 frames a second, at strength 0.5: the landmarks of a still face vary
@@ -83,7 +83,7 @@ def smooth(points: Array, seconds: Array, strength: float) -> NDArray[np.float32
     return _put_together((forwards + reverse[::-1]) / 2, size).astype(np.float32)
 
 
-def _take_apart(points: Array) -> tuple[Signal, float]:
+def _take_apart(points: Points) -> tuple[Signal, float]:
     """Faces T x 68 x 2 as pose and shape: T x 70 signals and the size of the face in pixels.
 
     The shape is that of the face turned and scaled like the first one. All signals are in units
@@ -105,7 +105,11 @@ def _put_together(signal: Signal, size: float) -> NDArray[np.float64]:
 
 
 def one_euro(
-    signal: Signal, seconds: Array, groups: NDArray[np.intp], cutoff: float, gain: float
+    signal: Signal,
+    seconds: NDArray[np.floating],
+    groups: NDArray[np.intp],
+    cutoff: float,
+    gain: float,
 ) -> Signal:
     """Filter T x D signals, forwards in time.
 
@@ -133,7 +137,7 @@ def one_euro(
     return filtered
 
 
-def _weight(step: float, cutoff: Array | float) -> Array | float:
+def _weight(step: float, cutoff: NDArray[np.floating] | float) -> NDArray[np.floating] | float:
     """The share of the new sample in a first-order low-pass."""
     turned = 2 * np.pi * step * cutoff
     return turned / (turned + 1)

@@ -32,13 +32,11 @@ from animator.footage.selection import (
     stretches,
 )
 from animator.media.decode import VideoReader, read_image
+from gfla.arrays import Picture, Points
 from gfla.data.packs import write_pack
-from gfla.data.prepare.preparation import Report, fix_options, in_parallel
+from gfla.data.prepare.preparation import PreparationReport, fix_options, in_parallel
 from gfla.errors import GflaError
 from gfla.files import write_text
-
-Picture = NDArray[np.uint8]
-Points = NDArray[np.float32]
 
 NOTES = "notes"
 """Folder of what came of every file, by which a stopped preparation goes on."""
@@ -84,7 +82,7 @@ def prepare_clips(
     stills_licence: str = "MIT",
     test_people: Collection[str] = (),
     workers: int = 1,
-) -> Report:
+) -> PreparationReport:
     """Pack the clips and portraits of a manifest.
 
     Args:
@@ -119,7 +117,9 @@ def prepare_clips(
     if test_people:
         fixed["test_people"] = sorted(test_people)
     fix_options(out, fixed)
-    report = Report(f"faces of {manifest}", notes={"options": dataclasses.asdict(options)})
+    report = PreparationReport(
+        f"faces of {manifest}", notes={"options": dataclasses.asdict(options)}
+    )
     for item, reason in left:
         report.skip(reason, item.path)
     tasks = [_Task(item, split, manifest.parent, out, options) for item, split in taken]

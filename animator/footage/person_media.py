@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from gfla.data.pose_tables import Annotation
-from gfla.data.prepare.preparation import Report
+from gfla.data.prepare.preparation import PreparationReport
 from gfla.errors import GflaError
 from gfla.joints import Joints
 
@@ -41,7 +41,7 @@ class Media:
 
 
 def media_of_table(
-    rows: Iterable[Annotation], root: Path, identities: Mapping[str, str], report: Report
+    rows: Iterable[Annotation], root: Path, identities: Mapping[str, str], report: PreparationReport
 ) -> list[Media]:
     """Photos and videos that a table of joints names, relative to a folder.
 
@@ -64,7 +64,7 @@ def media_of_table(
 def media_of_folder(
     root: Path,
     identities: Mapping[str, str],
-    report: Report,
+    report: PreparationReport,
     poses: Mapping[str, Joints] | None = None,
 ) -> list[Media]:
     """All photos and videos in a folder and below.

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from animator.errors import AnimatorError
@@ -22,9 +21,10 @@ from animator.footage.pairing import TRAIN, Shown, draw_pairs, split_identities
 from animator.footage.person_media import Media, is_still
 from animator.media.decode import VideoReader, read_image
 from animator.persons.windows import MARGIN, Window
+from gfla.arrays import Picture
 from gfla.data.pose_tables import Annotation, write_annotations, write_pairs
 from gfla.data.prepare.person_sets import save_picture
-from gfla.data.prepare.preparation import Outcome, Report, fix_options, in_parallel
+from gfla.data.prepare.preparation import PreparationReport, Prepared, fix_options, in_parallel
 from gfla.errors import GflaError
 from gfla.files import replacing, write_text
 from gfla.joints import MISSING, Joints, found
@@ -32,7 +32,6 @@ from gfla.joints import MISSING, Joints, found
 if TYPE_CHECKING:
     from animator.persons.bodies import BodyDetector
 
-Picture = NDArray[np.uint8]
 FEW_JOINTS = "too few joints were found"
 ALONE = "the only picture of a person, which makes no pair"
 
@@ -96,11 +95,11 @@ def prepare_persons(
     media: Sequence[Media],
     out: Path,
     options: FrameOptions,
-    report: Report,
+    report: PreparationReport,
     *,
     detector: BodyDetector | None = None,
     workers: int = 0,
-) -> Report:
+) -> PreparationReport:
     """Write pictures, annotation and pairs of photos and videos.
 
     Args:
@@ -146,7 +145,7 @@ def _write_tables(
     folder: Path,
     people: Mapping[str, list[tuple[str, int, Annotation]]],
     options: FrameOptions,
-    report: Report,
+    report: PreparationReport,
 ) -> None:
     for pictures in people.values():
         if len(pictures) == 1:
@@ -175,18 +174,18 @@ def _write_tables(
 
 def _pack(
     task: tuple[Media, Path], options: FrameOptions, detector: BodyDetector | None
-) -> Outcome[Packed]:
+) -> Prepared[Packed]:
     """Cut the pictures of one photo or video; what is done already is read back."""
     media, folder = task
     note = folder / "parts" / f"{media.name}.json"
     if note.is_file():
-        return Outcome(media.name, Packed(**json.loads(note.read_text("utf-8"))), kept=True)
+        return Prepared(media.name, Packed(**json.loads(note.read_text("utf-8"))), kept=True)
     try:
         packed = _cut(media, folder / "images", options, detector)
     except AnimatorError as error:
-        return Outcome(f"{media.name} ({error.message})", skipped=error.code)
+        return Prepared(f"{media.name} ({error.message})", skipped=error.code)
     write_text(note, json.dumps(asdict(packed)))
-    return Outcome(media.name, packed)
+    return Prepared(media.name, packed)
 
 
 def _cut(

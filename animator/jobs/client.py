@@ -23,7 +23,7 @@ from animator.jobs.content_key import AUTO, content_key
 from animator.jobs.preflight import check_many
 from animator.jobs.queue import Announcement, Queue, load_queue, open_store
 from animator.jobs.store import JobRequest, JobStore, Submission
-from animator.jobs.supervision import POLL_SECONDS, Watch, discard
+from animator.jobs.supervision import POLL_SECONDS, JobWait, discard
 from animator.jobs.webhook import check_host
 from animator.settings import Settings
 from animator.spec import JobOptions, JobRecord, JobSpec, JobState
@@ -179,7 +179,7 @@ class Client:
                 worker can be started or several died; `device_unavailable` if the job asks for a
                 device that no worker has.
         """
-        watch = Watch(self.store, self.queue, job_id, work)
+        watch = JobWait(self.store, self.queue, job_id, work)
         try:
             while True:
                 record = watch.look()

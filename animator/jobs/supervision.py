@@ -110,7 +110,7 @@ class OwnWorker:
             )
 
 
-class Watch:
+class JobWait:
     """One wait for a job.
 
     Args:

@@ -13,10 +13,10 @@ from math import ceil
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-Picture = NDArray[np.uint8]
+from gfla.arrays import Picture
+
 Colour = tuple[int, int, int]
 
 TILE = 320
@@ -52,7 +52,7 @@ class Mark:
 
 
 @dataclass(frozen=True, eq=False)
-class Tile:
+class SheetTile:
     """A picture with its words.
 
     Attributes:
@@ -99,7 +99,7 @@ class Row:
 
     title: str
     text: str
-    tiles: Sequence[Tile]
+    tiles: Sequence[SheetTile]
     legends: Sequence[Legend] = ()
     keys: Sequence[tuple[Colour, str]] = ()
 
@@ -213,7 +213,7 @@ def _label(strip: _Strip, row: Row, y: int) -> None:
         y = strip.words(name, _MARGIN + 28, y, _TEXT, colour=_GREY) + 4
 
 
-def _tile(strip: _Strip, tile: Tile, x: int, y: int) -> int:
+def _tile(strip: _Strip, tile: SheetTile, x: int, y: int) -> int:
     picture = _marked(_fitted(tile.picture, tile.smooth), tile.marks)
     height, width = picture.shape[:2]
     strip.paste(picture, x + (TILE - width) // 2, y + (TILE - height) // 2)

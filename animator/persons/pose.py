@@ -34,7 +34,7 @@ from animator.persons.targets import MakeDetector, Poses, Target, source_joints
 from animator.persons.windows import Window, resize
 from animator.settings import Settings
 from animator.values import DEVICE
-from animator.watch import Report, Watch, coded_memory_errors
+from animator.watch import OnProgress, Watch, coded_memory_errors
 from gfla.joints import Joints, found
 
 Frame = Literal["auto", "person", "whole"]
@@ -112,7 +112,7 @@ def transfer_pose(
     settings: Settings,
     *,
     overwrite: bool = False,
-    report: Report = lambda progress: None,
+    report: OnProgress = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
     detector: BodyDetector | None = None,
 ) -> PoseResult:

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gfla.data.transforms import Augmentation, Picture, Points
+from gfla.arrays import Picture, Points
+from gfla.data.transforms import Augmentation
 
 _FRACTION = 4
 """Bits of a pixel's fraction in what OpenCV draws."""

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gfla.arrays import Picture, Points
 from gfla.data.region_packs import MARGIN, stored_alignment
-from gfla.data.transforms import Picture, Points
 from gfla.ops.regions import MOUTH, face_size
 
 _LIPS = ((61, 67), (62, 66), (63, 65))

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from gfla.arrays import Picture
 from gfla.data.pose_tables import Pair, read_annotations, read_pairs
 from gfla.data.samples import Sample
 from gfla.errors import GflaError
@@ -27,7 +28,6 @@ IMAGES, ANNOTATION, PAIRS = "images", "annotation.csv", "pairs.csv"
 FILL = (128, 128, 128)
 """Colour of what comes into the picture from outside; 0 in [-1, 1]."""
 _TRIED = 20
-Picture = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

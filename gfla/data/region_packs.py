@@ -27,7 +27,7 @@ FEWEST_OF_CLIP = 4
 
 
 @dataclass(frozen=True)
-class Tile:
+class RegionTile:
     """Where a mosaic has a region: pixels of its corner and sides."""
 
     region: Region
@@ -42,9 +42,9 @@ class Tile:
 
 
 TILES = {
-    "mouth": Tile(MOUTH, 0, 0, 160, 200),
-    "right eye": Tile(RIGHT_EYE, 160, 0, 96, 116),
-    "left eye": Tile(LEFT_EYE, 160, 128, 96, 116),
+    "mouth": RegionTile(MOUTH, 0, 0, 160, 200),
+    "right eye": RegionTile(RIGHT_EYE, 160, 0, 96, 116),
+    "left eye": RegionTile(LEFT_EYE, 160, 128, 96, 116),
 }
 
 

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gfla.arrays import Points
 from gfla.data.degradations import Degradation, jittered
 from gfla.data.openings import closed_lips, openness
 from gfla.data.packs import FacePack, read_packs
 from gfla.data.region_packs import FEWEST_OF_CLIP, TILES, check_pack
 from gfla.data.samples import Sample
-from gfla.data.transforms import FLIPPED, Augmentation, Points, colour_shift
+from gfla.data.transforms import FLIPPED, Augmentation, colour_shift
 from gfla.errors import GflaError
 
 KINDS = ("mouth", "eye")

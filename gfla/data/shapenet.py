@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gfla.data.prepare.preparation import Report, in_parallel
+from gfla.data.prepare.preparation import PreparationReport, in_parallel
 from gfla.data.views import AZIMUTHS, ELEVATIONS
 from gfla.errors import GflaError
 from gfla.files import write_text
@@ -92,7 +92,7 @@ class _Check:
 
 def prepare_shapenet(
     folder: Path, out: Path, category: str = "car", *, thorough: bool = False, workers: int = 0
-) -> Report:
+) -> PreparationReport:
     """Check a category's file and write which objects each split has; pictures stay where they are.
 
     Args:
@@ -122,7 +122,7 @@ def prepare_shapenet(
     if shared := sorted(set(models["train"]) & set(models["held-out"])):
         message = f"{len(shared)} objects are in both lists, such as {shared[0]}"
         raise GflaError("invalid_data", message)
-    report = Report(f"ShapeNet {category}: {file}", notes={"thorough": thorough})
+    report = PreparationReport(f"ShapeNet {category}: {file}", notes={"thorough": thorough})
     for split, names in models.items():
         found = _checked(file, names, out / split / "checked", thorough, workers)
         complete = [name for name in names if not found[name]]

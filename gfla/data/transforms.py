@@ -10,10 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gfla.arrays import Picture, Points
 from gfla.errors import GflaError
-
-Picture = NDArray[np.uint8]
-Points = NDArray[np.float32]
 
 FLIPPED = np.array(
     [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1)]

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.spatial import Delaunay
 
+from gfla.arrays import Picture, Points
 from gfla.config import AnimationConfig
 from gfla.data.transforms import sample_picture
 from gfla.evaluation.motion import landmark_error
@@ -25,8 +25,6 @@ __all__ = [
     "spline_warp",
 ]
 
-Picture = NDArray[np.uint8]
-Points = NDArray[np.floating]
 Method = Callable[[Picture, Points, Points], Iterator[Picture]]
 """Renders a clip: from the source picture H H 3 and its landmarks 68 2 through the landmarks of
 every frame, T 68 2, all in units of the picture."""

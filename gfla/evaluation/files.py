@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from gfla.arrays import Picture
 from gfla.errors import GflaError
 from gfla.evaluation.protocol import PictureOptions
 
-Picture = NDArray[np.uint8]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,

@@ -13,11 +13,11 @@ from gfla.evaluation.protocol import Protocol
 from gfla.evaluation.report import SampleFigures, Table
 from gfla.evaluation.transfer import Measures, pairs_table
 
-Report = Callable[[str, int, int], None]
+Announce = Callable[[str, int, int], None]
 
 
 def compare_folders(
-    real: Path, fake: Path, protocol: Protocol, measures: Measures, report: Report
+    real: Path, fake: Path, protocol: Protocol, measures: Measures, report: Announce
 ) -> Table:
     """Measure generated pictures against real ones.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gfla.arrays import Points
 from gfla.errors import GflaError
 
-Points = NDArray[np.floating]
 OUTER_EYES = (36, 45)
 
 

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
+from gfla.arrays import Picture, Points
 from gfla.data.openings import openness
 from gfla.evaluation.files import as_batch, to_unit
 from gfla.ops.regions import LEFT_EYE, MOUTH, RIGHT_EYE, Region, align, crop, geometry
 
-Picture = NDArray[np.uint8]
-Points = NDArray[np.floating]
 Distance = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """Of pictures, as ``gfla.evaluation.metrics.PictureMetric`` has it."""
 FEWEST_FRAMES = 5

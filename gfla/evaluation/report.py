@@ -11,7 +11,7 @@ from typing import Any
 
 from gfla.evaluation.metrics import lpips_parts
 from gfla.evaluation.protocol import REGIONS, Protocol
-from gfla.evaluation.stats import Estimate
+from gfla.evaluation.stats import Figure
 
 _COLUMNS = {
     "l1": ("L1 ↓", "mean absolute difference, pictures in [-1, 1]"),
@@ -137,7 +137,7 @@ class Table:
 
     title: str
     metrics: tuple[str, ...]
-    rows: Mapping[str, Mapping[str, Estimate]]
+    rows: Mapping[str, Mapping[str, Figure]]
     properties: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     samples: Sequence[SampleFigures] = ()
 
@@ -241,7 +241,7 @@ def ranked(samples: Sequence[SampleFigures], row: str, metric: str, rising: bool
     return {"best": own[0][1], "median": own[(len(own) - 1) // 2][1], "worst": own[-1][1]}
 
 
-def _cell(estimate: Estimate | None) -> str:
+def _cell(estimate: Figure | None) -> str:
     if estimate is None:
         return "–"
     if estimate.low is None or estimate.high is None:

@@ -12,7 +12,7 @@ from gfla.errors import GflaError
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Figure:
     """A figure of a table.
 
     Attributes:
@@ -38,7 +38,7 @@ def bootstrap(
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
-) -> Estimate:
+) -> Figure:
     """The mean of samples and its percentile bootstrap interval over identities.
 
     People, not samples, are drawn with replacement, each with all samples: the interval tells what
@@ -70,4 +70,4 @@ def bootstrap(
         )
         means = (drawn @ top) / (drawn @ bottom)
         low, high = (float(end) for end in np.quantile(means, [(1 - level) / 2, (1 + level) / 2]))
-    return Estimate(value, low, high, len(numbers), people)
+    return Figure(value, low, high, len(numbers), people)

@@ -27,16 +27,16 @@ from gfla.evaluation.metrics import MetricFiles, PictureMetric, picture_metric
 from gfla.evaluation.pairs import EvaluationPairs
 from gfla.evaluation.protocol import SETS, Protocol
 from gfla.evaluation.report import SampleFigures, Table
-from gfla.evaluation.stats import Estimate, bootstrap
+from gfla.evaluation.stats import Figure, bootstrap
 from gfla.files import write_bytes
 from gfla.models.transfer import TransferGenerator
 
 COPY = "copy of the source"
-Report = Callable[[str, int, int], None]
+Announce = Callable[[str, int, int], None]
 """Told what is being done, and how many of how many pictures are; may raise to stop."""
 
 
-class Renderer(TypingProtocol):
+class PoseRenderer(TypingProtocol):
     """What renders a batch of pairs: uint8 B 3 H W."""
 
     def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -88,7 +88,7 @@ def copy_renderer(batch: Mapping[str, Tensor]) -> Tensor:
 
 def model_renderer(
     generator: TransferGenerator, device: torch.device, bfloat16: bool = False
-) -> Renderer:
+) -> PoseRenderer:
     """A network as a renderer, in float32 or by autocast in bfloat16."""
 
     @torch.inference_mode()
@@ -113,7 +113,11 @@ def model_properties(generator: TransferGenerator) -> dict[str, str]:
 
 
 def add_reference(
-    measures: Measures, pairs: EvaluationPairs, protocol: Protocol, report: Report, batch: int = 16
+    measures: Measures,
+    pairs: EvaluationPairs,
+    protocol: Protocol,
+    report: Announce,
+    batch: int = 16,
 ) -> None:
     """Take the real pictures into the set metrics, once for all rows."""
     if measures.sets is None:
@@ -135,11 +139,11 @@ def add_reference(
 
 def measure_row(
     name: str,
-    render: Renderer,
+    render: PoseRenderer,
     pairs: EvaluationPairs,
     measures: Measures,
     protocol: Protocol,
-    report: Report,
+    report: Announce,
     save: Path | None = None,
     batch: int = 8,
 ) -> tuple[list[SampleFigures], dict[str, float]]:
@@ -189,12 +193,12 @@ def pairs_table(
     protocol: Protocol,
 ) -> Table:
     """The table of rows as ``measure_row`` gives them."""
-    figures: dict[str, dict[str, Estimate]] = {}
+    figures: dict[str, dict[str, Figure]] = {}
     for name, (samples, of_set) in rows.items():
         people = [sample.identity for sample in samples]
         count = len(set(people))
         figures[name] = {
-            metric: Estimate(of_set[metric], None, None, len(samples), count)
+            metric: Figure(of_set[metric], None, None, len(samples), count)
             if metric in of_set
             else bootstrap(
                 [sample.figures[metric] for sample in samples],

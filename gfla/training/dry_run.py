@@ -14,7 +14,7 @@ from torch.utils.data import default_collate
 from gfla.data.open import open_samples
 from gfla.errors import GflaError
 from gfla.training.files import dump
-from gfla.training.launch import OpenData, Request, make_fabric, open_samples_for
+from gfla.training.launch import OpenData, RunRequest, make_fabric, open_samples_for
 from gfla.training.loader import Sturdy
 from gfla.training.loop import Loop
 from gfla.training.state import Run
@@ -26,7 +26,7 @@ ADAM_AND_GRADIENT = 3
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """What was found.
 
     Attributes:
@@ -52,7 +52,7 @@ class Plan:
     measured_batch: int
 
 
-def dry_run(request: Request, open_data: OpenData = open_samples) -> Plan:
+def dry_run(request: RunRequest, open_data: OpenData = open_samples) -> RunPlan:
     """Make a few steps on real samples, one device, and a small part of the batch on a CPU.
 
     Raises:
@@ -60,7 +60,7 @@ def dry_run(request: Request, open_data: OpenData = open_samples) -> Plan:
     """
     config = request.config
     sturdy = Sturdy(open_samples_for(request, "train", open_data))
-    alone = Request(config, request.data, request.out, 1, request.device)
+    alone = RunRequest(config, request.data, request.out, 1, request.device)
     fabric = make_fabric(alone)
     measured = config.batch if fabric.device.type == "cuda" else min(config.batch, 2)
     began = time.perf_counter()
@@ -78,7 +78,7 @@ def dry_run(request: Request, open_data: OpenData = open_samples) -> Plan:
     step_bytes = max(0, _peak(fabric.device) - held)
     seconds = min(loop.measure(batch) for _ in range(MEASURED))
     scale = config.batch / measured
-    return Plan(
+    return RunPlan(
         dump(config),
         _count(run.generator),
         0 if run.critics is None else _count(run.critics),

@@ -27,7 +27,7 @@ from gfla.files import write_text
 from gfla.training.config import TrainingConfig
 from gfla.training.files import differences, dump
 from gfla.training.loader import Sturdy, make_loader
-from gfla.training.loop import End, Limits, Loop, Report
+from gfla.training.loop import End, Limits, Loop, StepReport
 from gfla.training.records import Records, code_version
 from gfla.training.state import AVERAGE, Run, read_state
 from gfla.training.tasks.base import Batch
@@ -37,7 +37,7 @@ OpenData = Callable[[str, Path, Wanted, Mapping[str, Any]], Samples]
 
 
 @dataclass(frozen=True)
-class Request:
+class RunRequest:
     """What to train, on what, where."""
 
     config: TrainingConfig
@@ -55,7 +55,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Result:
+class RunResult:
     """How a call ended.
 
     Attributes:
@@ -70,11 +70,11 @@ class Result:
 
 
 def launch(
-    request: Request,
-    report: Callable[[Report], None] = lambda report: None,
+    request: RunRequest,
+    report: Callable[[StepReport], None] = lambda report: None,
     say: Callable[[str], None] = lambda text: None,
     open_data: OpenData = open_samples,
-) -> Result:
+) -> RunResult:
     """Train, or go on with a run.
 
     With several devices this process starts the others with its own command line; all of them
@@ -128,13 +128,13 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 def _train(
     fabric: Fabric,
-    request: Request,
+    request: RunRequest,
     state: dict[str, Any] | None,
     samples: Samples,
-    report: Callable[[Report], None],
+    report: Callable[[StepReport], None],
     say: Callable[[str], None],
     open_data: OpenData,
-) -> Result:
+) -> RunResult:
     """What every process of a run does, once all are there."""
     config = request.config
     run = Run(config, devices=request.devices, fresh=state is None)
@@ -159,14 +159,14 @@ def _train(
     if state is None:
         loop.save()  # from here on the folder holds a run
     if not first:
-        return Result(loop.train(batches, None, None, request.limits), run.step, request.out)
+        return RunResult(loop.train(batches, None, None, request.limits), run.step, request.out)
     with Records(request.out, run.step) as records:
         sheet = sheet_batch(request, open_data)
         end = loop.train(batches, records, sheet, request.limits)
-    return Result(end, run.step, request.out / AVERAGE)
+    return RunResult(end, run.step, request.out / AVERAGE)
 
 
-def make_fabric(request: Request) -> Fabric:
+def make_fabric(request: RunRequest) -> Fabric:
     """Device, precision and processes of a request.
 
     Raises:
@@ -196,7 +196,9 @@ def make_fabric(request: Request) -> Fabric:
     )
 
 
-def open_samples_for(request: Request, split: Split, open_data: OpenData = open_samples) -> Samples:
+def open_samples_for(
+    request: RunRequest, split: Split, open_data: OpenData = open_samples
+) -> Samples:
     """The data of a request; held-out samples have a seed of their own."""
     data = request.config.data
     wanted = Wanted(
@@ -209,7 +211,7 @@ def open_samples_for(request: Request, split: Split, open_data: OpenData = open_
     return open_data(data.kind, request.data, wanted, data.options)
 
 
-def sheet_batch(request: Request, open_data: OpenData = open_samples) -> Batch:
+def sheet_batch(request: RunRequest, open_data: OpenData = open_samples) -> Batch:
     """The samples of the sheets: held-out ones where there are any."""
     try:
         samples = open_samples_for(request, "held-out", open_data)
@@ -243,7 +245,9 @@ def about_weights(config: TrainingConfig, samples: Samples | None = None) -> dic
     return info
 
 
-def _resumable(request: Request, config: TrainingConfig, state: dict[str, Any]) -> dict[str, Any]:
+def _resumable(
+    request: RunRequest, config: TrainingConfig, state: dict[str, Any]
+) -> dict[str, Any]:
     """The state of a folder, if it is of this very run."""
     differs = differences(config, request.config)
     ours, now = state["step_size"], step_size(request)
@@ -260,12 +264,12 @@ def _resumable(request: Request, config: TrainingConfig, state: dict[str, Any]) 
     return state
 
 
-def step_size(request: Request) -> int:
+def step_size(request: RunRequest) -> int:
     """Pairs or clips of a step, of all processes."""
     return request.config.batch * request.config.accumulate * request.devices
 
 
-def _write_about(request: Request, new: bool) -> None:
+def _write_about(request: RunRequest, new: bool) -> None:
     """The resolved configuration, and a line about each call."""
     request.out.mkdir(parents=True, exist_ok=True)
     write_text(request.out / CONFIG, dump(request.config))

@@ -36,7 +36,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Report:
+class StepReport:
     """How a run is doing, after a step.
 
     Attributes:
@@ -69,7 +69,7 @@ class Loop:
         *,
         info: Mapping[str, Any] | None = None,
         state: dict[str, Any] | None = None,
-        report: Callable[[Report], None] = lambda report: None,
+        report: Callable[[StepReport], None] = lambda report: None,
     ) -> None:
         """Move the run to its device and set up what processes share.
 
@@ -273,7 +273,7 @@ class Loop:
             left = run.config.steps - run.step
             pace = clock.seconds_a_step
             self.report(
-                Report(
+                StepReport(
                     run.step, run.config.steps, means, rate, left * pace if pace else None,
                     run.failed, clock.waiting,
                 )

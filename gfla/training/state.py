@@ -18,7 +18,7 @@ from gfla.files import replacing
 from gfla.losses.features import VggFeatures
 from gfla.training.config import TrainingConfig
 from gfla.training.files import config_from
-from gfla.training.tasks import Task, build_critics, build_task
+from gfla.training.tasks import TrainingTask, build_critics, build_task
 from gfla.training.tasks.base import feature_layers
 
 FORMAT = "gfla-run-1"
@@ -65,7 +65,7 @@ class Run:
         features = (
             VggFeatures(layers, wanted.network, wanted.path, wanted.normalise) if layers else None
         )
-        self.task: Task = build_task(config, generator, features)
+        self.task: TrainingTask = build_task(config, generator, features)
         self.average = AveragedModel(generator, multi_avg_fn=_averaging(config.ema))
         self.average.requires_grad_(False).eval()
         self.optimizer = _adam(self.task, config, 1.0)

@@ -82,7 +82,7 @@ def csv_records(file: BinaryIO, ignored: Ignored) -> Iterator[Record]:
         AnimatorError: `bad_manifest` if there is no header, or a column that is needed is not
             there, or one is there twice.
     """
-    lines = _Lines(file)
+    lines = _CountedLines(file)
     reader = csv.reader(lines)
     header = next((row for row in _rows(reader, lines) if row), None)
     if header is None:
@@ -160,7 +160,7 @@ class _Cut(Exception):
         self.broken = broken
 
 
-class _Lines:
+class _CountedLines:
     """Lines for `csv.reader`, which takes as many as a row has.
 
     Attributes:
@@ -183,7 +183,7 @@ class _Lines:
         """All lines of the present row but its first are read again, each as a row by itself."""
         self._again.extendleft(reversed(self.taken[1:]))
 
-    def __iter__(self) -> _Lines:
+    def __iter__(self) -> _CountedLines:
         return self
 
     def __next__(self) -> str:
@@ -212,7 +212,7 @@ class _Lines:
         return None if line is None else line.decode(errors="surrogateescape")
 
 
-def _rows(reader: Iterator[list[str]], lines: _Lines) -> Iterator[list[str] | Broken]:
+def _rows(reader: Iterator[list[str]], lines: _CountedLines) -> Iterator[list[str] | Broken]:
     """The rows as lists of cells, those of blank lines included."""
     while True:
         lines.begin()
@@ -232,7 +232,7 @@ def _rows(reader: Iterator[list[str]], lines: _Lines) -> Iterator[list[str] | Br
 
 
 def _csv_records(
-    reader: Iterator[list[str]], lines: _Lines, width: int, columns: dict[str, int]
+    reader: Iterator[list[str]], lines: _CountedLines, width: int, columns: dict[str, int]
 ) -> Iterator[Record]:
     for row in _rows(reader, lines):
         if isinstance(row, Broken):

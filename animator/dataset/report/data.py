@@ -15,7 +15,7 @@ import numpy as np
 
 from animator.dataset.report.html import as_text, cut
 from animator.dataset.report.measures import Distribution, combined_ranks, distributions
-from animator.dataset.report.pace import Pace, pace_of
+from animator.dataset.report.pace import ShardPace, pace_of
 from animator.dataset.report.strips import Strip, read_strip
 from animator.dataset.rows import MEASURES, SCHEMA, Row
 from animator.dataset.samples import Fault
@@ -31,7 +31,7 @@ _STAGES = tuple(name.removesuffix("_seconds") for name in SCHEMA.names if name.e
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """How far a run is."""
 
     total: int
@@ -121,7 +121,7 @@ class Slow:
 
 
 @dataclass(frozen=True)
-class Shown:
+class SheetSample:
     """A sample of a contact sheet."""
 
     id: str
@@ -138,7 +138,7 @@ class Sheet:
 
     name: str
     """best, median or worst; `some` in a run without measures."""
-    samples: tuple[Shown, ...]
+    samples: tuple[SheetSample, ...]
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,8 @@ class RunReport:
     title: str
     now: datetime
     options: tuple[tuple[str, str], ...]
-    progress: Progress
-    pace: Pace
+    progress: RunProgress
+    pace: ShardPace
     frames: int
     """Of the succeeded samples."""
     bytes: int
@@ -218,12 +218,12 @@ def summarise(
 
 
 def _progress(
-    total: int, by_state: Mapping[str, Sequence[Row]], faults: int, pace: Pace
-) -> Progress:
+    total: int, by_state: Mapping[str, Sequence[Row]], faults: int, pace: ShardPace
+) -> RunProgress:
     counts = {state: len(by_state[state]) for state in ("succeeded", "failed", "rejected")}
     left, hourly = max(total - sum(counts.values()), 0), pace.samples_per_hour
     seconds_left = left / hourly * 3600 if hourly else None
-    return Progress(total=total, faults=faults, seconds_left=seconds_left, **counts)
+    return RunProgress(total=total, faults=faults, seconds_left=seconds_left, **counts)
 
 
 def _options(options: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
@@ -330,8 +330,8 @@ def _sheets(rows: Sequence[Row], video_of: Callable[[Row], bytes]) -> tuple[Shee
     )
 
 
-def _shown(row: Row, rank: float, video_of: Callable[[Row], bytes]) -> Shown:
-    return Shown(
+def _shown(row: Row, rank: float, video_of: Callable[[Row], bytes]) -> SheetSample:
+    return SheetSample(
         id=cut(row["id"], _LONGEST["id"]),
         row=row["row"],
         rank=rank if np.isfinite(rank) else None,

@@ -14,7 +14,7 @@ BINS = 48
 
 
 @dataclass(frozen=True)
-class Pace:
+class ShardPace:
     """What the shards that are complete tell."""
 
     shards: int = 0
@@ -38,7 +38,7 @@ class Pace:
     """Videos whose landmarks were extracted."""
 
 
-def pace_of(shards: Sequence[Mapping[str, Any]]) -> Pace:
+def pace_of(shards: Sequence[Mapping[str, Any]]) -> ShardPace:
     """The pace of shards, each with the content of its `_stats.json`.
 
     A shard whose times make no sense counts for its sums and not for the pace.
@@ -51,7 +51,7 @@ def pace_of(shards: Sequence[Mapping[str, Any]]) -> Pace:
         if (span := _span(shard)) is not None
     )
     if not timed:
-        return Pace(shards=len(shards), work_seconds=work, extractions=extractions)
+        return ShardPace(shards=len(shards), work_seconds=work, extractions=extractions)
     began, ended, samples, frames = np.array(timed, np.float64).T
     busy = _covered(began, ended)
     edges = np.linspace(began.min(), ended.max(), BINS + 1)
@@ -59,7 +59,7 @@ def pace_of(shards: Sequence[Mapping[str, Any]]) -> Pace:
     # A shard is known by its two ends only: its samples are spread evenly between them.
     overlap = np.minimum(ended[:, None], edges[1:]) - np.maximum(began[:, None], edges[:-1])
     parts = np.maximum(overlap, 0) / (ended - began)[:, None]
-    return Pace(
+    return ShardPace(
         shards=len(shards),
         began=datetime.fromtimestamp(began.min(), UTC),
         ended=datetime.fromtimestamp(ended.max(), UTC),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from animator import __version__
 from animator.dataset.report.charts import over_time, stacked_bar
-from animator.dataset.report.data import Example, Group, Progress, RunReport
+from animator.dataset.report.data import Example, Group, RunProgress, RunReport
 from animator.dataset.report.html import (
     Markup,
     counted,
@@ -76,7 +76,7 @@ def _header(report: RunReport) -> Markup:
     )
 
 
-def _state(progress: Progress) -> str:
+def _state(progress: RunProgress) -> str:
     if not progress.total:
         return "nothing to make"
     if not progress.left:
@@ -84,12 +84,12 @@ def _state(progress: Progress) -> str:
     return "in progress" if progress.done else "not begun"
 
 
-def _percent(progress: Progress) -> str:
+def _percent(progress: RunProgress) -> str:
     """Rounded down, so that 100 % is said of nothing that is not complete."""
     return f"{int(progress.percent * 10) / 10:g} %" if progress.left else "100 %"
 
 
-def _progress(progress: Progress) -> Markup:
+def _progress(progress: RunProgress) -> Markup:
     total = max(progress.total, progress.done, 1)
     parts = [
         ("good", "succeeded", progress.succeeded),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 from animator.dataset.report.charts import histogram
-from animator.dataset.report.data import RunReport, Sheet, Shown
+from animator.dataset.report.data import RunReport, Sheet, SheetSample
 from animator.dataset.report.html import Markup, counted, joined, number, tag
 from animator.dataset.report.measures import Distribution
 from animator.dataset.report.strips import Strip
@@ -123,7 +123,7 @@ def _sheet(sheet: Sheet) -> Markup:
     )
 
 
-def _clip(shown: Shown) -> Markup:
+def _clip(shown: SheetSample) -> Markup:
     values = [
         tag("span", f"{_MEASURES.get(name, (name, ''))[0].lower()} ", tag("b", _value(name, value)))
         for name, value in shown.measures
@@ -146,7 +146,7 @@ def _clip(shown: Shown) -> Markup:
     )
 
 
-def _strip(shown: Shown) -> Markup:
+def _strip(shown: SheetSample) -> Markup:
     strip = shown.strip
     if not strip.jpegs:
         return tag("p", strip.note, class_="note")

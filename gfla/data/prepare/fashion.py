@@ -14,7 +14,7 @@ from gfla.data.prepare.person_sets import (
     published_splits,
     read_list,
 )
-from gfla.data.prepare.preparation import Report, fix_options
+from gfla.data.prepare.preparation import PreparationReport, fix_options
 from gfla.errors import GflaError
 
 ANNOTATED: Size = (256, 176)
@@ -70,7 +70,7 @@ def prepare_fashion(
     size: Size | None = ANNOTATED,
     format: Format = "jpeg",
     workers: int = 0,
-) -> Report:
+) -> PreparationReport:
     """Write a data set for pose transfer.
 
     Args:
@@ -92,7 +92,7 @@ def prepare_fashion(
     splits = published_splits(tables)
     available = find_pictures(pictures)
     fix_options(out, {"kind": "fashion", "size": size, "format": format})
-    report = Report("DeepFashion In-shop")
+    report = PreparationReport("DeepFashion In-shop")
     for name in splits:
         listed = tables / f"{name}.lst"
         split = Split(

@@ -17,7 +17,7 @@ from gfla.data.prepare.person_sets import (
     published_splits,
     write_mask,
 )
-from gfla.data.prepare.preparation import Report, fix_options, in_parallel
+from gfla.data.prepare.preparation import PreparationReport, fix_options, in_parallel
 from gfla.errors import GflaError
 from gfla.joints import JOINTS, Joints, found
 
@@ -86,7 +86,9 @@ def mask_path(folder: Path, name: str) -> Path:
     return folder / "masks" / PurePosixPath(name).with_suffix(".png")
 
 
-def prepare_market(pictures: Path, tables: Path, out: Path, *, workers: int = 0) -> Report:
+def prepare_market(
+    pictures: Path, tables: Path, out: Path, *, workers: int = 0
+) -> PreparationReport:
     """Write a data set for pose transfer, pictures as they are, and masks for its held-out part.
 
     Args:
@@ -104,7 +106,7 @@ def prepare_market(pictures: Path, tables: Path, out: Path, *, workers: int = 0)
     """
     splits = {name: _folder(pictures, name) for name in published_splits(tables)}
     fix_options(out, {"kind": "market", "size": ANNOTATED})
-    report = Report("Market-1501")
+    report = PreparationReport("Market-1501")
     for name, folder in splits.items():
         split = Split(
             SPLITS[name],

@@ -24,7 +24,7 @@ from gfla.data.pose_tables import (
     write_annotations,
     write_pairs,
 )
-from gfla.data.prepare.preparation import Outcome, Report, in_parallel
+from gfla.data.prepare.preparation import PreparationReport, Prepared, in_parallel
 from gfla.errors import GflaError
 from gfla.files import replacing
 from gfla.joints import found, resized
@@ -71,7 +71,7 @@ class PictureTask:
 def prepare_split(
     split: Split,
     out: Path,
-    report: Report,
+    report: PreparationReport,
     *,
     annotated: Size,
     size: Size | None,
@@ -134,11 +134,11 @@ def prepare_split(
     return written
 
 
-def prepare_picture(task: PictureTask) -> Outcome[Size]:
+def prepare_picture(task: PictureTask) -> Prepared[Size]:
     """Check one picture whole and write it at its size; a picture that fits is copied."""
     if task.target.is_file():
         with Image.open(task.target) as image:
-            return Outcome(task.name, (image.height, image.width), kept=True)
+            return Prepared(task.name, (image.height, image.width), kept=True)
     try:
         with Image.open(task.source) as image:
             image.load()
@@ -151,8 +151,8 @@ def prepare_picture(task: PictureTask) -> Outcome[Size]:
                 else:
                     save_picture(picture, part, size, task.target.suffix)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return Outcome(f"{task.name} ({error})", skipped=DAMAGED)
-    return Outcome(task.name, size)
+        return Prepared(f"{task.name} ({error})", skipped=DAMAGED)
+    return Prepared(task.name, size)
 
 
 def save_picture(picture: Image.Image, path: Path, size: Size, suffix: str) -> None:
@@ -223,7 +223,9 @@ def published_splits(tables: Path) -> list[str]:
     )
 
 
-def _complete(split: Split, rows: list[Annotation], pairs: list[Pair], report: Report) -> None:
+def _complete(
+    split: Split, rows: list[Annotation], pairs: list[Pair], report: PreparationReport
+) -> None:
     """Note what a split lacks."""
     annotated = {row.name for row in rows}
     paired = {name for pair in pairs for name in pair}

@@ -25,7 +25,7 @@ SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[Value]):
+class Prepared(Generic[Value]):
     """What came of one item.
 
     Attributes:
@@ -42,7 +42,7 @@ class Outcome(Generic[Value]):
 
 
 @dataclass
-class Report:
+class PreparationReport:
     """What a preparation did: counts, what was skipped and why, and what is missing."""
 
     title: str
@@ -56,7 +56,7 @@ class Report:
         """Note something that is left out."""
         self.skipped.setdefault(reason, []).append(name)
 
-    def add(self, outcome: Outcome[Any], made: str = "made") -> None:
+    def add(self, outcome: Prepared[Any], made: str = "made") -> None:
         """Count an item."""
         if outcome.skipped:
             self.skip(outcome.skipped, outcome.name)

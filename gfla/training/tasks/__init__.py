@@ -8,7 +8,7 @@ from gfla.build import INITIAL_GAIN, Generator, initialise
 from gfla.models.generators import AnimationGenerator
 from gfla.training.config import TrainingConfig
 from gfla.training.tasks.animation import AnimationTask
-from gfla.training.tasks.base import Task
+from gfla.training.tasks.base import TrainingTask
 from gfla.training.tasks.critics import Critics, picture_critics
 from gfla.training.tasks.regions import RegionsTask, region_critics
 from gfla.training.tasks.transfer import TransferTask
@@ -16,8 +16,8 @@ from gfla.training.tasks.transfer import TransferTask
 
 def build_task(
     config: TrainingConfig, generator: Generator, features: nn.Module | None = None
-) -> Task:
-    """The task of a generator; ``features`` as for ``gfla.training.tasks.base.Task``."""
+) -> TrainingTask:
+    """The task of a generator; ``features`` as for ``gfla.training.tasks.base.TrainingTask``."""
     if config.stage == "regions":
         return RegionsTask(config, generator, features)
     if isinstance(generator, AnimationGenerator):

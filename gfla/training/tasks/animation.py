@@ -16,8 +16,8 @@ from gfla.models.rollout import Prediction, Reference, RolloutState
 from gfla.training.config import TEMPORAL_FRAMES
 from gfla.training.tasks.base import (
     Batch,
+    BatchOutcome,
     Looks,
-    Outcome,
     RenderingTask,
     exact,
     generator_of,
@@ -45,7 +45,7 @@ class AnimationTask(RenderingTask):
         carried: list[Tensor],
         seed: Sequence[int],
         critics: Critics | None,
-    ) -> Outcome:
+    ) -> BatchOutcome:
         """See ``Task``. The frames before the block are ``carried``, newest first."""
         first = 1 + block * self.config.block
         frames = range(first, first + self.config.block)

@@ -26,7 +26,7 @@ from gfla.training.tasks.critics import Critics
 Batch = Mapping[str, Tensor]
 
 
-class Outcome(TypedDict):
+class BatchOutcome(TypedDict):
     """What a generator made of a batch. A dict, as DDP looks for tensors in dicts."""
 
     loss: Tensor
@@ -55,7 +55,7 @@ class Looks:
         return self._known[id(picture)][1]
 
 
-class Task(nn.Module, ABC):
+class TrainingTask(nn.Module, ABC):
     """A generator with its losses. Its forward pass is one step's: batch in, loss out."""
 
     def __init__(
@@ -88,7 +88,7 @@ class Task(nn.Module, ABC):
         carried: list[Tensor],
         seed: Sequence[int],
         critics: Critics | None,
-    ) -> Outcome:
+    ) -> BatchOutcome:
         """Render a block of a batch and judge it.
 
         Args:
@@ -203,10 +203,10 @@ class Task(nn.Module, ABC):
         carried: list[Tensor],
         real: dict[str, Tensor],
         fake: dict[str, Tensor],
-    ) -> Outcome:
+    ) -> BatchOutcome:
         """Weigh the terms and cut what shall not carry a graph."""
         weights = self.weights()
-        return Outcome(
+        return BatchOutcome(
             loss=torch.stack([weights[name] * term for name, term in terms.items()]).sum(),
             terms={name: term.detach() for name, term in terms.items()},
             carried=[picture.detach() for picture in carried],
@@ -231,7 +231,7 @@ class Task(nn.Module, ABC):
         return expression_weights(structure, (height, width), weight)
 
 
-class RenderingTask(Task):
+class RenderingTask(TrainingTask):
     """A task whose generator renders whole pictures."""
 
     @abstractmethod

@@ -36,7 +36,7 @@ from gfla.ops.regions import (
 from gfla.ops.spline import landmark_moves
 from gfla.pictures import to_picture
 from gfla.training.config import TrainingConfig
-from gfla.training.tasks.base import Batch, Outcome, Task, exact, generator_of, to_unit
+from gfla.training.tasks.base import Batch, BatchOutcome, TrainingTask, exact, generator_of, to_unit
 from gfla.training.tasks.critics import Critics
 
 _REGIONS = {"mouth": MOUTH, "eye": RIGHT_EYE}
@@ -68,13 +68,13 @@ class Crops:
     shape: Geometry
 
 
-class RegionsTask(Task):
+class RegionsTask(TrainingTask):
     """A batch is of ``gfla.data.region_pairs.RegionPairs``."""
 
     def __init__(
         self, config: TrainingConfig, generator: Generator, features: nn.Module | None
     ) -> None:
-        """See ``Task``."""
+        """See ``TrainingTask``."""
         super().__init__(config, generator, features)
         for module in (generator.get_submodule("regions"), features):
             if module is not None:  # a fifth less time on a CPU
@@ -87,8 +87,8 @@ class RegionsTask(Task):
         carried: list[Tensor],
         seed: Sequence[int],
         critics: Critics | None,
-    ) -> Outcome:
-        """See ``Task``. Terms are means over the kinds of regions; critics add up."""
+    ) -> BatchOutcome:
+        """See ``TrainingTask``. Terms are means over the kinds of regions; critics add up."""
         sums: dict[str, Tensor] = {}
         real: dict[str, Tensor] = {}
         fake: dict[str, Tensor] = {}

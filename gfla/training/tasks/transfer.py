@@ -11,7 +11,7 @@ from gfla.models.rollout import Prediction
 from gfla.models.transfer import REFERENCE, TransferGenerator
 from gfla.training.tasks.base import (
     Batch,
-    Outcome,
+    BatchOutcome,
     RenderingTask,
     exact,
     generator_of,
@@ -36,7 +36,7 @@ class TransferTask(RenderingTask):
         carried: list[Tensor],
         seed: Sequence[int],
         critics: Critics | None,
-    ) -> Outcome:
+    ) -> BatchOutcome:
         """See ``Task``."""
         source, truth = to_unit(batch["source"]), to_unit(batch["target"])
         structures = batch["source_structure"], batch["target_structure"]

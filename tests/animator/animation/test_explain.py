@@ -21,12 +21,12 @@ from animator.animation import explain_sheet
 from animator.animation.explain import explain, look_inside
 from animator.animation.explain_sheet import Insides, places
 from animator.animation.pipeline import animate
-from animator.animation.plan import Plan, make_plan
+from animator.animation.plan import JobPlan, make_plan
 from animator.errors import AnimatorError, JobCancelled
 from animator.media.decode import DEFAULT_LIMITS, read_image
 from animator.media.encode import VideoWriter
 from animator.media.frames import FrameBatch
-from animator.media.sheet import TILE, WIDTH, Legend, Mark, Row, Tile, draw_sheet, readable
+from animator.media.sheet import TILE, WIDTH, Legend, Mark, Row, SheetTile, draw_sheet, readable
 from animator.spec import JobSpec, Progress
 from animator.watch import Watch
 from gfla import checkpoint, pictures
@@ -76,7 +76,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Insides]:
     drawn: list[Insides] = []
     draw = explain_module.draw
 
-    def spy(spec: JobSpec, plan: Plan, insides: Insides) -> Picture:
+    def spy(spec: JobSpec, plan: JobPlan, insides: Insides) -> Picture:
         drawn.append(insides)
         return draw(spec, plan, insides)
 
@@ -283,9 +283,9 @@ def test_places_of_a_face() -> None:
     assert all(0 < x < 1 and 0 < y < 1 for _, _, x, y in far)
 
 
-def tile(colour: int = 0, **values: object) -> Tile:
+def tile(colour: int = 0, **values: object) -> SheetTile:
     picture = np.full((10, 20, 3), colour, np.uint8)
-    return Tile(picture, "Title", "A caption of some words.", **values)  # type: ignore[arg-type]
+    return SheetTile(picture, "Title", "A caption of some words.", **values)  # type: ignore[arg-type]
 
 
 def test_a_sheet_puts_pictures_on_one_grid() -> None:

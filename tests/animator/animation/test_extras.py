@@ -19,7 +19,7 @@ import torch
 
 from animator import watch
 from animator.animation.pipeline import animate
-from animator.animation.plan import Plan, make_plan
+from animator.animation.plan import JobPlan, make_plan
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
 from animator.media.decode import DEFAULT_LIMITS, VideoReader
 from animator.spec import Extra, JobSpec, Progress, extra_files
@@ -79,7 +79,7 @@ def spec(job: JobSpec, tmp_path: Path) -> JobSpec:
 
 
 @pytest.fixture(scope="module")
-def plan(made: tuple[JobSpec, list[Progress]]) -> Plan:
+def plan(made: tuple[JobSpec, list[Progress]]) -> JobPlan:
     return make_plan(made[0], DEFAULT_LIMITS, Watch(lambda progress: None, lambda: False))
 
 
@@ -97,7 +97,7 @@ def test_all_lie_beside_the_video(made: tuple[JobSpec, list[Progress]]) -> None:
 
 
 def test_landmarks_are_the_targets_and_when_they_are_shown(
-    made: tuple[JobSpec, list[Progress]], plan: Plan
+    made: tuple[JobSpec, list[Progress]], plan: JobPlan
 ) -> None:
     found = arrays(made[0], "landmarks")
     assert found["targets"].dtype == np.float32
@@ -109,7 +109,7 @@ def test_landmarks_are_the_targets_and_when_they_are_shown(
 
 
 def test_structures_are_what_the_networks_were_told(
-    made: tuple[JobSpec, list[Progress]], plan: Plan
+    made: tuple[JobSpec, list[Progress]], plan: JobPlan
 ) -> None:
     found = arrays(made[0], "structures")
     assert list(found) == [f"frame{number:05}" for number in range(FRAMES)]
@@ -120,7 +120,7 @@ def test_structures_are_what_the_networks_were_told(
         assert torch.equal(torch.from_numpy(structure), wanted)
 
 
-def test_flows_are_those_of_the_frames(made: tuple[JobSpec, list[Progress]], plan: Plan) -> None:
+def test_flows_are_those_of_the_frames(made: tuple[JobSpec, list[Progress]], plan: JobPlan) -> None:
     found = arrays(made[0], "flows")
     state: RolloutState = plan.start(128)
     names = []

@@ -15,7 +15,7 @@ import pytest
 
 from animator.animation.compose import Composer
 from animator.animation.pipeline import animate
-from animator.animation.plan import Plan, make_plan
+from animator.animation.plan import JobPlan, make_plan
 from animator.animation.quality import DECIMALS, measure
 from animator.errors import JobCancelled
 from animator.faces import identity
@@ -48,12 +48,12 @@ def spec(samples: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="module")
-def plan(spec: JobSpec) -> Plan:
+def plan(spec: JobSpec) -> JobPlan:
     return make_plan(spec, DEFAULT_LIMITS, Watch(lambda progress: None, lambda: False))
 
 
 @pytest.fixture(scope="module")
-def ideal(spec: JobSpec, plan: Plan) -> Pictures:
+def ideal(spec: JobSpec, plan: JobPlan) -> Pictures:
     """The driving video's pictures in the portrait's square."""
     with VideoReader(spec.driving, end=Fraction(1)) as reader:
         pictures = [picture for batch in reader for picture in batch.pixels]
@@ -62,7 +62,7 @@ def ideal(spec: JobSpec, plan: Plan) -> Pictures:
 
 
 def measured(
-    pictures: Pictures, spec: JobSpec, plan: Plan, folder: Path, place: Square | None = None
+    pictures: Pictures, spec: JobSpec, plan: JobPlan, folder: Path, place: Square | None = None
 ) -> dict[str, float]:
     """The measures of a video of these pictures at the job's times."""
     path, driving = folder / "video.mp4", plan.driving
@@ -76,7 +76,7 @@ def measured(
 
 @pytest.fixture(scope="module")
 def best(
-    ideal: Pictures, spec: JobSpec, plan: Plan, tmp_path_factory: pytest.TempPathFactory
+    ideal: Pictures, spec: JobSpec, plan: JobPlan, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, float]:
     return measured(ideal, spec, plan, tmp_path_factory.mktemp("best"))
 
@@ -127,7 +127,7 @@ WORSE: dict[str, tuple[Callable[[Pictures], Pictures], str, float]] = {
 
 @pytest.mark.parametrize("how", WORSE)
 def test_what_is_worse_measures_worse(
-    how: str, ideal: Pictures, best: dict[str, float], spec: JobSpec, plan: Plan, tmp_path: Path
+    how: str, ideal: Pictures, best: dict[str, float], spec: JobSpec, plan: JobPlan, tmp_path: Path
 ) -> None:
     harm, name, factor = WORSE[how]
     found = measured(harm(ideal), spec, plan, tmp_path)[name]
@@ -135,7 +135,7 @@ def test_what_is_worse_measures_worse(
 
 
 def test_a_shift_alone_is_no_jitter(
-    ideal: Pictures, best: dict[str, float], spec: JobSpec, plan: Plan, tmp_path: Path
+    ideal: Pictures, best: dict[str, float], spec: JobSpec, plan: JobPlan, tmp_path: Path
 ) -> None:
     found = measured(shifted(ideal), spec, plan, tmp_path)
     assert found["jitter"] < 2 * best["jitter"]
@@ -143,7 +143,7 @@ def test_a_shift_alone_is_no_jitter(
 
 
 def test_without_a_face_there_is_nothing_to_measure(
-    ideal: Pictures, spec: JobSpec, plan: Plan, tmp_path: Path
+    ideal: Pictures, spec: JobSpec, plan: JobPlan, tmp_path: Path
 ) -> None:
     random = np.random.default_rng(0)
     noise = [random.integers(0, 255, picture.shape, np.uint8) for picture in ideal]
@@ -160,7 +160,7 @@ def test_the_face_is_looked_for_where_the_frame_shows_it(
     ideal: Pictures,
     best: dict[str, float],
     spec: JobSpec,
-    plan: Plan,
+    plan: JobPlan,
     tmp_path: Path,
 ) -> None:
     source = plan.source
@@ -177,7 +177,7 @@ def test_without_the_model_of_identity_the_others_are_told(
     ideal: Pictures,
     best: dict[str, float],
     spec: JobSpec,
-    plan: Plan,
+    plan: JobPlan,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -187,7 +187,7 @@ def test_without_the_model_of_identity_the_others_are_told(
 
 
 def test_a_damaged_video_fails_nothing(
-    ideal: Pictures, spec: JobSpec, plan: Plan, tmp_path: Path
+    ideal: Pictures, spec: JobSpec, plan: JobPlan, tmp_path: Path
 ) -> None:
     path = tmp_path / "video.mp4"
     path.write_bytes(b"no video")
@@ -196,7 +196,7 @@ def test_a_damaged_video_fails_nothing(
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 4])
 def test_short_videos_are_measured_as_far_as_they_go(
-    frames: int, ideal: Pictures, spec: JobSpec, plan: Plan, tmp_path: Path
+    frames: int, ideal: Pictures, spec: JobSpec, plan: JobPlan, tmp_path: Path
 ) -> None:
     short = replace(plan, targets=plan.targets[:frames], kept=plan.kept[:frames])
     found = measured(ideal[:frames], spec, short, tmp_path)
@@ -228,7 +228,7 @@ def test_measuring_can_be_cancelled(spec: JobSpec, tmp_path: Path) -> None:
 
 
 def test_the_cost_does_not_grow_with_the_video(
-    ideal: Pictures, spec: JobSpec, plan: Plan, tmp_path: Path
+    ideal: Pictures, spec: JobSpec, plan: JobPlan, tmp_path: Path
 ) -> None:
     looked: list[int] = []
     long = list(itertools.islice(itertools.cycle([*ideal, *ideal[::-1]]), 400))

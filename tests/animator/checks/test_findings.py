@@ -16,7 +16,7 @@ from animator.checks.report import (
     DrivingFacts,
     Face,
     Finding,
-    Sample,
+    SampledFrame,
     SourceFacts,
     wilson_interval,
 )
@@ -42,8 +42,8 @@ def moved(index: int, **changes: Any) -> Face:
     return replace(FACE, **{"mouth": 0.05 + 0.05 * (index % 3), **changes})
 
 
-def sample(index: int, face: Face | None, faces: int = 1) -> Sample:
-    return Sample(float(index), faces if face else 0, face)
+def sample(index: int, face: Face | None, faces: int = 1) -> SampledFrame:
+    return SampledFrame(float(index), faces if face else 0, face)
 
 
 DRIVING = DrivingFacts(

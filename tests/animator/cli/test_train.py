@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from animator.cli import app
 from animator.cli.train import TrainingLines, describe, panel
 from gfla import checkpoint
-from gfla.training.loop import Report
+from gfla.training.loop import StepReport
 
 SMALL = """
 model: {kind: view-synthesis, encoder_widths: [4, 6, 8], flow_widths: [4, 4, 6, 6, 6],
@@ -30,7 +30,7 @@ batch: 2
 steps: 100000
 record: {log_every: 2, sheet_rows: 2}
 """
-REPORT = Report(
+REPORT = StepReport(
     120, 6000, {"loss": 1.23456, "feature_distance": 0.5}, 12.34, 3725.0, failed=2, waiting=0.25
 )
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from animator.dataset.options import RunOptions
-from animator.dataset.plan import Plan
+from animator.dataset.plan import DatasetPlan
 from animator.dataset.run_folder import FAILED, RESULT, RunFolder, Shard, new_info
-from animator.dataset.samples import Outcome, Sample
+from animator.dataset.samples import Sample, SampleOutcome
 from animator.files.storage import Storage
 from animator.jobs.client import Client
 from animator.jobs.store import JobStore
@@ -36,7 +36,7 @@ def storage_at(where: str) -> Storage:
 
 def begin(folder: Path | Storage, plan: Sequence[Sample], options: RunOptions) -> RunFolder:
     storage = folder if isinstance(folder, Storage) else storage_at(str(folder))
-    whole = Plan(tuple(plan), ())
+    whole = DatasetPlan(tuple(plan), ())
     whole.to_storage(storage)
     return RunFolder.begin(storage, new_info({}, options, len(plan), 0, whole.fingerprint))
 
@@ -59,7 +59,7 @@ def make(run: RunFolder, shard: Shard, sample: Sample, **values: Any) -> None:
 
 
 def fail(run: RunFolder, shard: Shard, sample: Sample, error: JobError = NO_FACE) -> None:
-    outcome = Outcome(sample.id, "failed", error, attempts=1)
+    outcome = SampleOutcome(sample.id, "failed", error, attempts=1)
     run.storage.write(run.part(shard, sample, FAILED), outcome.to_json())
 
 

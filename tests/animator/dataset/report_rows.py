@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from animator.dataset.report.data import RunReport, summarise
 from animator.dataset.rows import Row, make_row
-from animator.dataset.samples import Fault, Outcome, Sample
+from animator.dataset.samples import Fault, Sample, SampleOutcome
 from animator.media.encode import VideoWriter
 from animator.media.frames import FrameBatch
 from animator.samples.media import pose_at
@@ -162,7 +162,7 @@ def _row(number: int, random: np.random.Generator) -> Row:
     if chance < 0.06:
         code, sentence = _FAILURES[int(random.integers(len(_FAILURES)))]
         error = JobError(code, sentence.format(name=name, place=number % 9))
-        return make_row(sample, number, shard, Outcome(name, "failed", error, attempts=2))
+        return make_row(sample, number, shard, SampleOutcome(name, "failed", error, attempts=2))
     frames = int(random.integers(90, 400))
     result = {
         "frames": frames,
@@ -191,7 +191,7 @@ def _row(number: int, random: np.random.Generator) -> Row:
     if result["quality"]["identity"] < 0.62:
         message = f"identity is {result['quality']['identity']:.2f}; at least 0.62 is asked for."
         error, state = JobError("low_quality", message), "rejected"
-    outcome = Outcome(name, state, error, result, 2 if chance > 0.97 else 1)
+    outcome = SampleOutcome(name, state, error, result, 2 if chance > 0.97 else 1)
     file = f"shards/{shard:05}.tar" if state == "succeeded" else None
     return make_row(sample, number, shard, outcome, file=file, size=frames * 2100, offset=512)
 

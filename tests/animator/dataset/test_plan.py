@@ -13,7 +13,7 @@ import pytest
 
 from animator.dataset.manifest.pairs import make_pairs
 from animator.dataset.manifest.reader import RowDefaults, read_manifest
-from animator.dataset.plan import Plan, make_plan
+from animator.dataset.plan import DatasetPlan, make_plan
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
 from animator.files.storage import Storage
@@ -45,7 +45,7 @@ def rows_of(media: Path, *pairs: str) -> list[Sample | Fault]:
     ]
 
 
-def names(plan: Plan) -> list[str]:
+def names(plan: DatasetPlan) -> list[str]:
     return [sample.id for sample in plan.samples]
 
 
@@ -165,8 +165,11 @@ def test_the_fingerprint_tells_plans_apart(limits: Settings, media: Path) -> Non
         replace(first, end="1"),
         replace(first, motion="absolute"),
     ]
-    others = {Plan((sample, *plan.samples[1:]), ()).fingerprint for sample in changed}
-    others |= {Plan(plan.samples[::-1], ()).fingerprint, Plan(plan.samples[:1], ()).fingerprint}
+    others = {DatasetPlan((sample, *plan.samples[1:]), ()).fingerprint for sample in changed}
+    others |= {
+        DatasetPlan(plan.samples[::-1], ()).fingerprint,
+        DatasetPlan(plan.samples[:1], ()).fingerprint,
+    }
     assert len(others - {plan.fingerprint}) == len(changed) + 2
 
 
@@ -191,10 +194,10 @@ def many_samples(count: int) -> tuple[Sample, ...]:
 def test_a_plan_comes_back(limits: Settings, tmp_path: Path, url: str, count: int) -> None:
     storage = Storage.open(url.format(folder=tmp_path), limits)
     faults = (Fault(3, "invalid_id", "é \u2028 \n", "x"), Fault(9, "bad_manifest", "no"))
-    plan = Plan(many_samples(count), faults[: count and 2], older=count)
+    plan = DatasetPlan(many_samples(count), faults[: count and 2], older=count)
     plan.to_storage(storage)
     written = {name: storage.read(name) for name in FILES}
-    again = Plan.from_storage(storage)
+    again = DatasetPlan.from_storage(storage)
     assert again == plan and again.fingerprint == plan.fingerprint
     again.to_storage(storage)
     assert written == {name: storage.read(name) for name in written}
@@ -205,9 +208,9 @@ def test_a_plan_comes_back(limits: Settings, tmp_path: Path, url: str, count: in
 def test_plans_that_are_damaged(limits: Settings, tmp_path: Path) -> None:
     storage = Storage.open(str(tmp_path / "run"), limits)
     with pytest.raises(AnimatorError) as caught:
-        Plan.from_storage(storage)
+        DatasetPlan.from_storage(storage)
     assert caught.value.code == "no_such_file"
-    plan = Plan(many_samples(100), (Fault(3, "invalid_id", "", "x"),))
+    plan = DatasetPlan(many_samples(100), (Fault(3, "invalid_id", "", "x"),))
     plan.to_storage(storage)
     written = {name: storage.read(name) for name in FILES}
     generator = random.Random(2)
@@ -221,14 +224,14 @@ def test_plans_that_are_damaged(limits: Settings, tmp_path: Path) -> None:
         for bad in damaged:
             storage.write(name, bad)
             try:
-                assert Plan.from_storage(storage).samples == plan.samples
+                assert DatasetPlan.from_storage(storage).samples == plan.samples
             except AnimatorError as error:
                 assert error.code == "bad_data"
         storage.write(name, content)
-    assert Plan.from_storage(storage) == plan
+    assert DatasetPlan.from_storage(storage) == plan
     storage.delete(["faults.jsonl"])
     with pytest.raises(AnimatorError) as caught:
-        Plan.from_storage(storage)
+        DatasetPlan.from_storage(storage)
     assert caught.value.code == "no_such_file"
 
 
@@ -245,7 +248,7 @@ def test_from_manifest_to_plan_in_an_object_store(s3: Bucket, settings: Settings
     plan = make_plan(rows, limits, since=hour_ago)
     plan.to_storage(storage)
     assert s3.keys()[-3:] == ["run/faults.jsonl", "run/plan.json", "run/plan.parquet"]
-    assert Plan.from_storage(storage) == plan and len(plan.samples) == 1
+    assert DatasetPlan.from_storage(storage) == plan and len(plan.samples) == 1
     rows = list(read_manifest(f"{s3.url}/in/rows.jsonl", limits, RowDefaults()))
     assert not make_plan(rows, limits, since=hour_ago + timedelta(hours=2)).samples
     pairs = make_pairs(

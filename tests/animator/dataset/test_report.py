@@ -19,7 +19,7 @@ from animator.dataset.report.measures import BETTER, combined_ranks
 from animator.dataset.report.page import render
 from animator.dataset.report.strips import FRAMES, HEIGHT, read_strip
 from animator.dataset.rows import MEASURES, Row, make_row
-from animator.dataset.samples import Fault, Outcome, Sample
+from animator.dataset.samples import Fault, Sample, SampleOutcome
 from animator.errors import CODES, AnimatorError
 from animator.spec import JobError
 from tests.animator.dataset.report_rows import (
@@ -69,7 +69,7 @@ def report_of(
 
 def failed(number: int, code: str, sentence: str, name: str = "") -> Row:
     sample = Sample(name or f"s{number}", number + 1, "/a.png", "/b.mp4")
-    return make_row(sample, number, 0, Outcome(sample.id, "failed", JobError(code, sentence)))
+    return make_row(sample, number, 0, SampleOutcome(sample.id, "failed", JobError(code, sentence)))
 
 
 class Page(HTMLParser):

@@ -16,7 +16,7 @@ from animator.cli import app
 from animator.errors import AnimatorError
 from animator.evaluation.cases import Case, cross_cases, read_clips, retargeted, self_cases
 from animator.evaluation.faces import Instruments, measure_case
-from animator.evaluation.run import Request, evaluate, labelled
+from animator.evaluation.run import EvaluationRequest, evaluate, labelled
 from animator.evaluation.sheets import file_name
 from animator.faces.crop import fit_size
 from animator.faces.detectors import make_detector
@@ -341,12 +341,12 @@ def test_weights_of_another_kind_are_refused(
     protocol = Protocol("tiny", "pairs", ("l1",), pictures=PictureOptions(64, 64))
     weights = ((None, str(face_weights)),)
     with pytest.raises(AnimatorError) as raised:
-        evaluate(Request(protocol, tmp_path / "data", tmp_path / "out", weights))
+        evaluate(EvaluationRequest(protocol, tmp_path / "data", tmp_path / "out", weights))
     assert raised.value.code == "weights_wrong_kind"
 
 
 def test_rows_need_names_of_their_own(packs: Path, face_weights: Path, tmp_path: Path) -> None:
-    request = Request(FACES, packs, tmp_path / "out", ((None, str(face_weights)),) * 2)
+    request = EvaluationRequest(FACES, packs, tmp_path / "out", ((None, str(face_weights)),) * 2)
     with pytest.raises(AnimatorError, match="Two rows"):
         evaluate(request)
 

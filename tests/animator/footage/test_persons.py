@@ -15,7 +15,7 @@ from animator.footage.persons import FrameOptions, prepare_persons
 from animator.persons.bodies import Body
 from gfla.data.pairs import PersonPairs
 from gfla.data.pose_tables import Annotation, read_annotations, read_pairs, write_annotations
-from gfla.data.prepare.preparation import Report
+from gfla.data.prepare.preparation import PreparationReport
 from gfla.errors import GflaError
 from tests.animator.media_files import number, write_video
 from tests.gfla.person_files import standing, write_picture
@@ -45,7 +45,7 @@ class Finder:
 
 
 def test_frames_and_joints_of_a_clip_stay_together(tmp_path: Path) -> None:
-    report = Report("test")
+    report = PreparationReport("test")
     prepare_persons([video(tmp_path, "a/v.mp4")], tmp_path / "out", OPTIONS, report, workers=1)
     rows = read_annotations(tmp_path / "out" / "train" / "annotation.csv")
     assert [row.name for row in rows] == [f"a/v.mp4/{i:06d}.png" for i in range(8)]
@@ -60,7 +60,7 @@ def test_frames_and_joints_of_a_clip_stay_together(tmp_path: Path) -> None:
 def test_one_window_for_a_whole_clip(tmp_path: Path) -> None:
     options = FrameOptions((64, 64), held_out=0)
     prepare_persons(
-        [video(tmp_path, "v.mp4")], tmp_path / "out", options, Report("test"), workers=1
+        [video(tmp_path, "v.mp4")], tmp_path / "out", options, PreparationReport("test"), workers=1
     )
     rows = read_annotations(tmp_path / "out" / "train" / "annotation.csv")
     placed = np.stack([row.joints for row in rows])
@@ -81,7 +81,9 @@ def test_frames_are_thinned(tmp_path: Path) -> None:
             if detector is not None:
                 item = Media(item.path, item.name, identity=item.identity)
             out = tmp_path / name / source
-            prepare_persons([item], out, options, Report("t"), detector=detector, workers=1)
+            prepare_persons(
+                [item], out, options, PreparationReport("t"), detector=detector, workers=1
+            )
             rows = read_annotations(out / "train" / "annotation.csv")
             shown = [int(row.name[-10:-4]) for row in rows]
             wanted = {"every": [0, 3, 6], "most": [0, 4, 7]}[name]
@@ -91,7 +93,7 @@ def test_frames_are_thinned(tmp_path: Path) -> None:
 
 def test_a_detector_finds_the_joints_and_what_it_misses_is_listed(tmp_path: Path) -> None:
     clip(tmp_path / "media" / "v.mp4")
-    report = Report("test")
+    report = PreparationReport("test")
     media = media_of_folder(tmp_path / "media", {}, report)
     prepare_persons(media, tmp_path / "out", OPTIONS, report, detector=Finder())
     assert report.skipped == {
@@ -149,26 +151,26 @@ def test_what_is_broken_is_skipped_counted_and_listed(tmp_path: Path) -> None:
 def test_a_second_run_goes_on(tmp_path: Path) -> None:
     items = [video(tmp_path, "a.mp4", 4), video(tmp_path, "b.mp4", 4)]
     out = tmp_path / "out"
-    prepare_persons(items[:1], out, OPTIONS, Report("test"), workers=1)
+    prepare_persons(items[:1], out, OPTIONS, PreparationReport("test"), workers=1)
     picture = out / "train" / "images" / "a.mp4" / "000000.png"
     before = picture.stat().st_mtime_ns
-    report = Report("test")
+    report = PreparationReport("test")
     prepare_persons(items, out, OPTIONS, report, workers=1)
     assert report.counts["there already"] == 1 and report.counts["photos and videos"] == 1
     assert picture.stat().st_mtime_ns == before
-    prepare_persons(items, tmp_path / "fresh", OPTIONS, Report("test"), workers=1)
+    prepare_persons(items, tmp_path / "fresh", OPTIONS, PreparationReport("test"), workers=1)
     for name in ("annotation.csv", "pairs.csv"):
         assert (out / "train" / name).read_bytes() == (
             tmp_path / "fresh" / "train" / name
         ).read_bytes()
     with pytest.raises(GflaError, match="other options"):
-        prepare_persons(items, out, FrameOptions(), Report("test"), workers=1)
+        prepare_persons(items, out, FrameOptions(), PreparationReport("test"), workers=1)
 
 
 def test_persons_are_held_out_whole(tmp_path: Path) -> None:
     items = [video(tmp_path, f"{i}.mp4", 3, identity=f"p{i // 2}") for i in range(4)]
     options = FrameOptions((64, 64), held_out=0.5, pairs_per_picture=9)
-    prepare_persons(items, tmp_path / "out", options, Report("test"), workers=1)
+    prepare_persons(items, tmp_path / "out", options, PreparationReport("test"), workers=1)
     sides = [
         {name.split(".")[0] for pair in read_pairs(path) for name in pair}
         for path in sorted((tmp_path / "out").glob("*/pairs.csv"))
@@ -179,7 +181,7 @@ def test_persons_are_held_out_whole(tmp_path: Path) -> None:
 def test_nothing_left_stops(tmp_path: Path) -> None:
     media = [Media(write_picture(tmp_path / "a.png", (64, 64)), "a.png", {0: standing((64, 64))})]
     with pytest.raises(GflaError, match="two pictures"):
-        prepare_persons(media, tmp_path / "out", OPTIONS, Report("test"), workers=1)
+        prepare_persons(media, tmp_path / "out", OPTIONS, PreparationReport("test"), workers=1)
     with pytest.raises(GflaError, match="from 1"):
         FrameOptions(every=0)
 
@@ -189,7 +191,7 @@ def test_poses_of_other_programs_find_their_files(tmp_path: Path) -> None:
     write_picture(tmp_path / "unknown.png", (64, 64))
     clip(tmp_path / "walk.mp4", 3)
     (tmp_path / "notes.txt").touch()
-    report = Report("test")
+    report = PreparationReport("test")
     poses = {
         "anna": standing((64, 64)),
         "walk_000000000000": standing((96, 160)),
@@ -219,5 +221,5 @@ def test_identities_and_tables(tmp_path: Path) -> None:
     write_picture(tmp_path / "a.png", (64, 64))
     write_annotations(tmp_path / "t.csv", [Annotation("a.png", standing((64, 64)))])
     rows = read_annotations(tmp_path / "t.csv")
-    (item,) = media_of_table(rows, tmp_path, {"a.png": "p1"}, Report("test"))
+    (item,) = media_of_table(rows, tmp_path, {"a.png": "p1"}, PreparationReport("test"))
     assert (item.identity, item.size) == ("p1", None)

@@ -11,7 +11,7 @@ from gfla.evaluation.files import resized, stored
 from gfla.evaluation.motion import jitter, there_and_back
 from gfla.evaluation.protocol import PictureOptions, Protocol
 from gfla.evaluation.report import Evaluation, SampleFigures, Table, ranked
-from gfla.evaluation.stats import Estimate, bootstrap
+from gfla.evaluation.stats import Figure, bootstrap
 from tests.gfla.data.test_faces import brightness, marked, pack
 from tests.golden.faces import MEAN_FACE
 
@@ -123,8 +123,8 @@ def test_best_median_and_worst():
 
 
 def evaluation() -> Evaluation:
-    estimate = Estimate(0.125, 0.1, 0.2, 4, 2)
-    rows = {"copy": {"l1": estimate, "landmarks": Estimate(float("inf"), None, None, 4, 2)}}
+    estimate = Figure(0.125, 0.1, 0.2, 4, 2)
+    rows = {"copy": {"l1": estimate, "landmarks": Figure(float("inf"), None, None, 4, 2)}}
     samples = [SampleFigures("copy", "clip", "a", {"l1": float("nan")})]
     table = Table("Self", ("l1", "landmarks"), rows | {"ours|x": {"l1": estimate}}, {}, samples)
     return Evaluation(PROTOCOL, [table], {"ours|x": "ab"}, {}, {"clips": 4}, {"torch": "2"}, ["!"])

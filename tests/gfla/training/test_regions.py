@@ -19,10 +19,10 @@ from gfla.data.packs import write_pack
 from gfla.data.region_packs import mosaic
 from gfla.errors import GflaError
 from gfla.ops.regions import MOUTH, RIGHT_EYE
-from gfla.training.launch import Request, Result, launch, open_samples_for
+from gfla.training.launch import RunRequest, RunResult, launch, open_samples_for
 from gfla.training.loop import Limits
 from gfla.training.state import Run
-from gfla.training.tasks.base import Outcome
+from gfla.training.tasks.base import BatchOutcome
 from tests.gfla.training.training_data import configured, differing, lines_of, state_of
 from tests.golden.faces import MEAN_FACE
 
@@ -76,16 +76,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def train(data: Path, out: Path, *overrides: str, max_steps: int | None = None) -> Result:
+def train(data: Path, out: Path, *overrides: str, max_steps: int | None = None) -> RunResult:
     config = configured(out.parent, REGIONS, *overrides)
-    return launch(Request(config, data, out, device="cpu", limits=Limits(max_steps=max_steps)))
+    return launch(RunRequest(config, data, out, device="cpu", limits=Limits(max_steps=max_steps)))
 
 
-def outcome_of(data: Path, run: Run) -> Outcome:
+def outcome_of(data: Path, run: Run) -> BatchOutcome:
     """Of the run's first samples."""
-    samples = open_samples_for(Request(run.config, data, data), "train")
+    samples = open_samples_for(RunRequest(run.config, data, data), "train")
     batch = default_collate([samples[index] for index in range(run.config.batch)])
-    outcome: Outcome = run.task(batch, 0, [], (1, 2), run.critics)
+    outcome: BatchOutcome = run.task(batch, 0, [], (1, 2), run.critics)
     return outcome
 
 

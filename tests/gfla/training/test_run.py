@@ -23,8 +23,8 @@ from gfla.data.samples import Sample
 from gfla.errors import GflaError
 from gfla.training.dry_run import dry_run
 from gfla.training.files import load_config
-from gfla.training.launch import Request, Result, alone_in, launch
-from gfla.training.loop import Limits, Report
+from gfla.training.launch import RunRequest, RunResult, alone_in, launch
+from gfla.training.loop import Limits, StepReport
 from tests.gfla.training import training_data
 from tests.gfla.training.training_data import (
     FACE,
@@ -42,7 +42,7 @@ PROCESS = [sys.executable, training_data.__file__]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Callable[..., Result]:
+def run(tmp_path: Path) -> Callable[..., RunResult]:
     """Train in this process: configuration, name of the run folder, overrides, limits."""
 
     def train(
@@ -50,13 +50,13 @@ def run(tmp_path: Path) -> Callable[..., Result]:
         name: str,
         *overrides: str,
         max_steps: int | None = None,
-        report: Callable[[Report], None] = lambda report: None,
+        report: Callable[[StepReport], None] = lambda report: None,
         stop: Callable[[], bool] = lambda: False,
         open_data: Any = open_synthetic,
-    ) -> Result:
+    ) -> RunResult:
         config = configured(tmp_path, text, *overrides)
         limits = Limits(max_steps=max_steps, should_stop=stop)
-        request = Request(config, tmp_path, tmp_path / name, device="cpu", limits=limits)
+        request = RunRequest(config, tmp_path, tmp_path / name, device="cpu", limits=limits)
         return launch(request, report, open_data=open_data)
 
     return train
@@ -99,7 +99,7 @@ def test_two_processes_equal_one_with_twice_the_batch(tmp_path: Path) -> None:
     # One process can go on with it if it sees as much in a step.
     for batch, said in ((1, "a step .* 4, not 1"), (4, None)):
         changed = load_config(config, ["optimizer.learning_rate=1e-4", f"batch={batch}"])
-        request = Request(changed, tmp_path, two, device="cpu", limits=Limits(max_steps=1))
+        request = RunRequest(changed, tmp_path, two, device="cpu", limits=Limits(max_steps=1))
         with pytest.raises(GflaError, match=said) if said else nullcontext():
             assert launch(request, open_data=open_synthetic).step == 7
 
@@ -120,7 +120,7 @@ def close_weights(one: dict[str, Any], other: dict[str, Any], tolerance: float) 
     return all(without_effect.search(name) for name in far)
 
 
-def test_accumulated_batches_equal_one_batch(run: Callable[..., Result], tmp_path: Path) -> None:
+def test_accumulated_batches_equal_one_batch(run: Callable[..., RunResult], tmp_path: Path) -> None:
     # Gradients, as Adam's means hold them: of those that are rounding errors it makes whole steps,
     # so that weights tell of the processor, too.
     run(PAIRS, "one", "batch=4", max_steps=1)
@@ -136,8 +136,8 @@ def test_accumulated_batches_equal_one_batch(run: Callable[..., Result], tmp_pat
         assert (gradients[0] - gradients[1]).norm() < 1e-3 * gradients[0].norm()
 
 
-def test_a_run_leaves_its_records(run: Callable[..., Result], tmp_path: Path) -> None:
-    seen: list[Report] = []
+def test_a_run_leaves_its_records(run: Callable[..., RunResult], tmp_path: Path) -> None:
+    seen: list[StepReport] = []
     result = run(PAIRS, "run", "steps=8", "record.sheet_every=4", report=seen.append)
     folder = tmp_path / "run"
     assert (result.end, result.step) == ("finished", 8)
@@ -159,7 +159,7 @@ def test_a_run_leaves_its_records(run: Callable[..., Result], tmp_path: Path) ->
 
 
 def test_limits_and_signals_end_with_a_checkpoint(
-    run: Callable[..., Result], tmp_path: Path
+    run: Callable[..., RunResult], tmp_path: Path
 ) -> None:
     assert run(PAIRS, "run", max_steps=3).end == "max-steps"
     assert state_of(tmp_path / "run")["step"] == 3
@@ -168,7 +168,7 @@ def test_limits_and_signals_end_with_a_checkpoint(
 
 
 def test_blocks_are_steps_and_a_run_stops_between_clips(
-    run: Callable[..., Result], tmp_path: Path
+    run: Callable[..., RunResult], tmp_path: Path
 ) -> None:
     result = run(FACE, "run", "frames=6", "critics.temporal=[]", max_steps=3)
     assert result.step == 4
@@ -176,14 +176,14 @@ def test_blocks_are_steps_and_a_run_stops_between_clips(
     assert (state["step"], state["position"]) == (4, 2)
 
 
-def test_critics_wait_for_their_step(run: Callable[..., Result], tmp_path: Path) -> None:
+def test_critics_wait_for_their_step(run: Callable[..., RunResult], tmp_path: Path) -> None:
     run(PAIRS, "run", "critics.start=2", "record.log_every=1", max_steps=3)
     played = ["critic_image" in line for line in lines_of(tmp_path / "run")]
     assert played == [False, False, True]
 
 
 def test_another_run_is_refused_and_the_difference_named(
-    run: Callable[..., Result], tmp_path: Path
+    run: Callable[..., RunResult], tmp_path: Path
 ) -> None:
     run(PAIRS, "run", max_steps=1)
     with pytest.raises(GflaError) as caught:
@@ -194,7 +194,7 @@ def test_another_run_is_refused_and_the_difference_named(
     assert run(PAIRS, "run", "record.log_every=9", "batch=1", "accumulate=2", max_steps=1).step == 2
 
 
-def test_a_folder_has_one_trainer_at_a_time(run: Callable[..., Result], tmp_path: Path) -> None:
+def test_a_folder_has_one_trainer_at_a_time(run: Callable[..., RunResult], tmp_path: Path) -> None:
     run(PAIRS, "run", max_steps=1)
     before = (tmp_path / "run" / "state.pt").read_bytes()
     with (
@@ -207,7 +207,7 @@ def test_a_folder_has_one_trainer_at_a_time(run: Callable[..., Result], tmp_path
     assert run(PAIRS, "run", max_steps=1).step == 2
 
 
-def test_stage_2_starts_from_stage_1(run: Callable[..., Result], tmp_path: Path) -> None:
+def test_stage_2_starts_from_stage_1(run: Callable[..., RunResult], tmp_path: Path) -> None:
     first = run(PAIRS, "first", "stage=flow", "losses.flow_correctness=0", max_steps=2)
     run(PAIRS, "second", f"start_from={first.weights}", stop=lambda: True)
     stage_1 = checkpoint.load(first.weights).generator.state_dict()
@@ -218,7 +218,7 @@ def test_stage_2_starts_from_stage_1(run: Callable[..., Result], tmp_path: Path)
         run(PAIRS, "third", f"start_from={first.weights}", "model.attention_hidden=5")
 
 
-def test_old_or_damaged_states_are_refused(run: Callable[..., Result], tmp_path: Path) -> None:
+def test_old_or_damaged_states_are_refused(run: Callable[..., RunResult], tmp_path: Path) -> None:
     for name, content in (("old", {"generator": {}}), ("other", [1])):
         (tmp_path / name).mkdir()
         torch.save(content, tmp_path / name / "state.pt")
@@ -240,7 +240,7 @@ class Poisoned(Synthetic):
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_batch(
-    run: Callable[..., Result], tmp_path: Path
+    run: Callable[..., RunResult], tmp_path: Path
 ) -> None:
     def poisoned(kind: str, folder: Path, wanted: Wanted, options: object) -> Poisoned:
         return Poisoned(kind, wanted)
@@ -258,7 +258,9 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_batch(
     assert all(value.isfinite().all() for value in state["generator"].values())
 
 
-def test_broken_samples_are_counted_and_listed(run: Callable[..., Result], tmp_path: Path) -> None:
+def test_broken_samples_are_counted_and_listed(
+    run: Callable[..., RunResult], tmp_path: Path
+) -> None:
     run(PAIRS, "run", "data.options.broken=[1, 6]", max_steps=4)
     assert lines_of(tmp_path / "run")[-1]["failed"] == 2
     skipped = lines_of(tmp_path / "run", "skipped.jsonl")
@@ -274,7 +276,7 @@ def test_broken_samples_are_counted_and_listed(run: Callable[..., Result], tmp_p
 
 def test_a_dry_run_measures_and_writes_nothing(tmp_path: Path) -> None:
     config = configured(tmp_path, PAIRS, "critics.start=5")
-    plan = dry_run(Request(config, tmp_path, tmp_path / "run", device="cpu"), open_synthetic)
+    plan = dry_run(RunRequest(config, tmp_path, tmp_path / "run", device="cpu"), open_synthetic)
     assert plan.step_seconds > 0 and plan.sample_seconds > 0 and plan.measured_batch == 2
     assert plan.state_bytes > 4 * 5 * plan.parameters > 0 and plan.critic_parameters > 0
     assert plan.config.startswith("name: config")

@@ -11,7 +11,7 @@ from torch.utils.data import default_collate
 from gfla.data.open import Wanted
 from gfla.training.config import TrainingConfig
 from gfla.training.state import Run
-from gfla.training.tasks.base import Batch, Outcome, feature_layers
+from gfla.training.tasks.base import Batch, BatchOutcome, feature_layers
 from tests.gfla.training.training_data import FACE, PAIRS, Synthetic, configured
 from tests.helpers import random_vgg
 
@@ -33,9 +33,11 @@ def batch_of(config: TrainingConfig, first: int = 0) -> Batch:
     return batch
 
 
-def outcome_of(run: Run, batch: Batch, block: int = 0, carried: Outcome | None = None) -> Outcome:
+def outcome_of(
+    run: Run, batch: Batch, block: int = 0, carried: BatchOutcome | None = None
+) -> BatchOutcome:
     before = [] if carried is None else carried["carried"]
-    outcome: Outcome = run.task(batch, block, before, SEED, run.critics)
+    outcome: BatchOutcome = run.task(batch, block, before, SEED, run.critics)
     return outcome
 
 

@@ -19,8 +19,8 @@ from gfla.data.samples import Sample, Samples
 from gfla.errors import GflaError
 from gfla.training.config import TrainingConfig
 from gfla.training.files import load_config
-from gfla.training.launch import Request, launch
-from gfla.training.loop import Limits, Report
+from gfla.training.launch import RunRequest, launch
+from gfla.training.loop import Limits, StepReport
 
 SIDE = 64
 FACE = """
@@ -156,12 +156,12 @@ def main() -> None:
     torch.set_num_threads(1)
     config = load_config(options.config, options.overrides)
 
-    def report(report: Report) -> None:
+    def report(report: StepReport) -> None:
         if report.step == options.die_after:
             os.kill(os.getpid(), signal.SIGKILL)
 
     limits = Limits(max_steps=options.max_steps)
-    request = Request(config, Path("nowhere"), options.out, options.devices, "cpu", limits)
+    request = RunRequest(config, Path("nowhere"), options.out, options.devices, "cpu", limits)
     launch(request, report, open_data=open_synthetic)
 
 
