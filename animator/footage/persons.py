@@ -24,7 +24,7 @@ from animator.persons.windows import MARGIN, Window
 from gfla.arrays import Picture
 from gfla.data.pose_tables import Annotation, write_annotations, write_pairs
 from gfla.data.prepare.person_sets import save_picture
-from gfla.data.prepare.preparation import PreparationReport, Prepared, fix_options, in_parallel
+from gfla.data.prepare.preparation import PreparationReport, PreparedItem, fix_options, in_parallel
 from gfla.errors import GflaError
 from gfla.files import replacing, write_text
 from gfla.joints import MISSING, Joints, found
@@ -174,18 +174,18 @@ def _write_tables(
 
 def _pack(
     task: tuple[Media, Path], options: FrameOptions, detector: BodyDetector | None
-) -> Prepared[Packed]:
+) -> PreparedItem[Packed]:
     """Cut the pictures of one photo or video; what is done already is read back."""
     media, folder = task
     note = folder / "parts" / f"{media.name}.json"
     if note.is_file():
-        return Prepared(media.name, Packed(**json.loads(note.read_text("utf-8"))), kept=True)
+        return PreparedItem(media.name, Packed(**json.loads(note.read_text("utf-8"))), kept=True)
     try:
         packed = _cut(media, folder / "images", options, detector)
     except AnimatorError as error:
-        return Prepared(f"{media.name} ({error.message})", skipped=error.code)
+        return PreparedItem(f"{media.name} ({error.message})", skipped=error.code)
     write_text(note, json.dumps(asdict(packed)))
-    return Prepared(media.name, packed)
+    return PreparedItem(media.name, packed)
 
 
 def _cut(

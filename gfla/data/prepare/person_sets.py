@@ -24,7 +24,7 @@ from gfla.data.pose_tables import (
     write_annotations,
     write_pairs,
 )
-from gfla.data.prepare.preparation import PreparationReport, Prepared, in_parallel
+from gfla.data.prepare.preparation import PreparationReport, PreparedItem, in_parallel
 from gfla.errors import GflaError
 from gfla.files import replacing
 from gfla.joints import found, resized
@@ -134,11 +134,11 @@ def prepare_split(
     return written
 
 
-def prepare_picture(task: PictureTask) -> Prepared[Size]:
+def prepare_picture(task: PictureTask) -> PreparedItem[Size]:
     """Check one picture whole and write it at its size; a picture that fits is copied."""
     if task.target.is_file():
         with Image.open(task.target) as image:
-            return Prepared(task.name, (image.height, image.width), kept=True)
+            return PreparedItem(task.name, (image.height, image.width), kept=True)
     try:
         with Image.open(task.source) as image:
             image.load()
@@ -151,8 +151,8 @@ def prepare_picture(task: PictureTask) -> Prepared[Size]:
                 else:
                     save_picture(picture, part, size, task.target.suffix)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return Prepared(f"{task.name} ({error})", skipped=DAMAGED)
-    return Prepared(task.name, size)
+        return PreparedItem(f"{task.name} ({error})", skipped=DAMAGED)
+    return PreparedItem(task.name, size)
 
 
 def save_picture(picture: Image.Image, path: Path, size: Size, suffix: str) -> None:

@@ -25,7 +25,7 @@ SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Prepared(Generic[Value]):
+class PreparedItem(Generic[Value]):
     """What came of one item.
 
     Attributes:
@@ -56,7 +56,7 @@ class PreparationReport:
         """Note something that is left out."""
         self.skipped.setdefault(reason, []).append(name)
 
-    def add(self, outcome: Prepared[Any], made: str = "made") -> None:
+    def add(self, outcome: PreparedItem[Any], made: str = "made") -> None:
         """Count an item."""
         if outcome.skipped:
             self.skip(outcome.skipped, outcome.name)
