@@ -10,16 +10,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from animator.animation.pipeline import animate
+    from animator.errors import AnimatorError, JobCancelled
     from animator.jobs.client import Client
+    from animator.jobs.records import JobRequest
     from animator.settings import Settings
-    from animator.spec import JobSpec
+    from animator.spec import JobOptions, JobSpec
 
 __version__ = "0.1.0"
-__all__ = ["Client", "JobSpec", "Settings", "animate"]
+__all__ = [
+    "AnimatorError",
+    "Client",
+    "JobCancelled",
+    "JobOptions",
+    "JobRequest",
+    "JobSpec",
+    "Settings",
+    "animate",
+]
 
 _PLACES = {
     "animate": "animator.animation.pipeline",
+    "AnimatorError": "animator.errors",
     "Client": "animator.jobs.client",
+    "JobCancelled": "animator.errors",
+    "JobOptions": "animator.spec",
+    "JobRequest": "animator.jobs.records",
     "JobSpec": "animator.spec",
     "Settings": "animator.settings",
 }

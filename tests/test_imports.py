@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -65,6 +68,58 @@ def test_directions(package: str) -> None:
         if name.split(".")[0] in FORBIDDEN[package]
     ]
     assert not wrong
+
+
+def load_floor_plan() -> ModuleType:
+    path = REPOSITORY / "scripts" / "draw_packages.py"
+    spec = importlib.util.spec_from_file_location("draw_packages", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+PLAN = load_floor_plan()
+
+
+def test_packages_import_downwards() -> None:
+    floor = {name: number for number, names in enumerate(PLAN.FLOORS) for name in names}
+    upward = {
+        f"{one} -> {other}": sorted(modules)
+        for (one, other), modules in PLAN.package_imports().items()
+        if floor[one] >= floor[other]
+    }
+    assert not upward
+
+
+def test_no_module_is_part_of_a_circle() -> None:
+    """Not even by an import within a function, or for a type alone."""
+    left = {name: set(targets) for name, targets in PLAN.module_imports().items()}
+    # The public face names what is above it, lazily; its version is all that modules take from it.
+    left.pop("animator")
+    while free := [name for name in left if not left[name] & left.keys()]:
+        for name in free:
+            del left[name]
+    assert not left, f"these are, or lead into one: {sorted(left)}"
+
+
+def test_the_top_level_holds_plain_values_alone() -> None:
+    names = {path.stem for path in (REPOSITORY / "animator").glob("*.py")}
+    plain = {"spec", "settings", "values", "errors", "watch", "sandbox"}
+    assert names == plain | {"__init__", "__main__"}
+
+
+def test_the_page_of_the_architecture_is_up_to_date() -> None:
+    message = "run: python scripts/draw_packages.py"
+    assert PLAN.PAGE.read_text(encoding="utf-8") == PLAN.page(), message
+    assert PLAN.PICTURE.read_text(encoding="utf-8") == PLAN.picture(), message
+
+
+def test_the_page_of_the_architecture_names_files_that_are_there() -> None:
+    text = PLAN.PAGE.read_text(encoding="utf-8")
+    places = [REPOSITORY, REPOSITORY / "animator"]
+    for name in re.findall(r"`([a-z_]+(?:/[a-z_]+)*(?:/|\.py))`", text):
+        assert any((place / name).exists() for place in places) or "/" not in name, name
 
 
 def test_model_files_wheel_is_never_imported() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import animator
+from animator.broker.embedded import EmbeddedRedis
 
 
 def test_public_names_are_those_of_their_modules():
@@ -18,7 +21,8 @@ def test_public_names_are_those_of_their_modules():
 
     assert animator.animate is animate and animator.Client is Client
     assert animator.Settings is Settings and animator.JobSpec is JobSpec
-    assert sorted(animator.__all__) == ["Client", "JobSpec", "Settings", "animate"]
+    for name in animator.__all__:
+        assert getattr(animator, name).__name__ == name
 
 
 def test_other_names_are_refused_as_usual():
@@ -26,6 +30,23 @@ def test_other_names_are_refused_as_usual():
         _ = animator.nothing
     with pytest.raises(ImportError):
         exec("from animator import nothing")
+
+
+def test_the_examples_of_the_documents_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    page = Path(__file__).parents[1] / "docs" / "python.md"
+    examples = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.setenv("ANIMATOR_STATE_DIR", str(tmp_path / "environment"))
+    sample = [sys.executable, "-m", "animator", "sample", "."]
+    subprocess.run(sample, check=True, cwd=tmp_path, timeout=120)
+    program = [sys.executable, "-c", "\n".join(examples)]
+    try:
+        done = subprocess.run(program, capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    finally:
+        EmbeddedRedis(tmp_path / "state").stop()
+    assert done.returncode == 0, done.stderr
+    assert "stopped; nothing" in done.stdout and done.stdout.count("is new") == 2
+    assert "succeeded" in done.stdout
+    assert (tmp_path / "first.mp4").is_file() and (tmp_path / "state").is_dir()
 
 
 def test_a_specification_is_made_without_the_networks():
