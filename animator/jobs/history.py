@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from animator.broker.connection import PREFIX, queue_errors
-from animator.jobs import scripts
 from animator.jobs.records import QUEUES, JobRecords
+from animator.jobs.scripts import RATE_BUCKET_SECONDS, RATE_SECONDS
 from animator.spec import JobRecord, JobState, Kind, Priority
 from animator.values import iso, now
 
@@ -97,12 +97,12 @@ class JobHistory(JobRecords):
 
     def rates(self) -> dict[int, Rate]:
         """What ended per minute over the last 1, 10 and 60 minutes, by these numbers."""
-        width = scripts.RATE_BUCKET_SECONDS
+        width = RATE_BUCKET_SECONDS
         fields = [JobState.SUCCEEDED.value, JobState.FAILED.value, "frames"]
         with queue_errors():
             seconds, _ = self.client.time()
             pipeline = self.client.pipeline(transaction=False)
-            for age in range(scripts.RATE_SECONDS // width):
+            for age in range(RATE_SECONDS // width):
                 pipeline.hmget(f"{PREFIX}ended:{seconds // width - age}", fields)
             buckets = [[int(value or 0) for value in found] for found in pipeline.execute()]
         rates = {}
@@ -126,8 +126,14 @@ class JobHistory(JobRecords):
         for state in states:
             skip = 0
             while state.ended:
-                arguments = (state.value, iso(before), _microseconds(before), skip, _PURGE_STEP)
-                gone, kept = self._run(scripts.PURGE, *arguments)
+                gone, kept = self._run(
+                    "purge",
+                    state=state.value,
+                    before=iso(before),
+                    score=_microseconds(before),
+                    skip=skip,
+                    limit=_PURGE_STEP,
+                )
                 removed, skip = removed + gone, skip + kept
                 if gone + kept < _PURGE_STEP:
                     break
@@ -140,7 +146,7 @@ class JobHistory(JobRecords):
             How many were removed.
         """
         return sum(
-            int(self._run(scripts.REMOVE, *ids[start : start + _PURGE_STEP]))
+            int(self._run("remove", ids=ids[start : start + _PURGE_STEP]))
             for start in range(0, len(ids), _PURGE_STEP)
         )
 
@@ -153,7 +159,7 @@ class JobHistory(JobRecords):
     def log(self, job_id: str, text: str, worker: str = "") -> None:
         """Add a line to a job's log, of which the last 200 are kept."""
         text = text.encode(errors="backslashreplace").decode()
-        self._run(scripts.LOG, job_id, now(), worker, text)
+        self._run("log", id=job_id, time=now(), worker=worker, line=text)
 
     def logs(self, job_id: str) -> list[LogLine]:
         """A job's log, the oldest line first; empty if there is none."""

@@ -12,7 +12,7 @@ from typing import Any, cast, get_args
 from animator import __version__
 from animator.broker.connection import PREFIX, RedisBase, queue_errors
 from animator.errors import AnimatorError
-from animator.jobs import scripts
+from animator.jobs.scripts import SCRIPTS
 from animator.spec import (
     JobError,
     JobOptions,
@@ -63,6 +63,8 @@ class JobRecords(RedisBase):
     Every method raises `AnimatorError` with `queue_unavailable` if Redis does not answer.
     """
 
+    scripts = SCRIPTS
+
     def create(
         self, spec: JobSpec, *, overwrite: bool = True, options: JobOptions | None = None
     ) -> JobRecord:
@@ -112,14 +114,14 @@ class JobRecords(RedisBase):
                 "version": __version__,
             }
             self._run(
-                scripts.CREATE,
-                job_id,
-                score + place,
-                os.fsencode(request.spec.output),
-                int(overwrite),
-                request.options.key or "",
-                *(part for pair in fields.items() for part in pair),
+                "create",
                 client=pipeline,
+                id=job_id,
+                score=score + place,
+                output=os.fsencode(request.spec.output),
+                shared=int(overwrite),
+                key=request.options.key or "",
+                fields=[part for pair in fields.items() for part in pair],
             )
         with queue_errors():
             answers = pipeline.execute()

@@ -33,9 +33,9 @@ def info(worker: str, *, consuming: bool = True) -> WorkerInfo:
 class SentTwice(JobStore):
     """A store whose every script runs twice, as after an answer that was lost on its way."""
 
-    def _run(self, script: str, *arguments: Any, client: Any = None) -> Any:
-        super()._run(script, *arguments)
-        return super()._run(script, *arguments, client=client)
+    def _run(self, name: str, /, *, client: Any = None, **arguments: Any) -> Any:
+        super()._run(name, **arguments)
+        return super()._run(name, client=client, **arguments)
 
 
 @pytest.fixture(params=[JobStore, SentTwice])
