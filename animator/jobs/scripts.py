@@ -1,7 +1,7 @@
 """The atomic changes of job records: Lua scripts in the folder `lua`, which Redis runs.
 
-They return 0 for a change that does not apply, unless they say otherwise. Each may be sent twice,
-see `animator.broker.connection.RedisBase`.
+Each says what it takes and returns, and may be sent twice, see
+`animator.broker.connection.RedisBase`.
 
 Leases and waiting times are by the clock of Redis itself, since those of the workers differ; the
 times that people read are the callers'.
