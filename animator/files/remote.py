@@ -6,7 +6,6 @@ an `AnimatorError` that says what the user got wrong, or `storage_unavailable`.
 
 from __future__ import annotations
 
-import errno
 import itertools
 import os
 import random
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 
 from animator.errors import AnimatorError
 from animator.settings import Settings
+from gfla.files import DISK_FULL
 
 T = TypeVar("T")
 
@@ -31,7 +31,6 @@ POLL_SECONDS = 0.25
 _FIRST_WAIT = 0.2
 _MISSING = (FileNotFoundError, NotADirectoryError)
 _PERMANENT = (*_MISSING, PermissionError, IsADirectoryError)
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _ENVIRONMENT = ("AWS_", "FSSPEC_", "GOOGLE_", "GCLOUD_", "STORAGE_EMULATOR_", "AZURE_")
 _S3 = {
     "config_kwargs": {
@@ -139,7 +138,7 @@ def _refusal(where: str, error: Exception, writing: bool) -> AnimatorError | Non
     """The error for what no further try would change."""
     if isinstance(error, _PERMANENT):
         return refused(where, error, writing=writing)
-    if isinstance(error, OSError) and error.errno in _FULL:
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
         message = f"{where!r} cannot be kept on this machine: {say(error)}."
         return AnimatorError("disk_full", message, retryable=True)
     if type(error).__name__ == "ParamValidationError":  # botocore's, which may not be installed

@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from animator.errors import AnimatorError
-from animator.files.output import coded_errors, write_whole
+from animator.files.output import coded_errors, replacing, write_whole
 from animator.files.remote import file_system, refused, try_remote
 from animator.files.urls import check_name, check_url, plain_location
 from animator.settings import Settings
@@ -167,10 +167,9 @@ class Storage:
         if self.local is not None:
             _copy_whole(Path(where), path)
             return
-        part = path.parent / f".{path.name[:40]}.{secrets.token_hex(4)}.part"
         remote = self._remote(name)
 
-        def fetch() -> None:
+        def fetch(part: Path) -> None:
             before = info_of(self._fs.info(remote))
             self._fs.get_file(remote, str(part))
             size = part.stat().st_size
@@ -180,12 +179,8 @@ class Storage:
             if size > _PIECE_BYTES and info_of(self._fs.info(remote)).version != before.version:
                 raise OSError("it changed while it was fetched")
 
-        try:
-            try_remote(where, fetch)
-            with coded_errors(path):
-                os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        with replacing(path) as part:
+            try_remote(where, lambda: fetch(part))
 
     def names(self, folder: str = "") -> dict[str, int]:
         """Names and sizes of the files in a folder, without those in folders of it.
@@ -346,13 +341,5 @@ def _copy_whole(source: Path, target: Path) -> None:
         content = open(source, "rb")
     with content:
         _make_parent(target)
-        part = target.parent / f".{target.name[:40]}.{secrets.token_hex(4)}.part"
-        try:
-            with coded_errors(target):
-                with open(part, "xb") as copy:
-                    shutil.copyfileobj(content, copy, 1 << 20)
-                    copy.flush()
-                    os.fsync(copy.fileno())
-                os.replace(part, target)
-        finally:
-            part.unlink(missing_ok=True)
+        with replacing(target) as part, open(part, "xb") as copy:
+            shutil.copyfileobj(content, copy, 1 << 20)
