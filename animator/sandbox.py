@@ -46,6 +46,7 @@ _START = (
     "from animator.sandbox import child; child(sys.argv[2])"
 )
 _ROOT = str(Path(__file__).parents[1])
+_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 _OUT_OF_MEMORY = 77
 """Exit status of a child that had not enough memory."""
 
@@ -255,11 +256,23 @@ def child(target: str) -> NoReturn:
     os._exit(0)
 
 
-def _confine(seconds: float, memory_mb: int | None) -> None:
-    _die_with_parent()
-    with suppress(OSError):  # first for the kernel to end when memory is short
+def become_expendable() -> None:
+    """Have this process end with its parent, first when memory is short, and without a core dump.
+
+    The kernel sees to the first, even where no Python code runs any more. It takes the thread that
+    started the process for the parent.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+    with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
-    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_CORE, 0)  # it may be large
+
+
+def _confine(seconds: float, memory_mb: int | None) -> None:
+    become_expendable()
     # At the soft limit comes SIGXCPU, which tells what happened; SIGKILL at the hard one.
     _limit(resource.RLIMIT_CPU, math.ceil(_CORES * seconds), grace=1)
     if memory_mb is not None:
@@ -272,13 +285,3 @@ def _limit(kind: int, value: int, grace: int = 0) -> None:
     if hard != resource.RLIM_INFINITY:
         soft, most = min(soft, hard), min(most, hard)
     resource.setrlimit(kind, (soft, most))
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to kill this process when the thread that started it is gone."""
-    if not sys.platform.startswith("linux"):
-        return
-    import ctypes
-
-    set_death_signal = 1
-    ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL, 0, 0, 0)
