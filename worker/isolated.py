@@ -1,4 +1,4 @@
-"""Runs a job that is suspected of killing its process in a process of its own.
+"""Suspect jobs, each run in a process of its own that it may kill.
 
 This is the parent's side: `animate` is called as `animator.animation.pipeline.animate` is. The
 child is `worker.child`. It is told the job, and when to stop, on its standard input and answers on

@@ -1,4 +1,4 @@
-"""What a worker tells Prometheus.
+"""Metrics of a worker and of the farm, for Prometheus.
 
 Counters of this process are raised where things happen (`observe_*`); what others know better (the
 engines, the device, Redis) is asked for when somebody scrapes. `docs/operations.md` lists all.

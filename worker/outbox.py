@@ -1,4 +1,4 @@
-"""Webhooks that are still to be sent, as Redis keeps them.
+"""The outbox in Redis: webhooks that are still to be sent.
 
 The script that ends a job also writes its event here (`animator/jobs/lua/common.lua`), so there is
 no moment at which a worker that dies could lose it. Keys:

@@ -1,4 +1,4 @@
-"""What a worker process consists of beside Celery: made on first use, never at import."""
+"""The parts of a worker process beside Celery: made on first use, never at import."""
 
 from __future__ import annotations
 

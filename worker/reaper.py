@@ -1,4 +1,4 @@
-"""Looks after the jobs that nobody looks after: a thread in every worker.
+"""The reaper, a thread in every worker that looks after jobs that nobody looks after.
 
 Jobs whose lease ran out go back to the queue; the workers are told again of jobs that wait although
 their message is lost; what a killed worker left of a job that has ended is removed, and so are

@@ -1,4 +1,4 @@
-"""How far this worker is on its way to its end.
+"""The shutdown of a worker: how far it is on its way to its end.
 
 The first SIGTERM or SIGINT lets running jobs finish, for `ANIMATOR_SHUTDOWN_SECONDS` at most if
 that is set; a second one, or SIGQUIT, has them given back.

@@ -1,4 +1,4 @@
-"""Sees to it that a thread that hangs neither keeps its job nor keeps the worker from ending.
+"""The watchdog, a thread that gives up jobs of threads that hang, so that the worker can go on.
 
 It also ends a worker that has gone deaf, for whatever supervises it to start it again.
 """

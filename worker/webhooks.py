@@ -1,4 +1,4 @@
-"""Tells webhooks of jobs that have ended, at least once each.
+"""Delivery of webhooks: receivers are told of jobs that have ended, at least once each.
 
 Every worker that knows the secret takes events out of the outbox. One that dies in between has
 only postponed them: after `TAKEN_SECONDS` another worker sends them. A receiver that does not

@@ -1,4 +1,4 @@
-"""Inputs that lie elsewhere, kept on this machine: each is fetched once, however many jobs use it.
+"""The cache of inputs that lie elsewhere: each is fetched once, however many jobs use it.
 
     inputs/blobs/SHA256   contents, under the hash of their bytes
            notes/URL      what was last found at a URL, under the hash of its text: the store's word

@@ -1,4 +1,4 @@
-"""One file from a store or a web server into a local one, whatever happens to connections."""
+"""Downloads from a store or a web server, whatever happens to connections."""
 
 from __future__ import annotations
 

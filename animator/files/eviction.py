@@ -1,4 +1,4 @@
-"""Keeping a folder of files below a size: what was not used for longest goes first.
+"""Eviction: a folder of files is kept below a size, what was not used for longest goes first.
 
 Whoever uses a file of such a folder holds a shared lock on it (`hold`); what is held by any process
 is never removed. Locks are the kernel's, so they end with a process that is killed.

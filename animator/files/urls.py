@@ -1,4 +1,4 @@
-"""Where files are: paths and URLs, which are allowed, and names that stay in their folder."""
+"""Locations of files: paths and URLs, which are allowed, and names that stay in their folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waits and runs, and how long it will take."""
+"""The backlog: jobs that wait and run, and how long they will take."""
 
 from __future__ import annotations
 

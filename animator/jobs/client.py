@@ -1,4 +1,4 @@
-"""The queue as a program uses it: submit a job, look at it, wait for it, cancel it.
+"""The client, by which a program submits a job, looks at it, waits for it and cancels it.
 
 client = Client.connect()
 job = client.submit(JobSpec(source="/a/portrait.png", driving="/a/clip.mp4", output="/a/o.mp4"))

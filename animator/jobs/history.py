@@ -1,4 +1,4 @@
-"""What the store can tell of many jobs, what it keeps, and for how long."""
+"""The history of jobs in Redis: lists, counts, rates and logs, and how long they are kept."""
 
 from __future__ import annotations
 

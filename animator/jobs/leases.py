@@ -1,4 +1,4 @@
-"""Who works on a job, for how long, and what becomes of it if its worker is not heard of.
+"""Leases on jobs in Redis: who works on a job, and what becomes of it if its lease runs out.
 
 A worker holds a lease on each job that it runs and prolongs it again and again. Workers reap: a job
 whose lease ran out goes back to the queue, or ends. A message to the workers may be lost, so jobs

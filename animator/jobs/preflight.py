@@ -1,4 +1,4 @@
-"""What can be checked about a job in no time, before it is queued or run.
+"""Checks of a job that take no time, made before it is queued or run.
 
 A user's mistake is told at once instead of by a worker later. What needs the files to be opened and
 decoded is left to the pipeline.

@@ -1,4 +1,4 @@
-"""The job records in Redis: made, and read."""
+"""Job records in Redis: made, and read."""
 
 from __future__ import annotations
 
@@ -36,8 +36,6 @@ _ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # no letters that look like d
 _ID_LENGTH = 12
 _CHUNK = 500
 """Commands that are sent in one go."""
-_SCAN = 5000
-"""Ids that Redis looks at in one go, in some milliseconds."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The job records in Redis, and who works on them.
+"""The job store: records in Redis, and who works on them.
 
 Keys, all of them under `animator:` so that a Redis can be shared:
 
@@ -162,11 +162,6 @@ class JobStore(JobLeases, JobHistory, WorkerRegistry):
         if state is None:
             raise AnimatorError("no_such_job", f"There is no job {job_id!r}.")
         return JobState(state.decode())
-
-    def cancel_requested(self, job_id: str) -> bool:
-        """Whether someone asked the running job to stop."""
-        with queue_errors():
-            return self.client.hget(f"{PREFIX}job:{job_id}", "cancel") == b"1"
 
     def retry(self, job_id: str) -> JobRecord:
         """Queue a failed or cancelled job again; workers are not told yet.

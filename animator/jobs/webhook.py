@@ -1,4 +1,4 @@
-"""Who may be told of a job's end, and how the message is signed.
+"""Rules for webhooks: where they may go, and how a message is signed.
 
 A webhook is an address that a submitter chooses and that a worker then connects to. So that nobody
 makes a worker talk to what only the worker can reach, hosts have to be listed
@@ -22,7 +22,6 @@ TIMESTAMP_HEADER = "Animator-Timestamp"
 """Unix time of the try, in seconds."""
 SIGNATURE_HEADER = "Animator-Signature"
 """`v1=` and the HMAC-SHA256, in hexadecimal, of the timestamp, a dot and the body."""
-FRESH_SECONDS = 300
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 

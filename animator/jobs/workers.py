@@ -1,4 +1,4 @@
-"""The workers' signs of life in Redis."""
+"""Heartbeats: the workers' signs of life in Redis."""
 
 from __future__ import annotations
 

@@ -123,9 +123,8 @@ def test_cancelling(store: JobStore, running: JobRecord) -> None:
     queued = store.create(SPEC)
     assert store.request_cancel(queued.id) is JobState.CANCELLED
     assert store.claim(queued.id, "w") is None
-    assert not store.cancel_requested(running.id)
+    assert not store.get(running.id).cancel_requested
     assert store.request_cancel(running.id) is JobState.RUNNING
-    assert store.cancel_requested(running.id)
     assert store.get(running.id).cancel_requested
     assert store.cancelled(running.id, 1)
     assert store.get(running.id).state is JobState.CANCELLED
