@@ -153,9 +153,11 @@ def _converse(process: subprocess.Popen[bytes], limits: SandboxLimits) -> Ended:
     deadline = time.monotonic() + limits.seconds
     complete, answer, errors = _listen(process.stdout, process.stderr, deadline)
     messages, whole = _parse(answer)
+    # A child that was taken over may say anything; what is not the protocol is a crash.
     if len(answer) > MAX_ANSWER or not whole:
         return Ended("crashed", "gave an answer that makes no sense", messages)
     if complete:
+        # It has closed both pipes, so it is about to end.
         with suppress(subprocess.TimeoutExpired):
             process.wait(max(deadline - time.monotonic(), 0.1))
     if process.returncode is None:
@@ -186,6 +188,7 @@ def _listen(out: IO[bytes], err: IO[bytes], deadline: float) -> tuple[bool, byte
                     key.data.extend(block)
                 else:
                     selector.unregister(key.fileobj)
+            # Only the end is kept: a child may write for ever.
             del errors[:-_TAIL]
     return True, bytes(answer), bytes(errors)
 
@@ -236,6 +239,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 def child(target: str) -> NoReturn:
     """What runs in the child: take the task, take on the limits, work, end."""
     request = json.loads(sys.stdin.buffer.read())
+    # Answers go to a copy of the pipe.
     answers = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # no library's chatter between the answers
     _confine(request["seconds"], request["memory_mb"])

@@ -47,6 +47,7 @@ class Parent:
     def order(self) -> dict[str, Any]:
         """The job, which is the first that the parent says; it is heard from then on."""
         order: dict[str, Any] = json.loads(self._source.readline())
+        # From here on it is heard: it may say stop at any time, or be gone.
         threading.Thread(target=self._listen, name="parent", daemon=True).start()
         return order
 
@@ -84,13 +85,16 @@ def main(load_pipeline: Callable[[], Callable[..., Result]]) -> None:
     # What libraries print goes to the log, with the standard error output.
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    # A crash shows where it was; the parent says which signal it was.
     faulthandler.enable()
     become_expendable()
     parent = Parent(sys.stdin.buffer, sink)
     order = parent.order()
+    # Lines name the job, as those of the parent do.
     logs.configure(Settings.from_environment().log_format)
     logs.about_job(order["job"], order["attempt"])
     if order["memory_mb"] is not None:
+        # Not the address space, of which libraries reserve much more than they use.
         resource.setrlimit(resource.RLIMIT_DATA, (order["memory_mb"] * 1024**2,) * 2)
     try:
         result = load_pipeline()(

@@ -51,6 +51,7 @@ class Outbox(RedisBase):
     def remove(self, event: Event) -> None:
         """An event was delivered or is given up."""
         with queue_errors():
+            # In one transaction, so that no event is left without its text.
             pipeline = self.client.pipeline()
             pipeline.zrem(f"{PREFIX}webhooks", event.id)
             pipeline.hdel(f"{PREFIX}webhooks:events", event.id)

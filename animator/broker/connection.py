@@ -40,6 +40,8 @@ def connect(url: str) -> redis.Redis:
     try:
         return redis.Redis.from_url(
             url,
+            # Seconds. The retries, half a second apart at most, are for a connection that broke;
+            # in an outage, callers wait in their own way.
             socket_timeout=20,
             socket_connect_timeout=5,
             health_check_interval=30,
@@ -90,6 +92,7 @@ class RedisBase:
         """
         script = self.scripts.load(name)
         if name not in self._registered:
+            # redis-py sends the hash of this, and the text only where Redis does not know it yet.
             source = f"local PREFIX = '{PREFIX}'\n{script.source}"
             self._registered[name] = self.client.register_script(source)
         with queue_errors():

@@ -9,6 +9,7 @@ from typing import Any
 
 Value = str | bytes | int | float
 
+# `local id = ARGV[1]` or `local ids = tail(1)`, at the beginning of a line.
 _ARGUMENT = re.compile(r"^local (\w+) += (?:ARGV\[(\d+)\]|tail\((\d+)\))", re.MULTILINE)
 _NO_SCRIPTS = ("preamble.lua", "common.lua")
 
@@ -34,6 +35,7 @@ class LuaScript:
     def __init__(self, name: str, text: str, before: str = "") -> None:
         found = _ARGUMENT.findall(text)
         numbers = [int(one or first) for _, one, first in found]
+        # Numbers that are wrong would give a script the value of another argument.
         if numbers != [*range(1, len(found) + 1)] or any(first for _, _, first in found[:-1]):
             raise ValueError(f"{name}.lua does not take its arguments in their order")
         self.name, self.source = name, before + text

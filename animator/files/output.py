@@ -38,6 +38,7 @@ class OutputFile:
         with coded_errors(Path(output)):
             if "\0" in os.fspath(output):
                 raise OSError(errno.EINVAL, "the name has a zero byte")
+            # A link stays one: what it points to is replaced.
             self.path = Path(os.path.realpath(output))
             _refuse_what_is_no_file(self.path)
             self._part = _part_of(self.path)
@@ -48,6 +49,7 @@ class OutputFile:
 
     def write(self, data: bytes) -> int:
         """Write at the current position; a failure shows in `check`."""
+        # An unbuffered file may take less than it is given.
         left = memoryview(data)
         while left and self._failure is None and not self._abandoned:
             try:
@@ -72,6 +74,7 @@ class OutputFile:
             OSError: if that, or writing before, failed; the temporary file is still there.
         """
         self.check()
+        # First the content, then the name, then the folder that holds the name.
         os.fsync(self._file.fileno())
         self._file.close()
         os.replace(self._part, self.path)
@@ -113,6 +116,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         AnimatorError: output_not_writable, disk_full for what the system says, also in the block.
     """
+    # Beside the file, since a rename cannot go to another file system.
     part = _part_of(path)
     try:
         with coded_errors(path):

@@ -195,6 +195,7 @@ class Storage:
         self._require_store(where)
         remote = self._remote(folder) if folder else self._root
         try:
+            # fsspec answers out of its cache unless it is told to look again.
             found = try_remote(where, lambda: self._fs.ls(remote, detail=True, refresh=True))
         except AnimatorError as error:
             if error.code == "no_such_file":
@@ -266,6 +267,7 @@ class Storage:
                 write(target)
             else:
                 self._write_and_rename(target, write)
+            # A store may take an upload that broke off for a whole one.
             there = self._fs.info(target).get("size")
             if there is not None and there != size:
                 raise OSError(f"{there} of {size} bytes arrived")
@@ -275,6 +277,7 @@ class Storage:
     def _write_and_rename(self, target: str, write: Callable[[str], object]) -> None:
         folder, _, last = target.rpartition("/")
         self._fs.makedirs(folder, exist_ok=True)
+        # Hidden, so that `names` leaves it out.
         part = f"{folder}/.{last[:40]}.{secrets.token_hex(4)}.part"
         try:
             write(part)
@@ -305,6 +308,7 @@ def _local_files(folder: str) -> Iterator[tuple[str, int]]:
 
 def info_of(found: dict[str, Any]) -> Info:
     """What a file system of fsspec says of a file, in our terms."""
+    # Every back end has names of its own for the same.
     times = (found.get(name) for name in ("LastModified", "mtime", "updated", "created"))
     modified: Any = next((time for time in times if time is not None), None)
     names = ("ETag", "etag", "md5Hash", "content_md5")

@@ -61,6 +61,7 @@ class JobHistory(JobRecords):
             offset: how many of the newest to leave out.
         """
         index = f"{PREFIX}jobs" if state is None else f"{PREFIX}jobs:{state.value}"
+        # Scores are microseconds since 1970; a parenthesis leaves the end of the range out.
         first = "-inf" if since is None else str(_microseconds(since))
         last = "+inf" if until is None else f"({_microseconds(until)}"
         with queue_errors():
@@ -100,6 +101,7 @@ class JobHistory(JobRecords):
         width = RATE_BUCKET_SECONDS
         fields = [JobState.SUCCEEDED.value, JobState.FAILED.value, "frames"]
         with queue_errors():
+            # Buckets are numbered by the clock of Redis, as `count_end` in common.lua does.
             seconds, _ = self.client.time()
             pipeline = self.client.pipeline(transaction=False)
             for age in range(RATE_SECONDS // width):
@@ -107,6 +109,7 @@ class JobHistory(JobRecords):
             buckets = [[int(value or 0) for value in found] for found in pipeline.execute()]
         rates = {}
         for minutes in RATE_MINUTES:
+            # The first bucket is the present one, so the average lags by up to its width.
             recent = buckets[: minutes * 60 // width]
             jobs = sum(succeeded + failed for succeeded, failed, _ in recent)
             rates[minutes] = Rate(jobs / minutes, sum(frames for *_, frames in recent) / minutes)
@@ -124,6 +127,7 @@ class JobHistory(JobRecords):
         """
         removed = 0
         for state in states:
+            # What is kept stays at the front of the index, and is skipped in the next step.
             skip = 0
             while state.ended:
                 gone, kept = self._run(
@@ -158,6 +162,7 @@ class JobHistory(JobRecords):
 
     def log(self, job_id: str, text: str, worker: str = "") -> None:
         """Add a line to a job's log, of which the last 200 are kept."""
+        # Names of files may have bytes that are not UTF-8.
         text = text.encode(errors="backslashreplace").decode()
         self._run("log", id=job_id, time=now(), worker=worker, line=text)
 

@@ -57,6 +57,7 @@ class JobLeases(JobRecords):
             isolated: whether it is run in a process of its own. A suspect job always is, so look
                 at the record that comes back.
         """
+        # The token tells a claim that is sent twice from that of another worker.
         attempt = self._run(
             "claim",
             id=job_id,
@@ -76,6 +77,7 @@ class JobLeases(JobRecords):
         """
         if not attempts:
             return {}
+        # Id, attempt, id, attempt, ...
         flat = [part for pair in attempts.items() for part in pair]
         answers = self._run("renew", lease=_milliseconds(lease_seconds), attempts=flat)
         return {
@@ -91,6 +93,7 @@ class JobLeases(JobRecords):
             limit: most jobs at a time.
         """
         sentence = f"The workers of {max_attempts} attempts ended without a word."
+        # Of jobs that end here; made before it is known whether there are any.
         error = JobError("too_many_attempts", sentence, True)
         found = self._run(
             "reap", time=now(), max_lapses=max_attempts, limit=limit, failure=error.to_json()
@@ -116,6 +119,7 @@ class JobLeases(JobRecords):
         """
         age = _milliseconds(older_than_seconds)
         ids = self._run("waiting", age=age, limit=limit, queues=[*QUEUES.values()])
+        # By now some may have been taken.
         records = self.get_many([job_id.decode() for job_id in ids])
         return [record for record in records if record.state is JobState.QUEUED]
 

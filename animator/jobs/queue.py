@@ -101,6 +101,7 @@ def queue_url(settings: Settings) -> str:
     """
     if settings.broker_url is not None:
         return settings.broker_url
+    # Starting it again does nothing, so every process may ask.
     embedded = EmbeddedRedis(settings.state_dir)
     embedded.start()
     return embedded.url

@@ -100,6 +100,7 @@ class JobRecords(RedisBase):
     def _create_chunk(
         self, requests: Sequence[JobRequest], overwrite: bool
     ) -> list[Submission | AnimatorError]:
+        # One moment for all; scores a microsecond apart keep them in order.
         created, score = now(), time.time_ns() // 1000
         pipeline = self.client.pipeline(transaction=False)
         ids = [_new_id() for _ in requests]
@@ -123,6 +124,7 @@ class JobRecords(RedisBase):
             )
         with queue_errors():
             answers = pipeline.execute()
+        # 0: earlier jobs with the same key, whose records are the answer.
         there = {record.id: record for record in self.get_many(_texts(answers, 0))}
         found: list[Submission | AnimatorError] = []
         for job_id, request, (code, other) in zip(ids, requests, answers, strict=True):
@@ -161,6 +163,7 @@ class JobRecords(RedisBase):
             return []
         with queue_errors():
             pipeline = self.client.pipeline(transaction=False)
+            # Leases end by the clock of Redis, so that is asked for, too.
             pipeline.time()
             pipeline.zmscore(f"{PREFIX}leases", cast("Any", ids))
             for job_id in ids:

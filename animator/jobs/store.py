@@ -81,6 +81,7 @@ class JobStore(JobLeases, JobHistory, WorkerRegistry):
 
     def succeed(self, job_id: str, attempt: int, result: Result) -> bool:
         """End the job as succeeded; False if the attempt no longer owns it."""
+        # Also as a field of its own: perhaps no progress was written that told it.
         fields = ("result", result.to_json(), "resumed", result.resumed)
         line = f"succeeded: {result.frames} frames, {result.resumed} of them resumed"
         state = JobState.SUCCEEDED
