@@ -46,6 +46,7 @@ _START = (
     "from animator.sandbox import child; child(sys.argv[2])"
 )
 _ROOT = str(Path(__file__).parents[1])
+_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 _OUT_OF_MEMORY = 77
 """Exit status of a child that had not enough memory."""
 
@@ -152,9 +153,11 @@ def _converse(process: subprocess.Popen[bytes], limits: SandboxLimits) -> Ended:
     deadline = time.monotonic() + limits.seconds
     complete, answer, errors = _listen(process.stdout, process.stderr, deadline)
     messages, whole = _parse(answer)
+    # A child that was taken over may say anything; what is not the protocol is a crash.
     if len(answer) > MAX_ANSWER or not whole:
         return Ended("crashed", "gave an answer that makes no sense", messages)
     if complete:
+        # It has closed both pipes, so it is about to end.
         with suppress(subprocess.TimeoutExpired):
             process.wait(max(deadline - time.monotonic(), 0.1))
     if process.returncode is None:
@@ -185,6 +188,7 @@ def _listen(out: IO[bytes], err: IO[bytes], deadline: float) -> tuple[bool, byte
                     key.data.extend(block)
                 else:
                     selector.unregister(key.fileobj)
+            # Only the end is kept: a child may write for ever.
             del errors[:-_TAIL]
     return True, bytes(answer), bytes(errors)
 
@@ -235,6 +239,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 def child(target: str) -> NoReturn:
     """What runs in the child: take the task, take on the limits, work, end."""
     request = json.loads(sys.stdin.buffer.read())
+    # Answers go to a copy of the pipe.
     answers = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # no library's chatter between the answers
     _confine(request["seconds"], request["memory_mb"])
@@ -255,11 +260,23 @@ def child(target: str) -> NoReturn:
     os._exit(0)
 
 
-def _confine(seconds: float, memory_mb: int | None) -> None:
-    _die_with_parent()
-    with suppress(OSError):  # first for the kernel to end when memory is short
+def become_expendable() -> None:
+    """Have this process end with its parent, first when memory is short, and without a core dump.
+
+    The kernel sees to the first, even where no Python code runs any more. It takes the thread that
+    started the process for the parent.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+    with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
-    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_CORE, 0)  # it may be large
+
+
+def _confine(seconds: float, memory_mb: int | None) -> None:
+    become_expendable()
     # At the soft limit comes SIGXCPU, which tells what happened; SIGKILL at the hard one.
     _limit(resource.RLIMIT_CPU, math.ceil(_CORES * seconds), grace=1)
     if memory_mb is not None:
@@ -272,13 +289,3 @@ def _limit(kind: int, value: int, grace: int = 0) -> None:
     if hard != resource.RLIM_INFINITY:
         soft, most = min(soft, hard), min(most, hard)
     resource.setrlimit(kind, (soft, most))
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to kill this process when the thread that started it is gone."""
-    if not sys.platform.startswith("linux"):
-        return
-    import ctypes
-
-    set_death_signal = 1
-    ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL, 0, 0, 0)

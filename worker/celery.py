@@ -83,12 +83,14 @@ def make_app(url: str, concurrency: int = 1, kind: Kind = "any") -> Celery:
         worker_redirect_stdouts=False,
         enable_utc=True,
     )
+    # By name: Celery imports them when a worker starts, not when a message is sent.
     app.steps["consumer"].add("worker.process:ConsumerTicks")
     app.steps["worker"].add("worker.services:Services")
     return app
 
 
 def _keepalive() -> dict[int, int]:
+    # Seconds until the first probe and between probes; probes without an answer.
     wanted = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
     return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
 
@@ -99,6 +101,7 @@ def default_app() -> Celery:
 
     Where it asks for none, the embedded Redis is started.
     """
+    # Before torch starts threads, each of which would get a heap and cores of its own.
     share_heaps()
     try:
         settings = Settings.from_environment()

@@ -6,14 +6,12 @@ who look at the list of processes.
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import json
 import logging
 import os
 import queue
 import resource
-import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
+from animator.sandbox import become_expendable
 from animator.settings import MediaLimits, Settings
 from animator.spec import JobSpec, Progress, Result
 from animator.workspace.attempt import Workspace
@@ -29,8 +28,6 @@ from worker import logs
 from worker.failures import describe
 
 logger = logging.getLogger(__name__)
-
-SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 
 
 class Parent:
@@ -50,6 +47,7 @@ class Parent:
     def order(self) -> dict[str, Any]:
         """The job, which is the first that the parent says; it is heard from then on."""
         order: dict[str, Any] = json.loads(self._source.readline())
+        # From here on it is heard: it may say stop at any time, or be gone.
         threading.Thread(target=self._listen, name="parent", daemon=True).start()
         return order
 
@@ -82,35 +80,22 @@ class Parent:
         os._exit(1)  # the parent is gone
 
 
-def die_with_parent() -> None:
-    """Have the kernel end this process with its parent, even where no Python code runs any more."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
-
-
-def bound_memory(megabytes: int | None) -> None:
-    """Bound what this process may take, and offer it to the kernel first if memory runs out."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it dies on purpose, and a core is large
-    if megabytes is not None:
-        resource.setrlimit(resource.RLIMIT_DATA, (megabytes * 1024**2,) * 2)
-    try:
-        Path("/proc/self/oom_score_adj").write_text("1000")
-    except OSError:
-        pass
-
-
 def main(load_pipeline: Callable[[], Callable[..., Result]]) -> None:
     """Run the job that the parent tells."""
     # What libraries print goes to the log, with the standard error output.
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    # A crash shows where it was; the parent says which signal it was.
     faulthandler.enable()
-    die_with_parent()
+    become_expendable()
     parent = Parent(sys.stdin.buffer, sink)
     order = parent.order()
+    # Lines name the job, as those of the parent do.
     logs.configure(Settings.from_environment().log_format)
     logs.about_job(order["job"], order["attempt"])
-    bound_memory(order["memory_mb"])
+    if order["memory_mb"] is not None:
+        # Not the address space, of which libraries reserve much more than they use.
+        resource.setrlimit(resource.RLIMIT_DATA, (order["memory_mb"] * 1024**2,) * 2)
     try:
         result = load_pipeline()(
             JobSpec.from_json(order["spec"]),

@@ -41,6 +41,7 @@ class StartedWorker:
 
     def runs_as(self, worker_id: str) -> bool:
         """Whether a worker's sign of life, by its id, comes from this process."""
+        # See `worker.presence`: host, process, and a token.
         return worker_id.startswith(f"{socket.gethostname()}-{self._process.pid}-")
 
     def stop(self) -> None:
@@ -92,6 +93,7 @@ class CeleryQueue:
         Raises:
             AnimatorError: `queue_unavailable` if the broker does not answer.
         """
+        # Seconds. The client waits for this; the record is there already.
         policy = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3}
         try:
             with queue_errors(), self._app.producer_pool.acquire(block=True) as producer:
@@ -128,6 +130,7 @@ class CeleryQueue:
             AnimatorError: `queue_unavailable` if the broker does not answer.
         """
         with queue_errors():
+            # A queue of kombu is a list of messages.
             pipeline = self._store.client.pipeline(transaction=False)
             for name in queues:
                 pipeline.llen(KEY_PREFIX + name)
@@ -146,9 +149,11 @@ class CeleryQueue:
         Raises:
             AnimatorError: `queue_unavailable` if the log cannot be written.
         """
+        # Names of hosts are to differ, or Celery takes two workers for one.
         name = f"{os.getpid()}-{secrets.token_hex(3)}"
         log = self._settings.log_dir / f"worker-{name}.log"
         command = [sys.executable, "-m", "celery", "-A", "worker", "worker", "--loglevel", "INFO"]
+        # Workers need not know of each other: the store tells who lives.
         command += ["--hostname", f"animator-{name}@%h", "--without-gossip", "--without-mingle"]
         try:
             log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,4 +1,4 @@
-"""What is put on record about an exception that ended a job."""
+"""A job's error, as it is put on record, from the exception that ended the job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ends with status 0 if a worker on this machine takes jobs: `python -m worker.health`.
+"""The health check: `python -m worker.health` ends with status 0 if a worker here takes jobs.
 
 For a container's health check. A process that lives but no longer consumes is not healthy.
 """

@@ -55,6 +55,7 @@ class HeldJob:
 
     def report(self, progress: Progress) -> None:
         """Note how far the job is; it is written down by the thread that keeps the leases."""
+        # Only a new stage or frame is progress: a job that hangs may repeat itself.
         before, self.progress = self.progress, progress
         if before is None or (before.stage, before.frame) != (progress.stage, progress.frame):
             self.touch()
@@ -85,6 +86,7 @@ class HeldJob:
         progress, before = self.progress, self._written
         if progress is None or progress == before:
             return None
+        # A new stage is written at once, steps within one not more often than need be.
         later = time.monotonic() - self._written_at >= REPORT_SECONDS
         return progress if later or before is None or before.stage != progress.stage else None
 
@@ -131,6 +133,7 @@ class LeaseKeeper:
     def hold(self, job: HeldJob) -> Iterator[HeldJob]:
         """Keep a job's lease for as long as the block runs, or until it is dropped."""
         with self._lock:
+            # The lease ran out and this worker has claimed the job again.
             if before := self._held.get(job.record.id):
                 before.lost = True  # and its thread still has to find out
             self._held[job.record.id] = job
@@ -153,12 +156,14 @@ class LeaseKeeper:
         while not job.should_stop():
             job.touch()
             try:
+                # With the attempt as fencing token: a late twin is told that it is not its job.
                 answers = self._store.renew({record.id: record.attempt}, self.lease_seconds)
             except AnimatorError as error:
                 logger.warning("job %s: it is not published yet: %s", record.id, error)
                 time.sleep(POLL_SECONDS)
                 continue
             job.learn(answers[record.id])
+            # The lease is new, so nobody takes the job while the video gets its name.
             return not (job.lost or job.cancelled)
         return False
 
@@ -193,9 +198,11 @@ class LeaseKeeper:
     def _look(self) -> None:
         jobs = [job for job in self.jobs() if not job.lost]
         began = time.monotonic()
+        # Three times in a lease: two renewals may fail. In between, only questions.
         due = began - self._renewed >= self.lease_seconds / 3
         attempts = {job.record.id: job.record.attempt for job in jobs}
         answers = self._store.renew(attempts, self.lease_seconds if due else 0)
+        # By the time before the answer, which may have been long in coming.
         if due:
             self._renewed = began
         for job in jobs:

@@ -1,4 +1,4 @@
-"""Runs a job that is suspected of killing its process in a process of its own.
+"""Suspect jobs, each run in a process of its own that it may kill.
 
 This is the parent's side: `animate` is called as `animator.animation.pipeline.animate` is. The
 child is `worker.child`. It is told the job, and when to stop, on its standard input and answers on
@@ -77,6 +77,7 @@ def animate(
         Died: if the child ended without a word, or made no progress and was killed.
         AnimatorError, JobCancelled, LeaseLost: as the pipeline.
     """
+    # All that the child is told at the beginning; it reads its settings by itself.
     order = {
         "spec": spec.to_json(),
         "limits": asdict(limits),
@@ -86,12 +87,14 @@ def animate(
         "priority": priority,
         "memory_mb": bounds.memory_mb,
     }
+    # Counted before and after: the kernel does not say whom it killed.
     kills = _out_of_memory_kills()
     child = _Child(job_id)
     try:
         child.tell(order)
         return _converse(child, report, should_stop, may_publish, bounds.stall_seconds)
     except _ChildSilent as silence:
+        # One that stalls is killed at once; else it is dying, and its status says of what.
         status = child.end(0.0 if silence.stalled else EXIT_SECONDS)
         raise Died(_reason(status, silence, _out_of_memory_kills() > kills)) from None
     finally:
@@ -117,6 +120,7 @@ def _converse(
     last = Progress("start")
     moved, stopped = time.monotonic(), None
     while True:
+        # What it says: progress, a question, or how it ended.
         for kind, value in child.listen(POLL_SECONDS, last.stage):
             if kind == "progress":
                 progress = Progress(**value)
@@ -129,11 +133,13 @@ def _converse(
                 moved = time.monotonic()
             else:
                 return _outcome(kind, value)
+        # What it is told: to stop. One that does not is killed.
         if stopped is None and should_stop():
             stopped = time.monotonic()
             child.tell({"stop": True})
         if stopped is not None and time.monotonic() - stopped > STOP_SECONDS:
             raise JobCancelled
+        # What it does not say: it hangs.
         if time.monotonic() - moved > stall_seconds:
             raise _ChildSilent(last.stage, stall_seconds)
 
@@ -177,10 +183,11 @@ class _Child:
         """What the child has said, waiting a while for it.
 
         Raises:
-            _Silence: once it has closed its end.
+            _ChildSilent: once it has closed its end.
         """
         if not self._selector.select(seconds):
             return
+        # What came may end within a line.
         received = os.read(self._output.fileno(), 1 << 16)
         if not received:
             raise _ChildSilent(stage)

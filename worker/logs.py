@@ -90,6 +90,7 @@ def configure(
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     handler.addFilter(_add_job)
     root = logging.getLogger()
+    # Celery and libraries may have put handlers there, and lines would come twice.
     for old in root.handlers[:]:
         root.removeHandler(old)
     root.addHandler(handler)

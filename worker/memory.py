@@ -1,4 +1,4 @@
-"""Keeps what a worker holds from growing with the jobs that it has run.
+"""Memory of a worker, kept from growing with the jobs that it has run.
 
 The C library (glibc) gives threads heaps of their own, up to eight for each core. A job's threads
 come and go, and what one heap has free another cannot use: memory would grow from job to job.

@@ -1,4 +1,4 @@
-"""What a worker tells Prometheus.
+"""Metrics of a worker and of the farm, for Prometheus.
 
 Counters of this process are raised where things happen (`observe_*`); what others know better (the
 engines, the device, Redis) is asked for when somebody scrapes. `docs/operations.md` lists all.
@@ -129,6 +129,7 @@ class EngineCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """What the engines have done so far, and the memory of their devices."""
+        # Not imported for a scrape: a worker without a job yet has no engine.
         module = sys.modules.get("animator.animation.engine")
         engines = [] if module is None else module.counters()
         labels = ["model", "device"]
@@ -189,6 +190,7 @@ class FarmCollector(Collector):
         """The state of the farm, or only that Redis does not answer."""
         up = GaugeMetricFamily("animator_redis_up", "Whether Redis answers this worker.")
         try:
+            # Without Redis, what this process knows itself is still told.
             families = self._ask()
         except AnimatorError:
             up.add_metric([], 0)
@@ -229,6 +231,7 @@ class FarmCollector(Collector):
 
 def _impatient(client: redis.Redis) -> redis.Redis:
     """A client for the same Redis that gives up soon and does not try twice."""
+    # With the same address and credentials, whatever kind of connection it is.
     pool = client.connection_pool
     limits = {"socket_timeout": SCRAPE_SECONDS, "socket_connect_timeout": SCRAPE_SECONDS}
     settings = {**pool.connection_kwargs, **limits, "retry": Retry(NoBackoff(), 0)}

@@ -1,7 +1,7 @@
-"""Webhooks that are still to be sent, as Redis keeps them.
+"""The outbox in Redis: webhooks that are still to be sent.
 
-The script that ends a job also writes its event here (`animator.jobs.scripts`), so there is no
-moment at which a worker that dies could lose it. Keys:
+The script that ends a job also writes its event here (`animator/jobs/lua/common.lua`), so there is
+no moment at which a worker that dies could lose it. Keys:
 
     animator:webhooks          sorted set: ids of events by when they are due (ms, Redis's clock)
     animator:webhooks:events   hash: id to what happened, as JSON
@@ -15,27 +15,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from animator.broker.connection import PREFIX, RedisBase, queue_errors
-
-# Prefix, most events, milliseconds until another worker may take them. Returns id, event, tries
-# for each.
-_TAKE = """
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local key = ARGV[1] .. 'webhooks'
-local taken = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, ARGV[2])) do
-  local event = redis.call('HGET', key .. ':events', id)
-  redis.call('ZADD', key, now + ARGV[3], id)
-  table.insert(taken, {id, event, redis.call('HINCRBY', key .. ':tries', id, 1)})
-end
-return taken
-"""
-# Prefix, id, milliseconds until it is due. One that has been removed meanwhile stays removed.
-_POSTPONE = """
-local time = redis.call('TIME')
-local due = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[3]
-return redis.call('ZADD', ARGV[1] .. 'webhooks', 'XX', due, ARGV[2])
-"""
+from animator.broker.scripts import LuaScripts
 
 
 @dataclass(frozen=True)
@@ -56,19 +36,22 @@ class Event:
 class Outbox(RedisBase):
     """The events. Every method raises `queue_unavailable` if Redis does not answer."""
 
+    scripts = LuaScripts("worker")
+
     def take(self, limit: int, seconds: float) -> list[Event]:
         """Events that are due. Unless they are removed, others may take them after `seconds`."""
-        found = self._run(_TAKE, limit, round(seconds * 1000))
+        found = self._run("take", limit=limit, held=round(seconds * 1000))
         events = cast("list[tuple[bytes, bytes, int]]", found)
         return [Event(id.decode(), tries=tries, **json.loads(text)) for id, text, tries in events]
 
     def postpone(self, event: Event, seconds: float) -> None:
         """Make an event due again after a while."""
-        self._run(_POSTPONE, event.id, round(seconds * 1000))
+        self._run("postpone", id=event.id, wait=round(seconds * 1000))
 
     def remove(self, event: Event) -> None:
         """An event was delivered or is given up."""
         with queue_errors():
+            # In one transaction, so that no event is left without its text.
             pipeline = self.client.pipeline()
             pipeline.zrem(f"{PREFIX}webhooks", event.id)
             pipeline.hdel(f"{PREFIX}webhooks:events", event.id)

@@ -34,6 +34,7 @@ class TaskPool(ThreadPool):
     def register_with_event_loop(self, loop: Any) -> None:
         """Let the event loop hear when a job has ended; called anew after each reconnection."""
         if self._bell is None:
+            # Non-blocking: a full pipe rings as well, an empty one is no reason to wait.
             self._bell = os.pipe()
             for end in self._bell:
                 os.set_blocking(end, False)

@@ -51,6 +51,7 @@ class Presence:
 
     def __init__(self, store: JobStore, settings: Settings, leases: LeaseKeeper) -> None:
         host = socket.gethostname()
+        # The token tells this process from an earlier one of the same number.
         self.id = f"{host}-{os.getpid()}-{secrets.token_hex(3)}"
         self.concurrency = settings.concurrency
         self._store = store
@@ -81,6 +82,7 @@ class Presence:
             return
         self._ended.set()
         self._wake.set()
+        # So that no beat comes after the removal.
         self._thread.join(5)
         try:
             self._store.forget(self.id)
@@ -89,6 +91,7 @@ class Presence:
 
     def tick(self) -> None:
         """The consumer loop turns."""
+        # At once for the first: somebody waits for a worker to take jobs.
         first, self._ticked = self._ticked is None, time.monotonic()
         if first:
             self._wake.set()
@@ -141,6 +144,7 @@ class Presence:
     def _follow_parent(self) -> None:
         if ending():  # a second signal would hurry it
             self._parent = None
+        # An orphan has another parent, such as init.
         if self._parent is not None and os.getppid() != self._parent:
             logger.info("the process that started this worker is gone; ending after running jobs")
             self._parent = None

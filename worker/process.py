@@ -1,4 +1,4 @@
-"""What a worker process consists of beside Celery: made on first use, never at import."""
+"""The parts of a worker process beside Celery: made on first use, never at import."""
 
 from __future__ import annotations
 
@@ -70,6 +70,7 @@ class ConsumerTicks(bootsteps.StartStopStep):
     def start(self, consumer: Any) -> None:
         """The consumer has begun to take jobs, at first or after a lost connection."""
         worker = here()
+        # The command line may ask for another number than the settings.
         worker.presence.concurrency = consumer.pool.limit or worker.presence.concurrency
         worker.watchdog.pool = consumer.pool if isinstance(consumer.pool, TaskPool) else None
         worker.presence.queues = tuple(consumer.app.amqp.queues.consume_from)

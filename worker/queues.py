@@ -30,6 +30,7 @@ def queues_of(kind: Kind) -> tuple[str, ...]:
     Of the same urgency, jobs that were begun before come first, so that one whose worker died does
     not wait behind a thousand others; then those that only its own kind can run.
     """
+    # Own kind first: nobody else takes those.
     kinds: tuple[Kind, ...] = ("any",) if kind == "any" else (kind, "any")
     return tuple(
         queue_name(each, priority, begun=begun)
@@ -44,6 +45,7 @@ class ByPriority(priority_cycle):
 
     def update(self, it: Iterable[str]) -> None:
         """Take the names of the queues, in whatever order they come."""
+        # In place, as kombu goes on with this very list.
         self.items[:] = sorted(it, key=_rank)
 
 
@@ -77,6 +79,7 @@ def _model(path: Path) -> str:
         lines = path.read_text(errors="replace").splitlines()
     except OSError:
         return "NVIDIA GPU"
+    # `Model:   NVIDIA H100`.
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
     return models[0] if models else "NVIDIA GPU"
 

@@ -1,4 +1,4 @@
-"""Looks after the jobs that nobody looks after: a thread in every worker.
+"""The reaper, a thread in every worker that looks after jobs that nobody looks after.
 
 Jobs whose lease ran out go back to the queue; the workers are told again of jobs that wait although
 their message is lost; what a killed worker left of a job that has ended is removed, and so are
@@ -54,6 +54,7 @@ class Reaper:
     def start(self) -> None:
         """Begin; further calls do nothing."""
         if self._thread is None:
+            # A Redis that has been up for a while needs no waiting.
             self._answers_since = time.monotonic() - self._uptime()
             self._thread = threading.Thread(target=self._run, name="reaper", daemon=True)
             self._thread.start()
@@ -64,9 +65,11 @@ class Reaper:
         Raises:
             AnimatorError: `queue_unavailable`.
         """
+        # Jobs whose worker is gone.
         if self._trusted():
             for reaped in self._store.reap(self._settings.max_attempts):
                 self._reaped(reaped)
+        # Messages and folders that were lost on the way.
         self._remind()
         self._sweep()
         if time.monotonic() - self._removed >= RETENTION_SECONDS:
@@ -76,6 +79,7 @@ class Reaper:
 
     def _run(self) -> None:
         while True:
+            # A short lease is to be found out sooner.
             time.sleep(min(LOOK_SECONDS, self._lease / 3))
             try:
                 self.look()
@@ -115,6 +119,7 @@ class Reaper:
                 *(reaped.id, reaped.attempt, reaped.worker, reaped.state.value),
             )
         if reaped.state is JobState.QUEUED:
+            # It goes before those that nobody has begun.
             priority, kind = reaped.options.priority, reaped.spec.kind
             self._queue.enqueue_many([Announcement(reaped.id, priority, kind, begun=True)])
         else:
@@ -134,6 +139,7 @@ class Reaper:
 
     def _remind(self) -> None:
         """Tell the workers of jobs again that wait while their queue is empty."""
+        # By queue: where messages wait, nothing is lost, only busy.
         groups: dict[str, list[JobRecord]] = {}
         for record in self._store.waiting(FORGOTTEN_SECONDS):
             kind, priority = record.spec.kind, record.options.priority

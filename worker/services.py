@@ -1,4 +1,4 @@
-"""What a worker does besides jobs: serving its metrics and delivering webhooks."""
+"""Services of a worker beside its jobs: metrics are served, and webhooks delivered."""
 
 from __future__ import annotations
 

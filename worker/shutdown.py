@@ -1,4 +1,4 @@
-"""How far this worker is on its way to its end.
+"""The shutdown of a worker: how far it is on its way to its end.
 
 The first SIGTERM or SIGINT lets running jobs finish, for `ANIMATOR_SHUTDOWN_SECONDS` at most if
 that is set; a second one, or SIGQUIT, has them given back.
@@ -34,6 +34,7 @@ def stopping(grace: float | None = None) -> bool:
     Args:
         grace: seconds after the first request, after which it is so, too; None is never.
     """
+    # Celery makes a second SIGINT cold; a second SIGTERM it only reports once more.
     if _cold() or len(_requests) > 1:
         return True
     return grace is not None and bool(_requests) and time.monotonic() - _requests[0] >= grace

@@ -61,6 +61,7 @@ def animate_job(task: Any, job_id: str) -> None:
     if worker.stopping():
         return  # the job waits on record, and a reaper tells others of it
     try:
+        # The message is a hint: only the claim makes the job this worker's.
         record = worker.store.claim(job_id, worker.presence.id, worker.settings.lease_seconds)
     except AnimatorError as error:
         # Should it still be queued, a reaper tells the workers again.
@@ -147,15 +148,19 @@ class JobRun:
 
         job, record, settings = self._job, self._record, self._worker.settings
         spec = settings.apply_to(record.spec)
+        # Local: the output itself or a file that is uploaded in the end.
         output = open_output(spec.output, settings)
         self._workspace = Workspace.take(output, record.id, record.attempt)
+        # What is fetched is held in the cache until the job has ended.
         if is_url(spec.source) or is_url(spec.driving):
             job.report(Progress("fetch"))
         with stage(spec, settings, self._check) as staged, ExitStack() as running:
             if shares_segments(spec.output, settings):
+                # What an attempt on another machine had finished is fetched, and ours is sent.
                 self._shared = SharedSegments(self._workspace, record.id, settings)
                 polled(self._shared.restore, self._check)
                 running.enter_context(self._shared.kept())
+            # The same arguments for both: the pipeline, here or in the child.
             run = self._in_a_child(spec) if record.suspect else load_pipeline()
             result = run(
                 staged.spec,
@@ -188,6 +193,7 @@ class JobRun:
         bounds = isolated.Bounds(settings.stall_seconds, memory)
 
         def run(spec: JobSpec, **arguments: Any) -> Result:
+            # In steps, so that a job that waits for its turn can be cancelled.
             while not _children.acquire(timeout=0.25):
                 if self._job.should_stop():
                     raise JobCancelled
@@ -249,6 +255,7 @@ class JobRun:
         self.code = error.code
         metrics.observe_crash(error.code)
         logger.error("job %s: [%s] %s", record.id, error.code, error.message)
+        # Once it has crashed as often as is allowed, it fails instead of being queued.
         limit = worker.settings.max_crashes
         requeue = partial(self._store.requeue, record.id, record.attempt)
         state = self._leave(lambda: requeue(crash=error, max_crashes=limit))
@@ -280,6 +287,7 @@ class JobRun:
 
     def _leave(self, change: Callable[[], T]) -> T | None:
         """Write the end of the attempt, however long the store is away."""
+        # From here on it is neither cancelled nor given up: only its end is to be written.
         self._job.ending = True
         deadline = time.monotonic() + KEEP_TRYING_SECONDS
         wait = 0.1

@@ -1,4 +1,4 @@
-"""Sees to it that a thread that hangs neither keeps its job nor keeps the worker from ending.
+"""The watchdog, a thread that gives up jobs of threads that hang, so that the worker can go on.
 
 It also ends a worker that has gone deaf, for whatever supervises it to start it again.
 """
@@ -130,6 +130,7 @@ class Watchdog:
         if now - self._listened < LISTEN_SECONDS:
             return
         self._listened = now
+        # Deaf: free threads, messages, and no job begun for a while.
         idle = self._presence.consuming() and jobs < self._presence.concurrency and not ending()
         if not (idle and self._queue.messages(self._presence.queues)):
             self._deaf = None
@@ -155,16 +156,19 @@ class Watchdog:
         text = f"stalled: no progress for {self._settings.stall_seconds} seconds in {stage!r}"
         logger.error("job %s: %s", record.id, text)
         self._store.log(record.id, text, self._presence.id)
+        # As suspect: the next attempt gets a process, which can be killed.
         owned = give_back(self._store, self._queue, job, suspect=True)
         self._leases.drop(job)
         if not owned:
             return
+        # The thread is lost. Another takes its place, unless as many are lost as there were.
         self._given_up += 1
         if self.pool is None or self._given_up > self._presence.concurrency:
             logger.critical("too many threads hang; the worker ends")
             self._leave(EXIT_HUNG)
         else:
             self.pool.grow()
+            # Else the message would stay unacknowledged until the thread comes back.
             if request := celery_state.requests.get(job.message):
                 request.acknowledge()
 
@@ -176,6 +180,7 @@ class Watchdog:
                 give_back(self._store, self._queue, job, suspect=False)
             except AnimatorError as error:  # its lease runs out
                 logger.warning("job %s: not given back: %s", job.record.id, error)
+        # Without waiting for threads: some never come back.
         self._presence.end()
         logging.shutdown()
         os._exit(status)

@@ -1,4 +1,4 @@
-"""Tells webhooks of jobs that have ended, at least once each.
+"""Delivery of webhooks: receivers are told of jobs that have ended, at least once each.
 
 Every worker that knows the secret takes events out of the outbox. One that dies in between has
 only postponed them: after `TAKEN_SECONDS` another worker sends them. A receiver that does not
@@ -107,9 +107,11 @@ class Deliverer:
             timeout=self._try_seconds,
             limits=httpx.Limits(max_keepalive_connections=0),
         ) as client:
+            # One more round after the end: jobs of this worker may have ended just before.
             last = False
             while not last:
                 last = self._ended.is_set()
+                # The client of Redis blocks; so it gets a thread.
                 events = await asyncio.to_thread(self._take, AT_ONCE - len(tries))
                 tries |= {asyncio.create_task(self._try(client, event)) for event in events}
                 if last and tries:
@@ -162,11 +164,14 @@ class Deliverer:
             return f"{type(error).__name__}: {error}", False
         if 200 <= status < 300:
             return None, False
+        # 410 Gone: the receiver wants no more.
         return f"the answer was status {status}", status == 410
 
     async def _post(self, client: httpx.AsyncClient, event: Event, body: bytes) -> int:
         """Send to the address that the name has now, and that was looked at; gives the status."""
         parts, host = urlsplit(event.url), host_of(event.url)
+        # Resolved and checked here, and this address is used: a name that is asked for
+        # twice may answer with another one.
         port = parts.port or (443 if parts.scheme == "https" else 80)
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)
         addresses = list(dict.fromkeys(str(item[4][0]) for item in found))

@@ -1,8 +1,8 @@
-"""How Redis is reached: its client, its errors, and scripts that run in it as one step."""
+"""The connection to Redis: its client, its errors, and the scripts that are run there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,10 +11,11 @@ from redis.backoff import ExponentialBackoff
 from redis.commands.core import Script
 from redis.retry import Retry
 
+from animator.broker.scripts import LuaScripts, Value
 from animator.errors import AnimatorError
-from animator.jobs.scripts import PREAMBLE
 
 PREFIX = "animator:"
+"""What all keys begin with, so that a Redis can be shared."""
 
 
 @contextmanager
@@ -39,6 +40,8 @@ def connect(url: str) -> redis.Redis:
     try:
         return redis.Redis.from_url(
             url,
+            # Seconds. The retries, half a second apart at most, are for a connection that broke;
+            # in an outage, callers wait in their own way.
             socket_timeout=20,
             socket_connect_timeout=5,
             health_check_interval=30,
@@ -57,20 +60,40 @@ class RedisBase:
 
     Args:
         client: a Redis client as `connect` makes it.
+
+    Attributes:
+        scripts: those of the class's package, if it has any.
     """
+
+    scripts: LuaScripts
 
     def __init__(self, client: redis.Redis) -> None:
         self.client = client
-        self._scripts: dict[str, Script] = {}
+        self._registered: dict[str, Script] = {}
 
     def ping(self) -> None:
         """Raise `queue_unavailable` if Redis does not answer."""
         with queue_errors():
             self.client.ping()
 
-    def _run(self, script: str, *arguments: str | bytes | int | float, client: Any = None) -> Any:
-        """Run a script with the prefix of all keys as first argument; or queue it in a pipeline."""
+    def _run(
+        self, name: str, /, *, client: Any = None, **arguments: Value | Sequence[Value]
+    ) -> Any:
+        """Run a script, or queue it if `client` is a pipeline.
+
+        Args:
+            name: of the script.
+            client: the pipeline.
+            arguments: as the script names them.
+
+        Raises:
+            AnimatorError: `queue_unavailable`.
+            TypeError: if the script takes other arguments.
+        """
+        script = self.scripts.load(name)
+        if name not in self._registered:
+            # redis-py sends the hash of this, and the text only where Redis does not know it yet.
+            source = f"local PREFIX = '{PREFIX}'\n{script.source}"
+            self._registered[name] = self.client.register_script(source)
         with queue_errors():
-            if script not in self._scripts:
-                self._scripts[script] = self.client.register_script(PREAMBLE + script)
-            return self._scripts[script](args=[PREFIX, *arguments], client=client)
+            return self._registered[name](args=script.in_order(arguments), client=client)

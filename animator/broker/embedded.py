@@ -122,6 +122,7 @@ class EmbeddedRedis:
         binary = find_server()
         client = self._client()
         try:
+            # It is not started for this: that it does not answer is an answer, too.
             info = client.info("server")
             jobs = client.zcard("animator:jobs")
         except redis.RedisError:
@@ -160,6 +161,7 @@ class EmbeddedRedis:
                 "ANIMATOR_STATE_DIR names another one.",
             ) from error
         try:
+            # The kernel waits, and frees the lock with a process that is killed.
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
@@ -175,11 +177,13 @@ class EmbeddedRedis:
                 "ANIMATOR_BROKER_URL.",
             )
         self.socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Under /tmp, another user may have made it first, with a socket of theirs in it.
         if self.socket.parent != self.folder:
             _check_private(self.socket.parent)
         self.socket.unlink(missing_ok=True)  # left by a server that was killed
         config = self.folder / "redis.conf"
         config.write_text(self._config(), encoding="utf-8")
+        # It goes to the background by itself, so this returns when it has begun or failed.
         done = subprocess.run(
             [binary, config],
             cwd=self.folder,
@@ -202,8 +206,8 @@ class EmbeddedRedis:
             "logfile": str(self.log),
             "dir": str(self.folder),
             "appendonly": "yes",
-            "appendfsync": "everysec",
-            "maxmemory-policy": "noeviction",
+            "appendfsync": "everysec",  # a crash of the machine costs a second
+            "maxmemory-policy": "noeviction",  # a job is never dropped
         }
         lines = [f"{name} {_quote(value)}" for name, value in settings.items()]
         return "\n".join([*lines, 'save ""', ""])
@@ -226,6 +230,7 @@ class EmbeddedRedis:
     def _failure(self, reason: str) -> AnimatorError:
         last = reason.strip().splitlines()[-1:] or ["no reason given"]
         try:
+            # What went wrong is in the log if it got as far as that.
             last = self.log.read_text(errors="replace").splitlines()[-1:] or last
         except OSError:
             pass

@@ -8,22 +8,15 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import cast
 
 import redis
+from redis.exceptions import LockError
 
 from animator.broker.connection import PREFIX, queue_errors
-
-_PROLONG = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])
-"""
-_RELEASE = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('DEL', KEYS[1])
-"""
 
 
 class HeldKey:
@@ -38,34 +31,40 @@ class HeldKey:
     def __init__(self, client: redis.Redis, name: str, seconds: float) -> None:
         self.seconds = seconds
         self._client, self._key = client, f"{PREFIX}{name}"
-        self._milliseconds = round(1000 * seconds)
         self._token = f"{_machine()} {os.getpid()} {secrets.token_hex(8)}".encode()
-        self._prolong = client.register_script(_PROLONG)
-        self._release = client.register_script(_RELEASE)
+        # Not of a thread: it is taken in one and prolonged in another.
+        self._lock = client.lock(self._key, seconds, blocking=False, thread_local=False)
 
     def take(self) -> bool:
         """Take it, or keep it; false while another holds it."""
         with queue_errors():
             for _ in range(2):
-                if self._client.set(self._key, self._token, nx=True, px=self._milliseconds):
+                if self._lock.acquire(token=self._token):
                     return True
                 holder = cast("bytes | None", self._client.get(self._key)) or b""
                 if holder == self._token:  # an answer was lost, and the command sent twice
+                    self._lock.local.token = holder
                     return True
                 if not _is_gone(holder.decode()):
                     return False
-                self._release(keys=[self._key], args=[holder])
+                self._free(holder)  # and try again: others may have seen it, too
             return False
 
     def prolong(self) -> bool:
         """Hold it for another while; false if it was lost."""
-        with queue_errors():
-            return bool(self._prolong(keys=[self._key], args=[self._token, self._milliseconds]))
+        with queue_errors(), suppress(LockError):
+            return self._lock.reacquire()
+        return False
 
     def release(self) -> None:
         """Let others have it."""
         with queue_errors():
-            self._release(keys=[self._key], args=[self._token])
+            self._free(self._token)
+
+    def _free(self, token: bytes) -> None:
+        """Remove the key if it holds this token."""
+        with suppress(LockError):
+            self._lock.do_release(token)
 
 
 @cache

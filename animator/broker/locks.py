@@ -99,6 +99,7 @@ class FileLock:
     def release(self) -> None:
         """See `Lock.release`."""
         with suppress(OSError):
+            # The name goes before the lock: who opened it meanwhile sees that the file lost it.
             os.unlink(self._path)
         os.close(self._descriptor)
 
@@ -126,6 +127,7 @@ class RedisLock:
         if not self._key.take():
             return False
         self.keep()
+        # A daemon: it must not keep a process alive, whose end is what frees the lock.
         threading.Thread(target=self._prolong_often, name="lock", daemon=True).start()
         return True
 
@@ -145,6 +147,7 @@ class RedisLock:
 
     def _prolong_often(self) -> None:
         while not self._over.wait(self._key.seconds / 3):
+            # A holder that hangs is alive to Redis. From here on its key expires.
             if time.monotonic() - self._alive > self._patience:
                 return
             with suppress(AnimatorError):
@@ -182,6 +185,7 @@ def held(lock: Lock, waiting: Callable[[], Generator[None, None, None]]) -> Iter
 def _waited(lock: Lock, waiting: Callable[[], Generator[None, None, None]]) -> bool:
     with closing(waiting()) as tries:
         for _ in tries:
+            # In this order: a lock that was released meanwhile is not abandoned.
             if lock.acquire():
                 return True
             if lock.abandoned():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from animator.files.output import coded_errors
+from animator.files.output import coded_errors, replacing
 from animator.files.storage import Storage
 
 _BLOCK = tarfile.BLOCKSIZE
@@ -81,13 +80,7 @@ def whole_file(storage: Storage, name: str) -> Iterator[Path]:
             storage.put(name, path)
         return
     place = Path(target)
-    part = place.parent / f".{place.name}.{secrets.token_hex(4)}.part"
-    try:
-        with coded_errors(place):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            yield part
-            with open(part, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(part, place)
-    finally:
-        part.unlink(missing_ok=True)
+    with coded_errors(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(place) as part:
+        yield part

@@ -1,4 +1,4 @@
-"""Inputs that lie elsewhere, kept on this machine: each is fetched once, however many jobs use it.
+"""The cache of inputs that lie elsewhere: each is fetched once, however many jobs use it.
 
     inputs/blobs/SHA256   contents, under the hash of their bytes
            notes/URL      what was last found at a URL, under the hash of its text: the store's word
@@ -98,9 +98,11 @@ class InputCache:
         with coded_errors(self._blobs):
             for folder in (self._blobs, self._notes, self._parts):
                 folder.mkdir(parents=True, exist_ok=True)
+        # Asked before the answer: what is fetched from here on is new enough.
         source, asked = RemoteFile(url, self._settings), time.time()
         info = polled(source.info, check)
         self._require_size(url, info.size)
+        # A blob is locked from here on, so that nobody evicts it.
         blob = self._find(url, info, asked, check) or self._fetch(source, info, asked, check)
         path = self._blobs / blob.sha256
         try:
@@ -125,6 +127,7 @@ class InputCache:
         file = hold(self._blobs / note.sha256, check)
         if file is None:
             return None
+        # A crash of the machine may have cut it off.
         if os.fstat(file.fileno()).st_size != note.size:
             file.close()
             return None
@@ -135,9 +138,11 @@ class InputCache:
     def _fetch(self, source: RemoteFile, info: Info, asked: float, check: Check) -> _Blob:
         """Fetch a file, unless somebody else has done so meanwhile."""
         part = self._parts / _name(source.url)
+        # Until it is there: a blob may be evicted between its fetch and its lock.
         while True:
             with self._lock_part(part, check) as file:
                 try:
+                    # Whoever held the lock before has most likely fetched it.
                     if blob := self._find(source.url, info, asked, check):
                         return blob
                     if blob := self._download(source, info, part, file, check):
@@ -172,6 +177,7 @@ class InputCache:
         if not is_at(file, part):
             file.close()
             return None
+        # What a process has left that was killed.
         file.truncate(0)
         return file
 
@@ -206,6 +212,7 @@ class InputCache:
         """Put what was fetched among the contents and hold it; None if it was removed again."""
         path = self._blobs / fetched.sha256
         held = hold(path, check)
+        # Another URL had the same content. The part is then left to be removed.
         if held is not None:
             if os.fstat(held.fileno()).st_size == fetched.size:
                 return held

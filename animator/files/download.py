@@ -1,4 +1,4 @@
-"""One file from a store or a web server into a local one, whatever happens to connections."""
+"""Downloads from a store or a web server, whatever happens to connections."""
 
 from __future__ import annotations
 
@@ -105,6 +105,7 @@ class Transfer:
         before = source.info()
         self._require(before.size)
         self._restart()
+        # Until all is there, or, if the size is not known, until no more comes.
         whole = before.size is not None and self._size == before.size
         while not whole:
             start, stop = self._size, self._size + PIECE_BYTES
@@ -112,6 +113,7 @@ class Transfer:
             whole = self._size in (start, before.size)
         if before.size is not None and self._size != before.size:
             raise OSError(f"{self._size} of {before.size} bytes came")
+        # A single piece is of one version anyway.
         if self._size > PIECE_BYTES and source.info().version != before.version:
             raise OSError("it changed while it was fetched")
         return before.version
@@ -120,13 +122,16 @@ class Transfer:
         """Fetch in one stream, or what is lacking of it if the file is still the same."""
         web = self._source.web
         assert web is not None
+        # On a second try: only what is lacking, if it is still the same file.
         headers = {}
         if self._size and self._validator:
             headers = {"Range": f"bytes={self._size}-", "If-Range": self._validator}
         with web.answer("GET", self._source.url, headers) as answer:
             goes_on = answer.headers.get("Content-Range", "").startswith(f"bytes {self._size}-")
+            # The server sends all of it, or another part than was asked for.
             if not (answer.status_code == 206 and headers and goes_on):
                 self._restart()
+            # A part of the file although its beginning is lacking.
             if answer.status_code != 200 and not self._size:
                 raise OSError("the server does not go on where it was cut off")
             info = info_of(file_info(answer.headers))
@@ -148,6 +153,7 @@ class Transfer:
         if self._stop.is_set():
             raise Stopped
         self._require(self._size + len(data))
+        # An unbuffered file may take less than it is given.
         left = memoryview(data)
         while left:
             left = left[self._target.write(left) :]
@@ -168,5 +174,6 @@ class Stopped(BaseException):
 
 def _strong_validator(headers: Mapping[str, str]) -> str:
     """What says that the rest is the rest of the same file; a weak tag does not."""
+    # `W/` marks a tag that files of the same meaning share, whatever their bytes.
     tag = headers.get("ETag", "")
     return tag if tag and not tag.startswith("W/") else ""

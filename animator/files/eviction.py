@@ -1,4 +1,4 @@
-"""Keeping a folder of files below a size: what was not used for longest goes first.
+"""Eviction: a folder of files is kept below a size, what was not used for longest goes first.
 
 Whoever uses a file of such a folder holds a shared lock on it (`hold`); what is held by any process
 is never removed. Locks are the kernel's, so they end with a process that is killed.
@@ -38,6 +38,7 @@ class Room:
     def added(self, size: int, limit_bytes: int) -> bool:
         """Make room if so much more may be too much; says whether the folder was looked through."""
         with self._lock:
+            # Added by this process; what others add is why an eighth is left free.
             self._unseen += _on_disk(size)
             if 64 * self._unseen <= limit_bytes:
                 return False
@@ -64,6 +65,7 @@ def evict(folder: Path, limit_bytes: int) -> int:
                 status = path.lstat()
                 found.append((status.st_mtime_ns, _on_disk(status.st_size), path))
     left, removed = sum(size for _, size, _ in found), 0
+    # By the time of last use, the oldest first.
     for _, size, path in sorted(found):
         if left <= limit_bytes:
             break
@@ -88,6 +90,7 @@ def remove_unused(path: Path) -> bool:
         return False
     with file:
         try:
+            # Whoever uses it holds a shared lock.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
@@ -109,6 +112,7 @@ def hold(path: Path, check: Callable[[], object] = lambda: None) -> FileIO | Non
         return None
     try:
         lock(file, fcntl.LOCK_SH, check)
+        # Before the lock was there, it may have been removed: then it is nobody's file.
         if is_at(file, path):
             os.utime(path)
             return file
@@ -139,5 +143,6 @@ def is_at(file: FileIO, path: Path) -> bool:
         there = os.stat(path)
     except FileNotFoundError:
         return False
+    # A file is its device and inode, whatever names it has.
     ours = os.fstat(file.fileno())
     return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)

@@ -44,6 +44,7 @@ def open_file(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Iterato
     except OSError as error:
         message = f"{quoted(path)} cannot be opened: {error.strerror}."
         raise AnimatorError("no_such_file", message) from None
+    # Of the open file, since the name may be given to another one at any time.
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
@@ -91,6 +92,7 @@ def free_names(source: str, driving: str, folder: Path, suffix: str = ".mp4") ->
 
 
 def _short(stem: str) -> str:
+    # Cut by bytes; a character that was cut through is left out.
     encoded = os.fsencode(stem)
     if len(encoded) <= _MAX_NAME // 2:
         return stem

@@ -16,8 +16,7 @@ from av.codec.codec import UnknownCodecError
 
 from animator.errors import AnimatorError
 from animator.files.local import quoted
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+from gfla.files import DISK_FULL, sync_folder
 
 
 class OutputFile:
@@ -39,10 +38,10 @@ class OutputFile:
         with coded_errors(Path(output)):
             if "\0" in os.fspath(output):
                 raise OSError(errno.EINVAL, "the name has a zero byte")
+            # A link stays one: what it points to is replaced.
             self.path = Path(os.path.realpath(output))
             _refuse_what_is_no_file(self.path)
-            token = secrets.token_hex(4)
-            self._part = self.path.parent / f".{self.path.name[:40]}.{token}.part"
+            self._part = _part_of(self.path)
             self._file = open(self._part, "xb", buffering=0)
         self._failure: OSError | None = None
         self._abandoned = False
@@ -50,6 +49,7 @@ class OutputFile:
 
     def write(self, data: bytes) -> int:
         """Write at the current position; a failure shows in `check`."""
+        # An unbuffered file may take less than it is given.
         left = memoryview(data)
         while left and self._failure is None and not self._abandoned:
             try:
@@ -74,6 +74,7 @@ class OutputFile:
             OSError: if that, or writing before, failed; the temporary file is still there.
         """
         self.check()
+        # First the content, then the name, then the folder that holds the name.
         os.fsync(self._file.fileno())
         self._file.close()
         os.replace(self._part, self.path)
@@ -105,6 +106,30 @@ def write_whole(output: str | Path, content: bytes) -> None:
         file.remove()
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` to write to; it takes its name when the block ends well.
+
+    After an error nothing is left of it, and what was at `path` stays. The file is on disk before
+    it takes the name. The folder must exist.
+
+    Raises:
+        AnimatorError: output_not_writable, disk_full for what the system says, also in the block.
+    """
+    # Beside the file, since a rename cannot go to another file system.
+    part = _part_of(path)
+    try:
+        with coded_errors(path):
+            yield part
+            with open(part, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(part, path)
+            sync_folder(path.parent)
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
 def check_output(output: str | Path) -> None:
     """Find out whether the output could be created, before any work is done for it.
 
@@ -128,9 +153,14 @@ def coded_errors(output: Path) -> Iterator[None]:
         message = f"{quoted(output)} cannot be encoded: {error.strerror}."
         raise AnimatorError("encoding_failed", message) from error
     except OSError as error:
-        code = "disk_full" if error.errno in _FULL else "output_not_writable"
+        code = "disk_full" if error.errno in DISK_FULL else "output_not_writable"
         message = f"{quoted(output)} cannot be written: {error.strerror or error}."
         raise AnimatorError(code, message, retryable=code == "disk_full") from error
+
+
+def _part_of(path: Path) -> Path:
+    """A temporary name: hidden, of its own for each call, and hardly longer than the file's."""
+    return path.parent / f".{path.name[:40]}.{secrets.token_hex(4)}.part"
 
 
 def _refuse_what_is_no_file(path: Path) -> None:
@@ -144,13 +174,3 @@ def _refuse_what_is_no_file(path: Path) -> None:
     if not stat.S_ISREG(mode):
         message = f"{quoted(path)} is not a regular file and is not replaced."
         raise AnimatorError("output_not_writable", message)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the new name durable; some file systems cannot, and then it is not our failure."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

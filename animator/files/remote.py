@@ -6,7 +6,6 @@ an `AnimatorError` that says what the user got wrong, or `storage_unavailable`.
 
 from __future__ import annotations
 
-import errno
 import itertools
 import os
 import random
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 
 from animator.errors import AnimatorError
 from animator.settings import Settings
+from gfla.files import DISK_FULL
 
 T = TypeVar("T")
 
@@ -31,7 +31,6 @@ POLL_SECONDS = 0.25
 _FIRST_WAIT = 0.2
 _MISSING = (FileNotFoundError, NotADirectoryError)
 _PERMANENT = (*_MISSING, PermissionError, IsADirectoryError)
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _ENVIRONMENT = ("AWS_", "FSSPEC_", "GOOGLE_", "GCLOUD_", "STORAGE_EMULATOR_", "AZURE_")
 _S3 = {
     "config_kwargs": {
@@ -63,9 +62,11 @@ def file_system(url: str, settings: Settings) -> tuple[Any, str]:
 
         return HttpFiles(settings), url
     about = {name: value for name, value in os.environ.items() if name.startswith(_ENVIRONMENT)}
+    # By process: connections do not survive a fork.
     key = (os.getpid(), url, tuple(sorted(about.items())))
     with _lock:
         if key not in _known:
+            # URLs come from users, so there may be any number.
             if len(_known) >= 256:
                 _known.clear()
             _known[key] = _open(url, about)
@@ -131,6 +132,7 @@ def try_remote(where: str, operation: Callable[[], T], *, writing: bool = False)
             if attempt >= TRIES or time.monotonic() - began > GIVE_UP_SECONDS:
                 message = f"{where!r} cannot be reached: {say(error)}."
                 raise AnimatorError("storage_unavailable", message, retryable=True) from error
+        # 0.2 s, then twice as long each time; at random, so that not all come back at once.
         time.sleep(_FIRST_WAIT * 2 ** (attempt - 1) * random.uniform(0.5, 1))
     raise AssertionError("the last try returns or raises")
 
@@ -139,7 +141,7 @@ def _refusal(where: str, error: Exception, writing: bool) -> AnimatorError | Non
     """The error for what no further try would change."""
     if isinstance(error, _PERMANENT):
         return refused(where, error, writing=writing)
-    if isinstance(error, OSError) and error.errno in _FULL:
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
         message = f"{where!r} cannot be kept on this machine: {say(error)}."
         return AnimatorError("disk_full", message, retryable=True)
     if type(error).__name__ == "ParamValidationError":  # botocore's, which may not be installed
@@ -180,6 +182,7 @@ def polled(operation: Callable[[], T], check: Callable[[], object], *, finish: b
         except BaseException as error:  # noqa: BLE001 - it is the caller's, who is waiting for it
             done.set_exception(error)
 
+    # A daemon: an operation that hangs does not keep the process from ending.
     threading.Thread(target=run, name="transfer", daemon=True).start()
     while not futures.wait([done], POLL_SECONDS).done:
         try:

@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from animator.errors import AnimatorError
-from animator.files.output import coded_errors, write_whole
+from animator.files.output import coded_errors, replacing, write_whole
 from animator.files.remote import file_system, refused, try_remote
 from animator.files.urls import check_name, check_url, plain_location
 from animator.settings import Settings
@@ -167,10 +167,9 @@ class Storage:
         if self.local is not None:
             _copy_whole(Path(where), path)
             return
-        part = path.parent / f".{path.name[:40]}.{secrets.token_hex(4)}.part"
         remote = self._remote(name)
 
-        def fetch() -> None:
+        def fetch(part: Path) -> None:
             before = info_of(self._fs.info(remote))
             self._fs.get_file(remote, str(part))
             size = part.stat().st_size
@@ -180,12 +179,8 @@ class Storage:
             if size > _PIECE_BYTES and info_of(self._fs.info(remote)).version != before.version:
                 raise OSError("it changed while it was fetched")
 
-        try:
-            try_remote(where, fetch)
-            with coded_errors(path):
-                os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        with replacing(path) as part:
+            try_remote(where, lambda: fetch(part))
 
     def names(self, folder: str = "") -> dict[str, int]:
         """Names and sizes of the files in a folder, without those in folders of it.
@@ -200,6 +195,7 @@ class Storage:
         self._require_store(where)
         remote = self._remote(folder) if folder else self._root
         try:
+            # fsspec answers out of its cache unless it is told to look again.
             found = try_remote(where, lambda: self._fs.ls(remote, detail=True, refresh=True))
         except AnimatorError as error:
             if error.code == "no_such_file":
@@ -271,6 +267,7 @@ class Storage:
                 write(target)
             else:
                 self._write_and_rename(target, write)
+            # A store may take an upload that broke off for a whole one.
             there = self._fs.info(target).get("size")
             if there is not None and there != size:
                 raise OSError(f"{there} of {size} bytes arrived")
@@ -280,6 +277,7 @@ class Storage:
     def _write_and_rename(self, target: str, write: Callable[[str], object]) -> None:
         folder, _, last = target.rpartition("/")
         self._fs.makedirs(folder, exist_ok=True)
+        # Hidden, so that `names` leaves it out.
         part = f"{folder}/.{last[:40]}.{secrets.token_hex(4)}.part"
         try:
             write(part)
@@ -310,6 +308,7 @@ def _local_files(folder: str) -> Iterator[tuple[str, int]]:
 
 def info_of(found: dict[str, Any]) -> Info:
     """What a file system of fsspec says of a file, in our terms."""
+    # Every back end has names of its own for the same.
     times = (found.get(name) for name in ("LastModified", "mtime", "updated", "created"))
     modified: Any = next((time for time in times if time is not None), None)
     names = ("ETag", "etag", "md5Hash", "content_md5")
@@ -346,13 +345,5 @@ def _copy_whole(source: Path, target: Path) -> None:
         content = open(source, "rb")
     with content:
         _make_parent(target)
-        part = target.parent / f".{target.name[:40]}.{secrets.token_hex(4)}.part"
-        try:
-            with coded_errors(target):
-                with open(part, "xb") as copy:
-                    shutil.copyfileobj(content, copy, 1 << 20)
-                    copy.flush()
-                    os.fsync(copy.fileno())
-                os.replace(part, target)
-        finally:
-            part.unlink(missing_ok=True)
+        with replacing(target) as part, open(part, "xb") as copy:
+            shutil.copyfileobj(content, copy, 1 << 20)

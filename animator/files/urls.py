@@ -1,4 +1,4 @@
-"""Where files are: paths and URLs, which are allowed, and names that stay in their folder."""
+"""Locations of files: paths and URLs, which are allowed, and names that stay in their folder."""
 
 from __future__ import annotations
 
@@ -99,5 +99,6 @@ def _is_under(url: str, prefix: str) -> bool:
     ours, theirs = urlsplit(url), urlsplit(prefix)
     if (ours.scheme, ours.netloc) != (theirs.scheme, theirs.netloc):
         return False
+    # Whole steps: `/data` does not allow `/database`.
     folder = theirs.path.rstrip("/")
     return ours.path == folder or ours.path.startswith(f"{folder}/")

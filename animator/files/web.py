@@ -61,9 +61,11 @@ class HttpFiles:
         first = start or 0
         if end is not None and end <= first:
             return b""
+        # HTTP counts the last byte in.
         span = f"bytes={first}-{'' if end is None else end - 1}"
         headers = {} if start is None and end is None else {"Range": span}
         with self.answer("GET", url, headers) as answer:
+            # The part begins after the end of the file.
             if answer.status_code == 416:
                 return b""
             if answer.status_code == 206:
@@ -96,6 +98,7 @@ class HttpFiles:
         Raises:
             As in `info`.
         """
+        # Each address is checked before it is asked: a redirection may lead into our network.
         for _ in range(MAX_REDIRECTS + 1):
             check_url(url, self._settings)
             asked = {"Accept-Encoding": "identity", **(headers or {})}

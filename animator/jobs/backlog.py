@@ -1,4 +1,4 @@
-"""What waits and runs, and how long it will take."""
+"""The backlog: jobs that wait and run, and how long they will take."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def look(store: JobStore) -> Backlog:
     """The backlog as it is now."""
     counts, depths, rates = store.counts(), store.depths(), store.rates()
     queued, running = counts[JobState.QUEUED], counts[JobState.RUNNING]
+    # The newest come first, so the oldest queued job is the last of them.
     oldest = store.list_jobs(JobState.QUEUED, limit=1, offset=queued - 1) if queued else []
     takers = [worker for worker in store.workers() if worker.consuming]
     return Backlog(
@@ -71,6 +72,7 @@ def estimate(jobs: int, rates: Mapping[int, Rate]) -> float | None:
     The pace is the best average of those that are made of enough jobs: the longer ones may hold
     times at which there was nothing to do.
     """
+    # An average of few jobs says little; the longest one is taken whatever it is made of.
     pace = max(
         rate.jobs
         for minutes, rate in rates.items()

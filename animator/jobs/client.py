@@ -1,4 +1,4 @@
-"""The queue as a program uses it: submit a job, look at it, wait for it, cancel it.
+"""The client, by which a program submits a job, looks at it, waits for it and cancels it.
 
 client = Client.connect()
 job = client.submit(JobSpec(source="/a/portrait.png", driving="/a/clip.mp4", output="/a/o.mp4"))
@@ -91,20 +91,25 @@ class Client:
                 (`output_exists`), the rest is submitted nevertheless.
         """
         requests = [self._with_key(request) for request in requests]
+        # Of jobs that are there already nothing is checked or made: their files may be gone by now.
         keys = [request.options.key for request in requests if request.options.key]
         there = self.store.find_keys(keys)
         new = [request for request in requests if request.options.key not in there]
+        # All is checked before the first is recorded.
         check_many((one.spec for one in new), overwrite=overwrite, settings=self.settings)
         for webhook in {one.options.webhook for one in new} - {None}:
             check_host(cast("str", webhook), self.settings.webhook_hosts)
+        # Recorded first: should the workers not be told, they find the records later.
         made = self.store.create_many(new, overwrite=overwrite)
         submitted = [one for one in made if isinstance(one, Submission)]
         self._announce([one.record for one in submitted if one.new])
+        # The rest is queued by now; what is raised names the first that is not.
         if errors := [one for one in made if isinstance(one, AnimatorError)]:
             if len(requests) == 1:
                 raise errors[0]
             count = f"{len(errors)} of {len(requests)} jobs were not submitted, the first because: "
             raise AnimatorError(errors[0].code, count + errors[0].message)
+        # New and earlier jobs, in the order of the requests.
         found = {key: Submission(record, False) for key, record in there.items()}
         rest = iter(submitted)
         return [found.get(one.options.key or "") or next(rest) for one in requests]
@@ -187,6 +192,7 @@ class Client:
                 if record.state.ended:
                     return record
                 if should_stop():
+                    # Each time: once the job has had time to obey, its worker is ended.
                     watch.cancel()
                 time.sleep(POLL_SECONDS)
         finally:

@@ -30,6 +30,7 @@ def content_key(spec: JobSpec, settings: Settings) -> str:
         AnimatorError: as for inputs that cannot be read, or `no_such_weights`.
     """
     values = asdict(spec)
+    # Every other field counts, also one that a later version adds.
     del values["output"]
     for name in ("source", "driving"):
         values[name] = _hash_input(values[name], settings)
@@ -44,12 +45,14 @@ def _hash_input(location: str, settings: Settings) -> str:
         from animator.files.cache import cached_input  # it brings the media libraries
 
         with cached_input(location, settings) as path:
+            # Its name in the cache is the hash of its content.
             return path.name
     check_input(location)
     return _hash(Path(location))
 
 
 def _hash(path: Path) -> str:
+    # A file that was replaced or written to is another one to the cache below.
     found = os.stat(path)
     return _hash_version(path, found.st_ino, found.st_size, found.st_mtime_ns)
 

@@ -1,4 +1,4 @@
-"""What the store can tell of many jobs, what it keeps, and for how long."""
+"""The history of jobs in Redis: lists, counts, rates and logs, and how long they are kept."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from animator.broker.connection import PREFIX, queue_errors
-from animator.jobs import scripts
 from animator.jobs.records import QUEUES, JobRecords
+from animator.jobs.scripts import RATE_BUCKET_SECONDS, RATE_SECONDS
 from animator.spec import JobRecord, JobState, Kind, Priority
 from animator.values import iso, now
 
@@ -61,6 +61,7 @@ class JobHistory(JobRecords):
             offset: how many of the newest to leave out.
         """
         index = f"{PREFIX}jobs" if state is None else f"{PREFIX}jobs:{state.value}"
+        # Scores are microseconds since 1970; a parenthesis leaves the end of the range out.
         first = "-inf" if since is None else str(_microseconds(since))
         last = "+inf" if until is None else f"({_microseconds(until)}"
         with queue_errors():
@@ -97,16 +98,18 @@ class JobHistory(JobRecords):
 
     def rates(self) -> dict[int, Rate]:
         """What ended per minute over the last 1, 10 and 60 minutes, by these numbers."""
-        width = scripts.RATE_BUCKET_SECONDS
+        width = RATE_BUCKET_SECONDS
         fields = [JobState.SUCCEEDED.value, JobState.FAILED.value, "frames"]
         with queue_errors():
+            # Buckets are numbered by the clock of Redis, as `count_end` in common.lua does.
             seconds, _ = self.client.time()
             pipeline = self.client.pipeline(transaction=False)
-            for age in range(scripts.RATE_SECONDS // width):
+            for age in range(RATE_SECONDS // width):
                 pipeline.hmget(f"{PREFIX}ended:{seconds // width - age}", fields)
             buckets = [[int(value or 0) for value in found] for found in pipeline.execute()]
         rates = {}
         for minutes in RATE_MINUTES:
+            # The first bucket is the present one, so the average lags by up to its width.
             recent = buckets[: minutes * 60 // width]
             jobs = sum(succeeded + failed for succeeded, failed, _ in recent)
             rates[minutes] = Rate(jobs / minutes, sum(frames for *_, frames in recent) / minutes)
@@ -124,10 +127,17 @@ class JobHistory(JobRecords):
         """
         removed = 0
         for state in states:
+            # What is kept stays at the front of the index, and is skipped in the next step.
             skip = 0
             while state.ended:
-                arguments = (state.value, iso(before), _microseconds(before), skip, _PURGE_STEP)
-                gone, kept = self._run(scripts.PURGE, *arguments)
+                gone, kept = self._run(
+                    "purge",
+                    state=state.value,
+                    before=iso(before),
+                    score=_microseconds(before),
+                    skip=skip,
+                    limit=_PURGE_STEP,
+                )
                 removed, skip = removed + gone, skip + kept
                 if gone + kept < _PURGE_STEP:
                     break
@@ -140,7 +150,7 @@ class JobHistory(JobRecords):
             How many were removed.
         """
         return sum(
-            int(self._run(scripts.REMOVE, *ids[start : start + _PURGE_STEP]))
+            int(self._run("remove", ids=ids[start : start + _PURGE_STEP]))
             for start in range(0, len(ids), _PURGE_STEP)
         )
 
@@ -152,8 +162,9 @@ class JobHistory(JobRecords):
 
     def log(self, job_id: str, text: str, worker: str = "") -> None:
         """Add a line to a job's log, of which the last 200 are kept."""
+        # Names of files may have bytes that are not UTF-8.
         text = text.encode(errors="backslashreplace").decode()
-        self._run(scripts.LOG, job_id, now(), worker, text)
+        self._run("log", id=job_id, time=now(), worker=worker, line=text)
 
     def logs(self, job_id: str) -> list[LogLine]:
         """A job's log, the oldest line first; empty if there is none."""

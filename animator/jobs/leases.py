@@ -1,4 +1,4 @@
-"""Who works on a job, for how long, and what becomes of it if its worker is not heard of.
+"""Leases on jobs in Redis: who works on a job, and what becomes of it if its lease runs out.
 
 A worker holds a lease on each job that it runs and prolongs it again and again. Workers reap: a job
 whose lease ran out goes back to the queue, or ends. A message to the workers may be lost, so jobs
@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from animator import __version__
-from animator.jobs import scripts
 from animator.jobs.records import QUEUES, JobRecords
 from animator.spec import JobError, JobOptions, JobRecord, JobSpec, JobState
 from animator.values import now
@@ -58,11 +57,18 @@ class JobLeases(JobRecords):
             isolated: whether it is run in a process of its own. A suspect job always is, so look
                 at the record that comes back.
         """
-        token = secrets.token_hex(8)
-        arguments = (worker, now(), __version__, _milliseconds(lease_seconds), int(isolated), token)
-        if not self._run(scripts.CLAIM, job_id, *arguments):
-            return None
-        return self.get(job_id)
+        # The token tells a claim that is sent twice from that of another worker.
+        attempt = self._run(
+            "claim",
+            id=job_id,
+            worker=worker,
+            time=now(),
+            version=__version__,
+            lease=_milliseconds(lease_seconds),
+            isolated=int(isolated),
+            token=secrets.token_hex(8),
+        )
+        return self.get(job_id) if attempt else None
 
     def renew(self, attempts: Mapping[str, int], lease_seconds: float) -> dict[str, Renewal]:
         """Prolong the leases of jobs, named by id and attempt, in one round trip.
@@ -71,8 +77,9 @@ class JobLeases(JobRecords):
         """
         if not attempts:
             return {}
+        # Id, attempt, id, attempt, ...
         flat = [part for pair in attempts.items() for part in pair]
-        answers = self._run(scripts.RENEW, _milliseconds(lease_seconds), *flat)
+        answers = self._run("renew", lease=_milliseconds(lease_seconds), attempts=flat)
         return {
             job_id: Renewal(answer > 0, answer == 2)
             for job_id, answer in zip(attempts, answers, strict=True)
@@ -86,8 +93,11 @@ class JobLeases(JobRecords):
             limit: most jobs at a time.
         """
         sentence = f"The workers of {max_attempts} attempts ended without a word."
+        # Of jobs that end here; made before it is known whether there are any.
         error = JobError("too_many_attempts", sentence, True)
-        found = self._run(scripts.REAP, now(), max_attempts, limit, error.to_json())
+        found = self._run(
+            "reap", time=now(), max_lapses=max_attempts, limit=limit, failure=error.to_json()
+        )
         return [
             Reaped(
                 id=job_id.decode(),
@@ -108,7 +118,8 @@ class JobLeases(JobRecords):
             limit: most jobs of each kind and priority.
         """
         age = _milliseconds(older_than_seconds)
-        ids = self._run(scripts.WAITING, age, limit, *QUEUES.values())
+        ids = self._run("waiting", age=age, limit=limit, queues=[*QUEUES.values()])
+        # By now some may have been taken.
         records = self.get_many([job_id.decode() for job_id in ids])
         return [record for record in records if record.state is JobState.QUEUED]
 
@@ -118,7 +129,7 @@ class JobLeases(JobRecords):
         A worker removes the folder of a job that it ended, but may be killed just before. The
         record is None if it has been purged.
         """
-        found = self._run(scripts.UNSWEPT, _milliseconds(older_than_seconds), limit)
+        found = self._run("unswept", age=_milliseconds(older_than_seconds), limit=limit)
         ids = [job_id.decode() for job_id in found]
         records = {record.id: record for record in self.get_many(ids)}
         return {job_id: records.get(job_id) for job_id in ids}
@@ -126,12 +137,12 @@ class JobLeases(JobRecords):
     def swept(self, *ids: str) -> None:
         """Note that nothing is left of these jobs beside their records and outputs."""
         if ids:
-            self._run(scripts.SWEPT, *ids)
+            self._run("swept", ids=ids)
 
     def told(self, *ids: str) -> None:
         """Note that workers were told of these jobs just now."""
         if ids:
-            self._run(scripts.TOLD, *ids)
+            self._run("told", ids=ids)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -1,4 +1,4 @@
-"""What can be checked about a job in no time, before it is queued or run.
+"""Checks of a job that take no time, made before it is queued or run.
 
 A user's mistake is told at once instead of by a worker later. What needs the files to be opened and
 decoded is left to the pipeline.
@@ -79,6 +79,7 @@ def check_weights(spec: JobSpec, settings: Settings) -> None:
 def _check_output(
     spec: JobSpec, overwrite: bool, suffixes: tuple[str, ...], settings: Settings
 ) -> None:
+    # A URL: what its store allows shows when it is written.
     location = plain_location(spec.output)
     if is_url(location):
         check_suffix(location, suffixes)
@@ -88,6 +89,7 @@ def _check_output(
             )
         check_url(location, settings)
         return
+    # A path: never over an input, over another file only if that is wanted.
     output = Path(location)
     if output.is_dir():
         raise AnimatorError(
@@ -102,6 +104,7 @@ def _check_output(
                 raise AnimatorError("invalid_option", f"The output is the {name} file itself.")
         if not overwrite:
             raise AnimatorError("output_exists", f"{spec.output!r} exists; --force replaces it.")
+    # The folder is not made: a mistyped one should not come into being.
     folder = output.parent
     if not folder.is_dir():
         raise AnimatorError("output_not_writable", f"There is no folder {str(folder)!r}.")

@@ -1,4 +1,4 @@
-"""How the animator reaches the job queue without knowing which one it is.
+"""The interface of the job queue, whichever queue is installed.
 
 The queue is found by the entry point group `animator.queue`; the package `worker` registers Celery
 there. A queue carries hints only: the job's record in the store says what is to be done.
@@ -101,6 +101,7 @@ def queue_url(settings: Settings) -> str:
     """
     if settings.broker_url is not None:
         return settings.broker_url
+    # Starting it again does nothing, so every process may ask.
     embedded = EmbeddedRedis(settings.state_dir)
     embedded.start()
     return embedded.url

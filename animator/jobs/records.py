@@ -1,4 +1,4 @@
-"""The job records in Redis: made, and read."""
+"""Job records in Redis: made, and read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, cast, get_args
 from animator import __version__
 from animator.broker.connection import PREFIX, RedisBase, queue_errors
 from animator.errors import AnimatorError
-from animator.jobs import scripts
+from animator.jobs.scripts import SCRIPTS
 from animator.spec import (
     JobError,
     JobOptions,
@@ -36,8 +36,6 @@ _ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # no letters that look like d
 _ID_LENGTH = 12
 _CHUNK = 500
 """Commands that are sent in one go."""
-_SCAN = 5000
-"""Ids that Redis looks at in one go, in some milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,8 @@ class JobRecords(RedisBase):
 
     Every method raises `AnimatorError` with `queue_unavailable` if Redis does not answer.
     """
+
+    scripts = SCRIPTS
 
     def create(
         self, spec: JobSpec, *, overwrite: bool = True, options: JobOptions | None = None
@@ -100,6 +100,7 @@ class JobRecords(RedisBase):
     def _create_chunk(
         self, requests: Sequence[JobRequest], overwrite: bool
     ) -> list[Submission | AnimatorError]:
+        # One moment for all; scores a microsecond apart keep them in order.
         created, score = now(), time.time_ns() // 1000
         pipeline = self.client.pipeline(transaction=False)
         ids = [_new_id() for _ in requests]
@@ -112,17 +113,18 @@ class JobRecords(RedisBase):
                 "version": __version__,
             }
             self._run(
-                scripts.CREATE,
-                job_id,
-                score + place,
-                os.fsencode(request.spec.output),
-                int(overwrite),
-                request.options.key or "",
-                *(part for pair in fields.items() for part in pair),
+                "create",
                 client=pipeline,
+                id=job_id,
+                score=score + place,
+                output=os.fsencode(request.spec.output),
+                shared=int(overwrite),
+                key=request.options.key or "",
+                fields=[part for pair in fields.items() for part in pair],
             )
         with queue_errors():
             answers = pipeline.execute()
+        # 0: earlier jobs with the same key, whose records are the answer.
         there = {record.id: record for record in self.get_many(_texts(answers, 0))}
         found: list[Submission | AnimatorError] = []
         for job_id, request, (code, other) in zip(ids, requests, answers, strict=True):
@@ -161,6 +163,7 @@ class JobRecords(RedisBase):
             return []
         with queue_errors():
             pipeline = self.client.pipeline(transaction=False)
+            # Leases end by the clock of Redis, so that is asked for, too.
             pipeline.time()
             pipeline.zmscore(f"{PREFIX}leases", cast("Any", ids))
             for job_id in ids:

@@ -1,4 +1,4 @@
-"""The job records in Redis, and who works on them.
+"""The job store: records in Redis, and who works on them.
 
 Keys, all of them under `animator:` so that a Redis can be shared:
 
@@ -15,16 +15,15 @@ Keys, all of them under `animator:` so that a Redis can be shared:
     animator:worker:<id>       a worker's last sign of life, as JSON, with a time to live
     animator:workers           set: ids of workers that may still have such a key
 
-Every change of state is one Lua script (`animator.jobs.scripts`), so a job is never between two
-states and two workers never get the same job. The record is the truth; a message in the broker is
-only a hint to look at it.
+Every change of state is one Lua script (`animator/jobs/lua`), so a job is never between two states
+and two workers never get the same job. The record is the truth; a message in the broker is only a
+hint to look at it.
 """
 
 from __future__ import annotations
 
 from animator.broker.connection import PREFIX, connect, queue_errors
 from animator.errors import AnimatorError
-from animator.jobs import scripts
 from animator.jobs.history import JobHistory, LogLine, Rate
 from animator.jobs.leases import JobLeases, Reaped, Renewal
 from animator.jobs.records import JobRequest, Submission
@@ -71,11 +70,18 @@ class JobStore(JobLeases, JobHistory, WorkerRegistry):
             progress: how far it is.
             resumed: frames that the attempt took over from an earlier one, if that is known.
         """
-        over = "" if resumed is None else resumed
-        return bool(self._run(scripts.PROGRESS, job_id, attempt, progress.to_json(), over))
+        answer = self._run(
+            "progress",
+            id=job_id,
+            attempt=attempt,
+            progress=progress.to_json(),
+            resumed="" if resumed is None else resumed,
+        )
+        return bool(answer)
 
     def succeed(self, job_id: str, attempt: int, result: Result) -> bool:
         """End the job as succeeded; False if the attempt no longer owns it."""
+        # Also as a field of its own: perhaps no progress was written that told it.
         fields = ("result", result.to_json(), "resumed", result.resumed)
         line = f"succeeded: {result.frames} frames, {result.resumed} of them resumed"
         state = JobState.SUCCEEDED
@@ -130,9 +136,18 @@ class JobStore(JobLeases, JobHistory, WorkerRegistry):
         suspect: bool = False,
         max_crashes: str = "",
     ) -> JobState | None:
-        line = line.encode(errors="backslashreplace").decode()
-        arguments = (attempt, state.value, now(), frames, int(suspect), max_crashes, line)
-        after = self._run(scripts.LEAVE, job_id, *arguments, *fields)
+        after = self._run(
+            "leave",
+            id=job_id,
+            attempt=attempt,
+            asked=state.value,
+            time=now(),
+            frames=frames,
+            suspect=int(suspect),
+            max_crashes=max_crashes,
+            line=line.encode(errors="backslashreplace").decode(),
+            fields=fields,
+        )
         return None if after is None else JobState(after.decode())
 
     def request_cancel(self, job_id: str) -> JobState:
@@ -144,15 +159,10 @@ class JobStore(JobLeases, JobHistory, WorkerRegistry):
         Raises:
             AnimatorError: `no_such_job`.
         """
-        state = self._run(scripts.CANCEL, job_id, now())
+        state = self._run("cancel", id=job_id, time=now())
         if state is None:
             raise AnimatorError("no_such_job", f"There is no job {job_id!r}.")
         return JobState(state.decode())
-
-    def cancel_requested(self, job_id: str) -> bool:
-        """Whether someone asked the running job to stop."""
-        with queue_errors():
-            return self.client.hget(f"{PREFIX}job:{job_id}", "cancel") == b"1"
 
     def retry(self, job_id: str) -> JobRecord:
         """Queue a failed or cancelled job again; workers are not told yet.
@@ -161,7 +171,7 @@ class JobStore(JobLeases, JobHistory, WorkerRegistry):
             AnimatorError: `no_such_job`; `wrong_state` for a job that runs or succeeded;
                 `output_exists` if another job is going to write its output.
         """
-        answer = self._run(scripts.RETRY, job_id, now())
+        answer = self._run("retry", id=job_id, time=now())
         if answer is None:
             raise AnimatorError("no_such_job", f"There is no job {job_id!r}.")
         code, text = answer[0], answer[1].decode()

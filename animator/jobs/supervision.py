@@ -73,6 +73,7 @@ class OwnWorker:
             self._handle = self._queue.start_worker(self._environment)
             self._started += 1
             self._seen = False
+        # It runs, takes jobs, and still none takes this one: it never will be.
         elif ours := [one for one in takers if self.is_one(one.id)]:
             raise _no_device(spec, ours[0])
 
@@ -98,10 +99,12 @@ class OwnWorker:
         if self._handle is None or self._handle.alive():
             return
         log = str(self._handle.log)
+        # Its sign of life would last some seconds more, and nobody would be started.
         for one in self._store.workers():
             if self._handle.runs_as(one.id):
                 self._store.forget(one.id)
         self._handle = None
+        # One that was never seen ended while it started, and would do so again.
         if not self._seen or self._started >= MOST_WORKERS:
             how = "ended at once" if not self._seen else "died again and again"
             raise AnimatorError(
@@ -134,11 +137,13 @@ class JobWait:
         while True:
             try:
                 record = self._store.get(self._job_id)
+                # The record is read ten times a second; looking at the workers is more work.
                 if time.monotonic() - self._supervised >= SUPERVISE_SECONDS:
                     self._supervised = time.monotonic()
                     if self._work and not record.state.ended:
                         self._supervise(record)
             except AnimatorError as error:
+                # The clock runs from the last answer, however many tries that was ago.
                 if not error.retryable or time.monotonic() - self._answered > OUTAGE_SECONDS:
                     raise
                 time.sleep(POLL_SECONDS)
@@ -152,10 +157,12 @@ class JobWait:
             if self._store.request_cancel(self._job_id) is JobState.CANCELLED:
                 discard(self._store.get(self._job_id))
             self._cancelled = time.monotonic()
+        # The job does not stop. Only a worker that this process started is its to kill.
         elif time.monotonic() - self._cancelled > CANCEL_SECONDS and self._worker.runs:
             record = self._store.get(self._job_id)
             self._worker.kill()
             if record.worker is not None and self._worker.is_one(record.worker):
+                # The worker cannot tell any more.
                 self._store.forget(record.worker)
                 # Nobody else ends it sooner, and the process that could object is gone.
                 if self._store.cancelled(record.id, record.attempt):

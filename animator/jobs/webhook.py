@@ -1,4 +1,4 @@
-"""Who may be told of a job's end, and how the message is signed.
+"""Rules for webhooks: where they may go, and how a message is signed.
 
 A webhook is an address that a submitter chooses and that a worker then connects to. So that nobody
 makes a worker talk to what only the worker can reach, hosts have to be listed
@@ -22,7 +22,6 @@ TIMESTAMP_HEADER = "Animator-Timestamp"
 """Unix time of the try, in seconds."""
 SIGNATURE_HEADER = "Animator-Signature"
 """`v1=` and the HMAC-SHA256, in hexadecimal, of the timestamp, a dot and the body."""
-FRESH_SECONDS = 300
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 
@@ -35,6 +34,7 @@ def host_of(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
+        # The port is only asked for because that raises for nonsense.
         host, _ = parts.hostname, parts.port
     except ValueError:
         host = None
@@ -42,6 +42,7 @@ def host_of(url: str) -> str:
         raise AnimatorError(
             "webhook_refused", "The webhook's address has no host, or one not written in ASCII."
         )
+    # `example.com.` is the same host.
     return host.rstrip(".")
 
 
@@ -70,6 +71,7 @@ def check_address(host: str, address: str, hosts: Sequence[str]) -> None:
     Raises:
         AnimatorError: `webhook_refused`.
     """
+    # An IPv6 address may carry the zone of its network interface after a %.
     if host not in hosts and not _is_public(ip_address(address.partition("%")[0])):
         raise AnimatorError(
             "webhook_refused",
@@ -93,6 +95,7 @@ def _matches(host: str, entry: str) -> bool:
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
     """Whether everybody can reach it, also where one address is wrapped in another."""
     if isinstance(address, IPv6Address):
+        # IPv4 addresses in IPv6: mapped, 6to4, and NAT64 in the last 32 bits.
         inner = address.ipv4_mapped or address.sixtofour
         if address in _NAT64:
             inner = IPv4Address(int(address) & 0xFFFFFFFF)

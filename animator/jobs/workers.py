@@ -1,4 +1,4 @@
-"""The workers' signs of life in Redis."""
+"""Heartbeats: the workers' signs of life in Redis."""
 
 from __future__ import annotations
 
@@ -80,6 +80,7 @@ class WorkerRegistry(RedisBase):
                 "list[bytes | None]",
                 self.client.mget([f"{PREFIX}worker:{worker.decode()}" for worker in ids]),
             )
+            # Killed workers: their key has expired, their id is still in the set.
             if gone := [worker for worker, text in zip(ids, found, strict=True) if text is None]:
                 self.client.srem(f"{PREFIX}workers", *gone)
         return [WorkerInfo.from_json(text) for text in found if text is not None]

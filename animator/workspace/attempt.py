@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Self
 
 from animator.errors import AnimatorError, AttemptRepeated, LeaseLost
-from animator.files.output import coded_errors, sync_folder, write_whole
+from animator.files.output import coded_errors, write_whole
+from gfla.files import sync_folder
 
 _FINISHED = re.compile(r"plan\.npz|\d{5,}\.(mp4|npz)", re.ASCII)
 _TRIES = 20

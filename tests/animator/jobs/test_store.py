@@ -33,9 +33,9 @@ def info(worker: str, *, consuming: bool = True) -> WorkerInfo:
 class SentTwice(JobStore):
     """A store whose every script runs twice, as after an answer that was lost on its way."""
 
-    def _run(self, script: str, *arguments: Any, client: Any = None) -> Any:
-        super()._run(script, *arguments)
-        return super()._run(script, *arguments, client=client)
+    def _run(self, name: str, /, *, client: Any = None, **arguments: Any) -> Any:
+        super()._run(name, **arguments)
+        return super()._run(name, client=client, **arguments)
 
 
 @pytest.fixture(params=[JobStore, SentTwice])
@@ -123,9 +123,8 @@ def test_cancelling(store: JobStore, running: JobRecord) -> None:
     queued = store.create(SPEC)
     assert store.request_cancel(queued.id) is JobState.CANCELLED
     assert store.claim(queued.id, "w") is None
-    assert not store.cancel_requested(running.id)
+    assert not store.get(running.id).cancel_requested
     assert store.request_cancel(running.id) is JobState.RUNNING
-    assert store.cancel_requested(running.id)
     assert store.get(running.id).cancel_requested
     assert store.cancelled(running.id, 1)
     assert store.get(running.id).state is JobState.CANCELLED

@@ -1,0 +1,84 @@
+-- Functions for all scripts of jobs. `move` is the only way to another state.
+-- `animator.jobs.store` lists the keys, RATE_BUCKET_SECONDS and RATE_SECONDS come from Python.
+
+-- Lines that a job's log keeps, the last ones.
+local LOG_LINES = 200
+-- Queue of a job whose record names none, as those of older versions do not.
+local DEFAULT_QUEUE = 'any.normal'
+
+-- The key of a job's record.
+local function record(id) return PREFIX .. 'job:' .. id end
+
+-- A field of a job's record; false if it has none.
+local function field(id, name) return redis.call('HGET', record(id), name) end
+
+-- Adds a line to a job's log.
+local function note(id, time, worker, text)
+  local log = PREFIX .. 'log:' .. id
+  redis.call('RPUSH', log, cjson.encode({time, worker or '', text}))
+  redis.call('LTRIM', log, -LOG_LINES, -1)
+end
+
+-- The key of the sorted set that a queued job waits in.
+local function waiting(id)
+  return PREFIX .. 'waiting:' .. (field(id, 'queue') or DEFAULT_QUEUE)
+end
+
+-- Counts the end of a job for the rates. A bucket lives two widths longer than it is looked at.
+local function count_end(state, frames)
+  local bucket = PREFIX .. 'ended:' .. math.floor(clock() / (1000 * RATE_BUCKET_SECONDS))
+  redis.call('HINCRBY', bucket, state, 1)
+  redis.call('HINCRBY', bucket, 'frames', frames)
+  redis.call('EXPIRE', bucket, RATE_SECONDS + 2 * RATE_BUCKET_SECONDS)
+end
+
+-- Puts the webhook of a job that has ended into the outbox; `worker.outbox` sends it.
+local function announce(id, state)
+  local url = cjson.decode(field(id, 'options') or '{}').webhook
+  if type(url) ~= 'string' then return end
+  local event = id .. '-' .. redis.call('INCR', PREFIX .. 'webhooks:number')
+  redis.call('HSET', PREFIX .. 'webhooks:events', event, cjson.encode(
+    {job = id, url = url, state = state, attempt = tonumber(field(id, 'attempt'))}))
+  redis.call('ZADD', PREFIX .. 'webhooks', clock(), event)
+end
+
+-- Removes a job that has ended: its key of submission, record and log; `index` is its state's.
+local function forget(id, index)
+  local key = field(id, 'key')
+  -- By now the key may be that of a later job.
+  if key and redis.call('HGET', PREFIX .. 'keys', key) == id then
+    redis.call('HDEL', PREFIX .. 'keys', key)
+  end
+  redis.call('DEL', record(id), PREFIX .. 'log:' .. id)
+  redis.call('ZREM', PREFIX .. 'jobs', id)
+  redis.call('ZREM', index, id)
+end
+
+-- Moves a job from one state to another. `frames` are those made, of a job that succeeds.
+local function move(id, from, to, time, frames)
+  local job = record(id)
+  local created = redis.call('ZSCORE', PREFIX .. 'jobs', id)
+  redis.call('HSET', job, 'state', to)
+  redis.call('ZREM', PREFIX .. 'jobs:' .. from, id)
+  redis.call('ZADD', PREFIX .. 'jobs:' .. to, created, id)
+
+  -- Nothing of the state before is left: no lease, no place in a queue, no token of a claim.
+  redis.call('ZREM', PREFIX .. 'leases', id)
+  redis.call('ZREM', waiting(id), id)
+  redis.call('HDEL', job, 'claim', 'isolated')
+
+  if to == 'queued' then
+    redis.call('ZADD', waiting(id), clock(), id)
+    redis.call('HDEL', job, 'progress', 'started', 'worker', 'resumed')
+  elseif to ~= 'running' then -- the job has ended
+    redis.call('HDEL', job, 'cancel')
+    redis.call('HSET', job, 'finished', time)
+    count_end(to, frames or 0)
+    -- A job that was never begun has left no folder.
+    if field(id, 'attempt') ~= '0' then redis.call('ZADD', PREFIX .. 'unswept', clock(), id) end
+    announce(id, to)
+    -- With overwriting, the output may be that of a later job.
+    local output, outputs = redis.call('HGET', job, 'output'), PREFIX .. 'outputs'
+    if redis.call('HGET', outputs, output) == id then redis.call('HDEL', outputs, output) end
+  end
+end

@@ -1,0 +1,17 @@
+-- Prolongs the leases of attempts, and tells how things are with them.
+-- Returns for each 0 if the job is no longer the attempt's, 1 if it is, 2 if it is and is to be
+-- cancelled.
+local lease    = ARGV[1] -- milliseconds from now, or 0 to leave leases as they are
+local attempts = tail(2) -- id, attempt, id, attempt, ...
+
+local expiry, answers = clock() + lease, {}
+for at = 1, #attempts, 2 do
+  local id, answer = attempts[at], 0
+  local found = redis.call('HMGET', record(id), 'state', 'attempt', 'cancel')
+  if found[1] == 'running' and found[2] == attempts[at + 1] then
+    if lease ~= '0' then redis.call('ZADD', PREFIX .. 'leases', expiry, id) end
+    answer = found[3] and 2 or 1
+  end
+  answers[#answers + 1] = answer
+end
+return answers
