@@ -18,7 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gfla.data.prepare.preparation import PreparationReport, in_parallel
+from gfla.data.prepare.preparation import (
+    PreparationReport,
+    ProgressDisplay,
+    in_parallel,
+    no_display,
+)
 from gfla.data.views import AZIMUTHS, ELEVATIONS
 from gfla.errors import GflaError
 from gfla.files import write_text
@@ -91,7 +96,13 @@ class _Check:
 
 
 def prepare_shapenet(
-    folder: Path, out: Path, category: str = "car", *, thorough: bool = False, workers: int = 0
+    folder: Path,
+    out: Path,
+    category: str = "car",
+    *,
+    thorough: bool = False,
+    workers: int = 0,
+    display: ProgressDisplay = no_display,
 ) -> PreparationReport:
     """Check a category's file and write which objects each split has; pictures stay where they are.
 
@@ -102,6 +113,7 @@ def prepare_shapenet(
         category: "car" or "chair".
         thorough: read every picture, rather than its shape alone.
         workers: processes; 0 for one a core.
+        display: shows progress.
 
     Returns:
         The report; objects with a missing or damaged view are left out and listed.
@@ -124,7 +136,7 @@ def prepare_shapenet(
         raise GflaError("invalid_data", message)
     report = PreparationReport(f"ShapeNet {category}: {file}", notes={"thorough": thorough})
     for split, names in models.items():
-        found = _checked(file, names, out / split / "checked", thorough, workers)
+        found = _checked(file, names, out / split / "checked", thorough, workers, display)
         complete = [name for name in names if not found[name]]
         for name in names:
             if found[name]:
@@ -149,7 +161,12 @@ def _models(path: Path) -> list[str]:
 
 
 def _checked(
-    file: Path, models: Sequence[str], notes: Path, thorough: bool, workers: int
+    file: Path,
+    models: Sequence[str],
+    notes: Path,
+    thorough: bool,
+    workers: int,
+    display: ProgressDisplay,
 ) -> Mapping[str, str]:
     """What is wrong with each object, empty if nothing; from notes where there are some."""
     found: dict[str, str] = {}
@@ -165,7 +182,8 @@ def _checked(
         _Check(file, tuple(part), notes / f"{begin + number:06d}.json", thorough)
         for number, part in enumerate(_chunks(left))
     ]
-    for check, part in zip(checks, in_parallel(_check, checks, workers, "checking"), strict=True):
+    parts = in_parallel(_check, checks, workers, "checking", display)
+    for check, part in zip(checks, parts, strict=True):
         found |= part
         write_text(check.note, json.dumps({"state": state, "found": part}) + "\n")
     return found

@@ -96,4 +96,5 @@ def _triton() -> tuple[bool, str]:
 
 
 def _interpreting() -> bool:
+    # Triton's own switch, which it obeys whatever is passed here; it has no argument for it.
     return os.environ.get("TRITON_INTERPRET", "0") not in ("", "0")

@@ -17,7 +17,13 @@ from gfla.data.prepare.person_sets import (
     published_splits,
     write_mask,
 )
-from gfla.data.prepare.preparation import PreparationReport, fix_options, in_parallel
+from gfla.data.prepare.preparation import (
+    PreparationReport,
+    ProgressDisplay,
+    fix_options,
+    in_parallel,
+    no_display,
+)
 from gfla.errors import GflaError
 from gfla.joints import JOINTS, Joints, found
 
@@ -87,7 +93,12 @@ def mask_path(folder: Path, name: str) -> Path:
 
 
 def prepare_market(
-    pictures: Path, tables: Path, out: Path, *, workers: int = 0
+    pictures: Path,
+    tables: Path,
+    out: Path,
+    *,
+    workers: int = 0,
+    display: ProgressDisplay = no_display,
 ) -> PreparationReport:
     """Write a data set for pose transfer, pictures as they are, and masks for its held-out part.
 
@@ -97,6 +108,7 @@ def prepare_market(
         tables: folder with ``*annotation-train.csv``, ``*pairs-train.csv`` and their like for test.
         out: folder that gets ``train`` and ``held-out`` (the published test split), with ``masks``.
         workers: processes; 0 for one a core.
+        display: shows progress.
 
     Returns:
         What was done; it is in ``out`` as well.
@@ -115,7 +127,13 @@ def prepare_market(
             find_table(tables, f"pairs-{name}.csv"),
         )
         rows = prepare_split(
-            split, out, report, annotated=ANNOTATED, size=ANNOTATED, workers=workers
+            split,
+            out,
+            report,
+            annotated=ANNOTATED,
+            size=ANNOTATED,
+            workers=workers,
+            display=display,
         )
         target = out / split.name
         masks = [
@@ -123,7 +141,7 @@ def prepare_market(
             for row in rows
             if not mask_path(target, row.name).is_file()
         ]
-        made = sum(in_parallel(write_mask, masks, workers, f"{split.name}: masks"))
+        made = sum(in_parallel(write_mask, masks, workers, f"{split.name}: masks", display))
         report.counts[f"masks of {split.name}"] += made
         report.notes[f"published pairs of {split.name}"] = PUBLISHED_PAIRS[name]
     report.write(out)

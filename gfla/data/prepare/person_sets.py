@@ -24,7 +24,13 @@ from gfla.data.pose_tables import (
     write_annotations,
     write_pairs,
 )
-from gfla.data.prepare.preparation import PreparationReport, PreparedItem, in_parallel
+from gfla.data.prepare.preparation import (
+    PreparationReport,
+    PreparedItem,
+    ProgressDisplay,
+    in_parallel,
+    no_display,
+)
 from gfla.errors import GflaError
 from gfla.files import replacing
 from gfla.joints import found, resized
@@ -77,6 +83,7 @@ def prepare_split(
     size: Size | None,
     format: Format = "jpeg",
     workers: int = 0,
+    display: ProgressDisplay = no_display,
 ) -> list[Annotation]:
     """Write one split; what is there already is kept.
 
@@ -88,6 +95,7 @@ def prepare_split(
         size: height and width that pictures get; None to keep theirs.
         format: of pictures that are resized; others stay as they are.
         workers: processes; 0 for one a core.
+        display: shows progress.
 
     Returns:
         The rows that were written.
@@ -109,7 +117,8 @@ def prepare_split(
         if row.name in split.pictures
     ]
     sizes: dict[str, Size] = {}
-    for outcome in in_parallel(prepare_picture, tasks, workers, f"{split.name}: pictures"):
+    title = f"{split.name}: pictures"
+    for outcome in in_parallel(prepare_picture, tasks, workers, title, display):
         report.add(outcome, f"pictures of {split.name}")
         if outcome.value is not None:
             sizes[outcome.name] = outcome.value
