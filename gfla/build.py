@@ -1,4 +1,4 @@
-"""The one place that turns a configuration into a network."""
+"""Builders of networks: the one place that turns a configuration into one."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from gfla.config import (
     ViewSynthesisConfig,
 )
 from gfla.errors import GflaError
+from gfla.models.ablations import BilinearSampling, GlobalAttention
 from gfla.models.attention import LocalAttention
 from gfla.models.blocks import Encoder
 from gfla.models.discriminators import Critic
@@ -24,7 +25,6 @@ from gfla.models.fusion import ImageFusion
 from gfla.models.generators import AnimationGenerator
 from gfla.models.regions import RegionHeads, build_head
 from gfla.models.renderer import Renderer, Sampler, ViewEncoder
-from gfla.models.sampling import BilinearSampling, GlobalAttention
 from gfla.models.transfer import REFERENCE, TransferGenerator
 from gfla.ops.regions import MOUTH, RIGHT_EYE
 

@@ -18,11 +18,11 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from gfla.build import Generator, build_generator
+from gfla.checkpoint_header import FORMAT, parse_metadata
 from gfla.config import GeneratorConfig
 from gfla.errors import GflaError
-from gfla.header import FORMAT, parse_metadata
 from gfla.published.generators import infer_config, published_names
-from gfla.strict import check_tensors
+from gfla.tensor_checks import check_tensors
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from animator.faces.detectors import make_detector
 from animator.faces.identity import IdentityModel, similarity
 from animator.faces.landmarks import LandmarkDetector
 from gfla.arrays import Picture, Points
-from gfla.data.faces import FacePack
-from gfla.evaluation.faces import Method, affine_warp, copy_source, spline_warp
+from gfla.data.packs import FacePack
+from gfla.evaluation.baselines import Method, affine_warp, copy_source, spline_warp
 from gfla.evaluation.files import as_batch, stored, to_unit
 from gfla.evaluation.metrics import MetricFiles, PictureMetric, picture_metric
 from gfla.evaluation.motion import jitter, landmark_error

@@ -1,4 +1,4 @@
-"""What footage suffers: lost detail, noise, compression, and things worn on a face."""
+"""Damage that footage suffers: lost detail, noise, compression, and things worn on a face."""
 
 from __future__ import annotations
 

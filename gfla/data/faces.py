@@ -10,21 +10,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gfla.arrays import Picture, Points
 from gfla.data.degradations import Degradation, draw_worn, jittered
-from gfla.data.packs import FacePack, read_pack, read_packs, write_pack
+from gfla.data.packs import FacePack, read_packs
 from gfla.data.samples import Sample
 from gfla.data.transforms import (
     Augmentation,
-    Picture,
-    Points,
     Warp,
     colour_shift,
     random_still_warps,
 )
 from gfla.errors import GflaError
 from gfla.guidance.face import face_structure
-
-__all__ = ["FaceBlocks", "FacePack", "read_pack", "read_packs", "write_pack"]
 
 SHORTEST_CLIP = 4
 """Packs of fewer frames count as stills."""

@@ -1,4 +1,4 @@
-"""What every data set is to the trainer: endless, stateless samples, and positions in them.
+"""The trainer's view of every data set: endless, stateless samples, and positions in them.
 
 ``samples[index]`` gives the same sample every time, for any index from 0, from randomness of
 ``np.random.default_rng([seed, index])`` alone. A position in the data is therefore one integer:

@@ -1,4 +1,4 @@
-"""Two folders of pictures: as sets, and picture by picture where names are equal."""
+"""Comparison of two folders: as sets, and picture by picture where names are equal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a rendered clip moves, measured on landmarks: where they are and how they shake."""
+"""Measures of a rendered clip's motion by landmarks: where they are and how they shake."""
 
 from __future__ import annotations
 

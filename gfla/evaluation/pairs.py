@@ -75,7 +75,7 @@ def open_pairs(protocol: Protocol, folder: Path, reference: Path | None = None) 
     """
     if protocol.data == "person":
         return _open_person(protocol, folder, reference)
-    from gfla.data.open import Wanted, open_samples
+    from gfla.data.readers import Wanted, open_samples
 
     size = protocol.pictures.height, protocol.pictures.width
     wanted = Wanted(protocol.split, size, size, frames=1, seed=protocol.seed)

@@ -133,7 +133,7 @@ class Protocol:
     description: str = ""
     """One sentence."""
     data: str = "person"
-    """Kind of data of ``pairs``, as ``gfla.data.open`` calls it."""
+    """Kind of data of ``pairs``, as ``gfla.data.readers`` calls it."""
     split: Split = "held-out"
     """Which part of the data of ``pairs``."""
     samples: int | None = None

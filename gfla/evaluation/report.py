@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: tables as Markdown and JSON, with all that made them."""
+"""Tables of an evaluation as Markdown and JSON, with all that made them."""
 
 from __future__ import annotations
 

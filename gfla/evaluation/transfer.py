@@ -1,4 +1,4 @@
-"""Measures networks that render one picture from another: pose transfer and view synthesis."""
+"""Measurement of pose transfer and view synthesis: one picture rendered from another."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gfla.arrays import Picture
 from gfla.config import PoseTransferConfig
 from gfla.evaluation.files import (
-    Picture,
     as_batch,
     encoded,
     read_picture,

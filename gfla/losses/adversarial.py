@@ -1,4 +1,4 @@
-"""Generator against critic (paper, equation 12; the published models use least squares)."""
+"""Losses of generator and critic (paper, equation 12; the published models use least squares)."""
 
 from __future__ import annotations
 

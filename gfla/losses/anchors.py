@@ -1,4 +1,4 @@
-"""Flows that lead from landmark to landmark."""
+"""The distance of a flow from its landmark prior, at the landmarks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the flow sample what the target shows? (paper, section 3.1, equations 2 and 3)."""
+"""Sampling correctness: whether a flow leads to what the target shows (section 3.1)."""
 
 from __future__ import annotations
 

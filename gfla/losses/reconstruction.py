@@ -13,7 +13,7 @@ def reconstruction_loss(result: Tensor, target: Tensor, weights: Tensor | None =
     Args:
         result: B C H W.
         target: B C H W.
-        weights: B 1 H W with mean 1, such as ``regions.expression_weights``; all 1 unless given.
+        weights: B 1 H W with mean 1, such as ``expression.expression_weights``; all 1 unless given.
 
     Returns:
         A scalar, in units of the pictures.

@@ -1,4 +1,4 @@
-"""Neighbours in the target come from neighbours in the source (paper, section 3.1)."""
+"""Regularity of flows: a target's neighbours come from neighbours in the source (section 3.1)."""
 
 from __future__ import annotations
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from gfla.models.ablations import BilinearSampling, GlobalAttention
 from gfla.models.attention import LocalAttention, SourceFeatures
 from gfla.models.blocks import Encoder, Out, Res, Up
 from gfla.models.flow import Estimates
-from gfla.models.sampling import BilinearSampling, GlobalAttention
 
 Sampler = LocalAttention | BilinearSampling | GlobalAttention
 

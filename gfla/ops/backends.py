@@ -1,4 +1,4 @@
-"""Which implementations of the local gather there are, and which of them can run here.
+"""Implementations of the local gather: their names, and which of them can run here.
 
 A backend is chosen by name. "auto" may choose; a name that cannot run is refused, never replaced.
 """

@@ -11,7 +11,7 @@ from gfla.build import build_critic
 from gfla.config import CriticConfig
 from gfla.errors import GflaError
 from gfla.models.discriminators import Critic
-from gfla.strict import check_tensors
+from gfla.tensor_checks import check_tensors
 
 _PARTS = {
     "bias": "bias",

@@ -1,6 +1,6 @@
-"""What a training run is made of: frozen values, one line of documentation each.
+"""Configurations of training runs: frozen values, one line of documentation each.
 
-``gfla.training.files`` reads them from YAML; the shipped ones are in ``configs/``.
+``gfla.training.config_files`` reads them from YAML; the shipped ones are in ``configs/``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TEMPORAL_FRAMES = 3
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What the pictures are; see ``gfla.data.open``."""
+    """What the pictures are; see ``gfla.data.readers``."""
 
     kind: DataKind = "person"
     """Which reader opens the folder."""

@@ -1,4 +1,4 @@
-"""What a run would need, found without beginning it."""
+"""Sizes and times of a run, found without beginning it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
-from gfla.data.open import open_samples
+from gfla.data.readers import open_samples
 from gfla.errors import GflaError
-from gfla.training.files import dump
+from gfla.training.config_files import dump
 from gfla.training.launch import OpenData, RunRequest, make_fabric, open_samples_for
 from gfla.training.loader import Sturdy
 from gfla.training.loop import Loop

@@ -1,4 +1,4 @@
-"""From a configuration and folders to a run on its devices."""
+"""The launcher of a run: from a configuration and folders to a loop on its devices."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from lightning.fabric import Fabric
 from lightning.fabric.strategies import DDPStrategy
 from torch.utils.data import default_collate
 
-from gfla.data.open import Split, Wanted, open_samples
 from gfla.data.pairs import PersonPairs
+from gfla.data.readers import Split, Wanted, open_samples
 from gfla.data.samples import Positions, Samples
 from gfla.errors import GflaError
 from gfla.files import write_text
 from gfla.training.config import TrainingConfig
-from gfla.training.files import differences, dump
+from gfla.training.config_files import differences, dump
 from gfla.training.loader import Sturdy, make_loader
 from gfla.training.loop import End, Limits, Loop, StepReport
 from gfla.training.records import Records, code_version

@@ -1,4 +1,4 @@
-"""What a run leaves in its folder besides its state: metrics, sheets, what was skipped."""
+"""Files of a run's folder besides its state: metrics, sample sheets, replaced samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that a run is between two steps, and its way to disk and back."""
+"""The state of a run between two steps, and its way to disk and back."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from gfla.errors import GflaError
 from gfla.files import replacing
 from gfla.losses.features import VggFeatures
 from gfla.training.config import TrainingConfig
-from gfla.training.files import config_from
-from gfla.training.tasks import TrainingTask, build_critics, build_task
+from gfla.training.config_files import config_from
 from gfla.training.tasks.base import feature_layers
+from gfla.training.tasks.build import TrainingTask, build_critics, build_task
 
 FORMAT = "gfla-run-1"
 STATE, AVERAGE = "state.pt", "average.safetensors"

@@ -1,4 +1,4 @@
-"""Animation: clips frame by frame, in blocks that gradients flow through."""
+"""The animation task: clips frame by frame, in blocks that gradients flow through."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gfla.build import Generator
 from gfla.losses.anchors import anchor_distance
-from gfla.losses.regions import expressive_windows
+from gfla.losses.expression import expressive_windows
 from gfla.models.discriminators import frame_differences
 from gfla.models.generators import AnimationGenerator
 from gfla.models.rollout import Prediction, Reference, RolloutState

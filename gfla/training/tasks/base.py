@@ -1,4 +1,4 @@
-"""What all tasks share: the outcome of a batch, and the terms that need no rollout."""
+"""The base of all tasks: the outcome of a batch, and the terms that need no rollout."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from gfla.build import Generator
 from gfla.losses.correctness import CORRECTNESS_LAYERS, SamplingCorrectness, warped_distance
+from gfla.losses.expression import expression_weights
 from gfla.losses.perceptual import feature_distance, perceptual_loss, style_loss
 from gfla.losses.reconstruction import reconstruction_loss
-from gfla.losses.regions import expression_weights
 from gfla.losses.regularity import AffineRegularity, roughness
 from gfla.models.rollout import Prediction
 from gfla.pictures import to_picture, warped_picture

@@ -1,4 +1,4 @@
-"""Pose transfer and view synthesis: one picture from another."""
+"""The task of pose transfer and view synthesis: one picture from another."""
 
 from __future__ import annotations
 

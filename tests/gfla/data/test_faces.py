@@ -6,14 +6,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from gfla.data.faces import (
-    FaceBlocks,
-    FacePack,
-    clip_indices,
-    read_pack,
-    read_packs,
-    write_pack,
-)
+from gfla.data.faces import FaceBlocks, clip_indices
+from gfla.data.packs import FacePack, read_pack, read_packs, write_pack
 from gfla.data.transforms import FLIPPED, UNCHANGED, Augmentation, Warp, random_still_warps
 from gfla.errors import GflaError
 from tests.golden.faces import MEAN_FACE

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from gfla.data.open import Wanted, open_samples
 from gfla.data.persons import ClipAugmentation, PersonClips
 from gfla.data.pose_tables import Annotation, write_annotations
+from gfla.data.readers import Wanted, open_samples
 from gfla.errors import GflaError
 from gfla.guidance.skeleton import CHANNELS, LIMBS, ORDER, skeleton_picture, skeleton_structures
 from gfla.joints import JOINTS

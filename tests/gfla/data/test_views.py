@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from gfla.data.open import Wanted, open_samples
+from gfla.data.readers import Wanted, open_samples
 from gfla.data.shapenet import ShapeNetViews, prepare_shapenet, view_name
 from gfla.data.synthetic_views import HELD_OUT, SyntheticViews
 from gfla.data.views import AZIMUTHS, ELEVATIONS, ViewPairs, view_vector

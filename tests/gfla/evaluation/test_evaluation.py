@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from gfla.errors import GflaError
-from gfla.evaluation import faces
+from gfla.evaluation import baselines
 from gfla.evaluation.files import resized, stored
-from gfla.evaluation.motion import jitter, there_and_back
+from gfla.evaluation.motion import jitter, landmark_error, there_and_back
 from gfla.evaluation.protocol import PictureOptions, Protocol
 from gfla.evaluation.report import Evaluation, SampleFigures, Table, ranked
 from gfla.evaluation.stats import Figure, bootstrap
@@ -21,26 +21,28 @@ PROTOCOL = Protocol("test", "faces", ("l1", "landmarks"))
 
 def test_the_warp_moves_landmarks_to_where_they_are_to_be():
     moved = FACE + np.float32([0.03, -0.02])
-    result = faces.piecewise_affine(marked(FACE), FACE, moved)
+    result = baselines.piecewise_affine(marked(FACE), FACE, moved)
     for index in (8, 36):
         assert brightness(result, moved[index]) > 150
         assert brightness(result, FACE[index]) < 100
 
 
 def test_the_warp_leaves_an_unmoved_picture_alone():
-    result = faces.piecewise_affine(marked(FACE), FACE, FACE)
+    result = baselines.piecewise_affine(marked(FACE), FACE, FACE)
     assert np.abs(result.astype(int) - marked(FACE)).max() <= 1
 
 
 def test_the_spline_moves_landmarks_and_leaves_an_unmoved_picture_alone():
     moved = FACE + np.float32([0.03, -0.02])
-    still, result = faces.spline_warp(marked(FACE), FACE, np.stack([FACE, moved]))
+    still, result = baselines.spline_warp(marked(FACE), FACE, np.stack([FACE, moved]))
     assert np.abs(still.astype(int) - marked(FACE)).max() <= 1
     for index in (8, 36):
         assert brightness(result, moved[index]) > 150
 
 
-@pytest.mark.parametrize("method", [faces.copy_source, faces.affine_warp, faces.spline_warp])
+@pytest.mark.parametrize(
+    "method", [baselines.copy_source, baselines.affine_warp, baselines.spline_warp]
+)
 def test_methods_render_the_frames_asked_for(method):
     clip = pack(9)
     pictures = list(method(clip.frame(0), clip.landmarks[0], clip.landmarks[1::3]))
@@ -50,10 +52,10 @@ def test_methods_render_the_frames_asked_for(method):
 
 def test_landmark_errors_are_in_percent_of_the_eyes_distance():
     eyes = np.linalg.norm(FACE[36] - FACE[45])
-    assert faces.landmark_error(FACE, FACE) == 0
-    assert faces.landmark_error(FACE + np.float32([0.1 * eyes, 0]), FACE) == pytest.approx(10)
+    assert landmark_error(FACE, FACE) == 0
+    assert landmark_error(FACE + np.float32([0.1 * eyes, 0]), FACE) == pytest.approx(10)
     two = np.stack([FACE, FACE + np.float32([0.1 * eyes, 0])])
-    assert faces.landmark_error(two, np.stack([FACE, FACE])) == pytest.approx(5)
+    assert landmark_error(two, np.stack([FACE, FACE])) == pytest.approx(5)
 
 
 def test_jitter_is_the_difference_of_accelerations():

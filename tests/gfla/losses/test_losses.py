@@ -16,6 +16,7 @@ from gfla.losses.adversarial import (
     gradient_penalty,
 )
 from gfla.losses.anchors import anchor_distance
+from gfla.losses.expression import expression_weights, expressive_windows
 from gfla.losses.perceptual import (
     PERCEPTUAL_LAYERS,
     STYLE_LAYERS,
@@ -27,7 +28,6 @@ from gfla.losses.perceptual import (
     style_loss,
 )
 from gfla.losses.reconstruction import ReconstructionLoss, reconstruction_loss
-from gfla.losses.regions import expression_weights, expressive_windows
 from tests.golden.faces import MEAN_FACE
 from tests.helpers import random_vgg
 

@@ -6,8 +6,8 @@ import torch
 from gfla.build import build_generator
 from gfla.config import ABLATIONS, PUBLISHED, PoseTransferConfig, ViewSynthesisConfig
 from gfla.errors import GflaError
+from gfla.models.ablations import BilinearSampling, GlobalAttention
 from gfla.models.attention import SourceFeatures
-from gfla.models.sampling import BilinearSampling, GlobalAttention
 from tests.golden.make_golden import narrow
 from tests.helpers import small_generator
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from gfla.checkpoint import from_published, load, save
+from gfla.checkpoint_header import read_header
 from gfla.config import AnimationConfig
 from gfla.errors import GflaError
-from gfla.header import read_header
 from gfla.published.files import read_published
 from tests.helpers import NARROW, small_generator
 

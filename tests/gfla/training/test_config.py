@@ -9,7 +9,7 @@ import yaml
 
 from gfla.config import ABLATIONS, PUBLISHED
 from gfla.errors import GflaError
-from gfla.training.files import config_from, differences, dump, load_config, shipped
+from gfla.training.config_files import config_from, differences, dump, load_config, shipped
 from gfla.training.state import learning_rate
 
 

@@ -18,11 +18,11 @@ import torch
 from safetensors.torch import load_file
 
 from gfla import checkpoint
-from gfla.data.open import Wanted
+from gfla.data.readers import Wanted
 from gfla.data.samples import Sample
 from gfla.errors import GflaError
+from gfla.training.config_files import load_config
 from gfla.training.dry_run import dry_run
-from gfla.training.files import load_config
 from gfla.training.launch import RunRequest, RunResult, alone_in, launch
 from gfla.training.loop import Limits, StepReport
 from tests.gfla.training import training_data

@@ -10,9 +10,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
+from gfla.checkpoint_header import KINDS
 from gfla.config import GeneratorConfig
 from gfla.errors import GflaError
-from gfla.header import KINDS
 from gfla.training.config import TrainingConfig
 
 CONFIGS = Path(__file__).parent / "configs"

@@ -1,4 +1,4 @@
-"""What the ablation study puts in place of local attention (section 4.3)."""
+"""Stand-ins for local attention in the ablation study (section 4.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes loading strict: a file's tensors are exactly those that a network asks for."""
+"""Checks that a file's tensors are exactly those that a network asks for."""
 
 from __future__ import annotations
 

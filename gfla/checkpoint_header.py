@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself, read without loading its tensors or PyTorch."""
+"""The header of a checkpoint, its own description, read without its tensors or PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ways to animate a portrait that every model has to beat: leaving it alone, and a warp."""
+"""Baselines of portrait animation that every model has to beat: no motion at all, and warps."""
 
 from __future__ import annotations
 
@@ -12,18 +12,8 @@ from scipy.spatial import Delaunay
 from gfla.arrays import Picture, Points
 from gfla.config import AnimationConfig
 from gfla.data.transforms import sample_picture
-from gfla.evaluation.motion import landmark_error
 from gfla.ops.spline import landmark_flow
 from gfla.ops.warp import upscale_flow, warp
-
-__all__ = [
-    "Method",
-    "affine_warp",
-    "copy_source",
-    "landmark_error",
-    "piecewise_affine",
-    "spline_warp",
-]
 
 Method = Callable[[Picture, Points, Points], Iterator[Picture]]
 """Renders a clip: from the source picture H H 3 and its landmarks 68 2 through the landmarks of

@@ -1,4 +1,4 @@
-"""One way to open every data set: its kind, its folder, and options of its own."""
+"""Readers of data sets by kind, and the one way to open them all."""
 
 from __future__ import annotations
 

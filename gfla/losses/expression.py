@@ -1,4 +1,4 @@
-"""Which pixels of a face matter most."""
+"""Weights and windows of eyes and mouth, where a few pixels carry the expression."""
 
 from __future__ import annotations
 
