@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from gfla.arrays import Picture
 from gfla.errors import GflaError
 from gfla.models.attention import LocalAttention
+from gfla.ops.ranges import to_bytes
 from gfla.ops.warp import upscale_flow, warp
 from gfla.shapes import shape_of
 
@@ -34,8 +35,7 @@ _HEAT = cv2.COLORMAP_VIRIDIS
 def to_picture(image: Tensor) -> Picture:
     """An image 3 H W in [-1, 1] as a picture; what lies outside the range is clipped."""
     shape_of("image", image, "3 H W")
-    picture = ((image.detach().float() + 1) * 127.5).round().clamp(0, 255).byte()
-    return picture.permute(1, 2, 0).cpu().numpy()
+    return to_bytes(image.detach()).permute(1, 2, 0).cpu().numpy()
 
 
 def flow_scale(flows: Iterable[Tensor], share: float = 0.99) -> float:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gfla.arrays import Picture, Points
+from gfla.arrays import Picture, Points, to_pixels
 from gfla.data.transforms import Augmentation
 
 _FRACTION = 4
@@ -130,7 +130,7 @@ class Glasses:
 
     def __call__(self, picture: Picture, landmarks: Points) -> Picture:
         """Draw them on a picture S S 3 with landmarks 68 2 in units of the picture."""
-        points = landmarks * picture.shape[0] - 0.5
+        points = to_pixels(landmarks, picture.shape[0])
         eyes = [(points[a], points[b]) for a, b in _EYES]
         gap = float(np.linalg.norm(np.subtract(*[(a + b) / 2 for a, b in eyes])))
         lenses = [self._lens(a, b, gap) for a, b in eyes]
@@ -187,7 +187,7 @@ class FaceMask:
 
     def __call__(self, picture: Picture, landmarks: Points) -> Picture:
         """Draw it on a picture S S 3 with landmarks 68 2 in units of the picture."""
-        points = landmarks * picture.shape[0] - 0.5
+        points = to_pixels(landmarks, picture.shape[0])
         outline = np.concatenate([points[2:15], points[28:29]])
         result = picture.copy()
         cv2.fillPoly(result, [_fixed(outline)], self.cloth, cv2.LINE_AA, _FRACTION)

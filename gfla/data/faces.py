@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gfla.arrays import Picture, Points
+from gfla.arrays import Picture, Points, to_pixels
 from gfla.data.degradations import Degradation, draw_worn, jittered
 from gfla.data.packs import FacePack, read_packs
 from gfla.data.samples import Sample
@@ -95,28 +96,10 @@ class FaceBlocks:
         self.odds = fair / fair.sum() if len(fair) else fair
 
     @classmethod
-    def open(
-        cls,
-        folder: Path,
-        *,
-        frames: int,
-        image_size: int,
-        structure_size: int,
-        still_share: float,
-        augmentation: Augmentation,
-        seed: int,
-    ) -> FaceBlocks:
-        """Blocks of a folder of packs; see the class and ``read_packs`` for what may be raised."""
+    def open(cls, folder: Path, **options: Any) -> FaceBlocks:
+        """Blocks of a folder of packs; raises what the class and ``read_packs`` do."""
         read = read_packs(folder)
-        blocks = cls(
-            read.packs,
-            frames=frames,
-            image_size=image_size,
-            structure_size=structure_size,
-            still_share=still_share,
-            augmentation=augmentation,
-            seed=seed,
-        )
+        blocks = cls(read.packs, **options)
         blocks.skipped = tuple(f"{name}: {reason}" for name, reason in read.broken)
         return blocks
 
@@ -165,7 +148,8 @@ class FaceBlocks:
 
     def _block(self, images: Sequence[Picture], landmarks: Points) -> Sample:
         size = self.structure_size
-        structures = np.stack([face_structure(points * size - 0.5, size) for points in landmarks])
+        pixels = to_pixels(landmarks, size)
+        structures = np.stack([face_structure(points, size) for points in pixels])
         return {
             "images": torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(),
             "structures": torch.from_numpy(structures),

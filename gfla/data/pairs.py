@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from gfla.arrays import Picture
 from gfla.data.pose_tables import Pair, read_annotations, read_pairs
-from gfla.data.samples import Sample
+from gfla.data.samples import Sample, epoch_order
 from gfla.errors import GflaError
 from gfla.guidance.pose import SIGMA, pose_heatmaps
 from gfla.joints import MISSING, Joints, found
@@ -176,9 +175,8 @@ class PersonPairs:
         if index < 0:
             raise IndexError(f"samples are counted from 0, got {index}")
         epoch, place = divmod(index, len(self.pairs))
-        return self.pairs[
-            _order(self.seed, epoch, len(self.pairs))[place] if self.shuffled else place
-        ]
+        order = epoch_order(self.seed, epoch, len(self.pairs)) if self.shuffled else None
+        return self.pairs[place if order is None else order[place]]
 
     def person(
         self, name: str, moved: npt.NDArray[np.float64] | None = None
@@ -263,8 +261,3 @@ def _files(folder: Path) -> set[str]:
         inside = os.path.relpath(parent, folder).replace(os.sep, "/")
         names.update(name if inside == "." else f"{inside}/{name}" for name in files)
     return names
-
-
-@functools.lru_cache(maxsize=4)
-def _order(seed: int, epoch: int, count: int) -> npt.NDArray[np.int64]:
-    return np.random.default_rng([seed, epoch]).permutation(count)

@@ -8,10 +8,13 @@ processes that share a step see together what one process would have seen.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Sampler
 
@@ -32,6 +35,12 @@ class Samples(Protocol):
     def __getitem__(self, index: int, /) -> Sample:
         """The sample of an index from 0; the same one every time."""
         ...
+
+
+@functools.lru_cache(maxsize=4)
+def epoch_order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    """The order in which an epoch visits ``count`` samples; every epoch has one of its own."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 @dataclass(frozen=True)

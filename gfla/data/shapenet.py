@@ -10,8 +10,9 @@ dataset ``image`` is uint8 256 256 3, RGB on white; ``pose`` holds the same azim
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +205,7 @@ def _check(check: _Check) -> dict[str, str]:
 
 def _fault(file: Any, model: str, thorough: bool) -> str:
     """The first thing that is wrong with an object's views."""
-    for azimuth, elevation in _all_views():
+    for azimuth, elevation in product(range(AZIMUTHS), range(ELEVATIONS)):
         name = view_name(model, azimuth, elevation)
         try:
             if name not in file:
@@ -219,10 +220,6 @@ def _fault(file: Any, model: str, thorough: bool) -> str:
         except (KeyError, OSError, RuntimeError):
             return "a view cannot be read"
     return ""
-
-
-def _all_views() -> Iterable[tuple[int, int]]:
-    return ((a, e) for a in range(AZIMUTHS) for e in range(ELEVATIONS))
 
 
 def _h5py() -> Any:

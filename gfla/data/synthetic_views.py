@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gfla.arrays import to_pixels
 from gfla.data.views import AZIMUTHS, ELEVATIONS
 from gfla.errors import GflaError
 
@@ -161,7 +162,7 @@ def _draw(canvas: NDArray[np.uint8], face: _Face, axes: NDArray[np.float64]) -> 
     side = canvas.shape[0]
 
     def placed(points: NDArray[np.float64]) -> NDArray[Any]:
-        return ((points @ axes.T) * 0.5 + 0.5) * side - 0.5
+        return to_pixels((points @ axes.T) * 0.5 + 0.5, side)
 
     outline = placed(face.corners)
     low = np.clip(np.floor(outline.min(0)).astype(int) - 1, 0, side)

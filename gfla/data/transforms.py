@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gfla.arrays import Picture, Points
+from gfla.arrays import Picture, Points, pixel_centres, to_pixels
 from gfla.errors import GflaError
 
 FLIPPED = np.array(
@@ -130,11 +130,11 @@ class Warp:
         source, size = picture.shape[0], size or picture.shape[0]
         linear, offset = self.matrix[:, :2], self.matrix[:, 2]
         inverse = np.linalg.inv(linear)
-        axis = (np.arange(size) + 0.5) / size
+        axis = pixel_centres(size)
         places = np.stack(np.meshgrid(axis, axis), -1)
         if self.bend is not None:
             places = places + cv2.resize(self.bend, (size, size), interpolation=cv2.INTER_CUBIC)
-        places = ((places - offset) @ inverse.T).astype(np.float32) * source - 0.5
+        places = to_pixels(((places - offset) @ inverse.T).astype(np.float32), source)
         if source >= 2 * size:
             half = (source // 2, source // 2)
             picture = np.asarray(cv2.resize(picture, half, interpolation=cv2.INTER_AREA), np.uint8)
@@ -222,7 +222,7 @@ def _unbend(points: Points, bend: NDArray[np.float32]) -> Points:
     dense = cv2.resize(bend, (64, 64), interpolation=cv2.INTER_CUBIC)
     place = points.copy()
     for _ in range(5):
-        at = np.clip(place * 64 - 0.5, 0, 63).astype(np.float32)
+        at = np.clip(to_pixels(place, 64), 0, 63).astype(np.float32)
         move = sample_picture(dense, at[:, None], cv2.BORDER_REPLICATE)
         place = points - move[:, 0]
     return place

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
@@ -12,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gfla.data.samples import Sample
+from gfla.data.samples import Sample, epoch_order
 from gfla.errors import GflaError
 
 AZIMUTHS = 18
@@ -105,8 +104,9 @@ class ViewPairs:
         if self.pairs is not None:
             index %= self.pairs
         per_object = AZIMUTHS * ELEVATIONS
-        epoch, place = divmod(index, len(self.views.objects) * per_object)
-        chosen = int(_order(len(self.views.objects) * per_object, self.seed, epoch)[place])
+        count = len(self.views.objects) * per_object
+        epoch, place = divmod(index, count)
+        chosen = int(epoch_order(self.seed, epoch, count)[place])
         name, view = self.views.objects[chosen // per_object], chosen % per_object
         azimuth, elevation = view % AZIMUTHS, view // AZIMUTHS
         random = np.random.default_rng([self.seed, index])
@@ -128,8 +128,3 @@ class ViewPairs:
             resized = cv2.resize(picture, (width, height), interpolation=method)
             picture = np.asarray(resized, np.uint8)
         return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
-
-
-@functools.lru_cache(maxsize=2)
-def _order(count: int, seed: int, epoch: int) -> NDArray[np.intp]:
-    return np.random.default_rng([seed, epoch]).permutation(count)

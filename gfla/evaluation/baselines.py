@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.spatial import Delaunay
 
-from gfla.arrays import Picture, Points
+from gfla.arrays import Picture, Points, pixel_centres, to_pixels
 from gfla.config import AnimationConfig
 from gfla.data.transforms import sample_picture
 from gfla.ops.spline import landmark_flow
@@ -56,12 +56,12 @@ def piecewise_affine(source: Picture, source_points: Points, target_points: Poin
     border = np.array([(x, y) for x in (0, 0.5, 1) for y in (0, 0.5, 1) if (x, y) != (0.5, 0.5)])
     start, end = np.concatenate([source_points, border]), np.concatenate([target_points, border])
     mesh = Delaunay(end)
-    axis = (np.arange(size) + 0.5) / size
+    axis = pixel_centres(size)
     places = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
     triangles = np.maximum(mesh.find_simplex(places), 0)
     matrices = mesh.transform[triangles]
     first = np.einsum("nij,nj->ni", matrices[:, :2], places - matrices[:, 2])
     shares = np.concatenate([first, 1 - first.sum(1, keepdims=True)], 1)
     origins = np.einsum("ni,nij->nj", shares, start[mesh.simplices[triangles]])
-    maps = np.nan_to_num(origins * size - 0.5).astype(np.float32).reshape(size, size, 2)
+    maps = np.nan_to_num(to_pixels(origins, size)).astype(np.float32).reshape(size, size, 2)
     return np.asarray(sample_picture(source, maps, cv2.BORDER_REPLICATE), np.uint8)

@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 
 from gfla.errors import GflaError
-from gfla.evaluation.files import as_batch, picture_files, read_picture, resized, to_unit
+from gfla.evaluation.files import as_batch, picture_files, read_picture, resized
 from gfla.evaluation.protocol import Protocol
 from gfla.evaluation.report import SampleFigures, Table
 from gfla.evaluation.transfer import Measures, pairs_table
+from gfla.ops.ranges import from_bytes
 
 Announce = Callable[[str, int, int], None]
 
@@ -46,7 +47,7 @@ def compare_folders(
             truth = as_batch([resized(read_picture(pairs[path]), protocol.pictures)])
             with torch.inference_mode():
                 for name, metric in measures.pictures.items():
-                    distance = metric.distance(to_unit(ours), to_unit(truth), None)
+                    distance = metric.distance(from_bytes(ours), from_bytes(truth), None)
                     figures[name] = float(distance)
         name = path.relative_to(fake).as_posix()
         samples.append(SampleFigures(fake.name, name, name, figures))

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, get_args
 import torch
 from torch import Tensor, nn
 
-from gfla.errors import GflaError
+from gfla.errors import GflaError, check_choice
 from gfla.pretrained import PretrainedFile, find, require
 from gfla.shapes import shape_of
 
@@ -56,11 +56,7 @@ class InceptionFeatures(nn.Module):
                 ``bad_checkpoint``.
         """
         super().__init__()
-        if resize not in get_args(InceptionResize):
-            allowed = ", ".join(get_args(InceptionResize))
-            raise GflaError(
-                "invalid_config", f"Inception's resize is {resize!r}; allowed: {allowed}"
-            )
+        check_choice("Inception's resize", resize, get_args(InceptionResize))
         require("torch_fidelity")
         fid = require("torchmetrics.image.fid")
         found = find(INCEPTION, path)

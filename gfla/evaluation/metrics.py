@@ -6,7 +6,6 @@ given to that very network.
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from gfla.errors import GflaError
 from gfla.losses.features import VggFeatures
 from gfla.losses.perceptual import feature_distance
-from gfla.pretrained import PretrainedFile, find, require
+from gfla.pretrained import PretrainedFile, file_sha256, find, require
 from gfla.shapes import shape_of
 
 Backbone = Literal["alex", "vgg", "squeeze"]
@@ -248,12 +247,7 @@ def _feature_metric(path: Path, device: torch.device | str) -> PictureMetric:
             ]
         ).cpu()
 
-    return PictureMetric("vgg16-features", distance, _sha256(path))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return PictureMetric("vgg16-features", distance, file_sha256(path))
 
 
 def _pair(result: Tensor, target: Tensor) -> int:

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from gfla.arrays import Picture, Points
 from gfla.data.openings import openness
-from gfla.evaluation.files import as_batch, to_unit
+from gfla.evaluation.files import as_batch
+from gfla.ops.ranges import from_bytes
 from gfla.ops.regions import LEFT_EYE, MOUTH, RIGHT_EYE, Region, align, crop, geometry
 
 Distance = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -77,7 +78,7 @@ class RegionMeasures:
             landmarks: of the true face, 68 2 in units of the picture.
             compared: whether it counts for more than flicker and tones.
         """
-        pictures = to_unit(as_batch([result, truth]))
+        pictures = from_bytes(as_batch([result, truth]))
         points = torch.from_numpy(np.array(landmarks, np.float32)).expand(2, -1, -1)
         with torch.inference_mode():
             for part in self._parts:

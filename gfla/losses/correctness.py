@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gfla.errors import GflaError
+from gfla.errors import GflaError, check_choice
 from gfla.losses.features import select
 from gfla.ops.gaussian import gaussian_sample
 from gfla.ops.warp import at_least_float32, warp
@@ -55,7 +55,7 @@ def sampling_correctness(
     batch, channels, height, width = shape_of("source", source, "B C H W")
     shape_of("target", target, "B C H W", B=batch, C=channels, H=height, W=width)
     shape_of("flow", flow, "B 2 H W", B=batch, H=height, W=width)
-    _check_sampling(sampling)
+    check_choice("sampling", sampling, get_args(Sampling))
     source, target = at_least_float32(source.detach()), at_least_float32(target.detach())
     warped = (gaussian_sample if sampling == "gaussian" else warp)(source, flow)
     similarity = (F.normalize(warped, dim=1) * F.normalize(target, dim=1)).sum(1)
@@ -109,7 +109,7 @@ class SamplingCorrectness(nn.Module):
             GflaError: ``invalid_config`` for an unknown sampling.
         """
         super().__init__()
-        _check_sampling(sampling)
+        check_choice("sampling", sampling, get_args(Sampling))
         self.sampling: Sampling = sampling
         self.max_mebibytes = max_mebibytes
 
@@ -156,9 +156,3 @@ def warped_distance(reference: Tensor, target: Tensor, flow: Tensor) -> Tensor:
     factor = reference.shape[-1] // flow.shape[-1]
     small = F.avg_pool2d(reference, factor), F.avg_pool2d(target, factor)
     return F.l1_loss(warp(small[0], flow), small[1])
-
-
-def _check_sampling(sampling: str) -> None:
-    if sampling not in get_args(Sampling):
-        message = f"sampling is {sampling!r}; allowed: {', '.join(get_args(Sampling))}"
-        raise GflaError("invalid_config", message)

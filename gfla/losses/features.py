@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from gfla.errors import GflaError
+from gfla.errors import GflaError, check_choice
 from gfla.published.files import read_published
 from gfla.shapes import shape_of
 
@@ -67,13 +67,8 @@ class VggFeatures(nn.Module):
                 ``features_unavailable`` saying what to do where nothing can be downloaded.
         """
         super().__init__()
-        for name, value, allowed in (
-            ("network", network, get_args(Network)),
-            ("normalise", normalise, get_args(Normalisation)),
-        ):
-            if value not in allowed:
-                message = f"{name} is {value!r}; allowed: {', '.join(allowed)}"
-                raise GflaError("invalid_config", message)
+        check_choice("network", network, get_args(Network))
+        check_choice("normalise", normalise, get_args(Normalisation))
         known = list(VGG_LAYERS[network])
         unknown = sorted(set(layers) - set(known))
         if unknown or not layers:

@@ -30,10 +30,6 @@ class InstanceNorm(nn.InstanceNorm2d):
         )
 
 
-def _norm(channels: int) -> nn.Module:
-    return InstanceNorm(channels)
-
-
 def _act() -> nn.Module:
     return nn.LeakyReLU(SLOPE)
 
@@ -47,10 +43,10 @@ class Down(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(
-            _norm(inputs),
+            InstanceNorm(inputs),
             _act(),
             nn.Conv2d(inputs, outputs, 4, stride=2, padding=1),
-            _norm(outputs),
+            InstanceNorm(outputs),
             _act(),
             nn.Conv2d(outputs, outputs, 3, padding=1),
         )
@@ -63,10 +59,10 @@ class Res(nn.Module):
         super().__init__()
         outputs = outputs or inputs
         self.body = nn.Sequential(
-            _norm(inputs),
+            InstanceNorm(inputs),
             _act(),
             nn.Conv2d(inputs, inputs, 3, padding=1),
-            _norm(inputs),
+            InstanceNorm(inputs),
             _act(),
             nn.Conv2d(inputs, outputs, 3, padding=1),
         )
@@ -84,10 +80,10 @@ class Up(nn.Module):
         super().__init__()
         hidden = hidden or inputs
         self.body = nn.Sequential(
-            _norm(inputs),
+            InstanceNorm(inputs),
             _act(),
             nn.Conv2d(inputs, hidden, 3, padding=1),
-            _norm(hidden),
+            InstanceNorm(hidden),
             _act(),
             _double_size(hidden, outputs),
         )

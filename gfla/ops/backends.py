@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from gfla.errors import GflaError
+from gfla.errors import GflaError, check_choice
 
 BACKENDS = ("auto", "torch", "triton")
 LEAST_CAPABILITY = (8, 0)
@@ -47,9 +47,7 @@ def check_backend(name: str) -> None:
     Raises:
         GflaError: ``invalid_config`` if it is not.
     """
-    if name not in BACKENDS:
-        message = f"the attention backend is {name!r}; allowed: {', '.join(BACKENDS)}"
-        raise GflaError("invalid_config", message)
+    check_choice("the attention backend", name, BACKENDS)
 
 
 # It depends on the machine and on its arguments alone, so a compiler need not look inside.

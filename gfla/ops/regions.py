@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gfla.ops.ranges import smooth_step
+
 _SMALLEST = 1e-4
 """Least length of a side in units of the picture, so that a face without size has a crop, too."""
 _LEVEL = 1e-7
@@ -190,8 +192,7 @@ def novelty(region: Region, landmarks: Tensor, known: Tensor) -> Tensor:
     """
     openings = [_opening(region, points) for points in (landmarks, known)]
     change = (openings[0] - openings[1]).abs()
-    share = ((change - region.same) / (region.other - region.same)).clamp(0, 1)
-    return share * share * (3 - 2 * share)
+    return smooth_step(((change - region.same) / (region.other - region.same)).clamp(0, 1))
 
 
 def _opening(region: Region, landmarks: Tensor) -> Tensor:
@@ -309,7 +310,7 @@ def geometry_of(region: Region, points: Tensor) -> Geometry:
         torch.minimum(rows, height - 1 - rows), torch.minimum(columns, width - 1 - columns)
     )
     border = (rim / region.soft).clamp(0, 1)
-    return Geometry(maps, opening[:, None], (gate * gate * (3 - 2 * gate) * border)[:, None])
+    return Geometry(maps, opening[:, None], (smooth_step(gate) * border)[:, None])
 
 
 def _line(x: Tensor, y: Tensor, columns: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gfla.ops.ranges import smooth_step
 from gfla.shapes import shape_of
 
 BORDER = (0.0, 0.5, 1.0)
@@ -39,8 +40,7 @@ def landmark_flow(
     batch, points, _ = shape_of("target", target, "B N 2")
     _, count, _, _ = shape_of("references", references, "B R N 2", B=batch, N=points)
     height, width = size
-    xs = (torch.arange(width, device=target.device) + 0.5) / width
-    ys = (torch.arange(height, device=target.device) + 0.5) / height
+    xs, ys = _centres(width, target.device), _centres(height, target.device)
     grid = torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)], -1).view(
         1, -1, 2
     )
@@ -100,14 +100,18 @@ def reach_of_heads(
     # The forehead lies above the landmarks: the centre moves up by what the ellipse grows.
     x = (low[..., 0] + high[..., 0]) / 2
     y = (low[..., 1] + high[..., 1]) / 2 - (_TALL - 1) * half[..., 1]
-    xs = (torch.arange(width, device=target.device) + 0.5) / width
-    ys = (torch.arange(height, device=target.device) + 0.5) / height
+    xs, ys = _centres(width, target.device), _centres(height, target.device)
     across = (xs - x[..., None]) / half[..., :1]
     down = (ys - y[..., None]) / (_TALL * half[..., 1:])
     radius = (across[..., None, :].square() + down[..., :, None].square()).sqrt()
     share = ((_FADE - radius / reach) / (_FADE - 1)).clamp(0, 1)
-    share = share * share * (3 - 2 * share)
+    share = smooth_step(share)
     return torch.maximum(share[:, :1], share[:, 1:])[:, :, None]
+
+
+def _centres(count: int, device: torch.device) -> Tensor:
+    """Where so many pixels in a row lie, in units of the picture: the first at half a pixel."""
+    return (torch.arange(count, device=device) + 0.5) / count
 
 
 def _solve(target: Tensor, references: Tensor, ridge: float) -> tuple[Tensor, Tensor]:

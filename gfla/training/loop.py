@@ -172,7 +172,7 @@ class Loop:
         self.clock.waited += time.monotonic() - began
         if failures and records is not None:
             records.skipped(run.step + 1, failures)
-        run.failed += self._summed(len(failures))
+        run.failed += self._agreed(len(failures), "sum")
         if run.failed:
             reason = failures[-1].reason if failures else "see skipped.jsonl"
             check_failures(run.failed, run.position, reason)
@@ -296,7 +296,7 @@ class Loop:
             end = 1
         if limits.should_stop():
             end = 2
-        end = self._largest(end)
+        end = self._agreed(end, "max")
         if run.step >= run.config.steps:
             return "finished"
         if end:
@@ -313,7 +313,7 @@ class Loop:
         due = time.monotonic() - self.clock.saved > 60 * record.save_minutes
         if record.save_every and run.step // record.save_every > before // record.save_every:
             due = True
-        if self._largest(int(due)):
+        if self._agreed(int(due), "max"):
             self.save()
 
     def _draw(self, records: Records | None, sheet_batch: Batch | None) -> None:
@@ -324,13 +324,8 @@ class Loop:
             picture = self.run.task.sheet(self.run.averaged, batch)
         records.sheet(self.run.step, picture)
 
-    def _summed(self, value: int) -> int:
-        return self._agreed(value, "sum")
-
-    def _largest(self, value: int) -> int:
-        return self._agreed(value, "max")
-
     def _agreed(self, value: int, how: str) -> int:
+        """The "sum" or the "max" of a number over all processes."""
         if self.fabric.world_size == 1:
             return value
         shared = self.fabric.all_reduce(torch.tensor(float(value)), reduce_op=how)

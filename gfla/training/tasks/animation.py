@@ -13,6 +13,7 @@ from gfla.losses.expression import expressive_windows
 from gfla.models.discriminators import frame_differences
 from gfla.models.generators import AnimationGenerator
 from gfla.models.rollout import Prediction, Reference, RolloutState
+from gfla.ops.ranges import from_bytes
 from gfla.training.config import TEMPORAL_FRAMES
 from gfla.training.tasks.base import (
     Batch,
@@ -21,7 +22,6 @@ from gfla.training.tasks.base import (
     RenderingTask,
     exact,
     generator_of,
-    to_unit,
 )
 from gfla.training.tasks.critics import IMAGE, TEMPORAL, Critics
 
@@ -46,10 +46,10 @@ class AnimationTask(RenderingTask):
         seed: Sequence[int],
         critics: Critics | None,
     ) -> BatchOutcome:
-        """See ``Task``. The frames before the block are ``carried``, newest first."""
+        """See ``TrainingTask``. The frames before the block are ``carried``, newest first."""
         first = 1 + block * self.config.block
         frames = range(first, first + self.config.block)
-        images, draw, looks = to_unit(batch["images"]), generator_of(seed), self.looks()
+        images, draw, looks = from_bytes(batch["images"]), generator_of(seed), self.looks()
         if self.config.stage == "flow":
             return self.outcome(self._flow_stage(batch, images, frames, looks), [], {}, {})
         state = self._begin(batch, images, first, carried)
@@ -74,9 +74,9 @@ class AnimationTask(RenderingTask):
         return self.outcome(sums, carried, real, fake)
 
     def predict(self, generator: Generator, batch: Batch) -> tuple[Tensor, Tensor, Prediction]:
-        """See ``Task``."""
+        """See ``RenderingTask``."""
         assert isinstance(generator, AnimationGenerator)
-        images, structures = to_unit(batch["images"]), batch["structures"]
+        images, structures = from_bytes(batch["images"]), batch["structures"]
         state = generator.start(images[:, 0], structures[:, 0], _landmarks(batch, 0))
         for t in range(1, images.shape[1]):
             state, prediction = generator.step(state, structures[:, t], _landmarks(batch, t))

@@ -271,11 +271,6 @@ def feature_layers(config: TrainingConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys(layers))
 
 
-def to_unit(pictures: Tensor) -> Tensor:
-    """uint8 pictures as floats in [-1, 1]."""
-    return pictures.float() / 127.5 - 1
-
-
 def exact(tensor: Tensor) -> Any:
     """A context without autocast: losses are summed at full precision."""
     return torch.autocast(tensor.device.type, enabled=False)

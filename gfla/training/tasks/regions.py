@@ -22,6 +22,7 @@ from gfla.losses.openings import rim, spread, tone
 from gfla.models.discriminators import GatedCritic
 from gfla.models.generators import AnimationGenerator
 from gfla.models.regions import Drawn, RegionHead
+from gfla.ops.ranges import from_bytes
 from gfla.ops.regions import (
     MOUTH,
     RIGHT_EYE,
@@ -36,7 +37,7 @@ from gfla.ops.regions import (
 from gfla.ops.spline import landmark_moves
 from gfla.pictures import to_picture
 from gfla.training.config import TrainingConfig
-from gfla.training.tasks.base import Batch, BatchOutcome, TrainingTask, exact, generator_of, to_unit
+from gfla.training.tasks.base import Batch, BatchOutcome, TrainingTask, exact, generator_of
 from gfla.training.tasks.critics import Critics
 
 _REGIONS = {"mouth": MOUTH, "eye": RIGHT_EYE}
@@ -203,8 +204,8 @@ def crops_of(batch: Batch, kind: str, ridge: float) -> Crops:
 
     (stored_source, stored_target), (known, wanted) = split("stored"), split("landmarks")
     moved_source, moved_target = split("placed")
-    tile = to_unit(values["source"]).repeat_interleave(frames, 0)
-    targets = to_unit(values["targets"]).flatten(0, 1)
+    tile = from_bytes(values["source"]).repeat_interleave(frames, 0)
+    targets = from_bytes(values["targets"]).flatten(0, 1)
     from_alignment = align(region, known).moved(moved_source)
     to_alignment = align(region, wanted).moved(moved_target)
     kept = stored_alignment(region, stored_source)

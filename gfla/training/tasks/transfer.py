@@ -9,13 +9,13 @@ from torch import Tensor
 from gfla.build import Generator
 from gfla.models.rollout import Prediction
 from gfla.models.transfer import REFERENCE, TransferGenerator
+from gfla.ops.ranges import from_bytes
 from gfla.training.tasks.base import (
     Batch,
     BatchOutcome,
     RenderingTask,
     exact,
     generator_of,
-    to_unit,
 )
 from gfla.training.tasks.critics import IMAGE, Critics
 
@@ -37,8 +37,8 @@ class TransferTask(RenderingTask):
         seed: Sequence[int],
         critics: Critics | None,
     ) -> BatchOutcome:
-        """See ``Task``."""
-        source, truth = to_unit(batch["source"]), to_unit(batch["target"])
+        """See ``TrainingTask``."""
+        source, truth = from_bytes(batch["source"]), from_bytes(batch["target"])
         structures = batch["source_structure"], batch["target_structure"]
         looks, pictures = self.looks(), {REFERENCE: source}
         if self.config.stage == "flow":
@@ -57,7 +57,7 @@ class TransferTask(RenderingTask):
         return self.outcome(terms, [], {IMAGE: truth}, {IMAGE: result})
 
     def predict(self, generator: Generator, batch: Batch) -> tuple[Tensor, Tensor, Prediction]:
-        """See ``Task``."""
-        source = to_unit(batch["source"])
+        """See ``RenderingTask``."""
+        source = from_bytes(batch["source"])
         prediction = generator(source, batch["source_structure"], batch["target_structure"])
-        return source, to_unit(batch["target"]), prediction
+        return source, from_bytes(batch["target"]), prediction
