@@ -74,6 +74,7 @@ def find(file: PretrainedFile, path: str | Path | None = None) -> FoundFile:
             may only carry the metric's name if it comes from those very weights;
             ``features_unavailable`` naming URL and folder where nothing can be downloaded.
     """
+    # Nothing is downloaded in place of a file that somebody named.
     place = weights_folder() / file.name if path is None else Path(path)
     if path is None and not place.is_file():
         _download(file, place)
@@ -81,6 +82,7 @@ def find(file: PretrainedFile, path: str | Path | None = None) -> FoundFile:
         sha256 = file_sha256(place)
     except OSError as error:
         raise GflaError("bad_checkpoint", f"cannot read {place}: {error}") from error
+    # The name of the file promises these weights, wherever it came from.
     if not sha256.startswith(file.sha256_prefix):
         raise GflaError(
             "bad_checkpoint",

@@ -25,6 +25,7 @@ def anchor_distance(residual: Tensor, landmarks: Tensor) -> Tensor:
     batch, _, height, width = shape_of("residual", residual, "B 2 H W")
     shape_of("landmarks", landmarks, "B N 2", B=batch)
     size = landmarks.new_tensor([width, height])
+    # Pixels of the flow, as a map B 2 1 N of places to sample.
     positions = to_pixels(landmarks, size).transpose(1, 2)[:, :, None]
     moves = sample(at_least_float32(residual), positions) / size.view(1, 2, 1, 1)
     return moves.abs().sum(1).mean()

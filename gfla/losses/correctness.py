@@ -56,10 +56,13 @@ def sampling_correctness(
     shape_of("target", target, "B C H W", B=batch, C=channels, H=height, W=width)
     shape_of("flow", flow, "B 2 H W", B=batch, H=height, W=width)
     check_choice("sampling", sampling, get_args(Sampling))
+    # Cosine similarity of what the flow fetches and what is there: mu.
     source, target = at_least_float32(source.detach()), at_least_float32(target.detach())
     warped = (gaussian_sample if sampling == "gaussian" else warp)(source, flow)
     similarity = (F.normalize(warped, dim=1) * F.normalize(target, dim=1)).sum(1)
+    # Divided by the best that any place of the source could give: mu_max.
     maxima = cosine_maxima(source, target, max_mebibytes).clamp(min=_SMALLEST_MAXIMUM)
+    # exp(-1) is the least: mu = mu_max everywhere.
     return torch.exp(-similarity / maxima).mean() - math.exp(-1)
 
 
@@ -87,6 +90,7 @@ def cosine_maxima(source: Tensor, target: Tensor, max_mebibytes: float = MAX_MEB
     ours = F.normalize(at_least_float32(source).flatten(2), dim=1)
     theirs = F.normalize(at_least_float32(target).flatten(2), dim=1).transpose(1, 2)
     row_bytes = ours.shape[-1] * ours.element_size()
+    # So many target locations at once against all source locations.
     rows = max(1, int(min(max_mebibytes * 2**20 / row_bytes, height * width)))
     # Autocast would compare in half precision, where neighbours of a maximum are equal to it.
     with torch.autocast(source.device.type, enabled=False):
@@ -138,6 +142,7 @@ class SamplingCorrectness(nn.Module):
                 message = f"there are no features for the flow of layer {layer} to {reference!r}"
                 raise GflaError("unknown_layer", message)
             name = CORRECTNESS_LAYERS[layer]
+            # The VGG layer of the flow's own size.
             (source,), (truth,) = select(sources[reference], [name]), select(target, [name])
             losses.append(
                 sampling_correctness(flow, source, truth, self.sampling, self.max_mebibytes)

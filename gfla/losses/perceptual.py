@@ -86,6 +86,7 @@ def feature_distance(result: Mapping[str, Tensor], target: Mapping[str, Tensor])
     Raises:
         GflaError: ``unknown_layer`` or ``invalid_shape``.
     """
+    # All dimensions but the batch.
     places = (1, 2, 3)
     distances = [
         ((ours - truth).abs().mean(places) / truth.abs().mean(places).clamp(min=1e-6)).mean()

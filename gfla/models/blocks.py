@@ -22,9 +22,11 @@ class InstanceNorm(nn.InstanceNorm2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """B C H W -> B C H W."""
+        # A map of one channel or one pixel is contiguous either way, and gains nothing.
         last = features.is_contiguous(memory_format=torch.channels_last)
         if features.shape[0] != 1 or features.is_contiguous() or not last:
             return super().forward(features)
+        # Statistics of the batch, never running ones: of one picture they are instance norm's.
         return F.batch_norm(
             features, None, None, self.weight, self.bias, training=True, eps=self.eps
         )

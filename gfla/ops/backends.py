@@ -70,6 +70,7 @@ def resolve_backend(name: str, device_type: str) -> str:
     if name == "torch":
         return name
     usable, reason = _triton()
+    # The machine may have a GPU while these very tensors lie on the CPU.
     if usable and device_type != "cuda" and not _interpreting():
         usable, reason = False, f"it runs on CUDA tensors, these are on {device_type!r}"
     if name == "auto":
@@ -86,6 +87,7 @@ def _triton() -> tuple[bool, str]:
         return True, "in Triton's interpreter (TRITON_INTERPRET), which is slow and for tests"
     if not torch.cuda.is_available():
         return False, "there is no usable CUDA device"
+    # Of the current device, which stands for all.
     capability = torch.cuda.get_device_capability()
     if capability < LEAST_CAPABILITY:
         needed, found = (".".join(map(str, c)) for c in (LEAST_CAPABILITY, capability))
