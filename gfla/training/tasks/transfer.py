@@ -41,16 +41,19 @@ class TransferTask(RenderingTask):
         source, truth = from_bytes(batch["source"]), from_bytes(batch["target"])
         structures = batch["source_structure"], batch["target_structure"]
         looks, pictures = self.looks(), {REFERENCE: source}
+        # Stage 1: flows alone.
         if self.config.stage == "flow":
             flows = self.network.estimate(source, *structures)
             return self.outcome(self.flow_terms(flows, pictures, truth, looks), [], {}, {})
         prediction = self.network(source, *structures)
         result = prediction.image
+        # Pictures are compared at full precision; the networks may run in half.
         with exact(result):
             terms = self.pixel_terms(prediction, truth, truth, structures[1])
             terms |= self.roughness_term(prediction)
         terms |= self.flow_terms(prediction.flows, pictures, truth, looks)
         terms |= self.feature_terms(result, truth, looks, generator_of(seed))
+        # The critics' say.
         if critics is None:
             return self.outcome(terms, [], {}, {})
         terms["adversarial"] = critics.judge({IMAGE: result})
