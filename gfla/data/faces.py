@@ -87,6 +87,7 @@ class FaceBlocks:
         self.augmentation = augmentation
         self.seed = seed
         # Identities, not clips, are equally likely; long clips count a little more than short ones.
+        # Square roots: of the length within an identity, and of the identity's total.
         weights = np.array([np.sqrt(len(clip)) for clip in self.clips])
         names = [str(clip.meta.get("identity")) for clip in self.clips]
         totals: dict[str, float] = {}
@@ -117,6 +118,7 @@ class FaceBlocks:
     def draw(self, random: np.random.Generator) -> Sample:
         """One block, from this generator's randomness alone; raises as ``__getitem__``."""
         strength = self.augmentation
+        # What is shown: a still with a warp for every frame, or frames of a clip.
         if random.random() < self.still_share:
             pack = self.stills[random.integers(len(self.stills))]
             places = [0] * (self.frames + 1)
@@ -127,9 +129,11 @@ class FaceBlocks:
             reshaped = random.random() < strength.reshape_share
             warps = [None, *(random_still_warps(random, 1) * self.frames)]
             warps = warps if reshaped else [None] * (self.frames + 1)
+        # What befalls all frames of the block alike.
         placed = Warp.similarity(random, strength, self.image_size)
         shift = colour_shift(random, strength)
         quality, worn = Degradation.draw(random, strength), draw_worn(random, strength)
+        # Each frame: its own warp, the block's place, what is worn, colours and detail.
         images, landmarks = [], []
         decoded: dict[int, Picture] = {}
         for place, warp in zip(places, warps, strict=True):
@@ -143,6 +147,7 @@ class FaceBlocks:
                 picture = thing(picture, points)
             images.append(quality.lose(shift(picture)))
             landmarks.append(points)
+        # Noise on the source alone.
         images[0] = quality.add(images[0], random)
         return self._block(images, jittered(random, np.stack(landmarks), strength.jitter))
 
@@ -165,11 +170,13 @@ def clip_indices(random: np.random.Generator, length: int, frames: int) -> list[
         length: of the clip, at least 2; a shorter one than the block is run through to and fro.
         frames: of the block, without its source.
     """
+    # A stride that fits into the clip; at least 1, where the clip is then run to and fro.
     longest = min(LARGEST_STRIDE, (length - 1) // frames)
     stride = int(random.integers(1, max(longest, 1) + 1))
     span = min(stride * (frames - 1), length - 1)
     first = int(random.integers(0, length - span))
     targets = bounced(first + stride * np.arange(frames), length)
+    # Motion backwards is motion, too.
     if random.random() < 0.5:
         targets = targets[::-1]
     return [int(random.integers(0, length)), *(int(place) for place in targets)]

@@ -62,6 +62,7 @@ def _person(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples
     if values.get("annotated") is not None:
         values["annotated"] = tuple(values["annotated"])
     values["augmentation"] = _augmentation(PairAugmentation, values.get("augmentation"), None)
+    # Held-out samples are never varied.
     training = wanted.split == "train"
     if not training:
         values["augmentation"] = None
@@ -118,6 +119,7 @@ def _synthetic_views(_: Path, wanted: Wanted, options: Mapping[str, Any]) -> Sam
 
     rest = {name: value for name, value in options.items() if name != "objects"}
     values = _known(ViewPairs, rest, ("targets", "pairs"))
+    # Held-out objects have numbers that training never reaches.
     first = 0 if wanted.split == "train" else HELD_OUT
     views = SyntheticViews(int(options.get("objects", 64)), max(wanted.image_size), first)
     return ViewPairs(views, wanted.image_size, seed=wanted.seed, **values)

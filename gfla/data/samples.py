@@ -70,6 +70,7 @@ class Positions(Sampler[int]):
             )
 
     def __iter__(self) -> Iterator[int]:
+        # Processes take turns, a batch each; together they go through every index once.
         first = self.start + self.rank * self.batch
         while True:
             yield from range(first, first + self.batch)

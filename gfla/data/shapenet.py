@@ -123,6 +123,7 @@ def prepare_shapenet(
         GflaError: ``no_data`` naming what is missing, ``invalid_data`` if a list is empty, an
             object is in both, or no object of a split is complete.
     """
+    # Everything is there, and no object is in both splits.
     file = folder / f"data_{category}.hdf5"
     lists = {
         split: folder / f"id_{category}_{part}.txt"
@@ -135,6 +136,7 @@ def prepare_shapenet(
     if shared := sorted(set(models["train"]) & set(models["held-out"])):
         message = f"{len(shared)} objects are in both lists, such as {shared[0]}"
         raise GflaError("invalid_data", message)
+    # Each split: what is complete is indexed, what is not is told.
     report = PreparationReport(f"ShapeNet {category}: {file}", notes={"thorough": thorough})
     for split, names in models.items():
         found = _checked(file, names, out / split / "checked", thorough, workers, display)
@@ -173,10 +175,12 @@ def _checked(
     found: dict[str, str] = {}
     # A file that was changed since is checked again.
     state = {"size": file.stat().st_size, "time": file.stat().st_mtime_ns, "thorough": thorough}
+    # What an earlier run found out.
     for note in sorted(notes.glob("*.json")) if notes.is_dir() else []:
         values = json.loads(note.read_text(encoding="utf-8"))
         if values["state"] == state:
             found |= values["found"]
+    # The rest, in chunks that are noted one by one: a stopped run loses one of them.
     left = [name for name in models if name not in found]
     begin = len(list(notes.glob("*.json"))) if notes.is_dir() else 0
     checks = [
@@ -213,6 +217,7 @@ def _fault(file: Any, model: str, thorough: bool) -> str:
             image, pose = file[name]["image"], np.asarray(file[name]["pose"][()]).ravel()
             if image.dtype != np.uint8 or len(image.shape) != 3 or image.shape[2] != 3:
                 return "a picture is not uint8 H W 3"
+            # Tens of degrees of azimuth, degrees of elevation, as in the name.
             if pose.tolist() != [2 * azimuth, 10 * elevation]:
                 return "a pose contradicts the view's name"
             if thorough:

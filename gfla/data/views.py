@@ -104,6 +104,7 @@ class ViewPairs:
         if self.pairs is not None:
             index %= self.pairs
         per_object = AZIMUTHS * ELEVATIONS
+        # Source: each view once an epoch. Target: another draw, which may hit the same view.
         count = len(self.views.objects) * per_object
         epoch, place = divmod(index, count)
         chosen = int(epoch_order(self.seed, epoch, count)[place])
@@ -123,6 +124,7 @@ class ViewPairs:
         picture = self.views.picture(name, azimuth, elevation)
         height, width = self.image_size
         if picture.shape[:2] != self.image_size:
+            # Areas when it shrinks, cubic when it grows.
             smaller = height * width < picture.shape[0] * picture.shape[1]
             method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
             resized = cv2.resize(picture, (width, height), interpolation=method)

@@ -96,11 +96,13 @@ def prepare_fashion(
         GflaError: ``invalid_data`` if tables or pictures are missing altogether, ``invalid_config``
             if ``out`` was begun with other options.
     """
+    # Everything that can be wrong with tables and pictures, before anything is written.
     splits = published_splits(tables)
     available = find_pictures(pictures)
     fix_options(out, {"kind": "fashion", "size": size, "format": format})
     report = PreparationReport("DeepFashion In-shop")
     for name in splits:
+        # The lists name all pictures of the published split; the tables those with a person found.
         listed = tables / f"{name}.lst"
         split = Split(
             SPLITS[name],

@@ -65,6 +65,7 @@ def person_mask(joints: Joints, size: Size) -> npt.NDArray[np.uint8]:
     Returns:
         uint8 H W, 255 on the person and 0 around.
     """
+    # Where the joints are, in whole pixels of the mask.
     mask = np.zeros(size, np.uint8)
     radius = max(1, round(LIMB_RADIUS * size[0] / ANNOTATED[0]))
     there = found(joints)
@@ -73,6 +74,7 @@ def person_mask(joints: Joints, size: Size) -> npt.NDArray[np.uint8]:
         for index, name in enumerate(JOINTS)
         if there[index]
     }
+    # Torso and head, limbs, joints, then the gaps between them.
     for part in _PARTS:
         corners = [places[name] for name in part if name in places]
         if len(corners) >= 3:
@@ -82,6 +84,7 @@ def person_mask(joints: Joints, size: Size) -> npt.NDArray[np.uint8]:
             cv2.line(mask, places[first], places[second], 255, 2 * radius + 1)
     for place in places.values():
         cv2.circle(mask, place, radius, 255, -1)
+    # 5 pixels at the published height; odd, so that the closing has a middle.
     side = max(3, round(5 * size[0] / ANNOTATED[0]) | 1)
     closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
     return np.asarray(closed, np.uint8)
@@ -116,6 +119,7 @@ def prepare_market(
     Raises:
         GflaError: as ``gfla.data.prepare.fashion.prepare_fashion``.
     """
+    # Pictures and tables of both splits, or of the one that is there.
     splits = {name: _folder(pictures, name) for name in published_splits(tables)}
     fix_options(out, {"kind": "market", "size": ANNOTATED})
     report = PreparationReport("Market-1501")
@@ -126,6 +130,7 @@ def prepare_market(
             find_table(tables, f"annotation-{name}.csv"),
             find_table(tables, f"pairs-{name}.csv"),
         )
+        # Pictures, joints and pairs.
         rows = prepare_split(
             split,
             out,
@@ -135,6 +140,7 @@ def prepare_market(
             workers=workers,
             display=display,
         )
+        # Masks of every person that was written; those that are there stay.
         target = out / split.name
         masks = [
             (mask_path(target, row.name), person_mask(row.joints, row.size or ANNOTATED))

@@ -103,6 +103,7 @@ def prepare_split(
     Raises:
         GflaError: ``invalid_data`` if a table cannot be read or nothing is left.
     """
+    # Tables, and what they promise but is not there.
     broken: list[str] = []
     rows = read_annotations(split.annotation, broken)
     pairs = read_pairs(split.pairs, broken)
@@ -110,6 +111,7 @@ def prepare_split(
         report.skip("broken row", sentence)
     _complete(split, rows, pairs, report)
     folder = out / split.name
+    # Pictures, each at its new size.
     named = {row.name: _written_name(row.name, format) for row in rows}
     tasks = [
         PictureTask(row.name, split.pictures[row.name], folder / "images" / named[row.name], size)
@@ -122,6 +124,7 @@ def prepare_split(
         report.add(outcome, f"pictures of {split.name}")
         if outcome.value is not None:
             sizes[outcome.name] = outcome.value
+    # Joints in pixels of the pictures that were written.
     written = []
     for row in rows:
         if row.name not in sizes:
@@ -132,6 +135,7 @@ def prepare_split(
         new = sizes[row.name]
         joints = resized(row.joints, row.size or annotated, new)
         written.append(Annotation(named[row.name], joints, size=new))
+    # Pairs of which both pictures are left.
     kept = {row.name for row in written}
     chosen = [(named[a], named[b]) for a, b in pairs if {named.get(a), named.get(b)} <= kept]
     if not chosen:
@@ -155,6 +159,7 @@ def prepare_picture(task: PictureTask) -> PreparedItem[Size]:
             size = task.size or own
             picture = image.convert("RGB")  # reads it, before anything is written
             with replacing(task.target) as part:
+                # Unchanged bytes lose nothing; everything else is encoded anew.
                 if size == own and task.target.suffix.lower() == task.source.suffix.lower():
                     shutil.copyfile(task.source, part)
                 else:

@@ -126,6 +126,7 @@ def in_parallel(
     # Processes that start afresh: threads of a parent that was merely copied would be missing.
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(min(workers, len(items)), context) as pool:
+        # A few items ahead: results come in order, and must not pile up behind a slow one.
         results = _bounded(pool, work, items, ahead=4 * workers)
         yield from display(results, title, len(items))
 
@@ -141,6 +142,7 @@ def fix_options(folder: Path, options: dict[str, Any]) -> None:
     before = None
     with suppress(FileNotFoundError, ValueError):
         before = json.loads(path.read_text(encoding="utf-8"))
+    # As JSON gives them back: tuples are lists there.
     wanted = json.loads(json.dumps(options))
     if before is None:
         write_text(path, json.dumps(wanted, indent=1) + "\n")
