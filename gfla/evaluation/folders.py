@@ -33,11 +33,13 @@ def compare_folders(
     Raises:
         GflaError: ``invalid_data`` naming a picture that is damaged or has no counterpart.
     """
+    # Partners of all pictures, before any is measured.
     reals, fakes = (picture_files(folder) for folder in (real, fake))
     pairs = _paired(real, reals, fake, fakes) if measures.pictures else {}
     total = len(fakes) + (len(reals) if measures.sets is not None else 0)
     done = 0
     samples = []
+    # Generated pictures: into their set, and against their partners.
     for path in fakes:
         ours = as_batch([resized(read_picture(path), protocol.pictures)])
         if measures.sets is not None:
@@ -52,6 +54,7 @@ def compare_folders(
         name = path.relative_to(fake).as_posix()
         samples.append(SampleFigures(fake.name, name, name, figures))
         report("pictures", done := done + 1, total)
+    # Real pictures, which sets alone need all of.
     of_set: dict[str, float] = {}
     if measures.sets is not None:
         for path in reals:

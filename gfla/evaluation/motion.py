@@ -45,6 +45,7 @@ def jitter(found: Points, wanted: Points) -> float:
     """
     if len(wanted) < 3:
         raise GflaError("too_few_samples", f"jitter needs 3 successive frames, got {len(wanted)}")
+    # Second differences are linear, so those of the difference are the difference of those.
     difference = np.diff(np.asarray(found, np.float64) - wanted, 2, axis=0)
     return float(100 * np.linalg.norm(difference, axis=-1).mean() / eye_distance(wanted).mean())
 

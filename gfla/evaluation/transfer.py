@@ -163,13 +163,16 @@ def measure_row(
         Figures of each pair, and those of the whole set.
     """
     samples: list[SampleFigures] = []
+    # The real pictures stay: they are the same for every row.
     if measures.sets is not None:
         measures.sets.forget_generated()
     for places, truth in pairs.batches(batch):
+        # Rendered, and stored as the protocol says: what a file format loses counts.
         pictures = [as_picture(picture) for picture in render(truth)]
         if save is not None:
             _save(save, places, pictures, pairs, protocol)
         results = as_batch([stored(picture, protocol.pictures) for picture in pictures])
+        # Measured pair by pair, and taken into the set.
         figures = _picture_figures(results, truth, measures)
         if measures.sets is not None:
             measures.sets.add(results, real=False)
