@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ import torchvision
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from gfla import pretrained
 from gfla.errors import GflaError
 from gfla.evaluation import inception, metrics
 from gfla.evaluation.folders import compare_folders
@@ -279,20 +277,6 @@ def test_lpips_of_another_network_is_refused(alexnet, tmp_path):
     assert raised.value.code == "bad_checkpoint"
 
 
-@pytest.mark.parametrize("make", [Lpips, lambda: Lpips("vgg"), InceptionFeatures])
-def test_offline_says_what_to_fetch_and_where_to_put_it(make, tmp_path, monkeypatch):
-    def refuse(*arguments, **options):
-        raise URLError("no network")
-
-    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(GflaError) as raised:
-        make()
-    assert raised.value.code == "features_unavailable"
-    assert str(tmp_path / "checkpoints") in raised.value.message
-    assert "https://" in raised.value.message
-
-
 def test_unknown_metrics_are_refused():
     for name in ("lpips", "lpips-alex-0.2", "lpips-resnet-0.1", "nonsense"):
         with pytest.raises(GflaError, match="known are l1") as raised:
@@ -304,12 +288,6 @@ def test_the_feature_distance_needs_its_file():
     with pytest.raises(GflaError) as raised:
         picture_metric("vgg16-features")
     assert raised.value.code == "features_unavailable"
-
-
-def test_missing_packages_are_named():
-    with pytest.raises(GflaError, match="no_such_package_at_all.*pip install") as raised:
-        pretrained.require("no_such_package_at_all")
-    assert raised.value.code == "missing_package"
 
 
 def test_inception_reads_a_local_file(tmp_path, monkeypatch):
