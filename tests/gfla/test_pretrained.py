@@ -12,6 +12,7 @@ from gfla.evaluation.metrics import Lpips
 
 pytest.importorskip("torchmetrics")
 pytest.importorskip("torch_fidelity")
+pytest.importorskip("lpips")
 
 
 @pytest.mark.parametrize("make", [Lpips, lambda: Lpips("vgg"), InceptionFeatures])
