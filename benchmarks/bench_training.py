@@ -24,7 +24,7 @@ from environment import describe
 
 from gfla.data.samples import Positions, Samples
 from gfla.training.config import TrainingConfig
-from gfla.training.files import load_config
+from gfla.training.config_files import load_config
 from gfla.training.launch import RunRequest, make_fabric, open_samples_for
 from gfla.training.loader import make_loader
 from gfla.training.loop import Limits, Loop

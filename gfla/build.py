@@ -1,4 +1,4 @@
-"""The one place that turns a configuration into a network."""
+"""Builders of networks: the one place that turns a configuration into one."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from gfla.config import (
     ViewSynthesisConfig,
 )
 from gfla.errors import GflaError
+from gfla.models.ablations import BilinearSampling, GlobalAttention
 from gfla.models.attention import LocalAttention
 from gfla.models.blocks import Encoder
 from gfla.models.discriminators import Critic
@@ -24,7 +25,6 @@ from gfla.models.fusion import ImageFusion
 from gfla.models.generators import AnimationGenerator
 from gfla.models.regions import RegionHeads, build_head
 from gfla.models.renderer import Renderer, Sampler, ViewEncoder
-from gfla.models.sampling import BilinearSampling, GlobalAttention
 from gfla.models.transfer import REFERENCE, TransferGenerator
 from gfla.ops.regions import MOUTH, RIGHT_EYE
 
@@ -57,9 +57,11 @@ def build_generator(config: GeneratorConfig) -> Generator:
 
 def _animation(config: AnimationConfig) -> AnimationGenerator:
     references = len(config.references)
+    # What an estimator sees of a reference: picture, structure, and the landmark flow to it.
     one_picture = IMAGE_CHANNELS + config.structure_channels
     prior_channels = 2 if config.flow_prior else 0
     seen_of_one = one_picture + prior_channels
+    # One that sees all references at once, or one for each kind that sees one at a time.
     estimator: nn.Module
     if config.flow_estimators == "joint":
         estimator = _flow_estimator(
@@ -72,6 +74,7 @@ def _animation(config: AnimationConfig) -> AnimationGenerator:
                 for kind in ANIMATION_KINDS
             }
         )
+    # Extensions: the blend at the picture's size, and heads for mouths and eyes.
     fusion = None
     if config.image_fusion:
         fusion = ImageFusion(
@@ -98,6 +101,7 @@ def _animation(config: AnimationConfig) -> AnimationGenerator:
 
 def _pose_transfer(config: PoseTransferConfig) -> TransferGenerator:
     widths = config.encoder_widths
+    # Table 2: what brings the source's features to the target.
     samplers: dict[int, dict[str, Sampler]] = {}
     if config.sampling == "local":
         samplers = _local_attention(config, (REFERENCE,))
@@ -107,6 +111,7 @@ def _pose_transfer(config: PoseTransferConfig) -> TransferGenerator:
         samplers = {
             layer: {REFERENCE: GlobalAttention(widths[layer - 1])} for layer, _ in config.attention
         }
+    # Without a sampler the renderer itself sees source picture, source pose and target pose.
     everything = IMAGE_CHANNELS + 2 * config.structure_channels
     has_flow = config.sampling in ("local", "bilinear")
     return TransferGenerator(
@@ -141,6 +146,7 @@ def _flow_estimator(
     config: GeneratorConfig, inputs: int, references: int = 1, condition: int = 0
 ) -> FlowEstimator:
     layers = tuple(layer for layer, _ in config.attention)
+    # Every attention block has a flow of its own layer.
     return FlowEstimator(inputs, config.flow_widths, layers, references, condition)
 
 
@@ -149,6 +155,7 @@ def _local_attention(
 ) -> dict[int, dict[str, Sampler]]:
     widths, hidden = config.encoder_widths, config.attention_hidden
     return {
+        # The features of layer k have the width of the k-th Down.
         layer: {kind: LocalAttention(widths[layer - 1], kernel, hidden) for kind in kinds}
         for layer, kernel in config.attention
     }

@@ -18,11 +18,11 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from gfla.build import Generator, build_generator
+from gfla.checkpoint_header import FORMAT, parse_metadata
 from gfla.config import GeneratorConfig
 from gfla.errors import GflaError
-from gfla.header import FORMAT, parse_metadata
 from gfla.published.generators import infer_config, published_names
-from gfla.strict import check_tensors
+from gfla.tensor_checks import check_tensors
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,15 @@ def from_published(state: Mapping[str, Tensor]) -> Generator:
     Raises:
         GflaError: ``bad_checkpoint`` naming what is missing, left over or misshapen.
     """
+    # ``nn.DataParallel``, which the published training used, puts a prefix before every name.
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     config = infer_config(state)
     shapes = _shapes(config)
+    # Names on both sides: a reflect-padded layer of ours has two of theirs.
     names = {key: published_names(key, config) for key in shapes}
     check_tensors({name: shapes[key] for key, group in names.items() for name in group}, state)
     for key, group in names.items():
+        # Two names of one layer must hold the same weights.
         if any(not torch.equal(state[group[0]], state[name]) for name in group[1:]):
             raise GflaError(
                 "bad_checkpoint", f"{' and '.join(group)} differ, but are one layer ({key})"

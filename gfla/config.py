@@ -42,12 +42,14 @@ class GeneratorConfig:
     def __post_init__(self) -> None:
         if self.structure_channels < 1:
             raise _invalid("structure_channels", self.structure_channels, "at least 1")
+        # The estimator's Downs reach at least as deep as the encoder's, whose layers it serves.
         if len(self.flow_widths) > MAX_LAYERS:
             raise _invalid("the number of flow_widths", len(self.flow_widths), f"1 to {MAX_LAYERS}")
         if len(self.flow_widths) < len(self.encoder_widths):
             raise _invalid("flow_widths", self.flow_widths, "at least as many as encoder_widths")
         if min(*self.encoder_widths, *self.flow_widths, self.attention_hidden) < 1:
             raise _invalid("widths", (self.encoder_widths, self.flow_widths), "positive")
+        # Attention: layers that the encoder has, an odd neighbourhood around each place.
         layers = [layer for layer, _ in self.attention]
         if not layers or layers != sorted(set(layers), reverse=True):
             raise _invalid("attention", self.attention, "distinct layers, deepest first")

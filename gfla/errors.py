@@ -1,6 +1,8 @@
-"""The one error type of this package."""
+"""The one error type of this package, and the check that raises it most."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 
 class GflaError(Exception):
@@ -18,3 +20,14 @@ class GflaError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} [{self.code}]"
+
+
+def check_choice(name: str, value: str, allowed: Collection[str]) -> None:
+    """Refuse a word that is none of those allowed.
+
+    Raises:
+        GflaError: ``invalid_config`` saying what came and what is allowed.
+    """
+    if value not in allowed:
+        message = f"{name} is {value!r}; allowed: {', '.join(allowed)}"
+        raise GflaError("invalid_config", message)

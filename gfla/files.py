@@ -30,6 +30,7 @@ def replacing(path: Path) -> Iterator[Path]:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             yield partial
+            # First the content, then the name, then the folder that holds the name.
             with partial.open("rb+") as file:
                 os.fsync(file.fileno())
             os.replace(partial, path)
@@ -48,6 +49,7 @@ def writing(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    # Raised within the block by somebody else, with a code of its own.
     except GflaError:
         raise
     except Exception as error:

@@ -71,6 +71,7 @@ def from_coco17(
     for joint, place in enumerate(COCO_17):
         if place is not None and known[place]:
             joints[joint] = points[place]
+    # COCO has no neck.
     if found(joints)[list(SHOULDERS)].all():
         joints[NECK] = joints[list(SHOULDERS)].mean(0)
     return joints
@@ -86,6 +87,7 @@ def from_openpose(points: npt.NDArray[np.floating], seen: npt.NDArray[np.bool_])
     Raises:
         GflaError: ``invalid_data`` for another number of points.
     """
+    # The two orders differ in length, so no option has to say which it is.
     places = {25: BODY_25, 18: tuple(range(18))}.get(len(points))
     if places is None or points.shape[1:] != (2,):
         message = f"OpenPose persons have 25 points (BODY_25) or 18 (COCO), got {points.shape}"

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from gfla.arrays import Picture
 from gfla.errors import GflaError
 from gfla.models.attention import LocalAttention
+from gfla.ops.ranges import to_bytes
 from gfla.ops.warp import upscale_flow, warp
 from gfla.shapes import shape_of
 
@@ -34,8 +35,7 @@ _HEAT = cv2.COLORMAP_VIRIDIS
 def to_picture(image: Tensor) -> Picture:
     """An image 3 H W in [-1, 1] as a picture; what lies outside the range is clipped."""
     shape_of("image", image, "3 H W")
-    picture = ((image.detach().float() + 1) * 127.5).round().clamp(0, 255).byte()
-    return picture.permute(1, 2, 0).cpu().numpy()
+    return to_bytes(image.detach()).permute(1, 2, 0).cpu().numpy()
 
 
 def flow_scale(flows: Iterable[Tensor], share: float = 0.99) -> float:
@@ -68,6 +68,7 @@ def flow_picture(flow: Tensor, scale: float) -> Picture:
     _, _, width = shape_of("flow", flow, "2 H W")
     if not scale > 0:
         raise GflaError("invalid_value", f"scale is {scale}; allowed: above 0")
+    # Vectors of at most length 1, in units of the scale.
     unit = flow.detach().float().cpu() / scale
     unit = unit / unit.norm(dim=0, keepdim=True).clamp(min=1)
     # The library takes the longest vector for its scale: one row more holds a vector of length 1.
@@ -82,6 +83,7 @@ def flow_wheel(size: int, background: Colour = (255, 255, 255)) -> Picture:
 
     The middle is no motion, the rim a vector of the scale's length.
     """
+    # Every place's own vector from the middle.
     axis = torch.linspace(-1, 1, size)
     vectors = torch.stack([axis.expand(size, size), axis[:, None].expand(size, size)])
     wheel = flow_picture(vectors, 1)
@@ -140,6 +142,7 @@ def attention_heat(weights: Tensor, flow: Tensor, cells: Sequence[tuple[int, int
     Raises:
         GflaError: ``invalid_shape``, or ``invalid_value`` for a cell outside the map.
     """
+    # The kernel's steps from its middle.
     area, height, width = shape_of("weights", weights, "K H W")
     shape_of("flow", flow, "2 H W", H=height, W=width)
     kernel = math.isqrt(area)
@@ -151,6 +154,7 @@ def attention_heat(weights: Tensor, flow: Tensor, cells: Sequence[tuple[int, int
         if not (0 <= row < height and 0 <= column < width):
             message = f"cell is {(row, column)}; allowed: rows below {height}, columns {width}"
             raise GflaError("invalid_value", message)
+        # The kernel around ``l + flow(l)``, rows and columns apart: shares are products.
         x, y = flow[:, row, column].detach().cpu().double().tolist()
         share = weights[:, row, column].detach().cpu().double().view(kernel, kernel)
         down = _bilinear(row + y + steps, height)
@@ -174,9 +178,11 @@ def attention_picture(picture: Picture, heat: Tensor, colours: Sequence[Colour])
     if count != len(colours):
         raise GflaError("invalid_shape", f"heat has {count} maps and {len(colours)} colours")
     height, width = picture.shape[:2]
+    # The picture in light grey, so that every colour shows.
     grey = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     drawn = 255 - 0.75 * (255 - np.asarray(grey, np.float64))
     for plane, colour in zip(heat.detach().cpu().double().numpy(), colours, strict=True):
+        # Each map in units of its own maximum.
         peak = plane.max()
         share = plane / peak if peak > 0 else plane
         share = cv2.resize(share, (width, height), interpolation=cv2.INTER_NEAREST)[..., None]
@@ -231,6 +237,7 @@ def kernels_by_reference(
     Raises:
         GflaError: ``invalid_value`` if some kernels are not of the step with these flows.
     """
+    # The flow that a kernel was used with tells which reference it is of.
     left = list(recorded)
     named = {}
     for key, flow in flows.items():

@@ -74,14 +74,15 @@ def find(file: PretrainedFile, path: str | Path | None = None) -> FoundFile:
             may only carry the metric's name if it comes from those very weights;
             ``features_unavailable`` naming URL and folder where nothing can be downloaded.
     """
+    # Nothing is downloaded in place of a file that somebody named.
     place = weights_folder() / file.name if path is None else Path(path)
     if path is None and not place.is_file():
         _download(file, place)
     try:
-        with place.open("rb") as opened:
-            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+        sha256 = file_sha256(place)
     except OSError as error:
         raise GflaError("bad_checkpoint", f"cannot read {place}: {error}") from error
+    # The name of the file promises these weights, wherever it came from.
     if not sha256.startswith(file.sha256_prefix):
         raise GflaError(
             "bad_checkpoint",
@@ -89,6 +90,12 @@ def find(file: PretrainedFile, path: str | Path | None = None) -> FoundFile:
             f"with {file.sha256_prefix}; a metric of that name needs those very weights",
         )
     return FoundFile(place, sha256)
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def require(package: str) -> ModuleType:

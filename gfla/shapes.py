@@ -26,6 +26,7 @@ def shape_of(name: str, tensor: Tensor, shape: str, **sizes: int) -> tuple[int, 
     words = shape.split()
     wanted = [int(word) if word.isdigit() else sizes.get(word) for word in words]
     got = tuple(tensor.shape)
+    # An empty dimension fits nothing: no operation here means anything without pixels.
     fits = len(got) == len(wanted) and all(
         size >= 1 and (want is None or size == want) for size, want in zip(got, wanted, strict=True)
     )

@@ -13,6 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from animator.cli.progress import counted
 from animator.errors import AnimatorError
 from animator.footage.faces import PackOptions, prepare_clips
 from animator.footage.selection import Quality
@@ -52,6 +53,7 @@ def main() -> None:
             stills_licence=options.stills_license,
             test_people=_identities(options.test_people),
             workers=options.workers,
+            display=counted,
         )
     except (AnimatorError, GflaError) as error:
         sys.exit(f"error [{error.code}]: {error.message}")

@@ -12,6 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from animator.cli.progress import counted
 from gfla.data.prepare.fashion import ANNOTATED, prepare_fashion
 from gfla.errors import GflaError
 
@@ -42,6 +43,7 @@ def main() -> None:
             size=None if options.keep_size else tuple(options.size),
             format="png" if options.png else "jpeg",
             workers=options.workers,
+            display=counted,
         )
     except GflaError as error:
         sys.exit(f"error [{error.code}]: {error.message}")

@@ -12,6 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from animator.cli.progress import counted
 from gfla.data.prepare.market import prepare_market
 from gfla.errors import GflaError
 
@@ -26,7 +27,11 @@ def main() -> None:
     options = parser.parse_args()
     try:
         report = prepare_market(
-            options.pictures, options.tables, options.out, workers=options.workers
+            options.pictures,
+            options.tables,
+            options.out,
+            workers=options.workers,
+            display=counted,
         )
     except GflaError as error:
         sys.exit(f"error [{error.code}]: {error.message}")

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from animator.cli.progress import counted
 from animator.errors import AnimatorError
 from animator.footage.person_media import Media, media_of_folder, media_of_table, read_identities
 from animator.footage.persons import FrameOptions, prepare_persons
@@ -47,6 +48,7 @@ def main() -> None:
             report,
             detector=detector,
             workers=options.workers,
+            display=counted,
         )
     except (AnimatorError, GflaError) as error:
         sys.exit(f"error [{error.code}]: {error.message}")

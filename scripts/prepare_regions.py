@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from animator.cli.progress import counted
 from animator.footage.selection import SPLITS
 from gfla.data.prepare.preparation import fix_options, in_parallel
 from gfla.data.region_packs import pack_regions
@@ -35,7 +36,8 @@ def main() -> None:
             sources = sorted((options.packs / split).glob("*.npz"))
             (options.out / split).mkdir(exist_ok=True)
             work = partial(_cut, out=options.out / split, most_frames=options.most_frames)
-            frames = list(in_parallel(work, sources, options.workers, f"cutting {split}"))
+            title = f"cutting {split}"
+            frames = list(in_parallel(work, sources, options.workers, title, counted))
             print(f"{split}: {len(frames)} packs, {sum(frames)} frames")
     except GflaError as error:
         sys.exit(f"error [{error.code}]: {error.message}")

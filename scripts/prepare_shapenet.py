@@ -11,6 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from animator.cli.progress import counted
 from gfla.data.shapenet import prepare_shapenet
 from gfla.errors import GflaError
 
@@ -31,6 +32,7 @@ def main() -> None:
             options.category,
             thorough=options.thorough,
             workers=options.workers,
+            display=counted,
         )
     except GflaError as error:
         sys.exit(f"error [{error.code}]: {error.message}")

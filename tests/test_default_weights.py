@@ -15,7 +15,7 @@ from animator.faces.tracking import FaceTracker, find_face
 from animator.media.decode import VideoReader, read_image
 from animator.weights.library import DEFAULT_WEIGHTS
 from gfla import checkpoint
-from gfla.evaluation.faces import landmark_error
+from gfla.evaluation.motion import landmark_error
 from gfla.ops.regions import MOUTH, align, geometry
 
 SIZE = 256

@@ -5,16 +5,26 @@ from __future__ import annotations
 import sys
 import time
 from abc import abstractmethod
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, SpinnerColumn, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    track,
+)
 from rich.progress import Progress as RichProgress
 
 from animator.cli.console import say
 from animator.dataset.progress import BatchProgress
 from animator.spec import JobRecord, JobState, Progress
 
+Result = TypeVar("Result")
 LINE_SECONDS = 5.0
 """Time between two lines of the same stage."""
 
@@ -24,6 +34,11 @@ def clock(seconds: float) -> str:
     whole = max(0, round(seconds))
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def counted(results: Iterable[Result], title: str, count: int) -> Iterable[Result]:
+    """Results as they come, with a bar on standard error of how many of ``count`` there are."""
+    return track(results, title, total=count, console=Console(stderr=True))
 
 
 def describe(progress: Progress) -> str:

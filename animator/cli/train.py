@@ -123,8 +123,8 @@ def _request(
     max_steps: int | None,
     signals: StopSignals,
 ) -> RunRequest:
-    from gfla.data.open import SYNTHETIC
-    from gfla.training.files import load_config
+    from gfla.data.readers import SYNTHETIC
+    from gfla.training.config_files import load_config
     from gfla.training.launch import RunRequest
     from gfla.training.loop import Limits
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from animator.faces.crop import Square, to_crop
 from animator.faces.motion import choose_anchor, keep_inside, retarget, smooth
 from gfla.arrays import Picture, Points
-from gfla.data.faces import FacePack, read_pack
 from gfla.data.openings import openness
+from gfla.data.packs import FacePack, read_pack
 from gfla.data.pairs import PAIRS
 from gfla.errors import GflaError
 from gfla.evaluation.files import resized

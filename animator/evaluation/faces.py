@@ -20,15 +20,16 @@ from animator.faces.detectors import make_detector
 from animator.faces.identity import IdentityModel, similarity
 from animator.faces.landmarks import LandmarkDetector
 from gfla.arrays import Picture, Points
-from gfla.data.faces import FacePack
-from gfla.evaluation.faces import Method, affine_warp, copy_source, spline_warp
-from gfla.evaluation.files import as_batch, stored, to_unit
+from gfla.data.packs import FacePack
+from gfla.evaluation.baselines import Method, affine_warp, copy_source, spline_warp
+from gfla.evaluation.files import as_batch, stored
 from gfla.evaluation.metrics import MetricFiles, PictureMetric, picture_metric
 from gfla.evaluation.motion import jitter, landmark_error
 from gfla.evaluation.protocol import MOTION, REGIONS, Protocol
 from gfla.evaluation.regions import RegionMeasures, opening_errors
 from gfla.evaluation.report import SampleFigures, Table
 from gfla.evaluation.stats import Figure, bootstrap
+from gfla.ops.ranges import from_bytes
 
 Announce = Callable[[str, int, int], None]
 """Told what is being done, and how many of how many frames are."""
@@ -235,7 +236,7 @@ class _Run:
         if regions is not None:
             regions.take(picture, truth, case.targets[place], compared)
         with torch.inference_mode():
-            result, target = (to_unit(as_batch([shown])) for shown in (picture, truth))
+            result, target = (from_bytes(as_batch([shown])) for shown in (picture, truth))
             for name, metric in metrics.items():
                 self._add(name, float(metric.distance(result, target, None)))
             if drifts:

@@ -13,11 +13,11 @@ from PIL import Image
 from animator.evaluation.faces import CaseStrip, FacesResult
 from animator.media.sheet import Row, SheetTile, draw_sheet
 from gfla.arrays import Picture
-from gfla.evaluation.files import stored
+from gfla.evaluation.files import as_picture, stored
 from gfla.evaluation.pairs import EvaluationPairs
 from gfla.evaluation.protocol import REGIONS, Protocol
 from gfla.evaluation.report import SampleFigures, Table, label, ranked
-from gfla.evaluation.transfer import PoseRenderer, to_picture
+from gfla.evaluation.transfer import PoseRenderer
 
 _RISING = ("ssim", "psnr", "identity", "lips_tone_r", "lids_tone_r")
 
@@ -63,11 +63,11 @@ def pair_sheets(
             name = table.samples[found].sample
             truth = pairs.stacked([places[name]])
             tiles = [
-                SheetTile(to_picture(truth["source"][0]), "source", ""),
-                SheetTile(to_picture(truth["target"][0]), "truth", ""),
+                SheetTile(as_picture(truth["source"][0]), "source", ""),
+                SheetTile(as_picture(truth["target"][0]), "truth", ""),
             ]
             for other, render in renderers.items():
-                picture = stored(to_picture(render(truth)[0]), protocol.pictures)
+                picture = stored(as_picture(render(truth)[0]), protocol.pictures)
                 figures = [s for s in table.samples if s.sample == name and s.row == other]
                 tiles.append(SheetTile(picture, other, _caption(figures[0], protocol)))
             rows.append(Row(rank, name, tiles))

@@ -34,7 +34,13 @@ from animator.footage.selection import (
 from animator.media.decode import VideoReader, read_image
 from gfla.arrays import Picture, Points
 from gfla.data.packs import write_pack
-from gfla.data.prepare.preparation import PreparationReport, fix_options, in_parallel
+from gfla.data.prepare.preparation import (
+    PreparationReport,
+    ProgressDisplay,
+    fix_options,
+    in_parallel,
+    no_display,
+)
 from gfla.errors import GflaError
 from gfla.files import write_text
 
@@ -82,6 +88,7 @@ def prepare_clips(
     stills_licence: str = "MIT",
     test_people: Collection[str] = (),
     workers: int = 1,
+    display: ProgressDisplay = no_display,
 ) -> PreparationReport:
     """Pack the clips and portraits of a manifest.
 
@@ -96,6 +103,7 @@ def prepare_clips(
         stills_licence: of those photos.
         test_people: identities that are kept apart for the test of a finished model.
         workers: processes; 0 for one a core.
+        display: shows progress.
 
     Returns:
         The report: packs, frames, what was left out and why, and the frames that were dropped.
@@ -124,7 +132,7 @@ def prepare_clips(
         report.skip(reason, item.path)
     tasks = [_Task(item, split, manifest.parent, out, options) for item, split in taken]
     files: dict[str, Any] = {}
-    results = in_parallel(_pack_file, tasks, workers, "packing")
+    results = in_parallel(_pack_file, tasks, workers, "packing", display)
     for task, note in zip(tasks, results, strict=True):
         files[task.footage.path] = note
         if note["skipped"]:

@@ -24,7 +24,14 @@ from animator.persons.windows import MARGIN, Window
 from gfla.arrays import Picture
 from gfla.data.pose_tables import Annotation, write_annotations, write_pairs
 from gfla.data.prepare.person_sets import save_picture
-from gfla.data.prepare.preparation import PreparationReport, PreparedItem, fix_options, in_parallel
+from gfla.data.prepare.preparation import (
+    PreparationReport,
+    PreparedItem,
+    ProgressDisplay,
+    fix_options,
+    in_parallel,
+    no_display,
+)
 from gfla.errors import GflaError
 from gfla.files import replacing, write_text
 from gfla.joints import MISSING, Joints, found
@@ -99,6 +106,7 @@ def prepare_persons(
     *,
     detector: BodyDetector | None = None,
     workers: int = 0,
+    display: ProgressDisplay = no_display,
 ) -> PreparationReport:
     """Write pictures, annotation and pairs of photos and videos.
 
@@ -109,6 +117,7 @@ def prepare_persons(
         report: gets what was done; may hold what was skipped before.
         detector: finds bodies in media without poses.
         workers: processes where no detector is needed; 0 for one a core.
+        display: shows progress.
 
     Returns:
         The report, which is in ``out`` as well.
@@ -123,7 +132,7 @@ def prepare_persons(
     tasks = [(item, out / splits[item.identity]) for item in media]
     work = functools.partial(_pack, options=options, detector=detector)
     rows: dict[str, dict[str, list[tuple[str, int, Annotation]]]] = {}
-    done = in_parallel(work, tasks, 1 if detector is not None else workers, "persons")
+    done = in_parallel(work, tasks, 1 if detector is not None else workers, "persons", display)
     for (item, folder), outcome in zip(tasks, done, strict=True):
         report.add(outcome, "photos and videos")
         if outcome.value is None:

@@ -18,9 +18,9 @@ from typing import Any
 from animator.errors import AnimatorError
 from animator.settings import Settings
 from animator.values import DEFAULT_WEIGHTS_NAME, is_weights_name
+from gfla.checkpoint_header import Header, read_header
 from gfla.config import AnimationConfig, GeneratorConfig
 from gfla.errors import GflaError
-from gfla.header import Header, read_header
 
 DEFAULT_WEIGHTS = Path(__file__).parent / "default.safetensors"
 FACE_CHANNELS = 16

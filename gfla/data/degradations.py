@@ -1,4 +1,4 @@
-"""What footage suffers: lost detail, noise, compression, and things worn on a face."""
+"""Damage that footage suffers: lost detail, noise, compression, and things worn on a face."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gfla.arrays import Picture, Points
+from gfla.arrays import Picture, Points, to_pixels
 from gfla.data.transforms import Augmentation
 
 _FRACTION = 4
@@ -38,6 +38,7 @@ class Degradation:
     @classmethod
     def draw(cls, random: np.random.Generator, strength: Augmentation) -> Degradation:
         """The degradation of one block; most blocks have none."""
+        # All is drawn whether it is used or not, so that one share changes no other draw.
         chances = random.random(4)
         coarse = random.uniform(1.1, max(strength.coarsest, 1.1))
         blur, noise = random.uniform(0.3, 1) * strength.blur, random.uniform(0, strength.noise)
@@ -53,6 +54,7 @@ class Degradation:
         """Take detail from a picture S S 3: for every frame of the block."""
         side = picture.shape[0]
         if self.coarse > 1:
+            # Smaller by areas, as a camera sees; larger again bilinearly, as a player shows it.
             small = max(round(side / self.coarse), 8)
             less = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
             resized = cv2.resize(less, (side, side), interpolation=cv2.INTER_LINEAR)
@@ -65,10 +67,12 @@ class Degradation:
     def add(self, picture: Picture, random: np.random.Generator) -> Picture:
         """Add noise and the traces of compression to a picture S S 3: for the source alone."""
         if self.noise > 0:
+            # Half a grey value, since casting cuts off.
             grain = random.standard_normal(picture.shape, np.float32) * np.float32(self.noise)
             picture = np.clip(picture + grain + 0.5, 0, 255).astype(np.uint8)
         if self.quality is not None:
             options = [cv2.IMWRITE_JPEG_QUALITY, self.quality]
+            # OpenCV's order of channels is blue, green, red.
             coded = cv2.imencode(".jpg", picture[..., ::-1], options)[1]
             decoded = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
             picture = np.ascontiguousarray(decoded[..., ::-1])
@@ -88,6 +92,7 @@ def jittered(random: np.random.Generator, landmarks: Points, sigma: float) -> Po
     size = (landmarks.max(-2) - landmarks.min(-2)).max(-1)[..., None, None]
     noise = 0.6 * random.standard_normal(landmarks.shape)
     for part in _PARTS:
+        # 0.6^2 + 0.8^2 = 1: each point's deviation is sigma.
         shift = random.standard_normal((*landmarks.shape[:-2], 1, 2))
         noise[..., part.start : part.stop, :] += 0.8 * shift
     return (landmarks + sigma * size * noise).astype(np.float32)
@@ -130,10 +135,12 @@ class Glasses:
 
     def __call__(self, picture: Picture, landmarks: Points) -> Picture:
         """Draw them on a picture S S 3 with landmarks 68 2 in units of the picture."""
-        points = landmarks * picture.shape[0] - 0.5
+        # Lenses before both eyes, no wider than the gap between them allows.
+        points = to_pixels(landmarks, picture.shape[0])
         eyes = [(points[a], points[b]) for a, b in _EYES]
         gap = float(np.linalg.norm(np.subtract(*[(a + b) / 2 for a, b in eyes])))
         lenses = [self._lens(a, b, gap) for a, b in eyes]
+        # Tint first, the rim over it.
         if self.opacity > 0:
             tinted = picture.copy()
             for lens in lenses:
@@ -141,6 +148,7 @@ class Glasses:
             blended = cv2.addWeighted(tinted, self.opacity, picture, 1 - self.opacity, 0)
             picture = np.asarray(blended, np.uint8)
         result = picture.copy()
+        # Rim, bridge and arms, as thick as the eyes are large.
         size = float(np.mean([np.linalg.norm(b - a) for a, b in eyes]))
         thick = min(max(round(self.width * size), 1), picture.shape[0])
         half = len(lenses[0]) // 2
@@ -155,10 +163,12 @@ class Glasses:
 
     def _lens(self, left: NDArray[Any], right: NDArray[Any], gap: float) -> NDArray[np.float64]:
         """The outline 32 2 of the lens before an eye with these corners."""
+        # Axes of the eye: along its corners, and downwards at a right angle.
         across = (right - left).astype(np.float64)
         length = max(float(np.hypot(*across)), 1e-3)
         down = np.array([-across[1], across[0]]) / length
         wide = min(self.lens[0] * length, 0.46 * gap) / length
+        # A superellipse: |x|^n + |y|^n = 1 with n = ``corners``.
         turn = np.linspace(0, 2 * np.pi, 32, endpoint=False)
         x, y = (
             np.sign(value) * np.abs(value) ** (2 / self.corners)
@@ -187,7 +197,8 @@ class FaceMask:
 
     def __call__(self, picture: Picture, landmarks: Points) -> Picture:
         """Draw it on a picture S S 3 with landmarks 68 2 in units of the picture."""
-        points = landmarks * picture.shape[0] - 0.5
+        points = to_pixels(landmarks, picture.shape[0])
+        # From jaw to jaw over the nose's bridge; folds from cheek to cheek.
         outline = np.concatenate([points[2:15], points[28:29]])
         result = picture.copy()
         cv2.fillPoly(result, [_fixed(outline)], self.cloth, cv2.LINE_AA, _FRACTION)

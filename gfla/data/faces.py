@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gfla.arrays import Picture, Points, to_pixels
 from gfla.data.degradations import Degradation, draw_worn, jittered
-from gfla.data.packs import FacePack, read_pack, read_packs, write_pack
+from gfla.data.packs import FacePack, read_packs
 from gfla.data.samples import Sample
 from gfla.data.transforms import (
     Augmentation,
-    Picture,
-    Points,
     Warp,
     colour_shift,
     random_still_warps,
 )
 from gfla.errors import GflaError
 from gfla.guidance.face import face_structure
-
-__all__ = ["FaceBlocks", "FacePack", "read_pack", "read_packs", "write_pack"]
 
 SHORTEST_CLIP = 4
 """Packs of fewer frames count as stills."""
@@ -89,6 +87,7 @@ class FaceBlocks:
         self.augmentation = augmentation
         self.seed = seed
         # Identities, not clips, are equally likely; long clips count a little more than short ones.
+        # Square roots: of the length within an identity, and of the identity's total.
         weights = np.array([np.sqrt(len(clip)) for clip in self.clips])
         names = [str(clip.meta.get("identity")) for clip in self.clips]
         totals: dict[str, float] = {}
@@ -98,28 +97,10 @@ class FaceBlocks:
         self.odds = fair / fair.sum() if len(fair) else fair
 
     @classmethod
-    def open(
-        cls,
-        folder: Path,
-        *,
-        frames: int,
-        image_size: int,
-        structure_size: int,
-        still_share: float,
-        augmentation: Augmentation,
-        seed: int,
-    ) -> FaceBlocks:
-        """Blocks of a folder of packs; see the class and ``read_packs`` for what may be raised."""
+    def open(cls, folder: Path, **options: Any) -> FaceBlocks:
+        """Blocks of a folder of packs; raises what the class and ``read_packs`` do."""
         read = read_packs(folder)
-        blocks = cls(
-            read.packs,
-            frames=frames,
-            image_size=image_size,
-            structure_size=structure_size,
-            still_share=still_share,
-            augmentation=augmentation,
-            seed=seed,
-        )
+        blocks = cls(read.packs, **options)
         blocks.skipped = tuple(f"{name}: {reason}" for name, reason in read.broken)
         return blocks
 
@@ -137,6 +118,7 @@ class FaceBlocks:
     def draw(self, random: np.random.Generator) -> Sample:
         """One block, from this generator's randomness alone; raises as ``__getitem__``."""
         strength = self.augmentation
+        # What is shown: a still with a warp for every frame, or frames of a clip.
         if random.random() < self.still_share:
             pack = self.stills[random.integers(len(self.stills))]
             places = [0] * (self.frames + 1)
@@ -147,9 +129,11 @@ class FaceBlocks:
             reshaped = random.random() < strength.reshape_share
             warps = [None, *(random_still_warps(random, 1) * self.frames)]
             warps = warps if reshaped else [None] * (self.frames + 1)
+        # What befalls all frames of the block alike.
         placed = Warp.similarity(random, strength, self.image_size)
         shift = colour_shift(random, strength)
         quality, worn = Degradation.draw(random, strength), draw_worn(random, strength)
+        # Each frame: its own warp, the block's place, what is worn, colours and detail.
         images, landmarks = [], []
         decoded: dict[int, Picture] = {}
         for place, warp in zip(places, warps, strict=True):
@@ -163,12 +147,14 @@ class FaceBlocks:
                 picture = thing(picture, points)
             images.append(quality.lose(shift(picture)))
             landmarks.append(points)
+        # Noise on the source alone.
         images[0] = quality.add(images[0], random)
         return self._block(images, jittered(random, np.stack(landmarks), strength.jitter))
 
     def _block(self, images: Sequence[Picture], landmarks: Points) -> Sample:
         size = self.structure_size
-        structures = np.stack([face_structure(points * size - 0.5, size) for points in landmarks])
+        pixels = to_pixels(landmarks, size)
+        structures = np.stack([face_structure(points, size) for points in pixels])
         return {
             "images": torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(),
             "structures": torch.from_numpy(structures),
@@ -184,11 +170,13 @@ def clip_indices(random: np.random.Generator, length: int, frames: int) -> list[
         length: of the clip, at least 2; a shorter one than the block is run through to and fro.
         frames: of the block, without its source.
     """
+    # A stride that fits into the clip; at least 1, where the clip is then run to and fro.
     longest = min(LARGEST_STRIDE, (length - 1) // frames)
     stride = int(random.integers(1, max(longest, 1) + 1))
     span = min(stride * (frames - 1), length - 1)
     first = int(random.integers(0, length - span))
     targets = bounced(first + stride * np.arange(frames), length)
+    # Motion backwards is motion, too.
     if random.random() < 0.5:
         targets = targets[::-1]
     return [int(random.integers(0, length)), *(int(place) for place in targets)]

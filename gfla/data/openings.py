@@ -23,6 +23,7 @@ def openness(landmarks: Points, name: str) -> NDArray[np.float32]:
 
     Lips in sizes of the face, lids in widths of the eye.
     """
+    # Distances of points that face each other on the inner edges.
     pairs = _LIPS if name == "mouth" else _LIDS[name]
     gaps = [np.linalg.norm(landmarks[:, a] - landmarks[:, b], axis=-1) for a, b in pairs]
     if name == "mouth":
@@ -55,6 +56,7 @@ def closed_lips(picture: Picture, landmarks: Points) -> tuple[Picture, Points]:
         low = np.maximum(up, low)
         return (up + low) / 2, (low - up) / 2
 
+    # The picture: every pixel of the closed mouth looks up or down, into what lies beyond the gap.
     height, width = picture.shape[:2]
     x = ((np.arange(width, dtype=np.float32) + 0.5) / width * 2 - 1) * half[0]
     y = ((np.arange(height, dtype=np.float32) + 0.5) / height * 2 - 1) * half[1]
@@ -62,6 +64,7 @@ def closed_lips(picture: Picture, landmarks: Points) -> tuple[Picture, Points]:
     offset = y[:, None] - middle
     moved = y[:, None] + np.sign(offset) * gap * np.clip(1 - np.abs(offset) / _FALLOFF, 0, 1)
     map_x = np.broadcast_to(np.arange(width, dtype=np.float32), (height, width))
+    # Back to pixels of the tile, whose centres are whole numbers.
     map_y = ((moved / half[1] + 1) / 2 * height - 0.5).astype(np.float32)
     closed = cv2.remap(
         picture,
@@ -71,12 +74,14 @@ def closed_lips(picture: Picture, landmarks: Points) -> tuple[Picture, Points]:
         borderMode=cv2.BORDER_REPLICATE,
     )
 
+    # The landmarks: likewise, the other way round.
     mouth = placed[48:68]
     middle, gap = lines(mouth[:, 0])
     offset = mouth[:, 1] - middle
     # Undoes offset + sign * gap * (1 - |offset| / falloff), which leads from closed to open.
     below = np.maximum(np.abs(offset) - gap, 0) / (1 - gap / _FALLOFF).clip(min=0.1)
     below = np.where(np.abs(offset) < _FALLOFF, below, np.abs(offset))
+    # Inner edges lie on the line itself; 60 and 64 are the corners and stay.
     inner = np.isin(np.arange(48, 68), (61, 62, 63, 65, 66, 67))
     mouth[:, 1] = middle + np.where(inner, 0, np.sign(offset) * below)
     result = landmarks.copy()

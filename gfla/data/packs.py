@@ -97,6 +97,7 @@ def write_pack(
     if len(frames) != len(landmarks):
         raise GflaError("invalid_pack", f"{len(frames)} frames, {len(landmarks)} landmark sets")
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    # OpenCV's order of channels is blue, green, red.
     coded = [cv2.imencode(".jpg", f[..., ::-1], options)[1].ravel() for f in frames]
     with replacing(path) as partial, partial.open("wb") as file:
         np.savez(
@@ -125,6 +126,7 @@ def read_pack(path: Path, *, on_disk: bool = False) -> FacePack:
             jpeg = _stored(path, "jpeg.npy") if on_disk else file["jpeg"]
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise GflaError("invalid_pack", f"{path} is no face pack: {error}") from error
+    # Its parts must fit together, and its numbers be numbers.
     whole = len(offsets) == len(landmarks) + 1 and len(landmarks) and offsets[-1] == len(jpeg)
     if not whole or landmarks.shape[1:] != (68, 2) or (np.diff(offsets) < 0).any():
         raise GflaError("invalid_pack", f"{path}: its frames and landmarks do not fit together")
@@ -158,6 +160,7 @@ def read_packs(folder: Path, *, on_disk: bool | None = None) -> PackFolder:
             (and more than one at all) are broken: the folder is not what it was meant to be.
     """
     paths = sorted(folder.glob("*.npz"))
+    # Many clips are larger than memory; few are faster there.
     if on_disk is None:
         on_disk = sum(path.stat().st_size for path in paths if path.exists()) > IN_MEMORY
     packs, broken = [], []
@@ -168,6 +171,7 @@ def read_packs(folder: Path, *, on_disk: bool | None = None) -> PackFolder:
             broken.append((path.name, error.message))
     if not packs:
         raise GflaError("no_data", f"{folder} has no readable face pack ({len(broken)} broken)")
+    # One broken pack may happen at any size.
     if len(broken) > max(1, len(paths) // 100):
         listed = "; ".join(reason for _, reason in broken[:5])
         message = f"{len(broken)} of {len(paths)} packs of {folder} are broken: {listed}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from gfla.arrays import Picture
 from gfla.data.pose_tables import Pair, read_annotations, read_pairs
-from gfla.data.samples import Sample
+from gfla.data.samples import Sample, epoch_order
 from gfla.errors import GflaError
 from gfla.guidance.pose import SIGMA, pose_heatmaps
 from gfla.joints import MISSING, Joints, found
@@ -73,6 +72,7 @@ class PairAugmentation:
         linear = zoom * np.array(
             [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
         )
+        # Turned about the middle of the picture, between the centres of its outermost pixels.
         centre = np.array([size[1] - 1, size[0] - 1]) / 2
         return np.column_stack([linear, centre - linear @ centre + move])
 
@@ -124,10 +124,12 @@ class PersonPairs:
         self.augmentation, self.sigma = augmentation, sigma
         self.shuffled, self.seed = shuffled, seed
         self.skipped: list[str] = []
+        # Tables; broken rows are left out and told.
         rows = read_annotations(folder / ANNOTATION, self.skipped)
         self.joints: Mapping[str, Joints] = {row.name: row.joints for row in rows}
         wanted = read_pairs(folder / PAIRS, self.skipped)
         self.pairs = self._usable(wanted)
+        # Less than half: this is not the data set that somebody meant.
         if len(self.pairs) * 2 < max(len(wanted), 1):
             reasons = "; ".join(self.skipped[:3])
             message = f"{folder} has {len(wanted)} pairs, {len(self.pairs)} of them usable"
@@ -175,10 +177,10 @@ class PersonPairs:
         """Names of the pictures of a sample."""
         if index < 0:
             raise IndexError(f"samples are counted from 0, got {index}")
+        # Endless: an index beyond the pairs is of a later epoch.
         epoch, place = divmod(index, len(self.pairs))
-        return self.pairs[
-            _order(self.seed, epoch, len(self.pairs))[place] if self.shuffled else place
-        ]
+        order = epoch_order(self.seed, epoch, len(self.pairs)) if self.shuffled else None
+        return self.pairs[place if order is None else order[place]]
 
     def person(
         self, name: str, moved: npt.NDArray[np.float64] | None = None
@@ -189,11 +191,13 @@ class PersonPairs:
         if moved is not None:
             picture = _move(picture, moved)
             joints, annotated = _moved(joints, annotated, self.size, moved), self.size
+        # Heat maps are drawn at the sample's size, from coordinates of whichever size they are of.
         points = torch.from_numpy(joints)[None]
         structure = pose_heatmaps(points, self.size, annotated, self.sigma)[0].float()
         return torch.from_numpy(picture).permute(2, 0, 1).contiguous(), structure
 
     def _usable(self, wanted: list[Pair]) -> list[Pair]:
+        # One listing, rather than a question for each of 100,000 files.
         there = _files(self.folder)
         usable, told = [], set()
         for pair in wanted:
@@ -251,6 +255,7 @@ def _moved(
     moved: npt.NDArray[np.float64],
 ) -> Joints:
     """Joints in the pixels of the sample, moved as its picture is."""
+    # Missing joints stay missing, wherever their -1 would be moved to.
     scale = np.array([size[1] / annotated[1], size[0] / annotated[0]])
     places = (joints * scale) @ moved[:, :2].T + moved[:, 2]
     return np.where(found(joints)[:, None], places, MISSING)
@@ -263,8 +268,3 @@ def _files(folder: Path) -> set[str]:
         inside = os.path.relpath(parent, folder).replace(os.sep, "/")
         names.update(name if inside == "." else f"{inside}/{name}" for name in files)
     return names
-
-
-@functools.lru_cache(maxsize=4)
-def _order(seed: int, epoch: int, count: int) -> npt.NDArray[np.int64]:
-    return np.random.default_rng([seed, epoch]).permutation(count)

@@ -40,6 +40,7 @@ class ClipAugmentation:
         """A map 2 x 3 from pixels (x, y) to pixels of a picture of this height and width."""
         angle = math.radians(random.uniform(-self.rotation, self.rotation))
         zoom = random.uniform(*self.scale)
+        # Shifts are said of pictures of 256.
         move = random.uniform(-1, 1, 2) * self.shift * max(size) / 256
         turned = [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
         linear = zoom * np.array(turned)
@@ -88,6 +89,7 @@ class PersonClips:
         self.folder, self.size, self.frames = folder / IMAGES, size, frames
         self.augmentation, self.seed, self.sigma = augmentation, seed, sigma
         self.skipped: list[str] = []
+        # Tables, and the frames of each clip that are there and show a person.
         rows = read_annotations(folder / ANNOTATION, self.skipped)
         self.joints: Mapping[str, Joints] = {row.name: row.joints for row in rows}
         clips: dict[str, list[str]] = {}
@@ -101,6 +103,7 @@ class PersonClips:
             else:
                 clips.setdefault(str(PurePosixPath(row.name).parent), []).append(row.name)
         self.clips = [names for names in clips.values() if len(names) > 1]
+        # What is left must be what somebody meant.
         if len(self.skipped) > max(len(rows) // 2, 1):
             reasons = "; ".join(self.skipped[:3])
             message = f"{len(self.skipped)} of {len(rows)} frames of {folder} are unusable"
@@ -139,6 +142,7 @@ class PersonClips:
         if moved is None:
             return picture, joints
         height, width = self.size
+        # The same map for picture and joints: OpenCV, too, counts from the centres of pixels.
         warped = cv2.warpAffine(picture, moved, (width, height), borderMode=cv2.BORDER_REPLICATE)
         placed = joints @ moved[:, :2].T + moved[:, 2]
         return np.asarray(warped, np.uint8), np.where(found(joints)[:, None], placed, joints)

@@ -61,6 +61,7 @@ def read_annotations(path: str | Path, skipped: list[str] | None = None) -> list
             number that is not finite, a name that leads out of the folder, a picture twice.
     """
     path = Path(path)
+    # The header tells the layout.
     lines = _lines(path)
     columns = tuple(next(lines, (0, ""))[1].split(":"))
     if columns not in (SHORT, LONG):
@@ -69,6 +70,7 @@ def read_annotations(path: str | Path, skipped: list[str] | None = None) -> list
             f"{path}, line 1: the columns are {':'.join(columns)!r}; allowed are "
             f"{':'.join(SHORT)!r} and {':'.join(LONG)!r}",
         )
+    # Rows; a broken one is told with its number, or ends the reading.
     rows, known = [], set()
     for number, line in lines:
         if not line:
@@ -94,6 +96,7 @@ def write_annotations(path: str | Path, rows: Iterable[Annotation]) -> None:
     lines = [":".join(SHORT)]
     for row in rows:
         _check_name(row.name, GflaError("invalid_data", f"{row.name!r} cannot be written"))
+        # The published order: y before x.
         x, y = (json.dumps([_shortened(value) for value in row.joints[:, axis]]) for axis in (0, 1))
         lines.append(f"{row.name}:{y}:{x}")
     write_text(Path(path), "\n".join([*lines, ""]))
@@ -110,6 +113,7 @@ def read_pairs(path: str | Path, skipped: list[str] | None = None) -> list[Pair]
         GflaError: ``invalid_data`` naming file and line.
     """
     path = Path(path)
+    # The header, then pairs; names are checked, as they become paths.
     table = csv.reader(line for _, line in _lines(path))
     pairs: list[Pair] = []
     try:
@@ -204,8 +208,10 @@ def _joints(y: str, x: str) -> Joints:
         if not isinstance(values, list) or len(values) != len(JOINTS):
             got = len(values) if isinstance(values, list) else type(values).__name__
             raise ValueError(f"{name} must be a list of {len(JOINTS)} numbers, got {got}")
+        # By ``type``: JSON's true and false would pass for numbers.
         if not all(type(value) in (int, float) for value in values):
             raise ValueError(f"{name} must be numbers")
+        # NaN, which Python's JSON reads, is not below anything either.
         if not all(abs(value) <= MAX_COORDINATE for value in values):
             raise ValueError(f"{name} has a number that is not finite or beyond any picture")
         axes.append(values)

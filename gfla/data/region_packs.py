@@ -60,6 +60,7 @@ def mosaic(picture: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArra
     points = torch.from_numpy(np.asarray(landmarks, np.float32))[None]
     for tile in TILES.values():
         cut = crop(image, stored_alignment(tile.region, points), tile.height, tile.width)
+        # Half a grey value, since casting cuts off; bilinear samples stay within 0..255.
         tile.of(result)[:] = (cut[0].permute(1, 2, 0) + 0.5).to(torch.uint8).numpy()
     return result
 
@@ -82,6 +83,7 @@ def pack_regions(source: Path, target: Path, most_frames: int) -> int:
         return len(read_pack(target, on_disk=True))
     pack = read_pack(source)
     count = len(pack) if len(pack) < FEWEST_OF_CLIP else min(len(pack), most_frames)
+    # Evenly, first and last included.
     places = np.unique(np.linspace(0, len(pack) - 1, count).round().astype(int))
     frames = [mosaic(pack.frame(place), pack.landmarks[place]) for place in places]
     write_pack(target, frames, pack.landmarks[places], pack.meta)

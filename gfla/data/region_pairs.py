@@ -102,6 +102,7 @@ class RegionPairs:
         cv2.setNumThreads(1)  # see FaceBlocks
         for pack in packs[:1]:
             check_pack(pack)
+        # Clips that hold a source and its targets; stills with open lips.
         self.clips = [pack for pack in packs if len(pack) >= max(FEWEST_OF_CLIP, frames + 1)]
         if not self.clips:
             raise GflaError("no_data", "no clips of faces among the packs")
@@ -115,6 +116,7 @@ class RegionPairs:
         self.closed_share = closed_share
         self.any_share = any_share
         self.seed = seed
+        # How open everything is in every frame, known before anything is drawn.
         self.openness = {
             name: [openness(clip.landmarks, name) for clip in self.clips] for name in TILES
         }
@@ -140,12 +142,14 @@ class RegionPairs:
             raise IndexError(f"pairs have indices from 0, got {index}")
         random = np.random.default_rng([self.seed, index])
         mouth = {name: value[None] for name, value in self._pair(random, "mouth").items()}
+        # Both eyes as two pairs of one kind.
         eyes = [self._pair(random, name) for name in ("right eye", "left eye")]
         eye = {name: torch.stack([pair[name] for pair in eyes]) for name in eyes[0]}
         pairs = zip(KINDS, (mouth, eye), strict=True)
         return {f"{kind}_{name}": value for kind, pair in pairs for name, value in pair.items()}
 
     def _pair(self, random: np.random.Generator, name: str) -> Sample:
+        # Which: a mouth is mirrored at random, a left eye always.
         mouth = name == "mouth"
         mirrored = random.random() < 0.5 if mouth else name == "left eye"
         drawn = random.random()
@@ -154,8 +158,10 @@ class RegionPairs:
             pack, places = self.stills[random.integers(len(self.stills))], [0] * (self.frames + 1)
         else:
             pack, places = self._frames(random, name)
+        # The same frame as source and target, the source with its lips drawn together.
         if closes:
             places[0] = places[1]
+        # Tiles as stored, with one change of colours and quality for all.
         tile, varied = TILES[name], self.augmentation
         change = self._change(random)
         pictures = {place: change(pack.frame(place)) for place in dict.fromkeys(places)}
@@ -164,10 +170,12 @@ class RegionPairs:
         seen = stored.copy()
         if closes:
             cut[0], seen[0] = closed_lips(cut[0], stored[0])
+        # Landmarks are those of the whole picture: mirrored about its middle.
         if mirrored:
             stored, seen = _mirrored(stored), _mirrored(seen)
         if mirrored and mouth:  # the left eye's tile is mirrored already
             cut = [picture[:, ::-1] for picture in cut]
+        # What the networks shall see differs from what was cut by: noise, and another place.
         seen = jittered(random, seen, varied.landmarks)
         spread = np.array([2 * varied.shift, 2 * varied.shift, varied.zoom, varied.roll])
         placed = spread * random.standard_normal((2, 4))
@@ -187,8 +195,10 @@ class RegionPairs:
         order = np.argsort(self.openness[name][number], kind="stable")
         if name != "mouth":
             order = order[::-1]
+        # Ordered from shut to open for mouths, from open to shut for eyes: the end is what is rare.
         target = order[self._skewed(random, len(order))]
         source = order[len(order) - 1 - self._skewed(random, len(order))]
+        # Neighbours after it, or the clip's last ones.
         first = min(int(target), len(order) - self.frames)
         return self.clips[number], [int(source), *range(first, first + self.frames)]
 
@@ -213,8 +223,10 @@ def _mirrored(landmarks: Points) -> Points:
 def _odds(names: Sequence[str], values: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
     """Odds of clips: identities alike, those with much motion up to five times as likely."""
     lengths = np.array([len(value) for value in values], np.float64)
+    # Motion of a clip: how far its openness ranges, in units of the livelier clips.
     spread = np.array([np.subtract(*np.percentile(value, (95, 5))) for value in values])
     lively = 1 + 4 * np.clip(spread / max(float(np.percentile(spread, 90)), 1e-6), 0, 1)
+    # Within an identity by length and motion; an identity counts as its liveliest clip.
     weights = np.sqrt(lengths) * lively
     totals: Mapping[str, float] = {
         name: float(sum(w for n, w in zip(names, weights, strict=True) if n == name))

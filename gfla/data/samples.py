@@ -1,4 +1,4 @@
-"""What every data set is to the trainer: endless, stateless samples, and positions in them.
+"""The trainer's view of every data set: endless, stateless samples, and positions in them.
 
 ``samples[index]`` gives the same sample every time, for any index from 0, from randomness of
 ``np.random.default_rng([seed, index])`` alone. A position in the data is therefore one integer:
@@ -8,10 +8,13 @@ processes that share a step see together what one process would have seen.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Sampler
 
@@ -32,6 +35,12 @@ class Samples(Protocol):
     def __getitem__(self, index: int, /) -> Sample:
         """The sample of an index from 0; the same one every time."""
         ...
+
+
+@functools.lru_cache(maxsize=4)
+def epoch_order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    """The order in which an epoch visits ``count`` samples; every epoch has one of its own."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,7 @@ class Positions(Sampler[int]):
             )
 
     def __iter__(self) -> Iterator[int]:
+        # Processes take turns, a batch each; together they go through every index once.
         first = self.start + self.rank * self.batch
         while True:
             yield from range(first, first + self.batch)

@@ -10,15 +10,21 @@ dataset ``image`` is uint8 256 256 3, RGB on white; ``pose`` holds the same azim
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gfla.data.prepare.preparation import PreparationReport, in_parallel
+from gfla.data.prepare.preparation import (
+    PreparationReport,
+    ProgressDisplay,
+    in_parallel,
+    no_display,
+)
 from gfla.data.views import AZIMUTHS, ELEVATIONS
 from gfla.errors import GflaError
 from gfla.files import write_text
@@ -91,7 +97,13 @@ class _Check:
 
 
 def prepare_shapenet(
-    folder: Path, out: Path, category: str = "car", *, thorough: bool = False, workers: int = 0
+    folder: Path,
+    out: Path,
+    category: str = "car",
+    *,
+    thorough: bool = False,
+    workers: int = 0,
+    display: ProgressDisplay = no_display,
 ) -> PreparationReport:
     """Check a category's file and write which objects each split has; pictures stay where they are.
 
@@ -102,6 +114,7 @@ def prepare_shapenet(
         category: "car" or "chair".
         thorough: read every picture, rather than its shape alone.
         workers: processes; 0 for one a core.
+        display: shows progress.
 
     Returns:
         The report; objects with a missing or damaged view are left out and listed.
@@ -110,6 +123,7 @@ def prepare_shapenet(
         GflaError: ``no_data`` naming what is missing, ``invalid_data`` if a list is empty, an
             object is in both, or no object of a split is complete.
     """
+    # Everything is there, and no object is in both splits.
     file = folder / f"data_{category}.hdf5"
     lists = {
         split: folder / f"id_{category}_{part}.txt"
@@ -122,9 +136,10 @@ def prepare_shapenet(
     if shared := sorted(set(models["train"]) & set(models["held-out"])):
         message = f"{len(shared)} objects are in both lists, such as {shared[0]}"
         raise GflaError("invalid_data", message)
+    # Each split: what is complete is indexed, what is not is told.
     report = PreparationReport(f"ShapeNet {category}: {file}", notes={"thorough": thorough})
     for split, names in models.items():
-        found = _checked(file, names, out / split / "checked", thorough, workers)
+        found = _checked(file, names, out / split / "checked", thorough, workers, display)
         complete = [name for name in names if not found[name]]
         for name in names:
             if found[name]:
@@ -149,23 +164,31 @@ def _models(path: Path) -> list[str]:
 
 
 def _checked(
-    file: Path, models: Sequence[str], notes: Path, thorough: bool, workers: int
+    file: Path,
+    models: Sequence[str],
+    notes: Path,
+    thorough: bool,
+    workers: int,
+    display: ProgressDisplay,
 ) -> Mapping[str, str]:
     """What is wrong with each object, empty if nothing; from notes where there are some."""
     found: dict[str, str] = {}
     # A file that was changed since is checked again.
     state = {"size": file.stat().st_size, "time": file.stat().st_mtime_ns, "thorough": thorough}
+    # What an earlier run found out.
     for note in sorted(notes.glob("*.json")) if notes.is_dir() else []:
         values = json.loads(note.read_text(encoding="utf-8"))
         if values["state"] == state:
             found |= values["found"]
+    # The rest, in chunks that are noted one by one: a stopped run loses one of them.
     left = [name for name in models if name not in found]
     begin = len(list(notes.glob("*.json"))) if notes.is_dir() else 0
     checks = [
         _Check(file, tuple(part), notes / f"{begin + number:06d}.json", thorough)
         for number, part in enumerate(_chunks(left))
     ]
-    for check, part in zip(checks, in_parallel(_check, checks, workers, "checking"), strict=True):
+    parts = in_parallel(_check, checks, workers, "checking", display)
+    for check, part in zip(checks, parts, strict=True):
         found |= part
         write_text(check.note, json.dumps({"state": state, "found": part}) + "\n")
     return found
@@ -186,7 +209,7 @@ def _check(check: _Check) -> dict[str, str]:
 
 def _fault(file: Any, model: str, thorough: bool) -> str:
     """The first thing that is wrong with an object's views."""
-    for azimuth, elevation in _all_views():
+    for azimuth, elevation in product(range(AZIMUTHS), range(ELEVATIONS)):
         name = view_name(model, azimuth, elevation)
         try:
             if name not in file:
@@ -194,6 +217,7 @@ def _fault(file: Any, model: str, thorough: bool) -> str:
             image, pose = file[name]["image"], np.asarray(file[name]["pose"][()]).ravel()
             if image.dtype != np.uint8 or len(image.shape) != 3 or image.shape[2] != 3:
                 return "a picture is not uint8 H W 3"
+            # Tens of degrees of azimuth, degrees of elevation, as in the name.
             if pose.tolist() != [2 * azimuth, 10 * elevation]:
                 return "a pose contradicts the view's name"
             if thorough:
@@ -201,10 +225,6 @@ def _fault(file: Any, model: str, thorough: bool) -> str:
         except (KeyError, OSError, RuntimeError):
             return "a view cannot be read"
     return ""
-
-
-def _all_views() -> Iterable[tuple[int, int]]:
-    return ((a, e) for a in range(AZIMUTHS) for e in range(ELEVATIONS))
 
 
 def _h5py() -> Any:

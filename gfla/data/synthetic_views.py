@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gfla.arrays import to_pixels
 from gfla.data.views import AZIMUTHS, ELEVATIONS
 from gfla.errors import GflaError
 
@@ -65,6 +66,7 @@ class SyntheticViews:
         """RGB S S 3 on white; the same bytes every time."""
         if not (0 <= azimuth < AZIMUTHS and 0 <= elevation < ELEVATIONS):
             raise GflaError("invalid_sample", f"object {name} has no view ({azimuth}, {elevation})")
+        # The camera around the object: orthographic, z is up.
         turn = np.deg2rad(20.0 * azimuth)
         tilt = np.deg2rad(10.0 * elevation)
         cosine, sine = np.cos(turn), np.sin(turn)
@@ -78,6 +80,7 @@ class SyntheticViews:
         )
         side = _FINER * self.size
         canvas = np.full((side, side, 3), 255, np.uint8)
+        # Faces that look away are left out; the others never cover each other.
         for face in _object(int(name)):
             if float(axes[2] @ face.normal) > 1e-3:
                 _draw(canvas, face, axes[:2])
@@ -87,6 +90,7 @@ class SyntheticViews:
 
 @functools.lru_cache(maxsize=256)
 def _object(number: int) -> tuple[_Face, ...]:
+    # The object lies within a unit around the origin, so that it fits into every view.
     random = np.random.default_rng([7, number])
     length, width = random.uniform(0.55, 0.8), random.uniform(0.3, 0.55)
     low, high = -0.42, random.uniform(-0.1, 0.15)
@@ -107,6 +111,7 @@ def _prism(
 ) -> list[_Face]:
     """A prism of four to eight sides; ``extent`` is half its length and width at the bottom."""
     sides = int(random.integers(4, 9))
+    # Half a step on, so that a four-sided prism stands along the axes.
     angles = 2 * np.pi * (np.arange(sides) + 0.5) / sides
     ring = np.stack([np.cos(angles), np.sin(angles)], 1) * extent / np.cos(np.pi / sides)
     bottom = np.column_stack([ring, np.full(sides, low)])
@@ -123,12 +128,14 @@ def _face(corners: NDArray[np.float64], texture: NDArray[np.uint8]) -> _Face:
     # Outwards is away from the object's axis, or upwards.
     outwards = corners.mean(0) * [1, 1, 0] if abs(normal[2]) < np.hypot(*normal[:2]) else [0, 0, 1]
     normal = normal / np.linalg.norm(normal) * np.sign(normal @ outwards)
+    # The face's own axes, and the rectangle around it that the texture fills.
     x = across / np.linalg.norm(across)
     y = np.cross(x, normal)
     inside = (corners - corners[0]) @ np.stack([x, y], 1)
     (x0, y0), (x1, y1) = inside.min(0), inside.max(0)
     places = np.array([[x0, y0], [x1, y0], [x0, y1]])
     rectangle = corners[0] + places @ np.stack([x, y])
+    # Each face has a brightness of its own: flat shading.
     light = 0.72 + 0.28 * float(normal @ _LIGHT)
     shaded = np.clip(texture * light, 0, 255).astype(np.uint8)
     return _Face(corners, normal, rectangle, shaded)
@@ -161,18 +168,21 @@ def _draw(canvas: NDArray[np.uint8], face: _Face, axes: NDArray[np.float64]) -> 
     side = canvas.shape[0]
 
     def placed(points: NDArray[np.float64]) -> NDArray[Any]:
-        return ((points @ axes.T) * 0.5 + 0.5) * side - 0.5
+        return to_pixels((points @ axes.T) * 0.5 + 0.5, side)
 
+    # The part of the canvas that the face covers, with a margin of a pixel.
     outline = placed(face.corners)
     low = np.clip(np.floor(outline.min(0)).astype(int) - 1, 0, side)
     high = np.clip(np.ceil(outline.max(0)).astype(int) + 2, 0, side)
     width, height = (int(value) for value in high - low)
     if width <= 0 or height <= 0:
         return
+    # Edges of the texture, in pixels with whole centres, to corners of the rectangle.
     ends = np.array([[0, 0], [TEXTURE, 0], [0, TEXTURE]], np.float32) - np.float32(0.5)
     matrix = cv2.getAffineTransform(ends, (placed(face.rectangle) - low).astype(np.float32))
     laid = cv2.warpAffine(face.texture, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
     mask = np.zeros((height, width), np.uint8)
+    # 16ths of a pixel: OpenCV's 4 bits of fraction.
     cv2.fillConvexPoly(mask, np.round((outline - low) * 16).astype(np.int32), 255, cv2.LINE_8, 4)
     part = canvas[low[1] : high[1], low[0] : high[0]]
     part[mask > 0] = laid[mask > 0]

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gfla.arrays import Picture, Points
+from gfla.arrays import Picture, Points, pixel_centres, to_pixels
 from gfla.errors import GflaError
 
 FLIPPED = np.array(
@@ -128,21 +128,26 @@ class Warp:
     ) -> tuple[Picture, Points]:
         """Map a square picture (H H 3) and its landmarks (68 2); ``size`` resizes on the way."""
         source, size = picture.shape[0], size or picture.shape[0]
+        # Backwards: for every pixel of the result its place in the picture.
         linear, offset = self.matrix[:, :2], self.matrix[:, 2]
         inverse = np.linalg.inv(linear)
-        axis = (np.arange(size) + 0.5) / size
+        axis = pixel_centres(size)
         places = np.stack(np.meshgrid(axis, axis), -1)
         if self.bend is not None:
             places = places + cv2.resize(self.bend, (size, size), interpolation=cv2.INTER_CUBIC)
-        places = ((places - offset) @ inverse.T).astype(np.float32) * source - 0.5
+        places = to_pixels(((places - offset) @ inverse.T).astype(np.float32), source)
+        # A picture that shrinks a lot is halved by areas first; bilinear samples alone would alias.
         if source >= 2 * size:
             half = (source // 2, source // 2)
             picture = np.asarray(cv2.resize(picture, half, interpolation=cv2.INTER_AREA), np.uint8)
+            # Pixel centres of the half: (2 i + 0.5) becomes i.
             places = (places - 0.5) / 2
         result = sample_picture(picture, places, cv2.BORDER_REFLECT_101)
+        # Forwards: where the landmarks go.
         moved = (landmarks @ linear.T + offset).astype(np.float32)
         if self.bend is not None:
             moved = _unbend(moved, self.bend)
+        # Mirrored, a right eye is a left one.
         if self.flip:
             result = np.ascontiguousarray(result[:, ::-1])
             moved = moved[FLIPPED]
@@ -156,6 +161,7 @@ def random_still_warps(random: np.random.Generator, count: int) -> list[Warp]:
     Affine maps and 5 x 5 displacement fields, as weak as real faces' motion: stronger ones look
     unnatural and teach the network to repair them.
     """
+    # The source by itself; from begin to end in even steps.
     ends = [_still_motion(random) for _ in range(3)]
     source, (begin, end) = ends[0], ends[1:]
     warps = [Warp(*source)]
@@ -173,6 +179,7 @@ def colour_shift(
 
     The same for every frame that is given.
     """
+    # One table of 256 grey values a channel: gamma, then gains, then lift.
     gains = (
         1
         + random.uniform(-strength.colour, strength.colour)
@@ -183,6 +190,7 @@ def colour_shift(
     curve = 255 * (np.arange(256) / 255) ** exponent
     table = np.clip(curve[:, None] * gains + lift + 0.5, 0, 255).astype(np.uint8)
     share = 1 + random.uniform(-strength.saturation, strength.saturation)
+    # Each channel between itself and the grey of all.
     mix = share * np.eye(3) + (1 - share) * np.array([0.299, 0.587, 0.114])
 
     def change(picture: Picture) -> Picture:
@@ -222,7 +230,8 @@ def _unbend(points: Points, bend: NDArray[np.float32]) -> Points:
     dense = cv2.resize(bend, (64, 64), interpolation=cv2.INTER_CUBIC)
     place = points.copy()
     for _ in range(5):
-        at = np.clip(place * 64 - 0.5, 0, 63).astype(np.float32)
+        # In pixels of the dense field; outside of it the border's displacement holds.
+        at = np.clip(to_pixels(place, 64), 0, 63).astype(np.float32)
         move = sample_picture(dense, at[:, None], cv2.BORDER_REPLICATE)
         place = points - move[:, 0]
     return place

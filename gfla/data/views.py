@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
@@ -12,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gfla.data.samples import Sample
+from gfla.data.samples import Sample, epoch_order
 from gfla.errors import GflaError
 
 AZIMUTHS = 18
@@ -105,8 +104,10 @@ class ViewPairs:
         if self.pairs is not None:
             index %= self.pairs
         per_object = AZIMUTHS * ELEVATIONS
-        epoch, place = divmod(index, len(self.views.objects) * per_object)
-        chosen = int(_order(len(self.views.objects) * per_object, self.seed, epoch)[place])
+        # Source: each view once an epoch. Target: another draw, which may hit the same view.
+        count = len(self.views.objects) * per_object
+        epoch, place = divmod(index, count)
+        chosen = int(epoch_order(self.seed, epoch, count)[place])
         name, view = self.views.objects[chosen // per_object], chosen % per_object
         azimuth, elevation = view % AZIMUTHS, view // AZIMUTHS
         random = np.random.default_rng([self.seed, index])
@@ -123,13 +124,9 @@ class ViewPairs:
         picture = self.views.picture(name, azimuth, elevation)
         height, width = self.image_size
         if picture.shape[:2] != self.image_size:
+            # Areas when it shrinks, cubic when it grows.
             smaller = height * width < picture.shape[0] * picture.shape[1]
             method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
             resized = cv2.resize(picture, (width, height), interpolation=method)
             picture = np.asarray(resized, np.uint8)
         return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
-
-
-@functools.lru_cache(maxsize=2)
-def _order(count: int, seed: int, epoch: int) -> NDArray[np.intp]:
-    return np.random.default_rng([seed, epoch]).permutation(count)

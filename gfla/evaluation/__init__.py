@@ -1,1 +1,1 @@
-"""Measuring trained models."""
+"""Measures of trained models."""

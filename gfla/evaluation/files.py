@@ -88,6 +88,6 @@ def as_batch(pictures: Sequence[Picture]) -> Tensor:
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
 
 
-def to_unit(pictures: Tensor) -> Tensor:
-    """uint8 as floats in [-1, 1]."""
-    return pictures.float() / 127.5 - 1
+def as_picture(pixels: Tensor) -> Picture:
+    """uint8 3 H W as a picture H W 3."""
+    return np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())

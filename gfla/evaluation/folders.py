@@ -1,4 +1,4 @@
-"""Two folders of pictures: as sets, and picture by picture where names are equal."""
+"""Comparison of two folders: as sets, and picture by picture where names are equal."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 
 from gfla.errors import GflaError
-from gfla.evaluation.files import as_batch, picture_files, read_picture, resized, to_unit
+from gfla.evaluation.files import as_batch, picture_files, read_picture, resized
 from gfla.evaluation.protocol import Protocol
 from gfla.evaluation.report import SampleFigures, Table
 from gfla.evaluation.transfer import Measures, pairs_table
+from gfla.ops.ranges import from_bytes
 
 Announce = Callable[[str, int, int], None]
 
@@ -32,11 +33,13 @@ def compare_folders(
     Raises:
         GflaError: ``invalid_data`` naming a picture that is damaged or has no counterpart.
     """
+    # Partners of all pictures, before any is measured.
     reals, fakes = (picture_files(folder) for folder in (real, fake))
     pairs = _paired(real, reals, fake, fakes) if measures.pictures else {}
     total = len(fakes) + (len(reals) if measures.sets is not None else 0)
     done = 0
     samples = []
+    # Generated pictures: into their set, and against their partners.
     for path in fakes:
         ours = as_batch([resized(read_picture(path), protocol.pictures)])
         if measures.sets is not None:
@@ -46,11 +49,12 @@ def compare_folders(
             truth = as_batch([resized(read_picture(pairs[path]), protocol.pictures)])
             with torch.inference_mode():
                 for name, metric in measures.pictures.items():
-                    distance = metric.distance(to_unit(ours), to_unit(truth), None)
+                    distance = metric.distance(from_bytes(ours), from_bytes(truth), None)
                     figures[name] = float(distance)
         name = path.relative_to(fake).as_posix()
         samples.append(SampleFigures(fake.name, name, name, figures))
         report("pictures", done := done + 1, total)
+    # Real pictures, which sets alone need all of.
     of_set: dict[str, float] = {}
     if measures.sets is not None:
         for path in reals:

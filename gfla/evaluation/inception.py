@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, get_args
 import torch
 from torch import Tensor, nn
 
-from gfla.errors import GflaError
+from gfla.errors import GflaError, check_choice
 from gfla.pretrained import PretrainedFile, find, require
 from gfla.shapes import shape_of
 
@@ -56,11 +56,7 @@ class InceptionFeatures(nn.Module):
                 ``bad_checkpoint``.
         """
         super().__init__()
-        if resize not in get_args(InceptionResize):
-            allowed = ", ".join(get_args(InceptionResize))
-            raise GflaError(
-                "invalid_config", f"Inception's resize is {resize!r}; allowed: {allowed}"
-            )
+        check_choice("Inception's resize", resize, get_args(InceptionResize))
         require("torch_fidelity")
         fid = require("torchmetrics.image.fid")
         found = find(INCEPTION, path)
@@ -128,6 +124,7 @@ class SetDistances:
         self._features = features
         self._seed, self._kid_options = seed, kid
         self.num_features = features.num_features
+        # Real features are kept from row to row; each row has generated ones of its own.
         given = _Given(self.num_features)
         self._fid = self._kid = None
         if fid:
@@ -144,6 +141,7 @@ class SetDistances:
 
     def add(self, pictures: Tensor, *, real: bool) -> None:
         """Take pictures, uint8 B 3 H W, into one of the sets."""
+        # Double precision: FID takes a root of a product of covariances.
         features = self._features(pictures).double()
         for metric in self._metrics():
             metric.update(features, real=real)
@@ -158,6 +156,7 @@ class SetDistances:
         Raises:
             GflaError: ``too_few_samples``.
         """
+        # Sets too small for either distance.
         fewest = min(self.real, self.fake)
         needed = max(2, 0 if self._kid_options is None else self._kid_options.size)
         if fewest < needed:

@@ -6,7 +6,6 @@ given to that very network.
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from gfla.errors import GflaError
 from gfla.losses.features import VggFeatures
 from gfla.losses.perceptual import feature_distance
-from gfla.pretrained import PretrainedFile, find, require
+from gfla.pretrained import PretrainedFile, file_sha256, find, require
 from gfla.shapes import shape_of
 
 Backbone = Literal["alex", "vgg", "squeeze"]
@@ -88,10 +87,12 @@ def picture_metric(
             ``bad_checkpoint`` for a network that cannot be had.
     """
     files = files or MetricFiles()
+    # Functions of pixels, which need no file.
     plain = {"l1": l1_distance, "ssim": ssim, "psnr": psnr}
     if name in plain:
         function = plain[name]
         return PictureMetric(name, lambda result, target, mask: function(result, target))
+    # Distances of a network's features; the networks' weights are part of their names.
     if name == "vgg16-features":
         if files.features is None:
             raise GflaError(
@@ -139,6 +140,7 @@ def l1_distance(result: Tensor, target: Tensor) -> Tensor:
     """
     batch = _pair(result, target)
     function = require("torchmetrics.functional").mean_absolute_error
+    # torchmetrics takes means over rows: pictures as columns give a number each.
     flat = [picture.reshape(batch, -1).T.contiguous() for picture in (result, target)]
     return _numbers(function(*flat, num_outputs=batch), batch)
 
@@ -150,6 +152,7 @@ def ssim(result: Tensor, target: Tensor) -> Tensor:
     """
     batch = _pair(result, target)
     function = require("torchmetrics.functional.image").structural_similarity_index_measure
+    # In 0..1: the constants of SSIM are shares of the data's range.
     found = function(_share(result), _share(target), data_range=1.0, reduction="none")
     return _numbers(found, batch)
 
@@ -192,6 +195,7 @@ class Lpips(nn.Module):
         """
         super().__init__()
         package = require("lpips")
+        # The backbone's weights are checked; its linear layers come with the package.
         found = find(BACKBONES[backbone], path)
         self.sha256 = found.sha256
         try:
@@ -248,12 +252,7 @@ def _feature_metric(path: Path, device: torch.device | str) -> PictureMetric:
             ]
         ).cpu()
 
-    return PictureMetric("vgg16-features", distance, _sha256(path))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return PictureMetric("vgg16-features", distance, file_sha256(path))
 
 
 def _pair(result: Tensor, target: Tensor) -> int:

@@ -1,4 +1,4 @@
-"""How a rendered clip moves, measured on landmarks: where they are and how they shake."""
+"""Measures of a rendered clip's motion by landmarks: where they are and how they shake."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ def jitter(found: Points, wanted: Points) -> float:
     """
     if len(wanted) < 3:
         raise GflaError("too_few_samples", f"jitter needs 3 successive frames, got {len(wanted)}")
+    # Second differences are linear, so those of the difference are the difference of those.
     difference = np.diff(np.asarray(found, np.float64) - wanted, 2, axis=0)
     return float(100 * np.linalg.norm(difference, axis=-1).mean() / eye_distance(wanted).mean())
 

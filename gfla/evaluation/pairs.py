@@ -75,9 +75,10 @@ def open_pairs(protocol: Protocol, folder: Path, reference: Path | None = None) 
     """
     if protocol.data == "person":
         return _open_person(protocol, folder, reference)
-    from gfla.data.open import Wanted, open_samples
+    from gfla.data.readers import Wanted, open_samples
 
     size = protocol.pictures.height, protocol.pictures.width
+    # Other data are endless: the protocol says how many samples it takes.
     wanted = Wanted(protocol.split, size, size, frames=1, seed=protocol.seed)
     samples = open_samples(protocol.data, folder, wanted, {})
     count = protocol.samples or protocol.expected_samples
@@ -95,10 +96,12 @@ def _open_person(protocol: Protocol, folder: Path, reference: Path | None) -> Ev
     options = protocol.pictures
     if options.resize != "bicubic":
         raise GflaError("invalid_protocol", "pairs of persons are resized by bicubic only")
+    # The split's folder, or a folder that is a split itself.
     split = folder / protocol.split
     if not split.is_dir() and (folder / PAIRS).is_file():
         split = folder
     data = PersonPairs(split, (options.height, options.width), shuffled=False)
+    # A table's number is of certain pairs: fewer of them are another test.
     expected = protocol.expected_samples
     if expected is not None and len(data) != expected:
         missing = "; ".join(data.skipped[:3])
@@ -107,6 +110,7 @@ def _open_person(protocol: Protocol, folder: Path, reference: Path | None) -> Ev
             f"{split} has {len(data)} usable pairs, the protocol {protocol.name} is of {expected}"
             + (f" (left out: {missing})" if missing else ""),
         )
+    # Names and identities, by which a table's intervals are taken.
     indices = chosen(len(data), protocol)
     pairs = [data.pair(index) for index in indices]
     remarks = [f"{len(data.skipped)} rows or pairs of the data were left out"] * bool(data.skipped)
@@ -154,6 +158,7 @@ def _person_mask(
             mask = Image.fromarray(person_mask(joints[name], size))
     except OSError as error:
         raise GflaError("invalid_data", f"no mask for {name}: {error}") from error
+    # Nearest: a mask has no greys.
     fitted = mask.resize((options.width, options.height), Image.Resampling.NEAREST)
     return torch.from_numpy((np.asarray(fitted) > 127).astype(np.float32))[None]
 

@@ -133,7 +133,7 @@ class Protocol:
     description: str = ""
     """One sentence."""
     data: str = "person"
-    """Kind of data of ``pairs``, as ``gfla.data.open`` calls it."""
+    """Kind of data of ``pairs``, as ``gfla.data.readers`` calls it."""
     split: Split = "held-out"
     """Which part of the data of ``pairs``."""
     samples: int | None = None
@@ -154,6 +154,7 @@ class Protocol:
         _check_choices(self)
         if not self.metrics or len(set(self.metrics)) != len(self.metrics):
             raise _bad(f"metrics are {list(self.metrics)}; needs at least one, each once")
+        # Metrics: of pictures, of this task, or LPIPS by its full name.
         for name in self.metrics:
             if name not in (*PAIRWISE, *_OF_TASK[self.task]):
                 try:
@@ -180,6 +181,7 @@ class Protocol:
     @property
     def sha256(self) -> str:
         """Of the whole protocol, as JSON with sorted keys and without blanks."""
+        # One text for equal values, in whatever order a file had them.
         canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -291,6 +293,7 @@ def _build(kind: Any, values: Any, where: str) -> Any:
     unknown = sorted(map(str, set(values) - set(types)))
     if unknown:
         raise _bad(f"{where} has {', '.join(unknown)}; known are {', '.join(types)}")
+    # Each field by its declared type; what is missing has its default, or is told by the class.
     made = {name: _value(types[name], value, name) for name, value in values.items()}
     try:
         return kind(**made)
@@ -308,6 +311,7 @@ def _value(kind: Any, value: Any, name: str) -> Any:
     if kind is float and type(value) is int:
         return float(value)
     allowed = get_args(kind) or (kind,)
+    # A list of words, or types: by ``type``, since true is an int to ``isinstance``.
     fits = value in allowed if isinstance(allowed[0], str) else type(value) in allowed
     if not fits:
         names = ", ".join(getattr(a, "__name__", str(a)) for a in allowed)
@@ -330,6 +334,7 @@ def _check_choices(protocol: Protocol) -> None:
 
 def _check_numbers(protocol: Protocol) -> None:
     pictures, sets, clips = protocol.pictures, protocol.sets, protocol.clips
+    # Smallest values that mean something: second differences need frames, KID two pictures.
     least = {
         "height": (pictures.height, 16),
         "width": (pictures.width, 16),

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from gfla.arrays import Picture, Points
 from gfla.data.openings import openness
-from gfla.evaluation.files import as_batch, to_unit
+from gfla.evaluation.files import as_batch
+from gfla.ops.ranges import from_bytes
 from gfla.ops.regions import LEFT_EYE, MOUTH, RIGHT_EYE, Region, align, crop, geometry
 
 Distance = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -77,7 +78,7 @@ class RegionMeasures:
             landmarks: of the true face, 68 2 in units of the picture.
             compared: whether it counts for more than flicker and tones.
         """
-        pictures = to_unit(as_batch([result, truth]))
+        pictures = from_bytes(as_batch([result, truth]))
         points = torch.from_numpy(np.array(landmarks, np.float32)).expand(2, -1, -1)
         with torch.inference_mode():
             for part in self._parts:
@@ -99,13 +100,16 @@ class _PartMeasures:
 
     def take(self, pictures: Tensor, landmarks: Tensor, compared: bool) -> None:
         """Measure result and truth, 2 3 S S in [-1, 1], with landmarks 2 68 2."""
+        # Both in crops of the true face, so that a face in the wrong place counts as different.
         crops = self._crops(pictures, landmarks)
         tones = luminance(crops)
         self.flicker.take(tones)
+        # Openings by the true landmarks; shut ones have no tone.
         openings = self._openings(landmarks[:1])
         counts = openings.sum((1, 2, 3)) >= self.part.least
         if counts.any():
             self.tones.append(opening_tones(tones[counts], openings[counts]))
+        # Flicker and tones look at every frame, the rest at some.
         if not compared:
             return
         self._add(f"{self.part.name}_sharpness", sharpness_ratio(tones))
@@ -180,6 +184,7 @@ def sharpness_ratio(tones: Tensor) -> float:
     Args:
         tones: luminance R 2 h w of result and truth.
     """
+    # At the border the mean is over what there is.
     detail = (tones - F.avg_pool2d(tones, 3, 1, 1, count_include_pad=False)).abs()
     result, truth = detail.mean((0, 2, 3)).clamp(min=1e-6).tolist()
     return result / truth
@@ -212,6 +217,7 @@ def tone_figures(tones: Sequence[tuple[float, float]]) -> dict[str, float]:
     result, truth = np.array(tones, np.float64).T
     figures = {"bias": float(np.mean(result - truth))}
     if len(tones) >= FEWEST_FRAMES and truth.std() > LEAST_SPREAD:
+        # The covariance: over the variance it is the slope, over both deviations the correlation.
         common = float(np.mean((result - result.mean()) * (truth - truth.mean())))
         figures["slope"] = common / float(truth.var())
         if result.std() > _STEADY:

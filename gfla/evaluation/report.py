@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: tables as Markdown and JSON, with all that made them."""
+"""Tables of an evaluation as Markdown and JSON, with all that made them."""
 
 from __future__ import annotations
 
@@ -143,6 +143,7 @@ class Table:
 
     def to_markdown(self, protocol: Protocol) -> str:
         """As a Markdown table."""
+        # Properties first, then metrics; a row without one has an empty cell.
         extra = list(dict.fromkeys(key for cells in self.properties.values() for key in cells))
         titles = [column(name, protocol)[0] for name in self.metrics]
         lines = [
@@ -230,6 +231,7 @@ def ranked(samples: Sequence[SampleFigures], row: str, metric: str, rising: bool
         metric: by which.
         rising: whether more is better.
     """
+    # Samples without the figure, such as clips that are too short, are passed over.
     own = [
         (float(sample.figures[metric]), place)
         for place, sample in enumerate(samples)

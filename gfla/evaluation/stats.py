@@ -55,15 +55,18 @@ def bootstrap(
     Raises:
         GflaError: ``too_few_samples`` without any.
     """
+    # A plain mean is a ratio, too: of sums over ones.
     numbers = np.asarray(values, np.float64)
     below = np.ones_like(numbers) if divisors is None else np.asarray(divisors, np.float64)
     if not len(numbers):
         raise GflaError("too_few_samples", "there is nothing to take a mean of")
+    # Sums over each person's samples, of which every draw takes whole people.
     names, places = np.unique(np.asarray(identities), return_inverse=True)
     people = len(names)
     top, bottom = (np.bincount(places, weights, people) for weights in (numbers, below))
     value = float(top.sum() / bottom.sum())
     low = high = None
+    # How often each of them is drawn, all draws at once.
     if people > 1 and np.isfinite(numbers).all():
         drawn = np.random.default_rng(seed).multinomial(
             people, np.full(people, 1 / people), resamples

@@ -1,4 +1,4 @@
-"""Measures networks that render one picture from another: pose transfer and view synthesis."""
+"""Measurement of pose transfer and view synthesis: one picture rendered from another."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol as TypingProtocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from gfla.arrays import Picture
 from gfla.config import PoseTransferConfig
 from gfla.evaluation.files import (
-    Picture,
     as_batch,
+    as_picture,
     encoded,
     read_picture,
     resized,
     stored,
     suffix,
-    to_unit,
 )
 from gfla.evaluation.inception import InceptionFeatures, KidOptions, SetDistances
 from gfla.evaluation.metrics import MetricFiles, PictureMetric, picture_metric
@@ -30,6 +29,7 @@ from gfla.evaluation.report import SampleFigures, Table
 from gfla.evaluation.stats import Figure, bootstrap
 from gfla.files import write_bytes
 from gfla.models.transfer import TransferGenerator
+from gfla.ops.ranges import from_bytes, to_bytes
 
 COPY = "copy of the source"
 Announce = Callable[[str, int, int], None]
@@ -95,8 +95,8 @@ def model_renderer(
     def render(batch: Mapping[str, Tensor]) -> Tensor:
         structures = (batch[name].to(device) for name in ("source_structure", "target_structure"))
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-            image = generator(to_unit(batch["source"].to(device)), *structures).image
-        return ((image.float() + 1) * 127.5).round().clamp(0, 255).byte().cpu()
+            image = generator(from_bytes(batch["source"].to(device)), *structures).image
+        return to_bytes(image).cpu()
 
     return render
 
@@ -163,13 +163,16 @@ def measure_row(
         Figures of each pair, and those of the whole set.
     """
     samples: list[SampleFigures] = []
+    # The real pictures stay: they are the same for every row.
     if measures.sets is not None:
         measures.sets.forget_generated()
     for places, truth in pairs.batches(batch):
-        pictures = [to_picture(picture) for picture in render(truth)]
+        # Rendered, and stored as the protocol says: what a file format loses counts.
+        pictures = [as_picture(picture) for picture in render(truth)]
         if save is not None:
             _save(save, places, pictures, pairs, protocol)
         results = as_batch([stored(picture, protocol.pictures) for picture in pictures])
+        # Measured pair by pair, and taken into the set.
         figures = _picture_figures(results, truth, measures)
         if measures.sets is not None:
             measures.sets.add(results, real=False)
@@ -213,15 +216,10 @@ def pairs_table(
     return Table(title, protocol.metrics, figures, properties, samples)
 
 
-def to_picture(image: Tensor) -> Picture:
-    """uint8 3 H W as H W 3."""
-    return np.ascontiguousarray(image.permute(1, 2, 0).numpy())
-
-
 def _picture_figures(
     results: Tensor, truth: Mapping[str, Tensor], measures: Measures
 ) -> dict[str, Tensor]:
-    ours, target, mask = to_unit(results), to_unit(truth["target"]), truth.get("mask")
+    ours, target, mask = from_bytes(results), from_bytes(truth["target"]), truth.get("mask")
     with torch.inference_mode():
         return {
             name: metric.distance(ours, target, mask) for name, metric in measures.pictures.items()

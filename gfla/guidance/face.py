@@ -75,8 +75,10 @@ def face_structure(
         raise GflaError(
             "invalid_landmarks", f"got {landmarks.shape}; allowed: 68 x 2 finite values"
         )
+    # Points far outside are drawn like those at the limit, in bounded time.
     points = np.clip(with_forehead(landmarks), -4 * size, 5 * size)
     structure = np.empty((CHANNELS, size, size), np.float32)
+    # Distance maps: from every pixel to the nearest of an edge list.
     xs, ys, owners = _rasterise(points, size)
     blank = np.full((_LISTS, size, size), 255, np.uint8)
     blank[owners, ys, xs] = 0
@@ -84,6 +86,7 @@ def face_structure(
         distance = cv2.distanceTransform(blank[index], cv2.DIST_L1, 3)
         # Whole steps of 1 / 255, as the published data were stored.
         structure[1 + index] = np.minimum(distance / 3, 255).astype(np.uint8) / np.float32(255)
+    # Edges and labels.
     structure[0] = 0
     structure[0, ys, xs] = 1
     structure[LABELS] = _labels(points, size)
@@ -96,6 +99,7 @@ def with_forehead(landmarks: NDArray[np.floating]) -> NDArray[np.floating]:
     """68 landmarks and 15 forehead points: the jaw mirrored above the line of its ends."""
     jaw = landmarks[1:16][::-1].copy()
     base = np.floor((landmarks[0, 1] + landmarks[16, 1]) / 2)
+    # Two thirds as high as the jaw is deep, in whole pixels as published.
     jaw[:, 1] = base + np.floor((base - jaw[:, 1]) * 2 / 3)
     return np.concatenate([landmarks, jaw])
 
@@ -118,18 +122,21 @@ def _rasterise(
     Every arc is the parabola through its three points over the longer of its two extents, sampled
     at whole steps. Arcs that bend more sharply than a quadratic coefficient of 1 are left out.
     """
+    # Along the longer extent, from left to right: steep arcs change x and y, some their ends.
     arcs = points[_TRIPLES].astype(np.float64)
     strides = np.abs(np.diff(arcs, axis=1)).max(1)
     steep = strides[:, 0] < strides[:, 1]
     arcs[steep] = arcs[steep][:, :, ::-1]
     backwards = arcs[:, 0, 0] > arcs[:, 2, 0]
     arcs[backwards] = arcs[backwards][:, ::-1]
+    # A pixel a step, as many as the extent has whole ones.
     curve, slope, offset, drawn = _parabolas(arcs)
     start, length = arcs[:, 0, 0], arcs[:, 2, 0] - arcs[:, 0, 0]
     counts = np.where(drawn, length, 0).astype(np.int64)
     steps = np.arange(max(int(counts.max()), 1))
     inside = steps < counts[:, None]
     across = start[:, None] + steps * (length / np.maximum(counts - 1, 1))[:, None]
+    # Horner's scheme.
     relative = across - start[:, None]
     along = offset[:, None] + relative * (slope[:, None] + relative * curve[:, None])
     across, along = across.astype(np.int64), along.astype(np.int64)
@@ -144,6 +151,7 @@ def _parabolas(arcs: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
     Last, whether the arc is to be drawn: it is no function of its abscissa, or bends too sharply,
     otherwise.
     """
+    # Through (0, y0), (middle, y1), (last, y2): a chord, and what bends away from it.
     x, y = arcs[:, :, 0] - arcs[:, :1, 0], arcs[:, :, 1]
     middle, last = x[:, 1], x[:, 2]
     straight = (_TRIPLES[:, 1] == _TRIPLES[:, 2]) | (middle * (middle - last) == 0)

@@ -47,7 +47,8 @@ def pose_heatmaps(
     joints = joints.double() if joints.dtype == torch.float64 else joints.float()
     # In this order whole results stay whole; a rounded quotient first would fall short of some.
     scaled = joints * joints.new_tensor([width, height]) / joints.new_tensor([columns, rows])
-    scaled = scaled.trunc()
+    scaled = scaled.trunc()  # cut, not rounded, as published
+    # A Gaussian of two dimensions is the product of two of one.
     along_x = _bell(scaled[..., 0], width, sigma)
     along_y = _bell(scaled[..., 1], height, sigma) * found[..., None]
     return along_y[..., :, None] * along_x[..., None, :]

@@ -57,6 +57,7 @@ def skeleton_structures(
     if joints.ndim != 3 or joints.shape[1:] != (len(JOINTS), 2) or not len(joints):
         message = f"joints are {joints.shape}; needs T {len(JOINTS)} 2, T at least 1"
         raise GflaError("invalid_shape", message)
+    # Heat maps of all 18 joints, of which COCO's 17 are taken; then the pictures.
     maps = pose_heatmaps(torch.from_numpy(joints).float(), size, annotated, sigma)
     placed = resized(joints, annotated, size) if annotated else joints
     pictures = np.stack([skeleton_picture(person, size) for person in placed])
@@ -80,6 +81,7 @@ def skeleton_picture(joints: Joints, size: tuple[int, int]) -> NDArray[np.uint8]
     # Far outside of the picture is as good as farther; OpenCV's numbers end somewhere.
     points = np.clip(np.round(joints[chosen] * 2**_FRACTION), -(2**20), 2**20).astype(int)
     places = [(int(x), int(y)) for x, y in points]
+    # Limbs first, joints over them.
     for a, b in LIMBS:
         if there[a] and there[b]:
             ends = places[a], places[b]

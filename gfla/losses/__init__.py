@@ -1,1 +1,1 @@
-"""What training minimises."""
+"""Losses of training: pure functions, and modules that hold their settings."""

@@ -1,4 +1,4 @@
-"""Generator against critic (paper, equation 12; the published models use least squares)."""
+"""Losses of generator and critic (paper, equation 12; the published models use least squares)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from gfla.errors import GflaError
+from gfla.errors import check_choice
 from gfla.ops.warp import at_least_float32
 
 Kind = Literal["least-squares", "hinge", "non-saturating"]
@@ -29,7 +29,7 @@ def generator_loss(fake_logits: Tensor, kind: Kind = "least-squares") -> Tensor:
     Raises:
         GflaError: ``invalid_config`` for an unknown kind.
     """
-    _check(kind)
+    check_choice("kind", kind, get_args(Kind))
     if kind == "least-squares":
         return (fake_logits - 1).square().mean()
     return -fake_logits.mean() if kind == "hinge" else F.softplus(-fake_logits).mean()
@@ -49,7 +49,7 @@ def critic_loss(real_logits: Tensor, fake_logits: Tensor, kind: Kind = "least-sq
     Raises:
         GflaError: ``invalid_config`` for an unknown kind.
     """
-    _check(kind)
+    check_choice("kind", kind, get_args(Kind))
     if kind == "least-squares":
         real, fake = (real_logits - 1).square(), fake_logits.square()
     elif kind == "hinge":
@@ -74,31 +74,3 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor) -> Tensor
     with torch.autocast(real.device.type, enabled=False):  # its gradients are those of gradients
         (slope,) = torch.autograd.grad(critic(real).sum(), real, create_graph=True)
     return slope.square().sum((1, 2, 3)).mean() / 2
-
-
-class AdversarialLoss(nn.Module):
-    """Both sides of one kind of game; holds the kind only."""
-
-    def __init__(self, kind: Kind = "least-squares") -> None:
-        """Keep the kind.
-
-        Raises:
-            GflaError: ``invalid_config`` for an unknown one.
-        """
-        super().__init__()
-        _check(kind)
-        self.kind: Kind = kind
-
-    def forward(self, fake_logits: Tensor) -> Tensor:
-        """See ``generator_loss``."""
-        return generator_loss(fake_logits, self.kind)
-
-    def critic(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """See ``critic_loss``."""
-        return critic_loss(real_logits, fake_logits, self.kind)
-
-
-def _check(kind: str) -> None:
-    if kind not in get_args(Kind):
-        message = f"kind is {kind!r}; allowed: {', '.join(get_args(Kind))}"
-        raise GflaError("invalid_config", message)

@@ -1,9 +1,10 @@
-"""Flows that lead from landmark to landmark."""
+"""The distance of a flow from its landmark prior, at the landmarks."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
+from gfla.arrays import to_pixels
 from gfla.ops.warp import at_least_float32, sample
 from gfla.shapes import shape_of
 
@@ -24,6 +25,7 @@ def anchor_distance(residual: Tensor, landmarks: Tensor) -> Tensor:
     batch, _, height, width = shape_of("residual", residual, "B 2 H W")
     shape_of("landmarks", landmarks, "B N 2", B=batch)
     size = landmarks.new_tensor([width, height])
-    positions = (landmarks * size - 0.5).transpose(1, 2)[:, :, None]
+    # Pixels of the flow, as a map B 2 1 N of places to sample.
+    positions = to_pixels(landmarks, size).transpose(1, 2)[:, :, None]
     moves = sample(at_least_float32(residual), positions) / size.view(1, 2, 1, 1)
     return moves.abs().sum(1).mean()

@@ -1,4 +1,4 @@
-"""Does the flow sample what the target shows? (paper, section 3.1, equations 2 and 3)."""
+"""Sampling correctness: whether a flow leads to what the target shows (section 3.1)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gfla.errors import GflaError
+from gfla.errors import GflaError, check_choice
 from gfla.losses.features import select
 from gfla.ops.gaussian import gaussian_sample
 from gfla.ops.warp import at_least_float32, warp
@@ -55,11 +55,14 @@ def sampling_correctness(
     batch, channels, height, width = shape_of("source", source, "B C H W")
     shape_of("target", target, "B C H W", B=batch, C=channels, H=height, W=width)
     shape_of("flow", flow, "B 2 H W", B=batch, H=height, W=width)
-    _check_sampling(sampling)
+    check_choice("sampling", sampling, get_args(Sampling))
+    # Cosine similarity of what the flow fetches and what is there: mu.
     source, target = at_least_float32(source.detach()), at_least_float32(target.detach())
     warped = (gaussian_sample if sampling == "gaussian" else warp)(source, flow)
     similarity = (F.normalize(warped, dim=1) * F.normalize(target, dim=1)).sum(1)
+    # Divided by the best that any place of the source could give: mu_max.
     maxima = cosine_maxima(source, target, max_mebibytes).clamp(min=_SMALLEST_MAXIMUM)
+    # exp(-1) is the least: mu = mu_max everywhere.
     return torch.exp(-similarity / maxima).mean() - math.exp(-1)
 
 
@@ -87,6 +90,7 @@ def cosine_maxima(source: Tensor, target: Tensor, max_mebibytes: float = MAX_MEB
     ours = F.normalize(at_least_float32(source).flatten(2), dim=1)
     theirs = F.normalize(at_least_float32(target).flatten(2), dim=1).transpose(1, 2)
     row_bytes = ours.shape[-1] * ours.element_size()
+    # So many target locations at once against all source locations.
     rows = max(1, int(min(max_mebibytes * 2**20 / row_bytes, height * width)))
     # Autocast would compare in half precision, where neighbours of a maximum are equal to it.
     with torch.autocast(source.device.type, enabled=False):
@@ -109,7 +113,7 @@ class SamplingCorrectness(nn.Module):
             GflaError: ``invalid_config`` for an unknown sampling.
         """
         super().__init__()
-        _check_sampling(sampling)
+        check_choice("sampling", sampling, get_args(Sampling))
         self.sampling: Sampling = sampling
         self.max_mebibytes = max_mebibytes
 
@@ -138,6 +142,7 @@ class SamplingCorrectness(nn.Module):
                 message = f"there are no features for the flow of layer {layer} to {reference!r}"
                 raise GflaError("unknown_layer", message)
             name = CORRECTNESS_LAYERS[layer]
+            # The VGG layer of the flow's own size.
             (source,), (truth,) = select(sources[reference], [name]), select(target, [name])
             losses.append(
                 sampling_correctness(flow, source, truth, self.sampling, self.max_mebibytes)
@@ -156,9 +161,3 @@ def warped_distance(reference: Tensor, target: Tensor, flow: Tensor) -> Tensor:
     factor = reference.shape[-1] // flow.shape[-1]
     small = F.avg_pool2d(reference, factor), F.avg_pool2d(target, factor)
     return F.l1_loss(warp(small[0], flow), small[1])
-
-
-def _check_sampling(sampling: str) -> None:
-    if sampling not in get_args(Sampling):
-        message = f"sampling is {sampling!r}; allowed: {', '.join(get_args(Sampling))}"
-        raise GflaError("invalid_config", message)

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from gfla.errors import GflaError
+from gfla.errors import GflaError, check_choice
 from gfla.published.files import read_published
 from gfla.shapes import shape_of
 
@@ -67,13 +67,9 @@ class VggFeatures(nn.Module):
                 ``features_unavailable`` saying what to do where nothing can be downloaded.
         """
         super().__init__()
-        for name, value, allowed in (
-            ("network", network, get_args(Network)),
-            ("normalise", normalise, get_args(Normalisation)),
-        ):
-            if value not in allowed:
-                message = f"{name} is {value!r}; allowed: {', '.join(allowed)}"
-                raise GflaError("invalid_config", message)
+        check_choice("network", network, get_args(Network))
+        check_choice("normalise", normalise, get_args(Normalisation))
+        # The network ends at the deepest layer that anybody asks for.
         known = list(VGG_LAYERS[network])
         unknown = sorted(set(layers) - set(known))
         if unknown or not layers:
@@ -81,6 +77,7 @@ class VggFeatures(nn.Module):
         self.layers = tuple(known[: max(known.index(name) for name in layers) + 1])
         self.taps = frozenset(layers)
         self.normalise = normalise
+        # Its weights.
         state = _download(network) if path is None else _read(Path(path))
         self.convolutions = _convolutions(
             state, [VGG_LAYERS[network][name] for name in self.layers], f"{path or network}"
@@ -105,6 +102,7 @@ class VggFeatures(nn.Module):
             GflaError: ``invalid_shape``.
         """
         _, _, height, width = shape_of("image", image, "B 3 H W")
+        # "relu4_1" is of stage 4, before which there are 3 poolings.
         smallest = 2 ** (int(self.layers[-1][4]) - 1)
         if min(height, width) < smallest:
             raise GflaError(
@@ -116,6 +114,7 @@ class VggFeatures(nn.Module):
         features = features.contiguous(memory_format=torch.channels_last)
         taps = {}
         for name, convolution in zip(self.layers, self.convolutions, strict=True):
+            # A pooling opens every stage but the first.
             if name.endswith("_1") and name != self.layers[0]:
                 features = F.max_pool2d(features, 2)
             features = convolution(features).relu()

@@ -37,6 +37,7 @@ def _brightness(picture: Tensor, opening: Tensor) -> tuple[Tensor, Tensor]:
     """Mean brightness within openings, B, and how much each counts."""
     grey = (picture * picture.new_tensor(_GREY).view(1, 3, 1, 1)).sum(1, keepdim=True)
     area = opening.sum((1, 2, 3))
+    # An opening of less than a pixel has no brightness to speak of.
     mean = (grey * opening).sum((1, 2, 3)) / area.clamp(min=1)
     return mean, (area / _SMALLEST).clamp(max=1)
 
@@ -54,6 +55,7 @@ def rim(change: Tensor, gate: Tensor) -> Tensor:
         change: B 3 h w, result less what was there.
         gate: B 1 h w; where it is neither 0 nor 1 is the rim.
     """
+    # Largest where the gate is half open.
     ring = gate * (1 - gate)
     coarse = F.avg_pool2d(change, 5, 1, 2).abs().mean(1, keepdim=True)
     return (ring * coarse).sum() / ring.sum().clamp(min=1)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from gfla.errors import GflaError
 from gfla.losses.features import select
@@ -86,38 +86,13 @@ def feature_distance(result: Mapping[str, Tensor], target: Mapping[str, Tensor])
     Raises:
         GflaError: ``unknown_layer`` or ``invalid_shape``.
     """
+    # All dimensions but the batch.
     places = (1, 2, 3)
     distances = [
         ((ours - truth).abs().mean(places) / truth.abs().mean(places).clamp(min=1e-6)).mean()
         for ours, truth in _pairs(result, target, list(target))
     ]
     return torch.stack(distances).mean()
-
-
-class PerceptualLoss(nn.Module):
-    """``perceptual_loss`` of certain layers."""
-
-    def __init__(self, layers: Sequence[str] = PERCEPTUAL_LAYERS) -> None:
-        """Keep the names of the layers."""
-        super().__init__()
-        self.layers = tuple(layers)
-
-    def forward(self, result: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
-        """See ``perceptual_loss``."""
-        return perceptual_loss(result, target, self.layers)
-
-
-class StyleLoss(nn.Module):
-    """``style_loss`` of certain layers."""
-
-    def __init__(self, layers: Sequence[str] = STYLE_LAYERS) -> None:
-        """Keep the names of the layers."""
-        super().__init__()
-        self.layers = tuple(layers)
-
-    def forward(self, result: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
-        """See ``style_loss``."""
-        return style_loss(result, target, self.layers)
 
 
 def _pairs(

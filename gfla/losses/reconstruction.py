@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from gfla.shapes import shape_of
 
@@ -13,7 +13,7 @@ def reconstruction_loss(result: Tensor, target: Tensor, weights: Tensor | None =
     Args:
         result: B C H W.
         target: B C H W.
-        weights: B 1 H W with mean 1, such as ``regions.expression_weights``; all 1 unless given.
+        weights: B 1 H W with mean 1, such as ``expression.expression_weights``; all 1 unless given.
 
     Returns:
         A scalar, in units of the pictures.
@@ -28,11 +28,3 @@ def reconstruction_loss(result: Tensor, target: Tensor, weights: Tensor | None =
         shape_of("weights", weights, "B 1 H W", B=batch, H=height, W=width)
         difference = difference * weights
     return difference.mean()
-
-
-class ReconstructionLoss(nn.Module):
-    """``reconstruction_loss`` as a module."""
-
-    def forward(self, result: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-        """See ``reconstruction_loss``."""
-        return reconstruction_loss(result, target, weights)

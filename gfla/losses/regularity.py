@@ -1,4 +1,4 @@
-"""Neighbours in the target come from neighbours in the source (paper, section 3.1)."""
+"""Regularity of flows: a target's neighbours come from neighbours in the source (section 3.1)."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ def affine_residual(flow: Tensor, kernel: int) -> Tensor:
         message = f"flow is {height} x {width}; needs at least {kernel} x {kernel}"
         raise GflaError("invalid_shape", message)
     flow = at_least_float32(flow)
+    # n * n filters, one for each residual of a neighbourhood, over x and y apart.
     projection = torch.as_tensor(_residual_projection(kernel), dtype=flow.dtype, device=flow.device)
     projection = projection.view(kernel**2, 1, kernel, kernel)
     with torch.autocast(flow.device.type, enabled=False):  # squares of small differences
@@ -51,6 +52,7 @@ def affine_residual(flow: Tensor, kernel: int) -> Tensor:
 @lru_cache(maxsize=8)
 def _residual_projection(kernel: int) -> NDArray[np.float64]:
     """What the least-squares affine fit of n x n values leaves of them, as a matrix: n*n x n*n."""
+    # x, y and 1 at every place of a neighbourhood: what an affine map is made of.
     steps = np.arange(kernel) - (kernel - 1) / 2
     xs, ys = np.meshgrid(steps, steps)
     coordinates = np.stack([xs.ravel(), ys.ravel(), np.ones(kernel**2)], 1)

@@ -54,6 +54,7 @@ class LocalAttention(nn.Module):
 
         Both are laid out with channels last, the way every gather of a clip then reads them.
         """
+        # The layer's inputs are the target's channels, then the source's.
         projection = project_source(source, self.mix.weight[:, self.channels :])
         last = torch.channels_last
         return SourceFeatures(
@@ -83,6 +84,7 @@ class LocalAttention(nn.Module):
             GflaError: ``invalid_shape``, or ``backend_unavailable`` if the backend cannot run.
         """
         weights = self.weights(target, source, flow)
+        # The published model pools by the mean, so its weights sum to 1 / k^2.
         return gather(source.features, flow, weights, self.backend) / self.kernel**2
 
 
@@ -99,6 +101,7 @@ def set_attention_backend(network: nn.Module, name: str) -> None:
     """
     check_backend(name)
     blocks = [module for module in network.modules() if isinstance(module, LocalAttention)]
+    # All are asked before one is changed.
     for block in blocks:
         resolve_backend(name, block.mix.weight.device.type)
     for block in blocks:

@@ -22,16 +22,14 @@ class InstanceNorm(nn.InstanceNorm2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """B C H W -> B C H W."""
+        # A map of one channel or one pixel is contiguous either way, and gains nothing.
         last = features.is_contiguous(memory_format=torch.channels_last)
         if features.shape[0] != 1 or features.is_contiguous() or not last:
             return super().forward(features)
+        # Statistics of the batch, never running ones: of one picture they are instance norm's.
         return F.batch_norm(
             features, None, None, self.weight, self.bias, training=True, eps=self.eps
         )
-
-
-def _norm(channels: int) -> nn.Module:
-    return InstanceNorm(channels)
 
 
 def _act() -> nn.Module:
@@ -47,10 +45,10 @@ class Down(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(
-            _norm(inputs),
+            InstanceNorm(inputs),
             _act(),
             nn.Conv2d(inputs, outputs, 4, stride=2, padding=1),
-            _norm(outputs),
+            InstanceNorm(outputs),
             _act(),
             nn.Conv2d(outputs, outputs, 3, padding=1),
         )
@@ -63,10 +61,10 @@ class Res(nn.Module):
         super().__init__()
         outputs = outputs or inputs
         self.body = nn.Sequential(
-            _norm(inputs),
+            InstanceNorm(inputs),
             _act(),
             nn.Conv2d(inputs, inputs, 3, padding=1),
-            _norm(inputs),
+            InstanceNorm(inputs),
             _act(),
             nn.Conv2d(inputs, outputs, 3, padding=1),
         )
@@ -84,10 +82,10 @@ class Up(nn.Module):
         super().__init__()
         hidden = hidden or inputs
         self.body = nn.Sequential(
-            _norm(inputs),
+            InstanceNorm(inputs),
             _act(),
             nn.Conv2d(inputs, hidden, 3, padding=1),
-            _norm(hidden),
+            InstanceNorm(hidden),
             _act(),
             _double_size(hidden, outputs),
         )

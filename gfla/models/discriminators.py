@@ -51,6 +51,7 @@ class Critic(nn.Module):
 
     def __init__(self, inputs: int, widths: tuple[int, ...], normalised: bool = True) -> None:
         super().__init__()
+        # Between its convolutions a Down has its input's width; the first sees a picture.
         hidden = (widths[0], *widths[:-1])
         self.inputs = inputs
         self.downs = nn.ModuleList(
@@ -109,6 +110,7 @@ class GatedCritic(nn.Module):
         shape_of("shown", shown, "B C H W", C=self.critic.inputs + 1)
         picture, known = shown[:, :_PICTURE], shown[:, _PICTURE:].detach()
         maps, gate = known[:, :-1], known[:, -1:]
+        # What lies behind a shut gate cannot tell real from rendered.
         logits: Tensor = self.critic(torch.cat([gate * picture, maps], 1))
         weights = F.avg_pool2d(gate, 2 ** len(self.critic.downs))
         total = weights.sum((1, 2, 3)).clamp(min=_SMALLEST_GATE)
@@ -138,4 +140,5 @@ def frame_differences(frames: Tensor) -> Tensor:
     _, length, _, _, _ = shape_of("frames", frames, "B T 3 H W")
     if length < 2:
         raise GflaError("invalid_shape", f"a difference needs 2 frames, there is {length}")
+    # The published sign: earlier minus later.
     return (frames[:, :-1] - frames[:, 1:]).flatten(1, 2)

@@ -37,13 +37,16 @@ class FlowEstimator(nn.Module):
         super().__init__()
         self.layers = layers
         depth, last = len(widths), min(layers)
+        # Down to 1 / 2^depth; a condition joins at the bottom.
         self.encoder = Encoder(inputs, widths)
         self.join = Res(widths[-1] + condition, widths[-1]) if condition else None
+        # Up again to the finest layer that is asked for, with a skip from every layer.
         self.ups = nn.ModuleList()
         self.jumps = nn.ModuleList()
         for layer in range(depth - 1, last - 1, -1):
             self.ups.append(Up(widths[layer], widths[layer - 1], hidden=widths[layer - 1]))
             self.jumps.append(Jump(widths[layer - 1]))
+        # A head for each layer: flows x, y of reference 0, x, y of reference 1, ...; then masks.
         self.flow_heads = nn.ModuleDict(
             {str(k): nn.Conv2d(widths[k - 1], 2 * references, 3, padding=1) for k in layers}
         )
@@ -67,6 +70,7 @@ class FlowEstimator(nn.Module):
         for up, jump in zip(self.ups, self.jumps, strict=True):
             features = up(features) + jump(skips.pop())
             if layer in self.layers:
+                # Pixels of this layer: half precision would place samples whole pixels away.
                 flows = at_least_float32(self.flow_heads[str(layer)](features))
                 masks = torch.sigmoid(self.mask_heads[str(layer)](features))
                 estimates[layer] = (flows.unflatten(1, (-1, 2)), masks.unsqueeze(2))

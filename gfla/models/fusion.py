@@ -61,8 +61,10 @@ class ImageFusion(nn.Module):
         rendered, previous, source = start
         outputs = 3 + references + 1
         self.detail = detail
+        # Output channels of the renderer: a correction of the picture, and R + 1 logits of shares.
         self.correct = None
         if hidden:
+            # It sees that output, the warped references, and the structures of target and source.
             inputs = outputs + 3 * references + 2 * structure_channels
             self.correct = nn.Sequential(
                 nn.Conv2d(inputs, hidden, 3, padding=1),
@@ -70,6 +72,7 @@ class ImageFusion(nn.Module):
                 Res(hidden),
                 Out(hidden, outputs),
             )
+        # Shares begin with the source, which is right where little moves.
         self.bias = nn.Parameter(torch.tensor([rendered, *[previous] * (references - 1), source]))
 
     @property
@@ -92,15 +95,19 @@ class ImageFusion(nn.Module):
             flows: R flows, B 2 H W in pixels of the references.
             structures: of the target and, warped, of the source, B C h w; for ``correct``.
         """
+        # References at the picture's size, moved to the target; the last is the source.
         warped = [warp(image.float(), flow) for image, flow in zip(images, flows, strict=True)]
         size = warped[-1].shape[-2:]
         reduced = [F.avg_pool2d(image, size[-1] // output.shape[-1]) for image in warped]
         if self.correct is not None:
             output = output + self.correct(torch.cat([output, *reduced, *structures], 1))
+        # The correction lies in -2..2, the distance from black to white, with slope 1 at 0.
         output = output.float()
         rendered = reduced[-1] + 2 * torch.tanh(output[:, :3] / 2)
+        # Shares are interpolated before their softmax, so that they sum to 1 at the full size, too.
         logits = output[:, 3:] + self.bias.view(1, -1, 1, 1)
         shares = _resize(logits, size).softmax(1)
+        # The blend: equation 10 with more than one reference.
         picture = shares[:, :1] * (_resize(rendered, size) + self._detail(warped[-1], rendered))
         for index, image in enumerate(warped, start=1):
             picture = picture + shares[:, index : index + 1] * image
@@ -108,6 +115,7 @@ class ImageFusion(nn.Module):
 
     def _detail(self, source: Tensor, rendered: Tensor) -> Tensor | float:
         """What the warped source has beyond the size up to which the renderer was trained."""
+        # How many times finer the source is than ``detail`` times the network's size.
         beyond = source.shape[-1] // (self.detail * rendered.shape[-1]) if self.detail else 1
         if beyond <= 1:
             return 0.0

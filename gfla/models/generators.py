@@ -76,6 +76,7 @@ class AnimationGenerator(nn.Module):
         source = self.reference("reference", image, structure, landmarks)
         if self.regions is not None and landmarks is not None:
             source = replace(source, regions=self.regions.source(image, landmarks))
+        # Before the first frame nothing has been rendered: the source stands in.
         previous = self.reference("previous", image, structure, landmarks)
         return RolloutState(source, (previous,) * self.config.previous_frames)
 
@@ -101,12 +102,15 @@ class AnimationGenerator(nn.Module):
         Raises:
             GflaError: ``invalid_shape`` or ``landmarks_needed``.
         """
+        # Flows and masks (section 3.1), and what the renderer makes of them (section 3.2).
         references, estimates, residuals, prior = self._flows(state, structure, landmarks, prior)
         kinds = self._kinds(state)
         prepared = [(k, r.features) for k, r in zip(kinds, references, strict=True)]
         output = self.renderer(structure, prepared, estimates)
+        # Blend at the picture's own size; without fusion the renderer's output is the picture.
         fused = self._finish(output, structure, references, residuals, prior)
         image = fused.picture if fused else output.tanh()
+        # Mouth and eyes, drawn into the blend.
         finished = None
         known = state.source.landmarks
         if self.regions is not None and landmarks is not None and known is not None:
@@ -120,6 +124,7 @@ class AnimationGenerator(nn.Module):
             residuals=self._named(residuals),
             regions=finished,
         )
+        # The frame becomes the newest of the previous ones; the oldest leaves.
         seen = prediction.image if self.config.finished_reference else image
         latest = self.reference("previous", seen, structure, landmarks)
         return RolloutState(state.source, (latest, *state.previous[:-1])), prediction
@@ -160,6 +165,7 @@ class AnimationGenerator(nn.Module):
         self, kind: str, image: Tensor, structure: Tensor, landmarks: Tensor | None
     ) -> Reference:
         """A picture as a reference of its kind, "previous" or "reference": a part of a state."""
+        # Networks see the structure's size; the blend alone needs the picture's own.
         small = image
         if image.shape[-2:] != structure.shape[-2:]:
             small = F.avg_pool2d(image, image.shape[-1] // structure.shape[-1])
@@ -173,6 +179,7 @@ class AnimationGenerator(nn.Module):
         if not self.config.flow_prior or landmarks is None:
             return None
         references = (*state.previous, state.source)
+        # All references at once: they share the spline's matrix.
         known = [r.landmarks for r in references if r.landmarks is not None]
         height, width = structure.shape[-2:]
         there, config = torch.stack(known, 1), self.config
@@ -189,13 +196,16 @@ class AnimationGenerator(nn.Module):
         prior: Tensor | None,
     ) -> Estimates:
         """Flows and masks of all references; the estimators see the prior but do not add it."""
+        # In units of the picture, so that the networks see numbers of one scale at any size.
         prior = None if prior is None else prior / structure.shape[-1]
+        # One estimator for all references together, as the published face model has.
         if not isinstance(self.flow_estimator, nn.ModuleDict):
             shown = [t for reference in references for t in (reference.small, reference.structure)]
             if prior is not None:
                 shown.append(prior.flatten(1, 2))
             together: Estimates = self.flow_estimator(torch.cat([structure, *shown], 1))
             return together
+        # An estimator for each kind, as the published dance model has: here the target comes last.
         apart = []
         for index, (kind, reference) in enumerate(zip(kinds, references, strict=True)):
             shown = [reference.small, reference.structure, structure]
@@ -222,12 +232,14 @@ class AnimationGenerator(nn.Module):
         finest = min(residuals)
         flows = []
         for index in range(len(images)):
+            # Residual and prior are enlarged apart: the prior is finer than any layer's flow.
             flow = upscale_flow(residuals[finest][:, index], scale * 2**finest)
             if prior is not None:
                 flow = flow + upscale_flow(prior[:, index], scale)
             flows.append(flow)
         structures = []
         if self.fusion.correct is not None:
+            # The source's structure moved to the target, as the networks see it.
             known = references[-1].structure
             structures = [structure, warp(known, downscale_flow(flows[-1], scale))]
         fused: Fused = self.fusion(output, images, flows, structures)
@@ -255,6 +267,7 @@ class AnimationGenerator(nn.Module):
         if image is None:
             return
         shape_of("image", image, "B 3 H W", B=batch)
+        # Pictures: a whole multiple of the structures, and as large as they without fusion.
         scale = image.shape[-1] // width
         if image.shape[-2:] != (scale * height, scale * width):
             allowed = f"a whole multiple of the structure's {height} x {width}"
@@ -269,6 +282,7 @@ def _add_prior(estimates: Estimates, prior: Tensor) -> Estimates:
     batch, references = prior.shape[:2]
     flat = prior.flatten(0, 1)
     return {
+        # The prior in pixels of the layer, added to the estimated residual.
         layer: (flows + downscale_flow(flat, 2**layer).unflatten(0, (batch, references)), masks)
         for layer, (flows, masks) in estimates.items()
     }

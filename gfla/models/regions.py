@@ -109,10 +109,13 @@ class RegionHead(nn.Module):
             widths: channels at 1/2, 1/4, ... of the crop's size.
         """
         super().__init__()
+        # Squares of 2 x 2 pixels become channels: 4 (3 + M) of them at half the crop's size.
         seen = _FOLD**2 * (_PICTURE + maps)
         pairs = list(zip(widths, widths[1:], strict=False))
+        # The source's own way down, without residual blocks.
         self.source_enter = nn.Conv2d(seen, widths[0], 3, padding=1)
         self.source_downs = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in pairs)
+        # The frame's way down, through the middle, and up again with skips.
         self.enter = nn.Conv2d(seen, widths[0], 3, padding=1)
         self.encode = nn.ModuleList(Residual(width) for width in widths[:-1])
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in pairs)
@@ -148,6 +151,7 @@ class RegionHead(nn.Module):
             source: of ``source``.
         """
         features = self.enter(F.pixel_unshuffle(torch.cat([base, shape.maps], 1), _FOLD))
+        # What is known of the source joins at every level of the way down.
         features = features + source[0]
         skips = []
         for level, (encode, down) in enumerate(zip(self.encode, self.downs, strict=True), 1):
@@ -155,10 +159,12 @@ class RegionHead(nn.Module):
             skips.append(features)
             features = down(F.leaky_relu(features, SLOPE)) + source[level]
         features = self.middle(features)
+        # Up: bilinear and a convolution, which leaves no checkerboard as a transposed one would.
         for up, decode, skip in zip(self.ups, self.decode, reversed(skips), strict=True):
             coarse = up(F.leaky_relu(features, SLOPE))
             larger = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
             features = decode(larger + skip)
+        # A change of the crop in -2..2 rather than a picture from nothing, and its share.
         output = F.pixel_shuffle(self.leave(F.leaky_relu(features, SLOPE)), _FOLD).float()
         picture = base + 2 * torch.tanh(output[:, :_PICTURE] / 2)
         share = torch.sigmoid(output[:, _PICTURE:] + _START_SHARE) * shape.gate
@@ -215,11 +221,13 @@ class RegionHeads(nn.Module):
         shares, before, after = {}, {}, {}
         changes = []
         for name, regions in self.regions.items():
+            # E regions of one head as one batch B E: region by region within a picture.
             alignments, crops, shapes = _cut(reduced, landmarks, regions)
             features = tuple(level.flatten(0, 1) for level in source[name])
             novel = torch.stack([novelty(region, landmarks, known) for region in regions], 1)
             drawn: Drawn = self.head(name)(crops, shapes, features)
             drawn = Drawn(drawn.picture, drawn.share * novel.view(-1, 1, 1, 1))
+            # Each region back to its own place; every E-th of the batch is one region's.
             change = drawn.change(crops)
             for index, (region, alignment) in enumerate(zip(regions, alignments, strict=True)):
                 own = slice(index, None, len(regions))
@@ -227,6 +235,7 @@ class RegionHeads(nn.Module):
                 shares[region.name] = drawn.share[own]
                 before[region.name] = crops[own]
                 after[region.name] = crops[own] + change[own]
+        # The change is enlarged, not the crop: the picture keeps its own detail.
         return Finished(paste(picture, changes).clamp(-1, 1), shares, before, after)
 
 

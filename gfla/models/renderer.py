@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from gfla.models.ablations import BilinearSampling, GlobalAttention
 from gfla.models.attention import LocalAttention, SourceFeatures
 from gfla.models.blocks import Encoder, Out, Res, Up
 from gfla.models.flow import Estimates
-from gfla.models.sampling import BilinearSampling, GlobalAttention
 
 Sampler = LocalAttention | BilinearSampling | GlobalAttention
 
@@ -49,6 +49,7 @@ class Renderer(nn.Module):
         self.attention = nn.ModuleDict(
             {str(layer): nn.ModuleDict(dict(kinds)) for layer, kinds in samplers.items()}
         )
+        # Deepest layer first; the last Up keeps its width, as published.
         self.residuals = nn.ModuleList(Res(width) for width in reversed(widths))
         after = (*reversed(widths[:-1]), widths[0])
         self.ups = nn.ModuleList(Up(i, o) for i, o in zip(reversed(widths), after, strict=True))
@@ -80,6 +81,7 @@ class Renderer(nn.Module):
         Returns:
             B outputs H W, without the final tanh.
         """
+        # From the deepest layer to the full size; attention where the configuration has it.
         features = self.encoder(structure)[-1]
         layer = len(self.ups)
         for residual, up in zip(self.residuals, self.ups, strict=True):
@@ -105,11 +107,13 @@ class Renderer(nn.Module):
         blends = []
         for index, (kind, prepared) in enumerate(references):
             sampler = self._sampler(layer, kind)
+            # It has neither flow nor mask: what it finds is added.
             if isinstance(sampler, GlobalAttention):
                 blends.append(target + sampler(target, prepared[layer]))
                 continue
             flows, masks = estimates[layer]
             mask = masks[:, index]
             attended = sampler(target, prepared[layer], flows[:, index])
+            # Equation 10.
             blends.append((1 - mask) * target + mask * attended)
         return sum(blends[1:], blends[0])

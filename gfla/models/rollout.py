@@ -102,14 +102,17 @@ def _merged(
 ) -> Reference:
     """One reference of several, each of its tensors of the tensors in the same place."""
     first = references[0]
+    # ``small`` may be ``image`` itself, and then stays it: not twice in memory.
     image = merge([one.image for one in references])
     same = all(one.small is one.image for one in references)
+    # Features by layer; projections are missing where nothing predicts kernels.
     features = {}
     for layer in first.features:
         parts = [one.features[layer] for one in references]
         projections = [one.projection for one in parts if one.projection is not None]
         projection = merge(projections) if projections else None
         features[layer] = SourceFeatures(merge([one.features for one in parts]), projection)
+    # Landmarks and regions: all clips of a model have them, or none.
     landmarks = [one.landmarks for one in references if one.landmarks is not None]
     regions = {
         name: tuple(map(merge, zip(*(one.regions[name] for one in references), strict=True)))

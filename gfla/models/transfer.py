@@ -57,8 +57,10 @@ class TransferGenerator(nn.Module):
             GflaError: ``invalid_shape``.
         """
         self._check(source, source_structure, target_structure)
+        # Flow and mask (section 3.1); the ablations without a flow have none.
         seen, condition, target = self._shown(source, source_structure, target_structure)
         estimates: Estimates = self.flow_estimator(seen, condition) if self.flow_estimator else {}
+        # Without an encoder, the baseline, the renderer sees all that the flow estimator would.
         references = []
         if self.encoder is None:
             target = seen
@@ -82,10 +84,12 @@ class TransferGenerator(nn.Module):
     ) -> tuple[Tensor, Tensor | None, Tensor]:
         """What the flow estimator sees, what joins it, and what the renderer sees."""
         if isinstance(self.config, ViewSynthesisConfig):
+            # Tiled: a view is the same at every place of the deepest layer.
             size = [side // self.config.multiple for side in source.shape[-2:]]
             source_view, target = (
                 view.expand(-1, -1, *size) for view in (source_structure, target_structure)
             )
+            # What joins is the turn from one view to the other.
             return source, source_view - target, target
         seen = torch.cat([source, source_structure, target_structure], 1)
         return seen, None, target_structure

@@ -1,4 +1,4 @@
-"""Which implementations of the local gather there are, and which of them can run here.
+"""Implementations of the local gather: their names, and which of them can run here.
 
 A backend is chosen by name. "auto" may choose; a name that cannot run is refused, never replaced.
 """
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from gfla.errors import GflaError
+from gfla.errors import GflaError, check_choice
 
 BACKENDS = ("auto", "torch", "triton")
 LEAST_CAPABILITY = (8, 0)
@@ -47,9 +47,7 @@ def check_backend(name: str) -> None:
     Raises:
         GflaError: ``invalid_config`` if it is not.
     """
-    if name not in BACKENDS:
-        message = f"the attention backend is {name!r}; allowed: {', '.join(BACKENDS)}"
-        raise GflaError("invalid_config", message)
+    check_choice("the attention backend", name, BACKENDS)
 
 
 # It depends on the machine and on its arguments alone, so a compiler need not look inside.
@@ -72,6 +70,7 @@ def resolve_backend(name: str, device_type: str) -> str:
     if name == "torch":
         return name
     usable, reason = _triton()
+    # The machine may have a GPU while these very tensors lie on the CPU.
     if usable and device_type != "cuda" and not _interpreting():
         usable, reason = False, f"it runs on CUDA tensors, these are on {device_type!r}"
     if name == "auto":
@@ -88,6 +87,7 @@ def _triton() -> tuple[bool, str]:
         return True, "in Triton's interpreter (TRITON_INTERPRET), which is slow and for tests"
     if not torch.cuda.is_available():
         return False, "there is no usable CUDA device"
+    # Of the current device, which stands for all.
     capability = torch.cuda.get_device_capability()
     if capability < LEAST_CAPABILITY:
         needed, found = (".".join(map(str, c)) for c in (LEAST_CAPABILITY, capability))
@@ -96,4 +96,5 @@ def _triton() -> tuple[bool, str]:
 
 
 def _interpreting() -> bool:
+    # Triton's own switch, which it obeys whatever is passed here; it has no argument for it.
     return os.environ.get("TRITON_INTERPRET", "0") not in ("", "0")

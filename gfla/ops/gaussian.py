@@ -42,6 +42,7 @@ def gaussian_sample(
     # A window this far outside holds border pixels alone; clamping keeps indices representable.
     limit = positions.new_tensor([width + window, height + window]).view(1, 2, 1, 1)
     positions = torch.minimum(positions.clamp(min=-window), limit)
+    # Weights: a Gaussian of the distance along each axis; a side of 4 spans corner - 1 to + 2.
     corner = positions.detach().floor()
     steps = torch.arange(window, device=image.device) + 1 - window // 2
     distances = (corner - positions)[..., None] + steps
@@ -49,6 +50,7 @@ def gaussian_sample(
     along = along / along.sum(-1, keepdim=True)
     weights = along[:, 1, ..., :, None] * along[:, 0, ..., None, :]
 
+    # Rows of the window's pixels in one table of all pictures, indices clamped to the border.
     xs, ys = (corner.long()[..., None] + steps).unbind(1)
     indices = ys.clamp(0, height - 1)[..., :, None] * width + xs.clamp(0, width - 1)[..., None, :]
     offsets = torch.arange(batch, device=image.device) * (height * width)

@@ -46,6 +46,7 @@ def project_source(source: Tensor, weight: Tensor) -> Tensor:
     """
     _, channels, _, _ = shape_of("source", source, "B C H W")
     radius = _kernel(weight, channels) // 2
+    # One radius for the kernel, one for flows that lead beyond the border.
     return F.conv2d(F.pad(source, [2 * radius] * 4, mode="replicate"), weight)
 
 
@@ -61,6 +62,7 @@ def sample_projection(
 ) -> Tensor:
     """The source half at ``l + flow(l)``: B D H W from ``project_source``'s result."""
     batch, _, height, width = shape_of("flow", flow, "B 2 H W")
+    # A 1 x 1 neighbourhood of weight 1 is a bilinear sample; the padding moved the origin.
     ones = flow.new_ones(batch, 1, height, width)
     return gather(projection, flow + radius, ones, backend)
 
@@ -88,6 +90,7 @@ def gather(source: Tensor, flow: Tensor, weights: Tensor, backend: str = "auto")
     if math.isqrt(area) ** 2 != area or area % 2 == 0:
         message = f"weights has {area} channels; needs an odd square (1, 9, 25, ...)"
         raise GflaError("invalid_shape", message)
+    # Channels last: a tap is then a row of the table, and rows are read whole.
     table = source.permute(0, 2, 3, 1)
     if resolve_backend(backend, source.device.type) == "triton":
         # Here, because it cannot be imported where Triton is not installed.
@@ -111,6 +114,7 @@ def _gather(table: Tensor, flow: Tensor, weights: Tensor) -> Tensor:
     """The gather in PyTorch's own operations: B H W C -> B h w C."""
     batch, height, width, channels = table.shape
     _, kernel_area, out_height, out_width = weights.shape
+    # Where the flow leads: the tap above and left of it, and how far beyond that tap it lies.
     positions = flow + pixel_grid(out_height, out_width, flow)
     # A sample this far outside sees border pixels alone; clamping keeps indices representable.
     reach = 2 * kernel_area
@@ -121,6 +125,7 @@ def _gather(table: Tensor, flow: Tensor, weights: Tensor) -> Tensor:
     dtype = weights.dtype
     taps = _tap_weights(weights, (x - left).to(dtype), (y - top).to(dtype)).to(table.dtype)
 
+    # One table for the batch: picture b's rows begin at b H W.
     offsets = torch.arange(batch, device=table.device).view(batch, 1, 1, 1) * (height * width)
     indices = (indices + offsets).flatten(0, 2)
     taps = taps.flatten(0, 2)
@@ -136,6 +141,7 @@ def _gather(table: Tensor, flow: Tensor, weights: Tensor) -> Tensor:
 def _tap_indices(left: Tensor, top: Tensor, kernel_area: int, height: int, width: int) -> Tensor:
     """Flat clamped source positions of the (k + 1)^2 taps: B h w (k + 1)^2."""
     kernel = math.isqrt(kernel_area)
+    # k positions with 2 bilinear neighbours each share k + 1 taps along an axis.
     steps = torch.arange(kernel + 1, device=left.device) - kernel // 2
     columns = (left[..., None] + steps).clamp(0, width - 1)
     rows = (top[..., None] + steps).clamp(0, height - 1)
@@ -147,6 +153,7 @@ def _tap_weights(weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
     kernel = math.isqrt(weights.shape[1])
     weights = weights.permute(0, 2, 3, 1).unflatten(3, (kernel, kernel))
     x, y = x[..., None, None], y[..., None, None]
+    # Along x, then along y: a share stays on its tap, the rest moves on to the next.
     weights = F.pad(weights * (1 - x), [0, 1]) + F.pad(weights * x, [1, 0])
     weights = F.pad(weights * (1 - y), [0, 0, 0, 1]) + F.pad(weights * y, [0, 0, 1, 0])
     return weights.flatten(-2)

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gfla.ops.ranges import smooth_step
+
 _SMALLEST = 1e-4
 """Least length of a side in units of the picture, so that a face without size has a crop, too."""
 _LEVEL = 1e-7
@@ -130,12 +132,14 @@ class Alignment:
 
     def outwards(self, places: Tensor) -> Tensor:
         """Places B N 2 or 1 N 2 in a crop as places B N 2 in its picture."""
+        # The axes are half sides, so -1 and 1 are the crop's edges.
         x, y = places[..., :1], places[..., 1:]
         return self.centre[:, None] + x * self.across[:, None] + y * self.down[:, None]
 
     def inwards(self, places: Tensor) -> Tensor:
         """Places B N 2 or 1 N 2 in the picture as places B N 2 in its crop."""
         offset = places - self.centre[:, None]
+        # Both axes are at right angles, so projecting on each undoes ``outwards``.
         axes = [axis / axis.square().sum(-1, keepdim=True) for axis in (self.across, self.down)]
         return torch.stack([(offset * axis[:, None]).sum(-1) for axis in axes], -1)
 
@@ -159,6 +163,7 @@ def face_size(landmarks: Tensor) -> Tensor:
 
     The distance of the eyes' centres, or in a turned head that of the nose's base from them.
     """
+    # iBUG: right eye 36-41, left eye 42-47, as the person has them; 33 is the nose's base.
     right, left = landmarks[:, 36:42].mean(1), landmarks[:, 42:48].mean(1)
     eyes = (left - right).norm(dim=-1, keepdim=True)
     nose = (landmarks[:, 33] - (left + right) / 2).norm(dim=-1, keepdim=True)
@@ -190,8 +195,7 @@ def novelty(region: Region, landmarks: Tensor, known: Tensor) -> Tensor:
     """
     openings = [_opening(region, points) for points in (landmarks, known)]
     change = (openings[0] - openings[1]).abs()
-    share = ((change - region.same) / (region.other - region.same)).clamp(0, 1)
-    return share * share * (3 - 2 * share)
+    return smooth_step(((change - region.same) / (region.other - region.same)).clamp(0, 1))
 
 
 def _opening(region: Region, landmarks: Tensor) -> Tensor:
@@ -203,6 +207,7 @@ def _opening(region: Region, landmarks: Tensor) -> Tensor:
 
 def grid_of(height: int, width: int, like: Tensor) -> Tensor:
     """Places of a crop's pixels, 1 (H W) 2 in -1..1, row by row."""
+    # Centres of pixels: the first lies half a pixel, 1 / width, inside the edge at -1.
     xs = (2 * torch.arange(width, device=like.device, dtype=like.dtype) + 1) / width - 1
     ys = (2 * torch.arange(height, device=like.device, dtype=like.dtype) + 1) / height - 1
     return torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)], -1).view(
@@ -213,11 +218,13 @@ def grid_of(height: int, width: int, like: Tensor) -> Tensor:
 def crop(picture: Tensor, alignment: Alignment, height: int, width: int) -> Tensor:
     """The crop of pictures B C S S (bilinear, the border continued): B C height width."""
     places = alignment.outwards(grid_of(height, width, alignment.centre))
+    # From the picture's 0..1 to the -1..1 of grid_sample, edge to edge both.
     return look_up(picture, 2 * places - 1, height, width)
 
 
 def look_up(maps: Tensor, places: Tensor, height: int, width: int) -> Tensor:
     """Maps B C H W at places B (height width) 2 in -1..1 from edge to edge."""
+    # align_corners=False: -1 and 1 are edges, as everywhere in this module.
     grid = places.view(-1, height, width, 2).to(maps.dtype)
     return F.grid_sample(maps, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
@@ -226,11 +233,13 @@ def paste(picture: Tensor, changes: Sequence[tuple[Tensor, Alignment]]) -> Tenso
     """Add crops' changes B C h w, zero at their borders, to pictures B C S S where they belong."""
     result, side = picture.clone(), picture.shape[-1]
     for change, alignment in changes:
+        # On the CPU only the part of the picture that the crop covers is looked at.
         whole = (0, side, 0, side)
         fixed = picture.is_cuda or torch.compiler.is_compiling()
         top, bottom, left, right = whole if fixed else _covered(alignment, side)
         height, width = bottom - top, right - left
         like = alignment.centre
+        # Every pixel's centre, in units of the picture, as a place in the crop.
         xs = (torch.arange(left, right, device=like.device, dtype=like.dtype) + 0.5) / side
         ys = (torch.arange(top, bottom, device=like.device, dtype=like.dtype) + 0.5) / side
         places = torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)], -1)
@@ -286,6 +295,7 @@ def placed(region: Region, landmarks: Tensor, alignment: Alignment) -> Tensor:
 def geometry_of(region: Region, points: Tensor) -> Geometry:
     """Geometry of crops from what ``placed`` gives for them; both eyes may be one batch."""
     height, width = region.height, region.width
+    # From -1..1, edge to edge, to pixels of the crop, whose centres are whole numbers.
     x = (points[..., 0] + 1) * (width / 2) - 0.5
     y = (points[..., 1] + 1) * (height / 2) - 0.5
     columns = torch.arange(width, device=x.device, dtype=x.dtype)
@@ -295,21 +305,24 @@ def geometry_of(region: Region, points: Tensor) -> Geometry:
     # How far every pixel is below each line.
     below = [rows - _line(*line, columns)[:, None] for line in parts]
 
+    # Inside is below the upper edge, above the lower one and between the corners: depth in pixels.
     begin, end = x[:, :1], x[:, counts[0] - 1, None]
     within = torch.minimum(columns - begin, end - columns)[:, None]
     depth = torch.minimum(torch.minimum(below[0], -below[1]), within)
     across = (2 * columns - begin - end) / (end - begin).clamp(min=1.0)
+    # Anti-aliased: a pixel whose centre lies on the edge is half inside.
     opening = (depth + 0.5).clamp(0, 1)
     distances = torch.stack([below[0], -below[1], *below[2:]], 1) / region.unit
     sideways = across[:, None, None].expand(-1, 1, height, -1)
     maps = torch.cat([opening[:, None], distances, sideways], 1).clamp(-1.5, 1.5)
 
+    # The gate opens ``reach`` pixels outside of the opening, and shuts before the crop ends.
     gate = ((depth + region.reach) / region.soft).clamp(0, 1)
     rim = torch.minimum(
         torch.minimum(rows, height - 1 - rows), torch.minimum(columns, width - 1 - columns)
     )
     border = (rim / region.soft).clamp(0, 1)
-    return Geometry(maps, opening[:, None], (gate * gate * (3 - 2 * gate) * border)[:, None])
+    return Geometry(maps, opening[:, None], (smooth_step(gate) * border)[:, None])
 
 
 def _line(x: Tensor, y: Tensor, columns: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gfla.ops.ranges import smooth_step
 from gfla.shapes import shape_of
 
 BORDER = (0.0, 0.5, 1.0)
@@ -39,12 +40,13 @@ def landmark_flow(
     batch, points, _ = shape_of("target", target, "B N 2")
     _, count, _, _ = shape_of("references", references, "B R N 2", B=batch, N=points)
     height, width = size
-    xs = (torch.arange(width, device=target.device) + 0.5) / width
-    ys = (torch.arange(height, device=target.device) + 0.5) / height
+    # The spline at the centre of every pixel, in units of the picture.
+    xs, ys = _centres(width, target.device), _centres(height, target.device)
     grid = torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)], -1).view(
         1, -1, 2
     )
     flow = landmark_moves(target, references, grid.expand(batch, -1, -1), ridge)
+    # From units of the picture to pixels of ``size``.
     flow = flow.view(batch, count, height, width, 2).permute(0, 1, 4, 2, 3)
     return flow * flow.new_tensor([width, height]).view(1, 1, 2, 1, 1)
 
@@ -68,6 +70,7 @@ def landmark_moves(target: Tensor, references: Tensor, places: Tensor, ridge: fl
     batch, points, _ = shape_of("target", target, "B N 2")
     _, count, _, _ = shape_of("references", references, "B R N 2", B=batch, N=points)
     shape_of("places", places, "B M 2", B=batch)
+    # Double precision to solve: kernels of neighbouring landmarks are almost the same row.
     with torch.no_grad(), torch.autocast(target.device.type, enabled=False):
         controls, solution = _solve(target.double(), references.double(), ridge)
         controls, solution, places = controls.float(), solution.float(), places.float()
@@ -95,24 +98,31 @@ def reach_of_heads(
     """
     height, width = size
     landmarks = torch.cat([target[:, None], references], 1).float()
+    # The ellipse of each head: centre and half axes.
     low, high = landmarks.amin(2), landmarks.amax(2)
     half = ((high - low) / 2).clamp(min=1e-3)
     # The forehead lies above the landmarks: the centre moves up by what the ellipse grows.
     x = (low[..., 0] + high[..., 0]) / 2
     y = (low[..., 1] + high[..., 1]) / 2 - (_TALL - 1) * half[..., 1]
-    xs = (torch.arange(width, device=target.device) + 0.5) / width
-    ys = (torch.arange(height, device=target.device) + 0.5) / height
+    xs, ys = _centres(width, target.device), _centres(height, target.device)
+    # Distance in half axes, 1 on the ellipse; full share up to ``reach``, then it fades.
     across = (xs - x[..., None]) / half[..., :1]
     down = (ys - y[..., None]) / (_TALL * half[..., 1:])
     radius = (across[..., None, :].square() + down[..., :, None].square()).sqrt()
     share = ((_FADE - radius / reach) / (_FADE - 1)).clamp(0, 1)
-    share = share * share * (3 - 2 * share)
+    share = smooth_step(share)
     return torch.maximum(share[:, :1], share[:, 1:])[:, :, None]
+
+
+def _centres(count: int, device: torch.device) -> Tensor:
+    """Where so many pixels in a row lie, in units of the picture: the first at half a pixel."""
+    return (torch.arange(count, device=device) + 0.5) / count
 
 
 def _solve(target: Tensor, references: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
     """Control points B P 2, and the weights B (P + 3) (R 2) of their kernels and of x, y, 1."""
     batch, count, _, _ = references.shape
+    # Controls and their displacements: landmarks, and the border's eight points, which stay.
     border = [(x, y) for x in BORDER for y in BORDER if x in (0, 1) or y in (0, 1)]
     held = target.new_tensor(border).expand(batch, -1, -1)
     controls = torch.cat([target, held], 1)
@@ -121,6 +131,7 @@ def _solve(target: Tensor, references: Tensor, ridge: float) -> tuple[Tensor, Te
     values = values.permute(0, 2, 1, 3).flatten(2)  # B N (R 2)
     points = controls.shape[1]
 
+    # [K + ridge, P; P', 0]: kernels bend, P = (x, y, 1) is affine, and weights cancel against it.
     affine = torch.cat([controls, controls.new_ones(batch, points, 1)], 2)
     system = controls.new_zeros(batch, points + 3, points + 3)
     system[:, :points, :points] = _kernel(controls, controls)
@@ -135,6 +146,7 @@ def _solve(target: Tensor, references: Tensor, ridge: float) -> tuple[Tensor, Te
 
 def _kernel(points: Tensor, controls: Tensor) -> Tensor:
     """U(r) = r^2 log r^2 of all pairs: B M N."""
+    # r^2 log r^2 is twice r^2 log r; |a - b|^2 by products, which needs no B M N 2 in memory.
     norms = points.square().sum(-1)[..., None] + controls.square().sum(-1)[:, None]
     squared = (norms - 2 * points @ controls.transpose(1, 2)).clamp(min=1e-12)
     return squared * squared.log()

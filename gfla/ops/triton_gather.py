@@ -24,6 +24,7 @@ BLOCK_LOCATIONS = 16
 MAX_BLOCK_CHANNELS = 128
 
 
+# Conventions: positions in source pixels, the centre of pixel 0 at 0; taps row by row.
 @triton.jit
 def _axis(flow, at, live, base, size, REACH: tl.constexpr, POSITION: tl.constexpr):
     """One coordinate of the flowed positions: its integer part, fraction, and if it may move."""
@@ -68,6 +69,7 @@ def _locate(
     corners, the fractions and whether the flow moves them; where their flows and attention weights
     lie, which of those weights are no padding, and the weights.
     """
+    # Locations of all pictures in a row; beyond the last one nothing is read or written.
     at = tl.program_id(0) * BLOCK_L + tl.arange(0, BLOCK_L)
     live = at < locations
     batch, pixel = (at // plane).to(tl.int64), at % plane
@@ -76,6 +78,7 @@ def _locate(
     x, fx, moves_x = _axis(flow, flow_at, live, pixel % out_width, width, reach, POSITION)
     y, fy, moves_y = _axis(flow, flow_at + plane, live, pixel // out_width, height, reach, POSITION)
     fx, fy = fx.to(ARITHMETIC)[:, None], fy.to(ARITHMETIC)[:, None]
+    # AREA is the next power of 2 above K * K, as Triton's blocks are; the rest is masked.
     position = tl.arange(0, AREA)[None, :]
     weights_at = (batch * K * K * plane + pixel)[:, None] + position * plane
     known = live[:, None] & (position < K * K)
@@ -99,6 +102,7 @@ def _forward(
     channel = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)[None, :]
     mask = live[:, None] & (channel < channels)
     total = tl.zeros((BLOCK_L, BLOCK_C), ARITHMETIC)
+    # A tap's weight is the attention of the up to four positions whose samples it is part of.
     for tap in range((K + 1) * (K + 1)):
         share_x = _share(tap % (K + 1) - position % K, fx)
         share_y = _share(tap // (K + 1) - position // K, fy)
@@ -133,6 +137,7 @@ def _backward(
         weight = tl.sum(attention * share_x * share_y, 1)[:, None]
         row = _row(x, y, tap, batch, height, width, K)[:, None] * channels
         agreement = tl.zeros((BLOCK_L,), ARITHMETIC)
+        # Of each tap: its gradient, and how well source and arriving gradient agree there.
         for start in range(0, channels, BLOCK_C):
             channel = start + tl.arange(0, BLOCK_C)[None, :]
             mask = live[:, None] & (channel < channels)
@@ -140,10 +145,12 @@ def _backward(
             value = tl.load(table + row + channel, mask=mask, other=0.0).to(ARITHMETIC)
             agreement += tl.sum(arriving * value, 1)
             tl.atomic_add(grad_table + row + channel, weight * arriving, mask=mask, sem="relaxed")
+        # Attention weights, and the flow through the bilinear shares' slopes.
         by_weight += agreement[:, None] * share_x * share_y
         by_x += agreement * tl.sum(attention * _slope(step_x) * share_y, 1)
         by_y += agreement * tl.sum(attention * share_x * _slope(step_y), 1)
     tl.store(grad_weights + weights_at, by_weight, mask=known)
+    # A position held at its limit does not follow the flow.
     tl.store(grad_flow + flow_at, tl.where(moves_x, by_x, 0.0), mask=live)
     tl.store(grad_flow + flow_at + plane, tl.where(moves_y, by_y, 0.0), mask=live)
 
@@ -180,6 +187,7 @@ def local_gather_backward(
     """The gradients of ``table``, ``flow`` and ``weights`` from that of the result (B h w C)."""
     grad, table, flow, weights = (t.contiguous() for t in (grad, table, flow, weights))
     wide = torch.float64 if table.dtype == torch.float64 else torch.float32
+    # Atomic additions in half precision would lose what is small.
     grad_table = torch.zeros_like(table, dtype=wide)
     grad_flow, grad_weights = torch.empty_like(flow), torch.empty_like(weights)
     grid = (triton.cdiv(flow.numel() // 2, BLOCK_LOCATIONS),)

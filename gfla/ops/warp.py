@@ -39,6 +39,7 @@ def sample(image: Tensor, positions: Tensor) -> Tensor:
     batch, _, height, width = shape_of("image", image, "B C H W")
     shape_of("positions", positions, "B 2 h w", B=batch)
     # Numbers, not a tensor of them: CUDA graphs cannot take in what comes from the host.
+    # align_corners=True: -1 and 1 are the centres of the first and the last pixel, not their edges.
     x = positions[:, 0] * (2 / max(width - 1, 1)) - 1
     y = positions[:, 1] * (2 / max(height - 1, 1)) - 1
     grid = torch.stack([x, y], 3)
@@ -70,6 +71,7 @@ def upscale_flow(flow: Tensor, factor: int) -> Tensor:
     shape_of("flow", flow, "B 2 h w")
     if factor == 1:
         return flow
+    # align_corners=False keeps pixel areas: a map's edges stay where they are at every scale.
     return factor * F.interpolate(flow, scale_factor=factor, mode="bilinear", align_corners=False)
 
 

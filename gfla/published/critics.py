@@ -11,7 +11,7 @@ from gfla.build import build_critic
 from gfla.config import CriticConfig
 from gfla.errors import GflaError
 from gfla.models.discriminators import Critic
-from gfla.strict import check_tensors
+from gfla.tensor_checks import check_tensors
 
 _PARTS = {
     "bias": "bias",
@@ -41,6 +41,7 @@ def published_critic_name(key: str) -> str:
     if match and match[4] in _PARTS:
         if match[1] is None:
             return f"conv.{_PARTS[match[4]]}"
+        # The published Downs: block0, encoder0, encoder1, ...
         block = f"encoder{int(match[1]) - 1}" if int(match[1]) else "block0"
         branch = "model" if match[2] == "body" else match[2]
         return f"{block}.{branch}.{match[3]}.{_PARTS[match[4]]}"

@@ -37,6 +37,7 @@ def read_published(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     try:
         size = path.stat().st_size
+        # What it claims to be, by its first bytes.
         with path.open("rb") as file:
             beginning = file.read(len(_OLD_FORMAT))
         if beginning.startswith(_ARCHIVE):
@@ -45,6 +46,7 @@ def read_published(path: str | Path) -> dict[str, Tensor]:
             raise _bad(path, "is no file that torch.save wrote")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of tensors that are refused below
+            # Tensors and plain containers only: anything else is refused before it is called.
             state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise GflaError("bad_checkpoint", f"cannot read {path}: {error}") from error
@@ -76,6 +78,7 @@ def _named_tensors(path: Path, state: object, size: int) -> dict[str, Tensor]:
         if not isinstance(name, str) or not isinstance(value, Tensor):
             what = f"{name!r}, a {type(value).__name__}"
             raise _bad(path, f"holds {what}, where a network's weights are tensors by name")
+        # Ordinary arrays: what is sparse, quantised or elsewhere would fail later, with a riddle.
         plain = value.layout is torch.strided and value.device.type == "cpu"
         if not plain or not value.is_floating_point():
             raise _bad(path, f"holds {name!r}, which is no ordinary array of real numbers")

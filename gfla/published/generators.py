@@ -24,6 +24,7 @@ def infer_config(state: Mapping[str, Tensor]) -> GeneratorConfig:
     Raises:
         GflaError: ``bad_checkpoint`` naming the first tensor that is missing or misshapen.
     """
+    # Each kind has branches that no other has.
     found = {name.split(".")[0] for name in state}
     try:
         if "flow_net_reference" in found:
@@ -55,6 +56,7 @@ def _animation(
     common = _common(state, "source_reference", flow_net, "attn_r")
     references = 1
     if estimators == "joint":
+        # A joint estimator has a flow of 2 channels for each reference, the source among them.
         head = len(common["flow_widths"]) - 1 - common["attention"][0][0]
         references = _shape(state, f"{flow_net}.output{head}.weight", 4)[0] // 2 - 1
     return AnimationConfig(
@@ -74,6 +76,7 @@ def _common(
     """The fields that all configurations share, except for the structure's channels."""
     encoder_widths = _down_widths(state, source)
     flow_widths = _down_widths(state, flow_net)
+    # Flow heads are numbered from the deepest layer up; attention blocks likewise.
     heads = sorted(
         int(m[1]) for k in state if (m := re.fullmatch(rf"{flow_net}\.output(\d+)\.weight", k))
     )
@@ -178,6 +181,7 @@ def _numbers(groups: Mapping[str, str], config: GeneratorConfig) -> dict[str, ob
     """The published spelling of what the rules name: Downs, heads, attention, references."""
     spelled: dict[str, object] = {}
     if "down" in groups:
+        # The published Downs: block0, encoder0, encoder1, ...
         down = int(groups["down"])
         spelled["down"] = "block0" if down == 0 else f"encoder{down - 1}"
     if "head" in groups:

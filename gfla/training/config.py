@@ -1,6 +1,6 @@
-"""What a training run is made of: frozen values, one line of documentation each.
+"""Configurations of training runs: frozen values, one line of documentation each.
 
-``gfla.training.files`` reads them from YAML; the shipped ones are in ``configs/``.
+``gfla.training.config_files`` reads them from YAML; the shipped ones are in ``configs/``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TEMPORAL_FRAMES = 3
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What the pictures are; see ``gfla.data.open``."""
+    """What the pictures are; see ``gfla.data.readers``."""
 
     kind: DataKind = "person"
     """Which reader opens the folder."""
@@ -46,6 +46,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         _at_least(self, workers=0, prefetch=1)
         _check(min(self.image_size) >= 1, "data.image_size", self.image_size, "positive")
+        # Pictures a whole number of times as large as the structures, the same along both sides.
         small = self.structure_size or self.image_size
         scale = self.image_size[0] // max(1, small[0])
         _check(
@@ -290,6 +291,7 @@ class TrainingConfig:
         return dict(values)
 
     def _check_model(self) -> None:
+        # Data that the model can be trained on.
         kinds: tuple[str, ...] = ("faces", "dance") if self.animates else ("person",)
         heads = isinstance(self.model, AnimationConfig) and self.model.has_heads
         if self.stage == "regions":
@@ -300,6 +302,7 @@ class TrainingConfig:
             kinds = ("views", "synthetic-views")
         _check(self.data.kind in kinds, "data.kind", self.data.kind, " or ".join(kinds))
         _check(self.animates or self.frames == 1, "frames", self.frames, "1 for pairs")
+        # Sizes that the model can see.
         sides, multiple = self.data.seen_size, self.model.multiple
         _check(
             not (sides[0] % multiple or sides[1] % multiple),
@@ -316,6 +319,7 @@ class TrainingConfig:
         )
 
     def _check_losses(self) -> None:
+        # Terms that need something: flows, a face's labels, a landmark prior, drawn regions.
         samples_along_flows = not (
             isinstance(self.model, PoseTransferConfig) and self.model.sampling in ("none", "global")
         )
@@ -335,6 +339,7 @@ class TrainingConfig:
         ):
             value = getattr(self.losses, name)
             _check(fine or value == 0, f"losses.{name}", value, f"0 but for {where}")
+        # The temporal critic sees neighbouring frames of one block, which gradients flow through.
         temporal = self.critics.temporal
         _check(not (regions and temporal), "critics.temporal", temporal, "none for regions")
         if temporal:

@@ -1,4 +1,4 @@
-"""What a run would need, found without beginning it."""
+"""Sizes and times of a run, found without beginning it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
-from gfla.data.open import open_samples
+from gfla.data.readers import open_samples
 from gfla.errors import GflaError
-from gfla.training.files import dump
+from gfla.training.config_files import dump
 from gfla.training.launch import OpenData, RunRequest, make_fabric, open_samples_for
 from gfla.training.loader import Sturdy
 from gfla.training.loop import Loop
@@ -60,23 +60,28 @@ def dry_run(request: RunRequest, open_data: OpenData = open_samples) -> RunPlan:
     """
     config = request.config
     sturdy = Sturdy(open_samples_for(request, "train", open_data))
+    # One device stands for all; on a CPU two samples stand for the batch, for the sake of time.
     alone = RunRequest(config, request.data, request.out, 1, request.device)
     fabric = make_fabric(alone)
     measured = config.batch if fabric.device.type == "cuda" else min(config.batch, 2)
+    # Real samples: broken data is found here as well.
     began = time.perf_counter()
     samples = [sturdy[index] for index in range(measured)]
     sample_seconds = (time.perf_counter() - began) / measured
     found = [sample for sample, _ in samples if sample is not None]
     if len(found) < measured:
         raise GflaError("broken_data", samples[-1][1][-1].reason)
+    # A run that nothing is written of.
     run = Run(config)
     loop = Loop(fabric, run, request.out)
     batch: dict[str, Tensor] = default_collate(found)
     batch = {name: fabric.to_device(value) for name, value in batch.items()}
+    # The first step warms up, and takes what memory a step takes beyond the state.
     held = _peak(fabric.device)
     loop.measure(batch)
     step_bytes = max(0, _peak(fabric.device) - held)
     seconds = min(loop.measure(batch) for _ in range(MEASURED))
+    # Time and memory grow with the batch.
     scale = config.batch / measured
     return RunPlan(
         dump(config),
@@ -100,6 +105,7 @@ def _state_bytes(run: Run) -> int:
     total = 4 * _count(run.generator)  # the averaged weights
     for module in modules:
         for parameter in module.parameters():
+            # Frozen weights, such as the features', have neither gradient nor means.
             copies = 1 + ADAM_AND_GRADIENT * parameter.requires_grad
             total += copies * parameter.numel() * parameter.element_size()
     return total
@@ -110,5 +116,6 @@ def _peak(device: torch.device) -> int:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device)
+    # Bytes on macOS, kilobytes elsewhere.
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return kilobytes * (1 if sys.platform == "darwin" else 1024)

@@ -1,4 +1,4 @@
-"""From a configuration and folders to a run on its devices."""
+"""The launcher of a run: from a configuration and folders to a loop on its devices."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from lightning.fabric import Fabric
 from lightning.fabric.strategies import DDPStrategy
 from torch.utils.data import default_collate
 
-from gfla.data.open import Split, Wanted, open_samples
 from gfla.data.pairs import PersonPairs
+from gfla.data.readers import Split, Wanted, open_samples
 from gfla.data.samples import Positions, Samples
 from gfla.errors import GflaError
 from gfla.files import write_text
 from gfla.training.config import TrainingConfig
-from gfla.training.files import differences, dump
+from gfla.training.config_files import differences, dump
 from gfla.training.loader import Sturdy, make_loader
 from gfla.training.loop import End, Limits, Loop, StepReport
 from gfla.training.records import Records, code_version
@@ -92,6 +92,7 @@ def launch(
             ``device_unavailable``, ``invalid_config``, ``diverged``, ``broken_data``, or what
             opening the data, the features or the weights raises.
     """
+    # What can be wrong is found before other processes are started.
     found = read_state(request.out)
     state = None if found is None else _resumable(request, *found)
     samples = open_samples_for(request, "train", open_data)
@@ -112,6 +113,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     """
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
+    # A lock of the system, on the folder itself: no file that a killed process would leave behind.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
@@ -138,17 +140,20 @@ def _train(
     """What every process of a run does, once all are there."""
     config = request.config
     run = Run(config, devices=request.devices, fresh=state is None)
+    # Only the first process writes into the folder; the barrier makes the others wait for it.
     first = fabric.is_global_zero
     if first:
         _write_about(request, new=state is None)
     info = about_weights(config, samples)
     loop = Loop(fabric, run, request.out, info=info, state=state, report=report)
     fabric.barrier()
+    # This process' part of every step, from where the run stopped.
     positions = Positions(config.batch, run.position, fabric.global_rank, fabric.world_size)
     batches = make_loader(
         samples, positions, config.data.workers, config.data.prefetch,
         pin_memory=fabric.device.type == "cuda",
     )  # fmt: skip
+    # What a person is told.
     if first:
         count = sum(parameter.numel() for parameter in run.generator.parameters())
         begin = f"goes on after step {run.step}" if state else "begins"
@@ -158,6 +163,7 @@ def _train(
             say(f"{len(left)} items of the data are left out, see {LEFT_OUT}")
     if state is None:
         loop.save()  # from here on the folder holds a run
+    # All processes train; the first one also keeps records and draws sheets.
     if not first:
         return RunResult(loop.train(batches, None, None, request.limits), run.step, request.out)
     with Records(request.out, run.step) as records:
@@ -172,6 +178,7 @@ def make_fabric(request: RunRequest) -> Fabric:
     Raises:
         GflaError: ``device_unavailable`` or ``invalid_config``.
     """
+    # Devices.
     there, name = torch.cuda.device_count(), request.device
     if name not in ("auto", "cpu", "cuda") or request.devices < 1:
         message = f"device is {name!r}, devices {request.devices}"
@@ -182,6 +189,7 @@ def make_fabric(request: RunRequest) -> Fabric:
         raise GflaError(
             "device_unavailable", f"{request.devices} CUDA devices were asked for, {there} found"
         )
+    # What the library would say is no news to whoever asked for these very devices.
     for logger in ("lightning.fabric", "lightning.pytorch", "lightning"):
         logging.getLogger(logger).setLevel(logging.ERROR)
     # Newer versions of PyTorch have another name for it, older ones this one alone.
@@ -219,6 +227,7 @@ def sheet_batch(request: RunRequest, open_data: OpenData = open_samples) -> Batc
         if error.code != "no_data":
             raise
         samples = open_samples_for(request, "train", open_data)
+    # Always the first ones, so that sheets of different steps can be compared.
     sturdy = Sturdy(samples)
     found = [sturdy[index][0] for index in range(request.config.record.sheet_rows)]
     whole = [sample for sample in found if sample is not None]

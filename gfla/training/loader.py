@@ -60,6 +60,7 @@ class Sturdy(Dataset[tuple[Sample | None, list[Failure]]]):
     def __getitem__(self, index: int) -> tuple[Sample | None, list[Failure]]:
         """The sample, or the first one after it that works; None after ``TRIES`` of them."""
         failures = []
+        # The next index in place of a broken one: no randomness, so a resumed run replaces alike.
         for place in range(index, index + TRIES):
             try:
                 sample = self._samples[place]
@@ -111,6 +112,7 @@ def check_failures(failed: int, seen: int, latest: str) -> None:
     Raises:
         GflaError: ``broken_data``.
     """
+    # A few are allowed at any time: the first sample of a run may well be a broken one.
     if failed >= MOST_FAILURES and failed > MOST_SHARE * seen:
         raise GflaError(
             "broken_data",

@@ -88,6 +88,7 @@ class Loop:
         self.report = report
         self.critics: Any = None
         self.critic_optimizer: Any = None
+        # The task is what DDP wraps: its forward pass is a whole step, loss included.
         self.task, self.optimizer = fabric.setup(run.task, run.optimizer)
         if run.critics is not None and run.critic_optimizer is not None:
             self.critics, self.critic_optimizer = fabric.setup(run.critics, run.critic_optimizer)
@@ -119,19 +120,23 @@ class Loop:
         Raises:
             GflaError: ``diverged`` or ``broken_data``; the last checkpoint stays as it is.
         """
+        # A batch of clips is good for several steps, one for each block of frames.
         run, begun, source = self.run, self.run.step, iter(batches)
         self.clock.start()
         end: End | None = "finished" if run.step >= run.config.steps else None
         while end is None:
             before = run.step
             loaded = self._load(source, records)
+            # Of each batch: the frames that its next block begins with.
             carried: list[list[Tensor]] = [[] for _ in loaded]
             for block in range(run.config.blocks):
                 values = self._step(loaded, block, carried)
                 self._note(values, records)
+            # Only now, between two batches, may the run stop: a state holds no half clips.
             run.position += run.step_size
             end = self._end(limits, begun)
             self._keep(before, records, sheet_batch)
+        # The end: a checkpoint and a sheet, whatever their intervals.
         self.save()
         self._draw(records, sheet_batch)
         return end
@@ -145,6 +150,7 @@ class Loop:
 
     def measure(self, batch: dict[str, Tensor]) -> float:
         """Seconds of a step with all its losses on one batch; for runs that are thrown away."""
+        # Critics take part in what is measured, even if they would join later.
         self.run.step = max(self.run.step, self.run.config.critics.start)
         self._synchronise()
         began = time.perf_counter()
@@ -172,7 +178,8 @@ class Loop:
         self.clock.waited += time.monotonic() - began
         if failures and records is not None:
             records.skipped(run.step + 1, failures)
-        run.failed += self._summed(len(failures))
+        # All processes count alike, so all of them stop or none.
+        run.failed += self._agreed(len(failures), "sum")
         if run.failed:
             reason = failures[-1].reason if failures else "see skipped.jsonl"
             check_failures(run.failed, run.position, reason)
@@ -185,12 +192,15 @@ class Loop:
         run, config = self.run, self.run.config
         run.set_rates()
         self.optimizer.zero_grad(set_to_none=True)
+        # Critics sit out until their first step; so do their optimizers.
         playing = run.critics if run.step >= config.critics.start else None
         if playing is not None:
             self.critic_optimizer.zero_grad(set_to_none=True)
+        # Both sides' gradients, before either side moves.
         values, shown = self._generator_gradients(batches, block, carried, playing)
         if playing is not None:
             values |= self._critic_gradients(shown)
+        # Clipped even where any norm is allowed: the norm is a metric, and NaN in it stops the run.
         clip = config.optimizer.gradient_clip or float("inf")
         norm = torch.nn.utils.clip_grad_norm_(run.task.parameters(), clip)
         values["gradient_norm"] = float(norm)
@@ -198,6 +208,7 @@ class Loop:
         self.optimizer.step()
         if playing is not None:
             self.critic_optimizer.step()
+        # The averaged weights follow every step.
         run.average.update_parameters(run.generator)
         run.step += 1
         return values
@@ -211,6 +222,7 @@ class Loop:
     ) -> tuple[dict[str, float], list[tuple[Pictures, Pictures]]]:
         """Add them up; terms, and what the critics shall see. The last batch alone is shared."""
         count, values, shown = len(batches), dict[str, float](), []
+        # Alike in all processes and on resuming: windows and frames are drawn from it.
         seed = (self.run.config.seed, self.run.step)
         for index, batch in enumerate(batches):
             with self.fabric.no_backward_sync(self.task, enabled=index < count - 1):
@@ -266,6 +278,7 @@ class Loop:
         run.sums = {name: run.sums.get(name, 0.0) + value for name, value in values.items()} | {
             "steps": run.sums.get("steps", 0.0) + 1
         }
+        # Means since the last line of metrics.
         means = {name: total / run.sums["steps"] for name, total in run.sums.items()}
         means.pop("steps")
         rate = clock.tick(self.fabric.world_size)
@@ -281,6 +294,7 @@ class Loop:
         if run.step % run.config.record.log_every == 0:
             run.sums = {}
             if records is not None:
+                # What the line has besides: it tells speed, not success.
                 extra = {
                     "learning_rate": run.learning_rate(),
                     "images_per_second": rate,
@@ -292,11 +306,12 @@ class Loop:
     def _end(self, limits: Limits, begun: int) -> End | None:
         """Whether to end, and why; all processes agree."""
         run, end = self.run, 0
+        # Clocks and signals differ between processes: they agree on the largest reason.
         if limits.max_minutes is not None and self.clock.minutes >= limits.max_minutes:
             end = 1
         if limits.should_stop():
             end = 2
-        end = self._largest(end)
+        end = self._agreed(end, "max")
         if run.step >= run.config.steps:
             return "finished"
         if end:
@@ -308,12 +323,13 @@ class Loop:
     def _keep(self, before: int, records: Records | None, sheet_batch: Batch | None) -> None:
         """Checkpoint and sheet, when it is time."""
         record, run = self.run.config.record, self.run
+        # A step of a batch may pass a multiple without meeting it.
         if record.sheet_every and run.step // record.sheet_every > before // record.sheet_every:
             self._draw(records, sheet_batch)
         due = time.monotonic() - self.clock.saved > 60 * record.save_minutes
         if record.save_every and run.step // record.save_every > before // record.save_every:
             due = True
-        if self._largest(int(due)):
+        if self._agreed(int(due), "max"):
             self.save()
 
     def _draw(self, records: Records | None, sheet_batch: Batch | None) -> None:
@@ -324,13 +340,8 @@ class Loop:
             picture = self.run.task.sheet(self.run.averaged, batch)
         records.sheet(self.run.step, picture)
 
-    def _summed(self, value: int) -> int:
-        return self._agreed(value, "sum")
-
-    def _largest(self, value: int) -> int:
-        return self._agreed(value, "max")
-
     def _agreed(self, value: int, how: str) -> int:
+        """The "sum" or the "max" of a number over all processes."""
         if self.fabric.world_size == 1:
             return value
         shared = self.fabric.all_reduce(torch.tensor(float(value)), reduce_op=how)
@@ -365,6 +376,7 @@ class _Clock:
         """Count a step; pictures a second, as an average that forgets."""
         now = time.monotonic()
         took, self._last = now - self._last, now
+        # Exponential, a tenth of each new step.
         old = self.seconds_a_step
         self.seconds_a_step = took if old is None else 0.9 * old + 0.1 * took
         config = self._run.config

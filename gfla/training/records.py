@@ -1,4 +1,4 @@
-"""What a run leaves in its folder besides its state: metrics, sheets, what was skipped."""
+"""Files of a run's folder besides its state: metrics, sample sheets, replaced samples."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ class Records:
         """
         self._folder = folder
         for name in (METRICS, SKIPPED):
+            # A run that stopped after its last checkpoint makes those steps again.
             _forget_after(folder / name, step)
+        # Line by line, so that a killed run has lost none.
         self._metrics = (folder / METRICS).open("a", encoding="utf-8", buffering=1)
         self._skipped = (folder / SKIPPED).open("a", encoding="utf-8", buffering=1)
         self._board = _open_board(folder / BOARD, step)
@@ -112,4 +114,5 @@ def _open_board(folder: Path, step: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
+    # TensorBoard forgets likewise, from ``purge_step`` on.
     return SummaryWriter(str(folder), purge_step=step + 1 if step else None)

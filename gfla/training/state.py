@@ -1,4 +1,4 @@
-"""Everything that a run is between two steps, and its way to disk and back."""
+"""The state of a run between two steps, and its way to disk and back."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from gfla.errors import GflaError
 from gfla.files import replacing
 from gfla.losses.features import VggFeatures
 from gfla.training.config import TrainingConfig
-from gfla.training.files import config_from
-from gfla.training.tasks import TrainingTask, build_critics, build_task
+from gfla.training.config_files import config_from
 from gfla.training.tasks.base import feature_layers
+from gfla.training.tasks.build import TrainingTask, build_critics, build_task
 
 FORMAT = "gfla-run-1"
 STATE, AVERAGE = "state.pt", "average.safetensors"
@@ -53,6 +53,7 @@ class Run:
         Raises:
             GflaError: ``bad_checkpoint`` for those weights, or what ``VggFeatures`` raises.
         """
+        # Weights to begin with; what is drawn here is the same in every process.
         torch.manual_seed(config.seed)
         self.config = config
         self.step_size = config.batch * config.accumulate * devices
@@ -60,20 +61,24 @@ class Run:
         initialise(generator, config.initial_gain)
         if fresh and config.start_from is not None:
             _start_from(generator, Path(config.start_from))
+        # Judges: critics, and the features of a pretrained network.
         self.critics = build_critics(config) if config.has_critics else None
         layers, wanted = feature_layers(config), config.features
         features = (
             VggFeatures(layers, wanted.network, wanted.path, wanted.normalise) if layers else None
         )
+        # What is trained, and its mean over time.
         self.task: TrainingTask = build_task(config, generator, features)
         self.average = AveragedModel(generator, multi_avg_fn=_averaging(config.ema))
         self.average.requires_grad_(False).eval()
+        # Optimizers; after the task, which froze what its stage leaves alone.
         self.optimizer = _adam(self.task, config, 1.0)
         self.critic_optimizer = (
             None
             if self.critics is None
             else _adam(self.critics, config, config.optimizer.critic_ratio)
         )
+        # Counters.
         self.step = 0
         self.position = 0
         self.failed = 0
@@ -127,6 +132,7 @@ class Run:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what ``state_dict`` gave."""
+        # Weights, then the optimizers' means of them.
         self.generator.load_state_dict(state["generator"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -135,6 +141,7 @@ class Run:
             self.critic_optimizer.load_state_dict(state["critic_optimizer"])
         self.step, self.position = state["step"], state["position"]
         self.failed, self.sums = state["failed"], dict(state["sums"])
+        # Randomness of devices only where there are as many of them as before.
         torch.set_rng_state(state["random"])
         if len(state["random_cuda"]) == torch.cuda.device_count() > 0:
             torch.cuda.set_rng_state_all(state["random_cuda"])
@@ -178,6 +185,7 @@ def read_state(folder: Path) -> tuple[TrainingConfig, dict[str, Any]] | None:
 def learning_rate(config: TrainingConfig, step: int) -> float:
     """Of the step after ``step`` others: a linear rise, then the schedule."""
     optimizer = config.optimizer
+    # The first step has a rate above 0.
     rise = min(1.0, (step + 1) / max(1, optimizer.warmup_steps))
     decay = 1.0
     if optimizer.schedule == "cosine":
@@ -197,6 +205,7 @@ def _start_from(generator: Generator, path: Path) -> None:
     """Take a file's weights; region heads that it lacks stay as they are."""
     loaded = checkpoint.load(path).generator
     ours, theirs = generator.state_dict(), loaded.state_dict()
+    # Every tensor must fit, but heads may be added to a model that was trained without.
     lacking = [n for n in ours if n not in theirs and not n.startswith("regions.")]
     strange = [n for n, t in theirs.items() if n not in ours or ours[n].shape != t.shape]
     if lacking or strange:
@@ -213,6 +222,7 @@ def _averaging(decay: float) -> Callable[..., None]:
     @torch.no_grad()
     def average(means: list[Tensor], latest: list[Tensor], count: Tensor | int) -> None:
         steps = int(count)
+        # The mean reaches back about a ninth of the steps made, until ``decay`` is reached.
         share = 1 - min(decay, (1 + steps) / (10 + steps))
         torch._foreach_lerp_(means, latest, share)
 

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from gfla.data.pose_tables import Annotation, write_annotations, write_pairs
+from gfla.data.pose_tables import (
+    Annotation,
+    write_annotations,
+    write_pairs,
+)
+from gfla.errors import GflaError
 from gfla.joints import Joints
+
+BODY_25 = (
+    "nose,neck,right shoulder,right elbow,right wrist,left shoulder,left elbow,left wrist,"
+    "middle hip,right hip,right knee,right ankle,left hip,left knee,left ankle,right eye,left eye,"
+    "right ear,left ear,left big toe,left small toe,left heel,right big toe,right small toe,"
+    "right heel"
+).split(",")
 
 
 def standing(size: tuple[int, int], seed: int = 0) -> Joints:
@@ -54,3 +68,10 @@ def write_prepared(
     pairs = [(first, second) for first in names for second in names if first != second]
     write_pairs(folder / "pairs.csv", pairs)
     return folder
+
+
+def refused(read: Any, *arguments: Any) -> str:
+    with pytest.raises(GflaError) as caught:
+        read(*arguments)
+    assert caught.value.code == "invalid_data"
+    return caught.value.message

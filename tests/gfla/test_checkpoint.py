@@ -9,9 +9,9 @@ from safetensors.torch import load_file, save_file
 
 from gfla import checkpoint
 from gfla.build import build_generator
+from gfla.checkpoint_header import FORMAT
 from gfla.config import ABLATIONS, PUBLISHED
 from gfla.errors import GflaError
-from gfla.header import FORMAT
 from gfla.published.files import read_published
 from tests.golden.make_golden import narrow
 from tests.helpers import COMPACT, NARROW, face_inputs, small_generator

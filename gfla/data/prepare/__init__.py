@@ -1,1 +1,1 @@
-"""What makes folders of training data from published data sets."""
+"""Preparation of training folders from published data sets."""

@@ -14,7 +14,12 @@ from gfla.data.prepare.person_sets import (
     published_splits,
     read_list,
 )
-from gfla.data.prepare.preparation import PreparationReport, fix_options
+from gfla.data.prepare.preparation import (
+    PreparationReport,
+    ProgressDisplay,
+    fix_options,
+    no_display,
+)
 from gfla.errors import GflaError
 
 ANNOTATED: Size = (256, 176)
@@ -70,6 +75,7 @@ def prepare_fashion(
     size: Size | None = ANNOTATED,
     format: Format = "jpeg",
     workers: int = 0,
+    display: ProgressDisplay = no_display,
 ) -> PreparationReport:
     """Write a data set for pose transfer.
 
@@ -81,6 +87,7 @@ def prepare_fashion(
         size: height and width of the pictures written; None to keep theirs.
         format: of resized pictures.
         workers: processes; 0 for one a core.
+        display: shows progress.
 
     Returns:
         What was done; it is in ``out`` as well.
@@ -89,11 +96,13 @@ def prepare_fashion(
         GflaError: ``invalid_data`` if tables or pictures are missing altogether, ``invalid_config``
             if ``out`` was begun with other options.
     """
+    # Everything that can be wrong with tables and pictures, before anything is written.
     splits = published_splits(tables)
     available = find_pictures(pictures)
     fix_options(out, {"kind": "fashion", "size": size, "format": format})
     report = PreparationReport("DeepFashion In-shop")
     for name in splits:
+        # The lists name all pictures of the published split; the tables those with a person found.
         listed = tables / f"{name}.lst"
         split = Split(
             SPLITS[name],
@@ -103,7 +112,14 @@ def prepare_fashion(
             read_list(listed) if listed.is_file() else (),
         )
         prepare_split(
-            split, out, report, annotated=ANNOTATED, size=size, format=format, workers=workers
+            split,
+            out,
+            report,
+            annotated=ANNOTATED,
+            size=size,
+            format=format,
+            workers=workers,
+            display=display,
         )
         report.notes[f"published pairs of {SPLITS[name]}"] = PUBLISHED_PAIRS[name]
     report.write(out)

@@ -17,7 +17,13 @@ from gfla.data.prepare.person_sets import (
     published_splits,
     write_mask,
 )
-from gfla.data.prepare.preparation import PreparationReport, fix_options, in_parallel
+from gfla.data.prepare.preparation import (
+    PreparationReport,
+    ProgressDisplay,
+    fix_options,
+    in_parallel,
+    no_display,
+)
 from gfla.errors import GflaError
 from gfla.joints import JOINTS, Joints, found
 
@@ -59,6 +65,7 @@ def person_mask(joints: Joints, size: Size) -> npt.NDArray[np.uint8]:
     Returns:
         uint8 H W, 255 on the person and 0 around.
     """
+    # Where the joints are, in whole pixels of the mask.
     mask = np.zeros(size, np.uint8)
     radius = max(1, round(LIMB_RADIUS * size[0] / ANNOTATED[0]))
     there = found(joints)
@@ -67,6 +74,7 @@ def person_mask(joints: Joints, size: Size) -> npt.NDArray[np.uint8]:
         for index, name in enumerate(JOINTS)
         if there[index]
     }
+    # Torso and head, limbs, joints, then the gaps between them.
     for part in _PARTS:
         corners = [places[name] for name in part if name in places]
         if len(corners) >= 3:
@@ -76,6 +84,7 @@ def person_mask(joints: Joints, size: Size) -> npt.NDArray[np.uint8]:
             cv2.line(mask, places[first], places[second], 255, 2 * radius + 1)
     for place in places.values():
         cv2.circle(mask, place, radius, 255, -1)
+    # 5 pixels at the published height; odd, so that the closing has a middle.
     side = max(3, round(5 * size[0] / ANNOTATED[0]) | 1)
     closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
     return np.asarray(closed, np.uint8)
@@ -87,7 +96,12 @@ def mask_path(folder: Path, name: str) -> Path:
 
 
 def prepare_market(
-    pictures: Path, tables: Path, out: Path, *, workers: int = 0
+    pictures: Path,
+    tables: Path,
+    out: Path,
+    *,
+    workers: int = 0,
+    display: ProgressDisplay = no_display,
 ) -> PreparationReport:
     """Write a data set for pose transfer, pictures as they are, and masks for its held-out part.
 
@@ -97,6 +111,7 @@ def prepare_market(
         tables: folder with ``*annotation-train.csv``, ``*pairs-train.csv`` and their like for test.
         out: folder that gets ``train`` and ``held-out`` (the published test split), with ``masks``.
         workers: processes; 0 for one a core.
+        display: shows progress.
 
     Returns:
         What was done; it is in ``out`` as well.
@@ -104,6 +119,7 @@ def prepare_market(
     Raises:
         GflaError: as ``gfla.data.prepare.fashion.prepare_fashion``.
     """
+    # Pictures and tables of both splits, or of the one that is there.
     splits = {name: _folder(pictures, name) for name in published_splits(tables)}
     fix_options(out, {"kind": "market", "size": ANNOTATED})
     report = PreparationReport("Market-1501")
@@ -114,16 +130,24 @@ def prepare_market(
             find_table(tables, f"annotation-{name}.csv"),
             find_table(tables, f"pairs-{name}.csv"),
         )
+        # Pictures, joints and pairs.
         rows = prepare_split(
-            split, out, report, annotated=ANNOTATED, size=ANNOTATED, workers=workers
+            split,
+            out,
+            report,
+            annotated=ANNOTATED,
+            size=ANNOTATED,
+            workers=workers,
+            display=display,
         )
+        # Masks of every person that was written; those that are there stay.
         target = out / split.name
         masks = [
             (mask_path(target, row.name), person_mask(row.joints, row.size or ANNOTATED))
             for row in rows
             if not mask_path(target, row.name).is_file()
         ]
-        made = sum(in_parallel(write_mask, masks, workers, f"{split.name}: masks"))
+        made = sum(in_parallel(write_mask, masks, workers, f"{split.name}: masks", display))
         report.counts[f"masks of {split.name}"] += made
         report.notes[f"published pairs of {split.name}"] = PUBLISHED_PAIRS[name]
     report.write(out)

@@ -24,7 +24,13 @@ from gfla.data.pose_tables import (
     write_annotations,
     write_pairs,
 )
-from gfla.data.prepare.preparation import PreparationReport, PreparedItem, in_parallel
+from gfla.data.prepare.preparation import (
+    PreparationReport,
+    PreparedItem,
+    ProgressDisplay,
+    in_parallel,
+    no_display,
+)
 from gfla.errors import GflaError
 from gfla.files import replacing
 from gfla.joints import found, resized
@@ -77,6 +83,7 @@ def prepare_split(
     size: Size | None,
     format: Format = "jpeg",
     workers: int = 0,
+    display: ProgressDisplay = no_display,
 ) -> list[Annotation]:
     """Write one split; what is there already is kept.
 
@@ -88,6 +95,7 @@ def prepare_split(
         size: height and width that pictures get; None to keep theirs.
         format: of pictures that are resized; others stay as they are.
         workers: processes; 0 for one a core.
+        display: shows progress.
 
     Returns:
         The rows that were written.
@@ -95,6 +103,7 @@ def prepare_split(
     Raises:
         GflaError: ``invalid_data`` if a table cannot be read or nothing is left.
     """
+    # Tables, and what they promise but is not there.
     broken: list[str] = []
     rows = read_annotations(split.annotation, broken)
     pairs = read_pairs(split.pairs, broken)
@@ -102,6 +111,7 @@ def prepare_split(
         report.skip("broken row", sentence)
     _complete(split, rows, pairs, report)
     folder = out / split.name
+    # Pictures, each at its new size.
     named = {row.name: _written_name(row.name, format) for row in rows}
     tasks = [
         PictureTask(row.name, split.pictures[row.name], folder / "images" / named[row.name], size)
@@ -109,10 +119,12 @@ def prepare_split(
         if row.name in split.pictures
     ]
     sizes: dict[str, Size] = {}
-    for outcome in in_parallel(prepare_picture, tasks, workers, f"{split.name}: pictures"):
+    title = f"{split.name}: pictures"
+    for outcome in in_parallel(prepare_picture, tasks, workers, title, display):
         report.add(outcome, f"pictures of {split.name}")
         if outcome.value is not None:
             sizes[outcome.name] = outcome.value
+    # Joints in pixels of the pictures that were written.
     written = []
     for row in rows:
         if row.name not in sizes:
@@ -123,6 +135,7 @@ def prepare_split(
         new = sizes[row.name]
         joints = resized(row.joints, row.size or annotated, new)
         written.append(Annotation(named[row.name], joints, size=new))
+    # Pairs of which both pictures are left.
     kept = {row.name for row in written}
     chosen = [(named[a], named[b]) for a, b in pairs if {named.get(a), named.get(b)} <= kept]
     if not chosen:
@@ -146,6 +159,7 @@ def prepare_picture(task: PictureTask) -> PreparedItem[Size]:
             size = task.size or own
             picture = image.convert("RGB")  # reads it, before anything is written
             with replacing(task.target) as part:
+                # Unchanged bytes lose nothing; everything else is encoded anew.
                 if size == own and task.target.suffix.lower() == task.source.suffix.lower():
                     shutil.copyfile(task.source, part)
                 else:

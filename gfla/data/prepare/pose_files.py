@@ -32,6 +32,7 @@ def read_pose_json(path: str | Path) -> dict[str, Joints]:
     """
     path = Path(path)
     try:
+        # What a file is shows in its outermost value: an object with people, or a list of persons.
         if path.stat().st_size > MAX_BYTES:
             raise GflaError("invalid_data", f"{path} has more than {MAX_BYTES} bytes")
         values = json.loads(path.read_bytes())
@@ -45,6 +46,7 @@ def read_pose_json(path: str | Path) -> dict[str, Joints]:
         raise GflaError("invalid_data", f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise GflaError("invalid_data", f"{path} holds no poses: {error}") from error
+    # Named here: what is below knows no file.
     except GflaError as error:
         raise GflaError(error.code, f"{path}: {error.message}") from error
     message = f"{path} is neither of OpenPose (an object with people) nor of AlphaPose (a list)"
@@ -81,6 +83,7 @@ def _openpose(people: list[Any]) -> Joints | None:
         if not len(points):  # only hands or a face were looked for, or found
             continue
         seen = scores > MIN_SCORE
+        # OpenPose writes 0..1 or -1..1 with other values of --keypoint_scale.
         if seen.any() and np.abs(points[seen]).max() <= 1:
             message = "its coordinates are parts of the picture; write pixels (--keypoint_scale 0)"
             raise GflaError("invalid_data", message)

@@ -1,4 +1,4 @@
-"""What the preparation of every data set shares: many processes, progress, and a report."""
+"""Processes, report and options that every preparation of a data set shares."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import json
 import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
-
-from rich.progress import track
+from typing import Any, Generic, Protocol, TypeVar
 
 from gfla.errors import GflaError
 from gfla.files import write_text
@@ -89,29 +87,48 @@ class PreparationReport:
         write_text(folder / "report.txt", self.text() + "\n")
 
 
+class ProgressDisplay(Protocol):
+    """Shows a person how many of how many results there are."""
+
+    def __call__(self, results: Iterable[Value], title: str, count: int, /) -> Iterable[Value]:
+        """The results one by one as they come, each shown; ``title`` says of what they are."""
+        ...
+
+
+def no_display(results: Iterable[Value], title: str, count: int, /) -> Iterable[Value]:
+    """Show nothing."""
+    return results
+
+
 def in_parallel(
-    work: Callable[[Item], Value], items: Sequence[Item], workers: int, title: str
+    work: Callable[[Item], Value],
+    items: Sequence[Item],
+    workers: int,
+    title: str,
+    display: ProgressDisplay = no_display,
 ) -> Iterator[Value]:
-    """Do the same to every item in several processes, with a progress bar on standard error.
+    """Do the same to every item in several processes.
 
     Args:
         work: a function of a module; what it raises ends the preparation.
         items: what to work on.
         workers: processes; 1 works in this one, 0 in as many as there are cores.
-        title: of the bar.
+        title: of what the display shows.
+        display: shows progress.
 
     Yields:
         What came of the items, in their order.
     """
     workers = workers or os.cpu_count() or 1
     if workers == 1 or len(items) < 2:
-        yield from (work(item) for item in track(items, title, console=_stderr()))
+        yield from display(map(work, items), title, len(items))
         return
     # Processes that start afresh: threads of a parent that was merely copied would be missing.
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(min(workers, len(items)), context) as pool:
+        # A few items ahead: results come in order, and must not pile up behind a slow one.
         results = _bounded(pool, work, items, ahead=4 * workers)
-        yield from track(results, title, total=len(items), console=_stderr())
+        yield from display(results, title, len(items))
 
 
 def fix_options(folder: Path, options: dict[str, Any]) -> None:
@@ -125,6 +142,7 @@ def fix_options(folder: Path, options: dict[str, Any]) -> None:
     before = None
     with suppress(FileNotFoundError, ValueError):
         before = json.loads(path.read_text(encoding="utf-8"))
+    # As JSON gives them back: tuples are lists there.
     wanted = json.loads(json.dumps(options))
     if before is None:
         write_text(path, json.dumps(wanted, indent=1) + "\n")
@@ -146,9 +164,3 @@ def _bounded(
         waiting.append(pool.submit(work, item))
     for future in waiting:
         yield future.result()
-
-
-def _stderr() -> Any:
-    from rich.console import Console
-
-    return Console(stderr=True)

@@ -1,4 +1,4 @@
-"""Animation: clips frame by frame, in blocks that gradients flow through."""
+"""The animation task: clips frame by frame, in blocks that gradients flow through."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from torch import Tensor
 
 from gfla.build import Generator
 from gfla.losses.anchors import anchor_distance
-from gfla.losses.regions import expressive_windows
+from gfla.losses.expression import expressive_windows
 from gfla.models.discriminators import frame_differences
 from gfla.models.generators import AnimationGenerator
 from gfla.models.rollout import Prediction, Reference, RolloutState
+from gfla.ops.ranges import from_bytes
 from gfla.training.config import TEMPORAL_FRAMES
 from gfla.training.tasks.base import (
     Batch,
@@ -21,7 +22,6 @@ from gfla.training.tasks.base import (
     RenderingTask,
     exact,
     generator_of,
-    to_unit,
 )
 from gfla.training.tasks.critics import IMAGE, TEMPORAL, Critics
 
@@ -46,12 +46,14 @@ class AnimationTask(RenderingTask):
         seed: Sequence[int],
         critics: Critics | None,
     ) -> BatchOutcome:
-        """See ``Task``. The frames before the block are ``carried``, newest first."""
+        """See ``TrainingTask``. The frames before the block are ``carried``, newest first."""
+        # Frame 0 is the source; blocks of frames to render follow.
         first = 1 + block * self.config.block
         frames = range(first, first + self.config.block)
-        images, draw, looks = to_unit(batch["images"]), generator_of(seed), self.looks()
+        images, draw, looks = from_bytes(batch["images"]), generator_of(seed), self.looks()
         if self.config.stage == "flow":
             return self.outcome(self._flow_stage(batch, images, frames, looks), [], {}, {})
+        # Render and judge frame by frame; each is a reference of the next.
         state = self._begin(batch, images, first, carried)
         sums: dict[str, Tensor] = {}
         rendered = []
@@ -65,18 +67,20 @@ class AnimationTask(RenderingTask):
                 sums[name] = sums.get(name, term.new_zeros(())) + term / len(frames)
             rendered.append(prediction.image)
             state = after
+        # Newest first, for the block after this one.
         carried = [reference.image for reference in state.previous]
         if critics is None:
             return self.outcome(sums, carried, {}, {})
+        # Critics see frames of this block only.
         result, truth = torch.stack(rendered, 1), images[:, first : first + len(frames)]
         real, fake = _shown(truth, result, TEMPORAL in critics.critics, draw)
         sums["adversarial"] = critics.judge(fake)
         return self.outcome(sums, carried, real, fake)
 
     def predict(self, generator: Generator, batch: Batch) -> tuple[Tensor, Tensor, Prediction]:
-        """See ``Task``."""
+        """See ``RenderingTask``."""
         assert isinstance(generator, AnimationGenerator)
-        images, structures = to_unit(batch["images"]), batch["structures"]
+        images, structures = from_bytes(batch["images"]), batch["structures"]
         state = generator.start(images[:, 0], structures[:, 0], _landmarks(batch, 0))
         for t in range(1, images.shape[1]):
             state, prediction = generator.step(state, structures[:, t], _landmarks(batch, t))
@@ -87,11 +91,13 @@ class AnimationTask(RenderingTask):
     ) -> RolloutState:
         """The state before frame ``first``: all references seen by the weights of now."""
         structures, start = batch["structures"], _landmarks(batch, 0)
+        # The first block: the source stands in for the frames before.
         if not carried:
             return self.network.start(images[:, 0], structures[:, 0], start)
         source = self.network.reference("reference", images[:, 0], structures[:, 0], start)
         previous = []
         for age, image in enumerate(carried, 1):
+            # Before the first frame there is the source again.
             t = max(0, first - age)
             previous.append(
                 self.network.reference("previous", image, structures[:, t], _landmarks(batch, t))
@@ -128,6 +134,7 @@ class AnimationTask(RenderingTask):
             expressive_windows(picture, landmarks, self.config.features.detail)
             for picture in (prediction.rendered, self.reduced(truth))
         )
+        # Windows around eyes and mouth have features of their own; the truth's need no graph.
         with torch.no_grad():
             wanted = looks(theirs)
         seen = looks(ours)
@@ -185,6 +192,7 @@ def _shown(
     at = int(torch.randint(frames, (), generator=draw))
     real, fake = {IMAGE: truth[:, at]}, {IMAGE: result[:, at]}
     if temporal:
+        # Anywhere in the block where three neighbours fit.
         begin = int(torch.randint(frames - TEMPORAL_FRAMES + 1, (), generator=draw))
         window = slice(begin, begin + TEMPORAL_FRAMES)
         real[TEMPORAL] = frame_differences(truth[:, window])

@@ -1,4 +1,4 @@
-"""What all tasks share: the outcome of a batch, and the terms that need no rollout."""
+"""The base of all tasks: the outcome of a batch, and the terms that need no rollout."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from gfla.build import Generator
 from gfla.losses.correctness import CORRECTNESS_LAYERS, SamplingCorrectness, warped_distance
+from gfla.losses.expression import expression_weights
 from gfla.losses.perceptual import feature_distance, perceptual_loss, style_loss
 from gfla.losses.reconstruction import reconstruction_loss
-from gfla.losses.regions import expression_weights
 from gfla.losses.regularity import AffineRegularity, roughness
 from gfla.models.rollout import Prediction
 from gfla.pictures import to_picture, warped_picture
@@ -75,6 +75,7 @@ class TrainingTask(nn.Module, ABC):
         self.features = features
         self.correctness = SamplingCorrectness()
         self.regularity = AffineRegularity(dict(config.model.attention))
+        # A stage's own part; frozen parts get no gradients and are not in the optimizer.
         alone = {"flow": "flow_estimator", "regions": "regions"}.get(config.stage)
         if alone is not None:
             generator.requires_grad_(False)
@@ -106,6 +107,7 @@ class TrainingTask(nn.Module, ABC):
     def weights(self) -> dict[str, float]:
         """The weight of every term that counts."""
         losses = self.config.losses
+        # Stage 1 has weights of its own.
         if self.config.stage == "flow":
             found = {"correctness": losses.flow_correctness, "regularity": losses.flow_regularity}
         else:
@@ -151,12 +153,15 @@ class TrainingTask(nn.Module, ABC):
         wanted, terms = self.weights(), {}
         if not flows:
             return {}
+        # Equations 2 and 3; the references' features need no graph.
         if "correctness" in wanted and looks is not None:
             with torch.no_grad():
                 seen = {name: looks(picture) for name, picture in pictures.items()}
             terms["correctness"] = self.correctness(flows, seen, looks(small))
+        # Equations 4 to 6.
         if "regularity" in wanted:
             terms["regularity"] = self.regularity(flows)
+        # The references themselves, moved: the flow alone is judged, so they carry no graph.
         if "warped" in wanted:
             warped = [
                 warped_distance(pictures[name].detach(), small, flow)
@@ -181,6 +186,7 @@ class TrainingTask(nn.Module, ABC):
         if looks is None or wanted.keys().isdisjoint({"perceptual", "style", "feature_distance"}):
             return {}
         layers = self.config.features
+        # The same window of both.
         ours, theirs = (looks(picture) for picture in window(result, truth, layers.crop, draw))
         terms = {}
         with exact(result):
@@ -243,6 +249,7 @@ class RenderingTask(TrainingTask):
         with torch.no_grad():
             source, truth, prediction = self.predict(generator, batch)
         flows = [flow for (_, name), flow in prediction.flows.items() if name == "reference"]
+        # Of all layers' flows to the source the one with most pixels.
         finest = max(flows, key=lambda flow: flow.shape[-1], default=None)
         rows = []
         for index in range(len(source)):
@@ -250,6 +257,7 @@ class RenderingTask(TrainingTask):
             if finest is not None:
                 shown.append(warped_picture(source[index], finest[index]))
             rows.append(np.hstack(shown))
+        # Two columns of samples; an odd one out is padded with black.
         half = (len(rows) + 1) // 2
         rows += [np.zeros_like(rows[0])] * (2 * half - len(rows))
         return np.hstack([np.vstack(rows[:half]), np.vstack(rows[half:])])
@@ -259,6 +267,7 @@ def feature_layers(config: TrainingConfig) -> tuple[str, ...]:
     """The layers of the feature network that a run needs; none if it needs no features."""
     losses, features = config.losses, config.features
     whole = config.stage != "flow"
+    # Correctness needs the layer of each flow's size; the other terms name their layers.
     layers: list[str] = []
     if losses.correctness > 0 if whole else losses.flow_correctness > 0:
         layers += [CORRECTNESS_LAYERS[layer] for layer, _ in config.model.attention]
@@ -271,11 +280,6 @@ def feature_layers(config: TrainingConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys(layers))
 
 
-def to_unit(pictures: Tensor) -> Tensor:
-    """uint8 pictures as floats in [-1, 1]."""
-    return pictures.float() / 127.5 - 1
-
-
 def exact(tensor: Tensor) -> Any:
     """A context without autocast: losses are summed at full precision."""
     return torch.autocast(tensor.device.type, enabled=False)
@@ -283,6 +287,7 @@ def exact(tensor: Tensor) -> Any:
 
 def generator_of(seed: Sequence[int]) -> torch.Generator:
     """Randomness that depends on these numbers alone."""
+    # 63 bits: PyTorch's seeds are signed.
     number = np.random.SeedSequence(list(seed)).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(number) >> 1)
 

@@ -46,6 +46,7 @@ class Critics(nn.Module):
     def judge(self, fake: Mapping[str, Tensor]) -> Tensor:
         """What the generator minimises, summed over critics; nothing of them changes."""
         with self._frozen():
+            # Gradients flow through the critics to the pictures, not into the critics' weights.
             logits = [critic(fake[name]).float() for name, critic in self.critics.items()]
         return torch.stack([generator_loss(each, self.kind) for each in logits]).sum()
 

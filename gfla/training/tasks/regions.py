@@ -22,6 +22,7 @@ from gfla.losses.openings import rim, spread, tone
 from gfla.models.discriminators import GatedCritic
 from gfla.models.generators import AnimationGenerator
 from gfla.models.regions import Drawn, RegionHead
+from gfla.ops.ranges import from_bytes
 from gfla.ops.regions import (
     MOUTH,
     RIGHT_EYE,
@@ -36,7 +37,7 @@ from gfla.ops.regions import (
 from gfla.ops.spline import landmark_moves
 from gfla.pictures import to_picture
 from gfla.training.config import TrainingConfig
-from gfla.training.tasks.base import Batch, BatchOutcome, TrainingTask, exact, generator_of, to_unit
+from gfla.training.tasks.base import Batch, BatchOutcome, TrainingTask, exact, generator_of
 from gfla.training.tasks.critics import Critics
 
 _REGIONS = {"mouth": MOUTH, "eye": RIGHT_EYE}
@@ -93,6 +94,7 @@ class RegionsTask(TrainingTask):
         real: dict[str, Tensor] = {}
         fake: dict[str, Tensor] = {}
         drawn = {kind: crops_of(batch, kind, self._ridge) for kind in self._heads(self.generator)}
+        # Each kind by itself; the loss is their mean, the metrics have each.
         for kind, crops in drawn.items():
             result, made = draw(self._heads(self.generator)[kind], crops)
             terms = self._terms(result, made, crops, generator_of(seed))
@@ -103,6 +105,7 @@ class RegionsTask(TrainingTask):
                 real[kind], fake[kind] = (_shown(p, crops.shape) for p in (crops.truth, result))
         if critics is not None:
             sums["adversarial"] = critics.judge(fake)
+        # Terms without a weight of their own are shown, not minimised.
         named = self.weights()
         outcome = self.outcome({k: v for k, v in sums.items() if k in named}, [], real, fake)
         outcome["terms"] |= {k: v for k, v in sums.items() if k not in named}
@@ -115,6 +118,7 @@ class RegionsTask(TrainingTask):
             with torch.no_grad():
                 crops = crops_of(batch, kind, self._ridge)
                 result, _ = draw(head, crops)
+            # One row a pair, enlarged so that a person sees what there is.
             shown = torch.cat([crops.source, crops.base, result, crops.truth], 3)
             rows = np.vstack([to_picture(row) for row in shown])
             columns.append(rows.repeat(_ENLARGED, 0).repeat(_ENLARGED, 1))
@@ -129,10 +133,12 @@ class RegionsTask(TrainingTask):
         terms = {}
         with exact(result):
             error = result - crops.truth
+            # L1, most where it matters: of the result, and of the head's own picture.
             weight = 1 + _NEAR * gate + _INSIDE * opening
             terms["reconstruction"] = (weight * error.abs()).mean() / weight.mean()
             own = (gate * (drawn.picture - crops.truth).abs()).mean() / gate.mean().clamp(min=1e-3)
             terms["rendered"] = own
+            # Brightness of openings, tone of the skin around, steadiness.
             if "tone" in wanted:
                 terms["tone"] = tone(error, opening)
             if "spread" in wanted:
@@ -143,6 +149,7 @@ class RegionsTask(TrainingTask):
                 successive = (gate * error).unflatten(0, (-1, self.config.frames))
                 terms["flicker"] = successive.diff(dim=1).abs().mean() / gate.mean().clamp(min=1e-3)
         if "feature_distance" in wanted and self.features is not None:
+            # A quarter of the crops, rounded up.
             some = torch.randperm(len(result), generator=random)[: -(-len(result) // _SEEN)]
             with torch.no_grad():
                 theirs = self.features(crops.truth[some])
@@ -190,6 +197,7 @@ def _shown(picture: Tensor, shape: Geometry) -> Tensor:
 def crops_of(batch: Batch, kind: str, ridge: float) -> Crops:
     """The crops that the networks see of a batch's pairs."""
     region = _REGIONS[kind]
+    # Batch and pairs as one dimension: right and left eyes are alike from here on.
     values = {
         name: batch[f"{kind}_{name}"].flatten(0, 1)
         for name in ("source", "targets", "stored", "landmarks", "placed")
@@ -203,8 +211,9 @@ def crops_of(batch: Batch, kind: str, ridge: float) -> Crops:
 
     (stored_source, stored_target), (known, wanted) = split("stored"), split("landmarks")
     moved_source, moved_target = split("placed")
-    tile = to_unit(values["source"]).repeat_interleave(frames, 0)
-    targets = to_unit(values["targets"]).flatten(0, 1)
+    # Tiles as stored, and where they lay; crops as the networks see them, moved a little.
+    tile = from_bytes(values["source"]).repeat_interleave(frames, 0)
+    targets = from_bytes(values["targets"]).flatten(0, 1)
     from_alignment = align(region, known).moved(moved_source)
     to_alignment = align(region, wanted).moved(moved_target)
     kept = stored_alignment(region, stored_source)
@@ -215,8 +224,10 @@ def crops_of(batch: Batch, kind: str, ridge: float) -> Crops:
     moves = landmark_moves(
         wanted, known[:, None], to_alignment.outwards(grid_of(*coarse, known)), ridge
     )
+    # From half the crop's size to the fine grid's twofold one.
     maps = moves[:, 0].transpose(1, 2).unflatten(2, coarse)
     moved = F.interpolate(maps, scale_factor=4, mode="bilinear", align_corners=False)
+    # The base is the source's tile, looked up where the spline leads from the target's places.
     return Crops(
         region,
         _seen(tile, kept, source_places, region),
@@ -234,4 +245,5 @@ def _fine(region: Region, like: Tensor) -> Tensor:
 
 def _seen(tiles: Tensor, kept: Alignment, places: Tensor, region: Region) -> Tensor:
     found = look_up(tiles, kept.inwards(places), 2 * region.height, 2 * region.width)
+    # Four samples a pixel, averaged: no aliasing of the finer tile.
     return F.avg_pool2d(found, 2)

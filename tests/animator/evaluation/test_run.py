@@ -25,9 +25,9 @@ from animator.faces.tracking import FaceTracker
 from animator.media.decode import VideoReader
 from gfla import checkpoint
 from gfla.config import ABLATIONS
-from gfla.data.faces import write_pack
 from gfla.data.openings import openness
-from gfla.evaluation.faces import copy_source
+from gfla.data.packs import write_pack
+from gfla.evaluation.baselines import copy_source
 from gfla.evaluation.metrics import PictureMetric, l1_distance
 from gfla.evaluation.protocol import ClipOptions, PictureOptions, Protocol, load_protocol
 from gfla.evaluation.report import label

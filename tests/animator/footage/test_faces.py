@@ -15,7 +15,8 @@ from animator.footage.selection import Quality
 from animator.media.decode import VideoReader
 from animator.media.encode import VideoWriter
 from animator.media.frames import FrameBatch
-from gfla.data.faces import FaceBlocks, read_pack
+from gfla.data.faces import FaceBlocks
+from gfla.data.packs import read_pack
 from gfla.data.transforms import UNCHANGED
 from gfla.errors import GflaError
 

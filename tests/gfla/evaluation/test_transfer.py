@@ -12,7 +12,7 @@ from gfla.evaluation.inception import SetDistances
 from gfla.evaluation.metrics import MetricFiles, PictureMetric
 from gfla.evaluation.pairs import identity_of, open_pairs
 from gfla.evaluation.protocol import PictureOptions, Protocol, SetOptions
-from tests.gfla.evaluation.test_metrics import MeanColour
+from tests.gfla.evaluation.mean_colour import MeanColour
 from tests.gfla.person_files import write_picture, write_prepared
 from tests.helpers import small_generator
 

@@ -15,10 +15,9 @@ from gfla.losses.correctness import (
     sampling_correctness,
     warped_distance,
 )
-from gfla.ops.gaussian import gaussian_sample
 from gfla.ops.reference import bilinear_clamped
 from gfla.ops.warp import pixel_grid
-from tests.helpers import TOLERANCE
+from tests.gfla.ops.obvious import obvious_gaussian
 
 SAMPLINGS = ("gaussian", "bilinear")
 
@@ -44,46 +43,6 @@ def inputs(batch=2, channels=6, height=7, width=9, dtype=torch.float32, spread=2
     source, target = torch.rand(2, batch, channels, height, width, generator=random, dtype=dtype)
     flow = spread * torch.randn(batch, 2, height, width, generator=random, dtype=dtype)
     return flow, source, target
-
-
-def obvious_gaussian(image, flow, window, sigma):
-    """One location after the other, one pixel of its window after the other."""
-    batch, channels, height, width = image.shape
-    result = torch.zeros(batch, channels, *flow.shape[2:], dtype=image.dtype)
-    for b, y, x in torch.cartesian_prod(*map(torch.arange, (batch, *flow.shape[2:]))).tolist():
-        at_x, at_y = (x + flow[b, 0, y, x]).item(), (y + flow[b, 1, y, x]).item()
-        total = 0.0
-        for row in range(math.floor(at_y) - window // 2 + 1, math.floor(at_y) + window // 2 + 1):
-            for column in range(
-                math.floor(at_x) - window // 2 + 1, math.floor(at_x) + window // 2 + 1
-            ):
-                weight = math.exp(-((row - at_y) ** 2 + (column - at_x) ** 2) / (2 * sigma**2))
-                pixel = image[b, :, min(max(row, 0), height - 1), min(max(column, 0), width - 1)]
-                result[b, :, y, x] += weight * pixel
-                total += weight
-        result[b, :, y, x] /= total
-    return result
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(("window", "sigma"), [(4, 2.0), (2, 0.7)])
-def test_gaussian_samples(dtype, window, sigma):
-    flow, image, _ = inputs(height=5, width=7, dtype=dtype, spread=4.0)
-    flow = flow[..., :4, :]  # more than the map may be asked for, or less
-    expected = obvious_gaussian(image, flow, window, sigma)
-    torch.testing.assert_close(
-        gaussian_sample(image, flow, window, sigma), expected, **TOLERANCE[dtype]
-    )
-
-
-def test_gaussian_arguments_are_checked():
-    flow, image, _ = inputs()
-    for wrong in ({"window": 3}, {"window": 0}, {"sigma": 0.0}):
-        with pytest.raises(GflaError) as caught:
-            gaussian_sample(image, flow, **wrong)
-        assert caught.value.code == "invalid_config"
-    with pytest.raises(GflaError):
-        gaussian_sample(image[:0], flow[:0])
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)

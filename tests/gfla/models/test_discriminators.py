@@ -8,11 +8,6 @@ from gfla.config import CriticConfig
 from gfla.errors import GflaError
 from gfla.losses.adversarial import gradient_penalty
 from gfla.models.discriminators import GatedCritic, frame_differences
-from gfla.published.critics import (
-    critic_from_published,
-    critic_to_published,
-    infer_critic_config,
-)
 
 NARROW = CriticConfig(inputs=3, widths=(4, 6, 8))
 
@@ -41,15 +36,6 @@ def test_every_convolution_is_spectrally_normalised(critic):
         assert largest == pytest.approx(1, abs=1e-4)
 
 
-def test_initialise_reaches_the_weights_behind_the_normalisation(critic):
-    initialise(critic, gain=0.5)
-    for name, weight in critic.named_parameters():
-        if "weight" in name:
-            rows = weight.flatten(1)
-            rows = rows if rows.shape[0] <= rows.shape[1] else rows.T
-            assert torch.allclose(rows @ rows.T, 0.25 * torch.eye(len(rows)), atol=1e-5)
-
-
 def test_pictures_that_do_not_fit_are_refused(critic):
     for shape in ((0, 3, 16, 16), (1, 6, 16, 16), (3, 16, 16), (1, 3, 16, 7)):
         with pytest.raises(GflaError) as caught:
@@ -73,44 +59,6 @@ def test_frame_differences_are_of_neighbours_in_order():
         frame_differences(frames[:, :1])
     with pytest.raises(GflaError):
         frame_differences(frames[:0])
-
-
-def test_export_and_import_of_published_names_is_the_identity(critic):
-    published = critic_to_published(critic)
-    assert infer_critic_config(published) == NARROW
-    prefixed = {f"module.{name}": tensor for name, tensor in published.items()}
-    again = critic_to_published(critic_from_published(prefixed))
-    assert again.keys() == published.keys()
-    assert all(torch.equal(again[name], published[name]) for name in published)
-
-
-@pytest.mark.parametrize("name", ["conv.weight_u", "encoder0.shortcut.1.bias"])
-def test_what_an_import_lacks_is_named(critic, name):
-    published = critic_to_published(critic)
-    tensor = published.pop(name)
-    with pytest.raises(GflaError, match=f"missing: {name}") as caught:
-        critic_from_published(published)
-    assert caught.value.code == "bad_checkpoint"
-    with pytest.raises(GflaError, match="left over: colour"):
-        critic_from_published(published | {name: tensor, "colour": tensor})
-    with pytest.raises(GflaError, match=r"shape \(99,\)"):
-        critic_from_published(published | {name: torch.zeros(99)})
-    with pytest.raises(GflaError, match="not finite"):
-        critic_from_published(published | {name: torch.full_like(tensor, torch.nan)})
-
-
-def test_a_generator_is_no_critic():
-    with pytest.raises(GflaError, match=r"block0\.model\.1\.weight_orig is missing"):
-        critic_from_published({"flow_net.block0.model.2.weight": torch.zeros(4, 3, 4, 4)})
-
-
-def test_an_initialised_critic_is_normalised_at_once():
-    torch.manual_seed(0)
-    critic = build_critic(CriticConfig(3, (8, 16, 32))).eval()
-    initialise(critic)
-    weights = [m.weight for m in critic.modules() if isinstance(m, torch.nn.Conv2d)]
-    norms = torch.stack([torch.linalg.matrix_norm(w.flatten(1), 2) for w in weights])
-    torch.testing.assert_close(norms, torch.ones_like(norms), atol=0.05, rtol=0)
 
 
 @pytest.fixture

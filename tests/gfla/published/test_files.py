@@ -13,7 +13,6 @@ import torch
 from gfla.checkpoint import from_published, load, save
 from gfla.config import AnimationConfig
 from gfla.errors import GflaError
-from gfla.header import read_header
 from gfla.published.files import read_published
 from tests.helpers import NARROW, small_generator
 
@@ -123,15 +122,3 @@ def test_published_widths_take_no_memory():
     state = {"source_reference.block0.model.5.weight": torch.zeros(1).expand(10**9, 1, 4, 4)}
     with pytest.raises(GflaError):
         from_published(state)
-
-
-def test_a_header_tells_kind_and_size_without_the_tensors(tmp_path):
-    path = tmp_path / "a.safetensors"
-    generator = small_generator(NARROW)
-    save(path, generator, {"name": "x"})
-    header = read_header(path)
-    assert (header.config, header.info) == (NARROW, {"name": "x"})
-    assert header.parameters == sum(p.numel() for p in generator.parameters())
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(GflaError, match="cannot read"):
-        read_header(path)

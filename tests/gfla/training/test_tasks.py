@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from gfla.data.open import Wanted
+from gfla.data.readers import Wanted
 from gfla.training.config import TrainingConfig
 from gfla.training.state import Run
 from gfla.training.tasks.base import Batch, BatchOutcome, feature_layers

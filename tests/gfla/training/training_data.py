@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gfla.data.open import Wanted
+from gfla.data.readers import Wanted
 from gfla.data.samples import Sample, Samples
 from gfla.errors import GflaError
 from gfla.training.config import TrainingConfig
-from gfla.training.files import load_config
+from gfla.training.config_files import load_config
 from gfla.training.launch import RunRequest, launch
 from gfla.training.loop import Limits, StepReport
 

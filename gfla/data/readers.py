@@ -1,4 +1,4 @@
-"""One way to open every data set: its kind, its folder, and options of its own."""
+"""Readers of data sets by kind, and the one way to open them all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gfla.data.samples import Samples
-from gfla.errors import GflaError
+from gfla.errors import GflaError, check_choice
 
 Split = Literal["train", "held-out"]
 
@@ -48,8 +48,7 @@ def open_samples(kind: str, folder: Path, wanted: Wanted, options: Mapping[str, 
         GflaError: ``invalid_config`` for an unknown kind or option, ``invalid_data`` or another
             code of the reader where the data is not what it should be.
     """
-    if kind not in KINDS:
-        raise GflaError("invalid_config", f"data kind is {kind!r}; allowed: {', '.join(KINDS)}")
+    check_choice("data kind", kind, KINDS)
     split = folder / wanted.split
     if kind not in SYNTHETIC and not split.is_dir():
         raise GflaError("no_data", f"there is no folder {split}; see docs/data.md on preparing it")
@@ -63,6 +62,7 @@ def _person(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples
     if values.get("annotated") is not None:
         values["annotated"] = tuple(values["annotated"])
     values["augmentation"] = _augmentation(PairAugmentation, values.get("augmentation"), None)
+    # Held-out samples are never varied.
     training = wanted.split == "train"
     if not training:
         values["augmentation"] = None
@@ -73,7 +73,7 @@ def _faces(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples:
     from gfla.data.faces import FaceBlocks
     from gfla.data.transforms import UNCHANGED, Augmentation
 
-    values = _known(FaceBlocks.open, options, ("still_share", "augmentation"))
+    values = _known(FaceBlocks, options, ("still_share", "augmentation"))
     if wanted.image_size[0] != wanted.image_size[1]:
         raise GflaError("invalid_config", f"faces are square, not {wanted.image_size}")
     # Unlike pairs, faces are varied unless it is switched off.
@@ -119,6 +119,7 @@ def _synthetic_views(_: Path, wanted: Wanted, options: Mapping[str, Any]) -> Sam
 
     rest = {name: value for name, value in options.items() if name != "objects"}
     values = _known(ViewPairs, rest, ("targets", "pairs"))
+    # Held-out objects have numbers that training never reaches.
     first = 0 if wanted.split == "train" else HELD_OUT
     views = SyntheticViews(int(options.get("objects", 64)), max(wanted.image_size), first)
     return ViewPairs(views, wanted.image_size, seed=wanted.seed, **values)

@@ -1,4 +1,4 @@
-"""What makes loading strict: a file's tensors are exactly those that a network asks for."""
+"""Checks that a file's tensors are exactly those that a network asks for."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def check_tensors(shapes: Mapping[str, torch.Size], tensors: Mapping[str, Tensor
     Raises:
         GflaError: ``bad_checkpoint`` naming what is missing, left over, misshapen or not finite.
     """
+    # Names first: a message about shapes would hide that the file is of another network.
     check_names(set(shapes), set(tensors))
     for name, tensor in tensors.items():
         if tensor.shape != shapes[name]:

@@ -1,4 +1,4 @@
-"""What the ablation study puts in place of local attention (section 4.3)."""
+"""Stand-ins for local attention in the ablation study (section 4.3)."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ class GlobalAttention(nn.Module):
 
     def weights(self, target: Tensor, source: SourceFeatures) -> Tensor:
         """Attention coefficients: B (H W) (h w), rows that sum to 1."""
+        # Locations as rows of the queries, as columns of the keys.
         queries, keys = target.flatten(2).transpose(1, 2), source.features.flatten(2)
         return (queries @ keys / target.shape[1] ** 0.5).softmax(-1)
 

@@ -1,4 +1,4 @@
-"""Ways to animate a portrait that every model has to beat: leaving it alone, and a warp."""
+"""Baselines of portrait animation that every model has to beat: no motion at all, and warps."""
 
 from __future__ import annotations
 
@@ -9,21 +9,11 @@ import numpy as np
 import torch
 from scipy.spatial import Delaunay
 
-from gfla.arrays import Picture, Points
+from gfla.arrays import Picture, Points, pixel_centres, to_pixels
 from gfla.config import AnimationConfig
 from gfla.data.transforms import sample_picture
-from gfla.evaluation.motion import landmark_error
 from gfla.ops.spline import landmark_flow
 from gfla.ops.warp import upscale_flow, warp
-
-__all__ = [
-    "Method",
-    "affine_warp",
-    "copy_source",
-    "landmark_error",
-    "piecewise_affine",
-    "spline_warp",
-]
 
 Method = Callable[[Picture, Points, Points], Iterator[Picture]]
 """Renders a clip: from the source picture H H 3 and its landmarks 68 2 through the landmarks of
@@ -45,10 +35,12 @@ def affine_warp(source: Picture, source_points: Points, targets: Points) -> Iter
 def spline_warp(source: Picture, source_points: Points, targets: Points) -> Iterator[Picture]:
     """The third baseline: the source along the landmark spline of the model's flow prior."""
     size, ridge = source.shape[0], AnimationConfig().prior_ridge
+    # Grey values 0..255 throughout: a warp is linear.
     image = torch.tensor(source).permute(2, 0, 1)[None].float()
     known = torch.tensor(source_points, dtype=torch.float32)[None, None]
     for points in targets:
         wanted = torch.tensor(points, dtype=torch.float32)[None]
+        # At half the size, as a generator has it.
         flow = landmark_flow(wanted, known, (size // 2, size // 2), ridge)[:, 0]
         warped = warp(image, upscale_flow(flow, 2))[0]
         yield (warped.permute(1, 2, 0) + 0.5).clamp(0, 255).to(torch.uint8).numpy()
@@ -63,15 +55,18 @@ def piecewise_affine(source: Picture, source_points: Points, target_points: Poin
         target_points: 68 x 2, where these points are to be.
     """
     size = source.shape[0]
+    # Triangles of the target, the corners and middles of the border included.
     border = np.array([(x, y) for x in (0, 0.5, 1) for y in (0, 0.5, 1) if (x, y) != (0.5, 0.5)])
     start, end = np.concatenate([source_points, border]), np.concatenate([target_points, border])
     mesh = Delaunay(end)
-    axis = (np.arange(size) + 0.5) / size
+    axis = pixel_centres(size)
     places = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
+    # Which triangle each pixel's centre is in, and its barycentric coordinates there.
     triangles = np.maximum(mesh.find_simplex(places), 0)
     matrices = mesh.transform[triangles]
     first = np.einsum("nij,nj->ni", matrices[:, :2], places - matrices[:, 2])
     shares = np.concatenate([first, 1 - first.sum(1, keepdims=True)], 1)
+    # The same coordinates in the source's triangle; degenerate ones give no number.
     origins = np.einsum("ni,nij->nj", shares, start[mesh.simplices[triangles]])
-    maps = np.nan_to_num(origins * size - 0.5).astype(np.float32).reshape(size, size, 2)
+    maps = np.nan_to_num(to_pixels(origins, size)).astype(np.float32).reshape(size, size, 2)
     return np.asarray(sample_picture(source, maps, cv2.BORDER_REPLICATE), np.uint8)

@@ -10,9 +10,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
+from gfla.checkpoint_header import KINDS
 from gfla.config import GeneratorConfig
 from gfla.errors import GflaError
-from gfla.header import KINDS
 from gfla.training.config import TrainingConfig
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -47,6 +47,7 @@ def load_config(name: str | Path, overrides: Iterable[str] = ()) -> TrainingConf
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise _invalid(f"{override!r}: the value is no YAML: {error}") from error
+        # a.b=1 as {a: {b: 1}}.
         for part in reversed(key.strip().split(".")):
             value = {part: value}
         values = _merge(values, value)
@@ -75,6 +76,7 @@ def differences(one: TrainingConfig, other: TrainingConfig) -> list[str]:
 
     Batches are compared by ``launch``, which knows how many devices share a step.
     """
+    # Batch and accumulation may change as long as their product with the devices does not.
     ours, theirs = _flat(one.to_dict()), _flat(other.to_dict())
     free = (*FREE_TO_CHANGE, "batch", "accumulate")
     return [
@@ -101,6 +103,7 @@ def _read(name: str, seen: tuple[Path, ...]) -> dict[str, Any]:
     base = values.pop("base", None)
     if base is None:
         return values
+    # A base is a file beside this one, or a shipped configuration.
     beside = path.parent / str(base)
     inherited = _read(str(beside) if beside.is_file() else str(base), (*seen, path))
     inherited.pop("name", None)
@@ -112,6 +115,7 @@ def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in above.items():
         old = merged.get(key)
         both = isinstance(old, dict) and isinstance(value, Mapping)
+        # Mappings are merged, everything else is replaced: a list is not added to another.
         merged[key] = _merge(old, value) if both and old else value
     return merged
 
@@ -135,6 +139,7 @@ def _typed(wanted: Any, value: Any, where: str) -> Any:
         return _model(value, where)
     if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
         return _dataclass(wanted, value, where)
+    # Here only "a type or None".
     if origin in (Union, types.UnionType):
         rest = [part for part in inner if part is not type(None)]
         return None if value is None else _typed(rest[0], value, where)
@@ -142,6 +147,7 @@ def _typed(wanted: Any, value: Any, where: str) -> Any:
         if value not in inner:
             raise _wrong(where, value, ", ".join(map(str, inner)))
         return value
+    # tuple[int, ...] of any length, tuple[int, int] of this one; YAML knows lists alone.
     if origin is tuple:
         many = isinstance(value, list | tuple)
         if not many or (inner[-1] is not Ellipsis and len(value) != len(inner)):

@@ -1,4 +1,4 @@
-"""Which pixels of a face matter most."""
+"""Weights and windows of eyes and mouth, where a few pixels carry the expression."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def expression_weights(structure: Tensor, size: tuple[int, int], weight: float) 
     """
     labels = structure[:, LABELS : LABELS + 1]
     inside = ((labels >= _EYES) & (labels <= _INNER_MOUTH)).to(structure.dtype)
+    # Labels 4 to 6, eyes, lips and inner mouth: widened by 2 pixels, soft over 2 more.
     near = F.avg_pool2d(F.max_pool2d(inside, 5, stride=1, padding=2), 5, stride=1, padding=2)
     weights = 1 + (weight - 1) * F.interpolate(
         near, size=size, mode="bilinear", align_corners=False
@@ -55,6 +56,7 @@ def expressive_windows(maps: Tensor, landmarks: Tensor, side: int) -> Tensor:
     windows = []
     for part in _EXPRESSIVE:
         centres = landmarks[:, part].mean(1) * size
+        # Whole pixels: windows are cut out, not sampled.
         corners = torch.minimum((centres - side / 2).round().clamp(min=0), limit).long().tolist()
         windows += [
             picture[:, top : top + side, left : left + side]

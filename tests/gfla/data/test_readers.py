@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from gfla.data.faces import write_pack
-from gfla.data.open import KINDS, Wanted, open_samples
+from gfla.data.packs import write_pack
+from gfla.data.readers import KINDS, Wanted, open_samples
 from gfla.errors import GflaError
 from tests.golden.faces import MEAN_FACE
 

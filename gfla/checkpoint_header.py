@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself, read without loading its tensors or PyTorch."""
+"""The header of a checkpoint, its own description, read without its tensors or PyTorch."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ def read_header(path: str | Path) -> Header:
     try:
         with safe_open(str(path), framework="np") as file:
             metadata = file.metadata() or {}
+            # Slices know their shape; no tensor is read.
             shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise GflaError("bad_checkpoint", f"cannot read weights from {path}: {error}") from error
@@ -64,6 +65,7 @@ def parse_metadata(
     Raises:
         GflaError: ``bad_checkpoint`` if they are not those of this format.
     """
+    # Metadata is text by the format of safetensors: configuration and info are JSON in it.
     kind = KINDS.get(metadata.get("kind", ""))
     if metadata.get("format") != FORMAT or kind is None:
         raise GflaError("bad_checkpoint", f"{path} does not describe itself as {FORMAT} weights")
