@@ -1,14 +1,14 @@
-"""What the values of a job may look like, and how they are read from text."""
+"""Values of a job: how an option is described, what a value may look like, how text is read."""
 
 from __future__ import annotations
 
 import json
 import os.path
 import re
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from fractions import Fraction
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from animator.errors import AnimatorError
 
@@ -85,6 +85,99 @@ def check_choice(name: str, got: object, choice: object) -> None:
     allowed = get_args(choice)
     if got not in allowed:
         raise refuse(name, got, ", ".join(allowed))
+
+
+OptionKind = Literal["choice", "number", "flag", "text"]
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a job, as commands, tables, forms and documents offer it."""
+
+    name: str
+    kind: OptionKind
+    type: Any
+    """The annotation of its field."""
+    default: Any
+    help: str
+    """One line for a person."""
+    group: str
+    """The heading that it stands under; empty for none."""
+    order: int
+    """Its place under that heading, from the lowest."""
+    choices: tuple[str, ...]
+    """All values of a choice; else none."""
+    minimum: float | None
+    """Of a number; so are the next two."""
+    maximum: float | None
+    step: int | None
+    """What it is a multiple of; None for any number."""
+    shown: str
+    """How help shows its value."""
+
+    def check(self, got: object) -> None:
+        """Refuse a choice, a number or a flag that is none; of a text nothing is known here.
+
+        Raises:
+            AnimatorError: `invalid_option`.
+        """
+        if self.kind == "choice" and got not in self.choices:
+            raise refuse(self.name, got, ", ".join(self.choices))
+        if self.kind == "flag" and not isinstance(got, bool):
+            raise refuse(self.name, got, "true or false")
+        if self.kind == "number" and not self._is_number(got):
+            usual = {None: "a number", 1: "a whole number", 2: "an even number"}
+            what = usual.get(self.step, f"a multiple of {self.step}")
+            raise refuse(self.name, got, f"{what} from {self.minimum:g} to {self.maximum:g}")
+
+    def _is_number(self, got: object) -> bool:
+        if isinstance(got, bool) or not isinstance(got, (int, float)):
+            return False
+        if self.step is not None and (not isinstance(got, int) or got % self.step):
+            return False
+        low, high = self.minimum, self.maximum
+        return (low is None or got >= low) and (high is None or got <= high)  # NaN is neither
+
+
+def option(
+    default: Any,
+    help: str,
+    group: str = "",
+    *,
+    shown: str = "",
+    minimum: float | None = None,
+    maximum: float | None = None,
+    step: int | None = None,
+    order: int = 0,
+) -> Any:
+    """A field of a dataclass that is an option, described as `Option` says."""
+    about: dict[str, Any] = {"help": help, "group": group, "shown": shown, "order": order}
+    about |= {"minimum": minimum, "maximum": maximum, "step": step}
+    return field(default=default, metadata={"option": about})
+
+
+def options_of(kind: type) -> dict[str, Option]:
+    """The options among the fields of a dataclass, by name and in their order."""
+    hints, found = get_type_hints(kind), {}
+    for item in fields(kind):
+        if "option" in item.metadata:
+            hint, about = hints[item.name], dict(item.metadata["option"])
+            choices = get_args(hint) if get_origin(hint) is Literal else ()
+            about["shown"] = about["shown"] or "|".join(choices).join("[]") * bool(choices)
+            if hint is int:
+                about["step"] = about["step"] or 1
+            name, default = item.name, item.default
+            found[name] = Option(name, _kind(hint), hint, default, choices=choices, **about)
+    return found
+
+
+def _kind(hint: Any) -> OptionKind:
+    if get_origin(hint) is Literal:
+        return "choice"
+    return _KINDS.get(hint, "text")
+
+
+_KINDS: dict[Any, OptionKind] = {bool: "flag", int: "number", float: "number"}
 
 
 def check_path(name: str, got: object, allowed: str = "an absolute path") -> None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from animator.dataset.plan import DatasetPlan
-from animator.dataset.samples import Fault, Sample
+from animator.dataset.samples import COLUMNS, Fault, Sample
 from animator.errors import AnimatorError
 from animator.files.storage import Storage
 
 PLAN_FILE, FAULTS_FILE, HEAD_FILE = "plan.parquet", "faults.jsonl", "plan.json"
 _NUMBERS = ("row", "seed")
-_NAMES = tuple(item.name for item in fields(Sample))
+_NAMES = ("id", "row", *COLUMNS[1:])
 _WORDS = [name for name in _NAMES if name not in ("id", *_NUMBERS)]
 """Columns in which texts stand again and again; ids are all different."""
 _SCHEMA = pa.schema([(name, pa.int64() if name in _NUMBERS else pa.string()) for name in _NAMES])
