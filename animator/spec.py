@@ -17,15 +17,16 @@ from typing import Any, Literal
 from animator.errors import AnimatorError
 from animator.values import (
     DEVICE,
+    Location,
     Option,
     check_choice,
     check_key,
-    check_location,
     check_path,
     check_webhook,
     is_weights_name,
     load_fields,
     load_object,
+    offered,
     option,
     options_of,
     parse_time,
@@ -143,13 +144,16 @@ class JobSpec(SharedOptions, RowOptions):
         AnimatorError: `invalid_option`, saying what was got and what is allowed.
     """
 
-    source: str
-    """The portrait: absolute path or URL of a picture (or of a video, whose first frame is
-    taken)."""
-    driving: str
-    """The video whose motion is taken: absolute path or URL."""
-    output: str
-    """Where the video is written: absolute path or URL."""
+    source: Location = field(
+        metadata=offered(
+            "The portrait: a picture, or a video whose first frame is taken.", shown="SOURCE"
+        )
+    )
+    """A text or a path is made a `Location`; so are the next two."""
+    driving: Location = field(
+        metadata=offered("The video whose motion the portrait gets.", shown="DRIVING")
+    )
+    output: Location = field(metadata=offered("Where to write the video.", shown="FILE"))
     _: KW_ONLY
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", _MACHINE, shown="DEVICE")
     """Where the networks run."""
@@ -164,11 +168,11 @@ class JobSpec(SharedOptions, RowOptions):
     def __post_init__(self) -> None:
         """Check every field."""
         for name in _FILES:
-            check_location(name, getattr(self, name))
+            object.__setattr__(self, name, Location(getattr(self, name), name))
         if not (isinstance(self.weights, str) and is_weights_name(self.weights)):
             check_path("weights", self.weights, "default, a name of weights, or an absolute path")
-        for name, offered in _SPEC_OPTIONS.items():
-            offered.check(getattr(self, name))
+        for name, item in _SPEC_OPTIONS.items():
+            item.check(getattr(self, name))
         number = type(self.face) is int and self.face >= 1
         if self.face != "largest" and not number:
             raise refuse("face", self.face, "largest, or the number of a face from 1")
@@ -289,7 +293,9 @@ _SPEC_OPTIONS = options_of(JobSpec)
 _ALL = {**_SPEC_OPTIONS, **options_of(JobOptions)}
 OPTIONS: dict[str, Option] = {
     item.name: item
-    for item in sorted(_ALL.values(), key=lambda it: (_GROUPS.index(it.group), it.order))
+    for item in sorted(
+        _ALL.values(), key=lambda it: (it.kind != "location", _GROUPS.index(it.group), it.order)
+    )
 }
 """All that a person may choose about a job, by name, in the order in which it is shown.
 

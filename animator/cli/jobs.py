@@ -34,6 +34,7 @@ from animator.spec import (
     Progress,
     Result,
 )
+from animator.values import Location
 
 
 def run_here(spec: JobSpec, settings: Settings, *, overwrite: bool, as_json: bool) -> None:
@@ -129,7 +130,7 @@ def _submit(
         return client.submit(spec, overwrite=overwrite, options=options)
     for name in free_names(spec.source, spec.driving, Path(spec.output).parent):
         try:
-            return client.submit(replace(spec, output=str(name)), options=options)
+            return client.submit(replace(spec, output=Location(name)), options=options)
         except AnimatorError as error:
             if error.code != "output_exists":
                 raise

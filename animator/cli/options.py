@@ -11,13 +11,11 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 import typer
 
 from animator import spec
-from animator.cli.console import absolute
 from animator.errors import AnimatorError
 from animator.files.local import free_names
-from animator.files.urls import plain_location
 from animator.settings import Settings
 from animator.spec import OPTIONS, JobSpec
-from animator.values import Option, is_url
+from animator.values import Location, Option, plain_location
 from animator.weights.library import for_spec, weights_names
 
 StateName = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -31,20 +29,16 @@ def one_of(choice: object) -> str:
 
 Source = Annotated[
     str,
-    typer.Argument(
-        metavar="SOURCE", help="The portrait: a picture, or a video whose first frame is taken."
-    ),
+    typer.Argument(metavar="SOURCE", help=OPTIONS["source"].help),
 ]
-Driving = Annotated[
-    str, typer.Argument(metavar="DRIVING", help="The video whose motion the portrait gets.")
-]
+Driving = Annotated[str, typer.Argument(metavar="DRIVING", help=OPTIONS["driving"].help)]
 Output = Annotated[
     str | None,
     typer.Option(
         "--output",
         "-o",
         metavar="FILE",
-        help="Where to write the video. "
+        help=f"{OPTIONS['output'].help} "
         "\\[default: SOURCE--DRIVING.mp4 in this folder, never replacing a file]",
         show_default=False,
     ),
@@ -100,7 +94,11 @@ def job_options(*kinds: type, without: Collection[str] = ()) -> Callable[[Comman
         *before, last = signature(function, eval_str=True).parameters.values()
         assert last.kind is Parameter.VAR_KEYWORD
         after = [before.pop()] if before[-1].name == "as_json" else []
-        given = [_parameter(option) for option in OPTIONS.values() if option.name in own]
+        given = [
+            _parameter(option)
+            for name, option in OPTIONS.items()
+            if name in own and option.kind != "location"  # these are the command's arguments
+        ]
         function.__signature__ = Signature([*before, *given, *after])  # type: ignore[attr-defined]
         return function
 
@@ -146,15 +144,10 @@ def make_spec(
     """
     target = next(free_names(source, driving, Path.cwd())) if output is None else output
     return JobSpec(
-        source=_located(source),
-        driving=_located(driving),
-        output=_located(target),
+        source=Location(plain_location(source), "source"),
+        driving=Location(plain_location(driving), "driving"),
+        output=Location(plain_location(str(target)), "output"),
         face=face_choice(face),
         weights=for_spec(weights, Settings.from_environment()),
         **options,
     )
-
-
-def _located(location: str | Path) -> str:
-    text = str(location)
-    return plain_location(text) if is_url(text) else absolute(location)

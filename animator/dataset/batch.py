@@ -30,11 +30,11 @@ from animator.dataset.samples import Fault, Sample
 from animator.dataset.scheduler import Control, Scheduler
 from animator.errors import AnimatorError, JobCancelled
 from animator.files.storage import Storage
-from animator.files.urls import check_url, plain_location, split_location
+from animator.files.urls import check_url
 from animator.jobs.client import Client
 from animator.jobs.supervision import OwnWorker
 from animator.settings import Settings, has_nvidia_driver
-from animator.values import is_url, iso
+from animator.values import is_url, iso, plain_location, split_location
 
 OnBatchProgress = Callable[[BatchProgress], None]
 FEWEST_IN_FLIGHT, MOST_IN_FLIGHT = 16, 1024

@@ -12,6 +12,7 @@ from animator.dataset.rows import MEASURES
 from animator.dataset.samples import ROW_OPTIONS, Sample
 from animator.errors import AnimatorError
 from animator.spec import Extra, JobSpec, SharedOptions
+from animator.values import Location
 
 Format = Literal["shards", "files"]
 MAX_SHARD_SIZE = 100_000
@@ -47,7 +48,7 @@ class RunOptions(SharedOptions):
             raise _refuse("quality-filter", "given", "only where quality is measured")
         for text in self.filters:
             Filter.parse(text)
-        self.spec(Sample("check", 1, "/source", "/driving"), "/output.mp4")
+        self.spec(Sample("check", 1, Location("/source"), Location("/driving")), "/output.mp4")
 
     def spec(self, sample: Sample, output: str, device: str = "auto") -> JobSpec:
         """The job that makes a sample.
@@ -62,7 +63,7 @@ class RunOptions(SharedOptions):
         return JobSpec(
             sample.source,
             sample.driving,
-            output,
+            Location(output, "output"),
             device=device,
             measure=self.measure,
             extras=self.extras,

@@ -23,6 +23,7 @@ from animator.dataset.plan_checks import InputChecks, WeightsCheck, find_modifie
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
 from animator.settings import Settings
+from animator.values import Location
 
 if TYPE_CHECKING:
     from animator.files.storage import Storage
@@ -151,7 +152,7 @@ def _duplicate(sample: Sample, ids: dict[str, int]) -> Fault | None:
     return Fault(sample.row, "duplicate_id", message, sample.id)
 
 
-def _inputs(samples: Iterable[Sample]) -> set[str]:
+def _inputs(samples: Iterable[Sample]) -> set[Location]:
     return {place for sample in samples for place in (sample.source, sample.driving)}
 
 

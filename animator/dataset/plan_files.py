@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from animator.dataset.plan import DatasetPlan
-from animator.dataset.samples import COLUMNS, Fault, Sample
+from animator.dataset.samples import COLUMNS, NEEDED, Fault, Sample
 from animator.errors import AnimatorError
 from animator.files.storage import Storage
+from animator.values import Location
 
 PLAN_FILE, FAULTS_FILE, HEAD_FILE = "plan.parquet", "faults.jsonl", "plan.json"
 _NUMBERS = ("row", "seed")
@@ -86,15 +87,21 @@ def _table(samples: Sequence[Sample]) -> bytes:
 def _samples(content: bytes) -> Iterator[Sample]:
     """The samples; those that name the same file share one text."""
     table = pq.ParquetFile(pa.BufferReader(content), read_dictionary=_WORDS)
-    known: dict[object, object] = {}
+    known, places = dict[str, str](), dict[str, Location]()
     for batch in table.iter_batches(_BATCH, columns=list(_NAMES), use_threads=False):
         columns = []
         for name in _NAMES:
             column = batch.column(batch.schema.get_field_index(name))
             if pa.types.is_dictionary(column.type):
-                words = [known.setdefault(word, word) for word in column.dictionary.to_pylist()]
-                places = column.indices.to_pylist()
-                columns.append([None if place is None else words[place] for place in places])
+                words: list[str] = column.dictionary.to_pylist()
+                shared: list[str]
+                if name in NEEDED:
+                    places |= {word: Location(word) for word in words if word not in places}
+                    shared = [places[word] for word in words]
+                else:
+                    shared = [known.setdefault(word, word) for word in words]
+                numbers = column.indices.to_pylist()
+                columns.append([None if it is None else shared[it] for it in numbers])
             else:
                 columns.append(column.to_pylist())
         for values in zip(*columns, strict=True):

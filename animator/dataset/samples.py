@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from animator.spec import JobError, Priority, RowOptions
-from animator.values import load_object
+from animator.values import Location, load_object
 
 SampleState = Literal["succeeded", "failed", "rejected"]
 """How a sample ended; rejected is one that was made and then left out by its quality."""
@@ -34,10 +34,8 @@ class Sample(RowOptions):
     """Name of its files: unique in the data set, letters, digits, `_` and `-`."""
     row: int
     """Of the manifest, from 1; of pairs, their number in the order in which they are made."""
-    source: str
-    """Absolute path or URL."""
-    driving: str
-    """Absolute path or URL."""
+    source: Location
+    driving: Location
     seed: int | None = None
     """Carried into the outputs. Rendering itself has nothing random."""
     priority: Priority = "normal"

@@ -16,14 +16,15 @@ from urllib.parse import urlsplit
 
 from animator.dataset.samples import COLUMNS, NEEDED, ROW_OPTIONS, Fault, Sample
 from animator.errors import AnimatorError
-from animator.files.urls import check_url, plain_location
+from animator.files.urls import check_url
 from animator.settings import Settings
 from animator.spec import OPTIONS, JobSpec, Priority, RowOptions
 from animator.values import (
     MAX_LOCATION,
-    check_location,
+    Location,
     is_url,
     is_weights_name,
+    plain_location,
     refuse,
 )
 
@@ -115,13 +116,13 @@ class RowMaker:
             return weights
         return os.path.abspath(os.path.join(self._folder, weights))
 
-    def _location(self, text: str) -> str:
+    def _location(self, text: str) -> Location:
         if not is_url(text) and not os.path.isabs(text):
             text = _join(self._folder, text)
         return checked_location(text, self._settings)
 
 
-def checked_location(text: str, settings: Settings) -> str:
+def checked_location(text: str, settings: Settings) -> Location:
     """The absolute path or the URL that a job is given for an input.
 
     Args:
@@ -136,12 +137,11 @@ def checked_location(text: str, settings: Settings) -> str:
         raise AnimatorError("invalid_option", message)
     _check_text("a path", text)
     try:
-        location = plain_location(text)
+        location = Location(plain_location(text), "the input")
     except ValueError as error:
         raise AnimatorError("invalid_option", f"{text!r} is no URL: {error}.") from error
-    if is_url(location):
+    if location.is_url:
         check_url(location, settings)
-    check_location("the input", location)
     return location
 
 
@@ -151,7 +151,8 @@ def check_options(options: Mapping[str, Any]) -> None:
     Raises:
         AnimatorError: `invalid_option`.
     """
-    JobSpec("/source", "/driving", "/output", **options)
+    places = (Location(f"/{name}") for name in ("source", "driving", "output"))
+    JobSpec(*places, **options)
 
 
 def check_id(text: str) -> str:

@@ -20,7 +20,8 @@ from animator.spec import OPTIONS, JobOptions, JobSpec
 
 REPOSITORY = Path(__file__).parents[3]
 DOCS = REPOSITORY / "docs"
-OF_A_CALL = {"device", "key", "webhook"}
+FILES = {"source", "driving", "output"}
+OF_A_CALL = {"output", "device", "key", "webhook"}
 """Options that say nothing about the samples of a data set."""
 
 
@@ -45,8 +46,8 @@ def offered(command: str) -> dict[str, Any]:
 )
 def test_commands_have_all_options(command: str, without: set[str]) -> None:
     there = offered(command)
-    assert set(OPTIONS) - set(there) == without
-    for name in set(OPTIONS) - without:
+    assert set(OPTIONS) - set(there) - FILES == without
+    for name in set(OPTIONS) - without - FILES:
         option = OPTIONS[name]
         assert (there[name].help, there[name].default) == (option.help, option.default)
         assert there[name].opts == [f"--{name.replace('_', '-')}"]
@@ -58,7 +59,8 @@ def test_a_data_set_has_all_options() -> None:
     assert wanted <= set(COLUMNS) | names(RunOptions)
     assert not set(COLUMNS) & names(RunOptions)
     assert set(OPTIONS) & set(COLUMNS) == set(OPTIONS) & names(Sample)
-    assert names(RowDefaults) == set(COLUMNS) & {*OPTIONS, "seed"}
+    assert {name for name, option in OPTIONS.items() if option.kind == "location"} == FILES
+    assert names(RowDefaults) == (set(COLUMNS) & {*OPTIONS, "seed"}) - FILES
 
 
 def test_a_table_tells_what_a_form_needs() -> None:

@@ -18,6 +18,7 @@ from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
 from animator.files.storage import Storage
 from animator.settings import Settings
+from animator.values import Location
 from tests.object_store import Bucket
 
 HOUR = 3600
@@ -40,7 +41,7 @@ def media(tmp_path: Path) -> Path:
 
 def rows_of(media: Path, *pairs: str) -> list[Sample | Fault]:
     return [
-        Sample(f"{row}-{pair}", row, f"{media}/{pair[0]}", f"{media}/{pair[1]}")
+        Sample(f"{row}-{pair}", row, *(Location(f"{media}/{name}") for name in pair))
         for row, pair in enumerate(pairs, start=1)
     ]
 
@@ -62,13 +63,13 @@ def test_faults_are_kept_in_order(limits: Settings, media: Path) -> None:
     good = rows_of(media, *["ab"] * 8)
     rows: list[Sample | Fault] = [
         good[0],
-        replace(good[1], source=f"{media}/none"),
+        replace(good[1], source=Location(f"{media}/none")),
         Fault(3, "invalid_id", "no id"),
-        replace(good[3], driving=f"{media}/folder"),
+        replace(good[3], driving=Location(f"{media}/folder")),
         replace(good[4], weights="none-such"),
         replace(good[5], weights=f"{media}/a"),
-        replace(good[6], source="memory://plans/ok/not-asked-for"),
-        replace(good[7], source=f"{media}/a/file-in-a-file"),
+        replace(good[6], source=Location("memory://plans/ok/not-asked-for")),
+        replace(good[7], source=Location(f"{media}/a/file-in-a-file")),
     ]
     plan = make_plan(rows, limits)
     assert sorted(names(plan)) == ["1-ab", "7-ab"]
@@ -128,7 +129,7 @@ def test_since_asks_remote_stores(limits: Settings, media: Path) -> None:
     fsspec.filesystem("memory").pipe_file("/plans/ok/new", b"x")
     urls = ["memory://plans/ok/new", "memory://plans/ok/none", "memory://plans/refused/x"]
     (row,) = rows_of(media, "aa")
-    rows = [replace(row, id=f"{number}", source=url) for number, url in enumerate(urls)]
+    rows = [replace(row, id=f"{number}", source=Location(url)) for number, url in enumerate(urls)]
     now = datetime.now(UTC)
     assert names(make_plan(rows, limits, since=now - timedelta(hours=1))) == ["0", "1", "2"]
     # Of what a store does not say, the job finds out.
@@ -179,8 +180,8 @@ def many_samples(count: int) -> tuple[Sample, ...]:
         Sample(
             f"id-{number}",
             number + 1,
-            f"/s/é{generator.randrange(50)}.png",
-            f"s3://b/d{generator.randrange(9)}.mp4",
+            Location(f"/s/é{generator.randrange(50)}.png"),
+            Location(f"s3://b/d{generator.randrange(9)}.mp4"),
             start=generator.choice([None, "1:02.5"]),
             seed=generator.choice([None, 0, 2**63 - 1]),
             output_mode=generator.choice(["crop", "paste-back"]),
