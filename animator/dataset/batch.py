@@ -24,6 +24,7 @@ from animator.dataset.manifest.pairs import make_pairs
 from animator.dataset.manifest.reader import Manifest, RowDefaults, read_manifest
 from animator.dataset.options import RunOptions
 from animator.dataset.plan import DatasetPlan, make_plan
+from animator.dataset.plan_files import read_plan, write_plan
 from animator.dataset.progress import BatchProgress
 from animator.dataset.run_folder import INDEX, RunFolder, check_same, new_info
 from animator.dataset.samples import Fault, Sample
@@ -177,7 +178,7 @@ def plan_run(
         notes = tuple(rows.notes) if isinstance(rows, Manifest) else ()
     else:
         check_same(run.info, inputs.about(settings), options)
-        plan = DatasetPlan.from_storage(storage)
+        plan = read_plan(storage)
     if strict and plan.faults:
         first = plan.faults[0]
         message = (
@@ -278,7 +279,7 @@ def _begin(
                 message = "Another submitter has begun the run with other files; start again."
                 raise AnimatorError("other_run", message, retryable=True)
             return run
-        plan.to_storage(storage)
+        write_plan(plan, storage)
         counts = len(plan.samples), len(plan.faults)
         return RunFolder.begin(storage, new_info(about, options, *counts, plan.fingerprint))
 

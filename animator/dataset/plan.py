@@ -17,16 +17,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from animator.dataset.plan_checks import InputChecks, WeightsCheck, find_modified
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
 from animator.settings import Settings
 from animator.values import Location
-
-if TYPE_CHECKING:
-    from animator.files.storage import Storage
 
 MAX_ROWS = 5_000_000
 """Most rows of a plan, sound or not: all of them are held in memory."""
@@ -51,30 +47,6 @@ class DatasetPlan:
         for sample in self.samples:
             digest.update(json.dumps(_values(sample)).encode())
         return digest.hexdigest()
-
-    def to_storage(self, storage: Storage) -> None:
-        """Write `plan.parquet`, `faults.jsonl` and, with the sums of both, `plan.json`.
-
-        The same plan gives the same bytes.
-
-        Raises:
-            AnimatorError: as `animator.files.storage.Storage.write`.
-        """
-        from animator.dataset.plan_files import write_plan
-
-        write_plan(self, storage)
-
-    @classmethod
-    def from_storage(cls, storage: Storage) -> DatasetPlan:
-        """The plan that was written.
-
-        Raises:
-            AnimatorError: `no_such_file` if there is none, `bad_data` if it is damaged, and those
-                of `animator.files.storage.Storage.read`.
-        """
-        from animator.dataset.plan_files import read_plan
-
-        return read_plan(storage)
 
 
 def make_plan(

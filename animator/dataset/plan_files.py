@@ -27,7 +27,9 @@ _BATCH = 4096
 
 
 def write_plan(plan: DatasetPlan, storage: Storage) -> None:
-    """Write the files; the one that tells that the others are whole last.
+    """Write `plan.parquet`, `faults.jsonl` and, with the sums of both, last `plan.json`.
+
+    The same plan gives the same bytes.
 
     Raises:
         AnimatorError: as `Storage.write`.
@@ -52,7 +54,8 @@ def read_plan(storage: Storage) -> DatasetPlan:
     """The plan that was written.
 
     Raises:
-        AnimatorError: `no_such_file`, `bad_data`, and those of `Storage.read`.
+        AnimatorError: `no_such_file` if there is none, `bad_data` if it is damaged, and those of
+            `Storage.read`.
     """
     try:
         head = json.loads(storage.read(HEAD_FILE))

@@ -14,6 +14,7 @@ import pytest
 from animator.dataset.manifest.pairs import make_pairs
 from animator.dataset.manifest.reader import RowDefaults, read_manifest
 from animator.dataset.plan import DatasetPlan, make_plan
+from animator.dataset.plan_files import read_plan, write_plan
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
 from animator.files.storage import Storage
@@ -196,11 +197,11 @@ def test_a_plan_comes_back(limits: Settings, tmp_path: Path, url: str, count: in
     storage = Storage.open(url.format(folder=tmp_path), limits)
     faults = (Fault(3, "invalid_id", "é \u2028 \n", "x"), Fault(9, "bad_manifest", "no"))
     plan = DatasetPlan(many_samples(count), faults[: count and 2], older=count)
-    plan.to_storage(storage)
+    write_plan(plan, storage)
     written = {name: storage.read(name) for name in FILES}
-    again = DatasetPlan.from_storage(storage)
+    again = read_plan(storage)
     assert again == plan and again.fingerprint == plan.fingerprint
-    again.to_storage(storage)
+    write_plan(again, storage)
     assert written == {name: storage.read(name) for name in written}
     sources = {sample.source: id(sample.source) for sample in again.samples}
     assert all(sources[sample.source] == id(sample.source) for sample in again.samples)
@@ -209,10 +210,10 @@ def test_a_plan_comes_back(limits: Settings, tmp_path: Path, url: str, count: in
 def test_plans_that_are_damaged(limits: Settings, tmp_path: Path) -> None:
     storage = Storage.open(str(tmp_path / "run"), limits)
     with pytest.raises(AnimatorError) as caught:
-        DatasetPlan.from_storage(storage)
+        read_plan(storage)
     assert caught.value.code == "no_such_file"
     plan = DatasetPlan(many_samples(100), (Fault(3, "invalid_id", "", "x"),))
-    plan.to_storage(storage)
+    write_plan(plan, storage)
     written = {name: storage.read(name) for name in FILES}
     generator = random.Random(2)
     for name, content in written.items():
@@ -225,14 +226,14 @@ def test_plans_that_are_damaged(limits: Settings, tmp_path: Path) -> None:
         for bad in damaged:
             storage.write(name, bad)
             try:
-                assert DatasetPlan.from_storage(storage).samples == plan.samples
+                assert read_plan(storage).samples == plan.samples
             except AnimatorError as error:
                 assert error.code == "bad_data"
         storage.write(name, content)
-    assert DatasetPlan.from_storage(storage) == plan
+    assert read_plan(storage) == plan
     storage.delete(["faults.jsonl"])
     with pytest.raises(AnimatorError) as caught:
-        DatasetPlan.from_storage(storage)
+        read_plan(storage)
     assert caught.value.code == "no_such_file"
 
 
@@ -247,9 +248,9 @@ def test_from_manifest_to_plan_in_an_object_store(s3: Bucket, settings: Settings
     rows = list(read_manifest(f"{s3.url}/in/rows.csv", limits, RowDefaults()))
     assert [row.code for row in rows if isinstance(row, Fault)] == ["url_refused"] * 2
     plan = make_plan(rows, limits, since=hour_ago)
-    plan.to_storage(storage)
+    write_plan(plan, storage)
     assert s3.keys()[-3:] == ["run/faults.jsonl", "run/plan.json", "run/plan.parquet"]
-    assert DatasetPlan.from_storage(storage) == plan and len(plan.samples) == 1
+    assert read_plan(storage) == plan and len(plan.samples) == 1
     rows = list(read_manifest(f"{s3.url}/in/rows.jsonl", limits, RowDefaults()))
     assert not make_plan(rows, limits, since=hour_ago + timedelta(hours=2)).samples
     pairs = make_pairs(
