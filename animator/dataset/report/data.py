@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from animator.dataset.report.html import as_text, cut
 from animator.dataset.report.measures import Distribution, combined_ranks, distributions
 from animator.dataset.report.pace import ShardPace, pace_of
 from animator.dataset.report.strips import Strip, read_strip
+from animator.dataset.report.words import as_text, cut
 from animator.dataset.rows import MEASURES, SCHEMA, Row
 from animator.dataset.samples import Fault
 from animator.errors import CODES
