@@ -1,4 +1,4 @@
-"""What a job is: its specification, its states, its progress, its result and its record.
+"""Jobs as plain data: options, specification, states, progress, result and record.
 
 Everything here is plain data that travels as JSON between the command, the store and the workers.
 Nothing heavy is imported, so a command that only looks at jobs answers at once.
@@ -448,6 +448,7 @@ class JobRecord:
         """The record for `--json`: plain values, the most asked for first."""
         result = self.result
         return {
+            # How it is going
             "id": self.id,
             "state": self.state.value,
             "output": self.spec.output,
@@ -466,6 +467,7 @@ class JobRecord:
             "finished": self.finished,
             "worker": self.worker,
             "version": self.version,
+            # What came of it
             "frames": None if result is None else result.frames,
             "seconds": None if result is None else result.seconds,
             "fps": None if result is None else result.fps,

@@ -23,7 +23,7 @@ def explain_here(spec: JobSpec, frame: int | None, settings: Settings, *, overwr
         raise AnimatorError("invalid_option", "A sheet is written on this machine; give a path.")
     check_files(spec, overwrite=overwrite, suffixes=SHEET_SUFFIXES)
     with StopSignals() as signals, make_view() as view:
-        view.update("starting")
+        view.update("starting")  # it is on the screen while PyTorch is imported
         from animator.animation.explain import explain
         from animator.workspace.staging import stage
 

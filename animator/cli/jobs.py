@@ -102,16 +102,19 @@ def submit_job(
         check_files(spec, overwrite=overwrite)
         if check:
             check_before_submit(spec, Settings.from_environment())
+    # Queue it
     with StopSignals() as signals:
         client = client or Client.connect()
         record = record or _submit(client, spec, options, overwrite, named)
         if not as_json:
             say(f"job {record.id}" + (f" has this key and is {record.state.value}" * there))
+        # Wait for its end, and work the queue meanwhile if nobody else does
         if wait:
             with make_view(quiet=as_json) as view:
                 record = client.wait(
                     record.id, work=True, on_change=view.follow, should_stop=signals.requested
                 )
+    # Say what came of it
     if as_json:
         print_json(record.as_dict())
     if not wait:

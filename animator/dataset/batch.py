@@ -168,6 +168,7 @@ def plan_run(
         if should_stop():
             raise JobCancelled
 
+    # The plan: that of the folder, or a new one
     storage = Storage.open(out, settings)
     report(BatchProgress("looking"))
     run = RunFolder.find(storage)
@@ -179,6 +180,7 @@ def plan_run(
     else:
         check_same(run.info, inputs.about(settings), options)
         plan = read_plan(storage)
+    # Whether it is worth beginning
     if strict and plan.faults:
         first = plan.faults[0]
         message = (
@@ -224,6 +226,7 @@ def generate(
         AnimatorError: as `plan_run` and `Scheduler.work`, and `queue_unavailable`.
         JobCancelled: if it was told to stop before work began.
     """
+    # Plan, and begin the folder
     prepared = plan_run(
         inputs, out, options, settings, strict=strict, report=report, should_stop=should_stop
     )
@@ -231,6 +234,7 @@ def generate(
     storage, plan = prepared.storage, prepared.plan
     client = Client.connect(settings)
     run = prepared.run or _begin(storage, inputs.about(settings), options, plan, client)
+    # Work, with a worker of our own where no other takes jobs
     slots, control = own_slots(settings), control or Control()
     if not control.in_flight:
         control = replace(control, in_flight=_fitting_in_flight(client, slots))
@@ -244,6 +248,7 @@ def generate(
         if whole:
             report(replace(scheduler.progress(), stage="writing the index"))
             _finish(run, plan, claims, scheduler.book.completed)
+    # Sum up
     tally = scheduler.book.tally
     failures: Counter[str] = Counter()
     for stats in run.stats():

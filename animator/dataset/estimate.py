@@ -1,4 +1,4 @@
-"""What a run is going to take: time and space, from the farm's pace or a try on this machine."""
+"""Estimate of a run: time and space, from the farm's pace or a try on this machine."""
 
 from __future__ import annotations
 
@@ -100,6 +100,7 @@ def estimate(
         AnimatorError: as `Storage`, for a run that was begun.
         JobCancelled: if it was told to stop.
     """
+    # What is left
     left = remaining(run, samples)
     drivings = Counter((one.driving, one.start, one.end) for one in left)
     told = RunEstimate(
@@ -112,10 +113,12 @@ def estimate(
     frames = _frames(drivings, settings)
     if not left or frames is None:
         return told
+    # From what was made lately
     pace = _pace(rates)
     size = _bytes_a_frame(run)
     basis = ["the farm's pace"] if pace else []
     seconds = frames / pace if pace else None
+    # From a try, as far as that does not tell
     if seconds is None or size is None:
         trial = _try(left, options, settings, should_stop)
         if trial is None:

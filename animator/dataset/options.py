@@ -1,4 +1,4 @@
-"""What a run makes of every sample, and which samples it keeps."""
+"""Options of a run: what is made of every sample, and which samples are kept."""
 
 from __future__ import annotations
 

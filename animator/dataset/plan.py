@@ -22,7 +22,6 @@ from animator.dataset.plan_checks import InputChecks, WeightsCheck, find_modifie
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
 from animator.settings import Settings
-from animator.values import Location
 
 MAX_ROWS = 5_000_000
 """Most rows of a plan, sound or not: all of them are held in memory."""
@@ -43,9 +42,10 @@ class DatasetPlan:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the samples: another one whenever another thing is to be made."""
-        digest = hashlib.sha256()
+        digest, names = hashlib.sha256(), sorted(Sample.__dataclass_fields__)
         for sample in self.samples:
-            digest.update(json.dumps(_values(sample)).encode())
+            values = [getattr(sample, name) for name in names]
+            digest.update(json.dumps(values).encode())
         return digest.hexdigest()
 
 
@@ -79,7 +79,8 @@ def make_plan(
     samples, faults = _sort_out(rows, settings, checked or (lambda _: None))
     sound = len(samples)
     if since is not None:
-        modified = find_modified(_inputs(samples), settings)
+        inputs = {place for sample in samples for place in (sample.source, sample.driving)}
+        modified = find_modified(inputs, settings)
         moment = since.timestamp()
         samples = [
             sample
@@ -124,10 +125,6 @@ def _duplicate(sample: Sample, ids: dict[str, int]) -> Fault | None:
     return Fault(sample.row, "duplicate_id", message, sample.id)
 
 
-def _inputs(samples: Iterable[Sample]) -> set[Location]:
-    return {place for sample in samples for place in (sample.source, sample.driving)}
-
-
 def _order(samples: list[Sample]) -> None:
     """Group by driving video and then by source, all in order of first appearance."""
     drivings: dict[str, int] = {}
@@ -136,7 +133,3 @@ def _order(samples: list[Sample]) -> None:
         drivings.setdefault(sample.driving, len(drivings))
         sources.setdefault(sample.source, len(sources))
     samples.sort(key=lambda it: drivings[it.driving] * len(sources) + sources[it.source])
-
-
-def _values(sample: Sample) -> list[str | int | None]:
-    return [getattr(sample, name) for name in sorted(Sample.__dataclass_fields__)]

@@ -1,4 +1,4 @@
-"""What is asked about the inputs of a plan, once for each of them however many rows name it."""
+"""Checks of a plan's inputs, one for each of them however many rows name it."""
 
 from __future__ import annotations
 

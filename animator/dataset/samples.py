@@ -1,4 +1,4 @@
-"""What a data set is made of: samples, the faults of a manifest, and what came of both."""
+"""Samples of a data set, the faults of its manifest, and what came of the samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be checked about a job in no time, before it is queued or run.
+"""Checks of a job that take no time, before it is queued or run.
 
 A user's mistake is told at once instead of by a worker later. What needs the files to be opened and
 decoded is left to the pipeline.
@@ -77,6 +77,7 @@ def check_weights(weights: str, settings: Settings) -> None:
 def _check_output(
     spec: JobSpec, overwrite: bool, suffixes: tuple[str, ...], settings: Settings
 ) -> None:
+    # Elsewhere
     if spec.output.is_url:
         check_suffix(spec.output, suffixes)
         if spec.output.startswith(("http://", "https://")):
@@ -85,6 +86,7 @@ def _check_output(
             )
         check_url(spec.output, settings)
         return
+    # On this machine: the file, then its folder
     output = spec.output.path
     if output.is_dir():
         raise AnimatorError(

@@ -90,7 +90,8 @@ def _find_local(pattern: str) -> list[str]:
             raise AnimatorError("not_a_file", f"{pattern!r} is not a regular file.")
         return [pattern]
     matches = glob.iglob(pattern, recursive=True)
-    return sorted(path for path in matches if not _hidden(path) and os.path.isfile(path))
+    shown = (path for path in matches if not os.path.basename(path).startswith("."))
+    return sorted(path for path in shown if os.path.isfile(path))
 
 
 def _find_remote(pattern: str, settings: Settings) -> list[str]:
@@ -104,10 +105,6 @@ def _find_remote(pattern: str, settings: Settings) -> list[str]:
     return sorted(
         storage.location(there) for there in storage.names() if fnmatch.fnmatchcase(there, name)
     )
-
-
-def _hidden(path: str) -> bool:
-    return os.path.basename(path).startswith(".")
 
 
 def _combine(sources: int, drivings: int, how: str, seed: int) -> Iterable[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""What the report of a run shows, summed up from the rows of its samples.
+"""Content of a run's report, summed up from the rows of its samples.
 
 rows, faults, shards' statistics -> `RunReport` -> `animator.dataset.report.page` -> one HTML file
 """
@@ -189,6 +189,7 @@ def summarise(
         video_of: gives the MP4 of a succeeded row; its errors are noted in the report if they are
             `AnimatorError`, OSError, ValueError or KeyError.
     """
+    # Sorted, so that the order in which shards come changes nothing
     rows = sorted(rows, key=lambda row: row["number"])
     by_state: dict[str, list[Row]] = defaultdict(list)
     for row in rows:

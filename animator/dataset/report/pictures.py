@@ -1,4 +1,4 @@
-"""How the measures and contact sheets of a report are called, and how pictures are laid out."""
+"""Names of the measures and contact sheets of a report, and the layout of pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the time of a run went, and what was saved of it."""
+"""The time that a run took by stage, and what was saved of it."""
 
 from __future__ import annotations
 
