@@ -255,6 +255,9 @@ class Location(str):
             raise AnimatorError("invalid_option", f"{text!r} is no URL: {error}.") from error
         return made
 
+    def __deepcopy__(self, memo: object) -> Location:
+        return self  # it cannot change; `dataclasses.asdict` copies each
+
     @property
     def is_url(self) -> bool:
         """Whether the file lies elsewhere than in this machine's file systems."""
