@@ -1,4 +1,4 @@
-"""What a job is: its specification, its states, its progress, its result and its record.
+"""Jobs as plain data: options, specification, states, progress, result and record.
 
 Everything here is plain data that travels as JSON between the command, the store and the workers.
 Nothing heavy is imported, so a command that only looks at jobs answers at once.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import KW_ONLY, asdict, dataclass, field, fields
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
@@ -17,14 +17,18 @@ from typing import Any, Literal
 from animator.errors import AnimatorError
 from animator.values import (
     DEVICE,
+    Location,
+    Option,
     check_choice,
     check_key,
-    check_location,
     check_path,
     check_webhook,
     is_weights_name,
     load_fields,
     load_object,
+    offered,
+    option,
+    options_of,
     parse_time,
     refuse,
 )
@@ -40,52 +44,119 @@ Extra = Literal["landmarks", "structures", "flows", "frames"]
 Priority = Literal["high", "normal", "low"]
 Kind = Literal["any", "cpu", "cuda"]
 
-MIN_SIZE, MAX_SIZE = 128, 1024
+_FACE, _LOOK, _MACHINE, _QUEUE = "Which face", "The result", "The machine", "The queue"
+_GROUPS = ("", _FACE, _LOOK, _MACHINE, _QUEUE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowOptions:
+    """Options that every row of a data set may choose for itself; each is a column of texts."""
+
+    start: str | None = option(
+        None, "Begin here in the driving video: 12.5 (seconds) or 1:02.5.", shown="TIME"
+    )
+    """As `parse_time` reads it; None is the video's beginning."""
+    end: str | None = option(None, "End here in the driving video.", shown="TIME")
+    """This moment is excluded; None is the video's end."""
+    weights: str = option(
+        "default",
+        "Other weights than those shipped: a name from `animator weights list`, or a file.",
+        _MACHINE,
+        shown="[NAME|FILE]",
+        order=2,
+    )
+    """"default" for the checkpoint that is shipped, a name in the weights library, or an absolute
+    path. A name travels as a name: every machine looks it up in its own library."""
+    motion: Motion = option(
+        "relative",
+        "relative: the driving motion on the source's own face; absolute: the driving "
+        "face's shape, too.",
+        _LOOK,
+    )
+    output_mode: OutputMode = option(
+        "crop",
+        "crop: the face square; paste-back: the whole picture; side-by-side: the driving "
+        "video beside the face square.",
+        _LOOK,
+        order=1,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedOptions:
+    """Options that all rows of a data set share."""
+
+    size: int = option(
+        256,
+        "Side of the face square in pixels.",
+        _LOOK,
+        shown="PIXELS",
+        minimum=128,
+        maximum=1024,
+        step=2,
+        order=1,
+    )
+    face: Face = option(
+        "largest",
+        "Which face where there are several: the largest, or the N-th from the left.",
+        _FACE,
+        shown="[largest|N]",
+    )
+    """Of the source and of the driving video; numbers begin at 1."""
+    anchor: Anchor = option(
+        "auto",
+        "The driving frame that counts as the source's own pose: the first, or (auto) the "
+        "one nearest to it.",
+        _LOOK,
+    )
+    smoothing: float = option(
+        0.5,
+        "How strongly jitter is smoothed: 0 is not at all.",
+        _LOOK,
+        shown="0..1",
+        minimum=0,
+        maximum=1,
+    )
+    missing_face: MissingFace = option(
+        "hold",
+        "For driving frames without a face: hold the last pose, interpolate between the "
+        "poses around, skip the frames, or fail.",
+        _FACE,
+    )
+    detector: Detector = option(
+        "auto",
+        "What finds the landmarks; auto is face-alignment where it can run on a GPU, else dlib.",
+        _FACE,
+    )
+    precision: Precision = option(
+        "auto", "Arithmetic of the networks; auto is float32 on a CPU.", _MACHINE, order=1
+    )
+
+
+_FILES = ("source", "driving", "output")
 
 
 @dataclass(frozen=True)
-class JobSpec:
+class JobSpec(SharedOptions, RowOptions):
     """What to animate, with what, to where and how. Every value is checked when it is made.
 
     Raises:
         AnimatorError: `invalid_option`, saying what was got and what is allowed.
     """
 
-    source: str
-    """The portrait: absolute path or URL of a picture (or of a video, whose first frame is
-    taken)."""
-    driving: str
-    """The video whose motion is taken: absolute path or URL."""
-    output: str
-    """Where the video is written: absolute path or URL."""
-    start: str | None = None
-    """Where in the driving video to begin, as `parse_time` reads it; None is its beginning."""
-    end: str | None = None
-    """Where in the driving video to end (this moment excluded); None is its end."""
-    face: Face = "largest"
-    """Which face of the source and of the driving video: "largest", or its number from 1."""
-    motion: Motion = "relative"
-    """"relative": the driving motion on the source's own face shape; "absolute": the driving
-    face's shape, too."""
-    anchor: Anchor = "auto"
-    """The driving frame that counts as the source's own pose: the "first", or the nearest one."""
-    smoothing: float = 0.5
-    """How strongly jitter of the landmarks is smoothed: 0 (not at all) to 1."""
-    missing_face: MissingFace = "hold"
-    """What happens to driving frames without a face."""
-    output_mode: OutputMode = "crop"
-    """What a frame of the result shows."""
-    size: int = 256
-    """Side of the animated square in pixels."""
-    detector: Detector = "auto"
-    """Which landmark detector to use."""
-    device: str = "auto"
-    """Where the networks run: "auto", "cpu", "cuda" or "cuda:N"."""
-    precision: Precision = "auto"
-    """Arithmetic of the networks."""
-    weights: str = "default"
-    """The checkpoint: "default" for the one that is shipped, a name in the weights library, or an
-    absolute path. A name travels as a name: every machine looks it up in its own library."""
+    source: Location = field(
+        metadata=offered(
+            "The portrait: a picture, or a video whose first frame is taken.", shown="SOURCE"
+        )
+    )
+    """A text or a path is made a `Location`; so are the next two."""
+    driving: Location = field(
+        metadata=offered("The video whose motion the portrait gets.", shown="DRIVING")
+    )
+    output: Location = field(metadata=offered("Where to write the video.", shown="FILE"))
+    _: KW_ONLY
+    device: str = option("auto", "auto, cpu, cuda or cuda:N.", _MACHINE, shown="DEVICE")
+    """Where the networks run."""
     measure: bool = False
     """Whether the quality of the result is measured; see `animator.animation.quality`."""
     extras: tuple[Extra, ...] = ()
@@ -96,16 +167,15 @@ class JobSpec:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        for name in ("source", "driving", "output"):
-            check_location(name, getattr(self, name))
+        for name in _FILES:
+            object.__setattr__(self, name, Location(getattr(self, name), name))
         if not (isinstance(self.weights, str) and is_weights_name(self.weights)):
             check_path("weights", self.weights, "default, a name of weights, or an absolute path")
-        check_choice("motion", self.motion, Motion)
-        check_choice("anchor", self.anchor, Anchor)
-        check_choice("missing_face", self.missing_face, MissingFace)
-        check_choice("output_mode", self.output_mode, OutputMode)
-        check_choice("detector", self.detector, Detector)
-        check_choice("precision", self.precision, Precision)
+        for name, item in _SPEC_OPTIONS.items():
+            item.check(getattr(self, name))
+        number = type(self.face) is int and self.face >= 1
+        if self.face != "largest" and not number:
+            raise refuse("face", self.face, "largest, or the number of a face from 1")
         if not isinstance(self.device, str) or not DEVICE.fullmatch(self.device):
             raise refuse("device", self.device, "auto, cpu, cuda, cuda:N")
         for name in ("measure", "keep_result"):
@@ -115,20 +185,7 @@ class JobSpec:
             raise refuse("extras", self.extras, "a list of different names")
         for extra in self.extras:
             check_choice("extras", extra, Extra)
-        self._check_numbers()
         self._check_times()
-
-    def _check_numbers(self) -> None:
-        number = type(self.face) is int and self.face >= 1
-        if self.face != "largest" and not number:
-            raise refuse("face", self.face, "largest, or the number of a face from 1")
-        smoothing = self.smoothing
-        if isinstance(smoothing, bool) or not isinstance(smoothing, (int, float)):
-            raise refuse("smoothing", smoothing, "a number from 0 to 1")
-        if not 0 <= smoothing <= 1:  # also refuses NaN
-            raise refuse("smoothing", smoothing, "a number from 0 to 1")
-        if type(self.size) is not int or self.size % 2 or not MIN_SIZE <= self.size <= MAX_SIZE:
-            raise refuse("size", self.size, f"an even number from {MIN_SIZE} to {MAX_SIZE}")
 
     def _check_times(self) -> None:
         for name in ("start", "end"):
@@ -156,9 +213,14 @@ class JobSpec:
             return "any"
         return "cpu" if self.device == "cpu" else "cuda"
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values by name, the files first."""
+        values = asdict(self)
+        return {**{name: values[name] for name in _FILES}, **values}
+
     def to_json(self) -> str:
         """The specification as one line of ASCII JSON."""
-        return json.dumps(asdict(self))
+        return json.dumps(self.as_dict())
 
     @classmethod
     def from_json(cls, text: str | bytes) -> JobSpec:
@@ -175,7 +237,7 @@ class JobSpec:
                 f"Unknown name in the job specification: {', '.join(unknown)}; "
                 f"known are {', '.join(sorted(known))}.",
             )
-        if missing := [name for name in ("source", "driving", "output") if name not in values]:
+        if missing := [name for name in _FILES if name not in values]:
             raise AnimatorError(
                 "invalid_option", f"Missing in the job specification: {', '.join(missing)}."
             )
@@ -192,17 +254,26 @@ class JobOptions:
         AnimatorError: `invalid_option`.
     """
 
-    priority: Priority = "normal"
-    """Jobs of a higher priority are begun first and get more of a shared device."""
-    key: str | None = None
-    """A name of the submitter's choice: submitting the same key again gives the job that is
-    there."""
-    webhook: str | None = None
-    """An address that is told when the job has ended."""
+    priority: Priority = option("normal", "Jobs of a higher priority are begun first.", _QUEUE)
+    """A job of a higher one gets more of a shared device, too."""
+    key: str | None = option(
+        None,
+        "Submit once: a job that has this key is shown instead. auto makes a key of the "
+        "content of both files, the options and the weights.",
+        _QUEUE,
+        shown="KEY",
+    )
+    """A name of the submitter's choice."""
+    webhook: str | None = option(
+        None,
+        "Tell this address when the job has ended; the workers must allow its host.",
+        _QUEUE,
+        shown="URL",
+    )
 
     def __post_init__(self) -> None:
         """Check every field."""
-        check_choice("priority", self.priority, Priority)
+        OPTIONS["priority"].check(self.priority)
         if self.key is not None:
             check_key(self.key)
         if self.webhook is not None:
@@ -216,6 +287,20 @@ class JobOptions:
     def from_json(cls, text: str | bytes) -> JobOptions:
         """The options from JSON."""
         return cls(**load_fields(cls, text, "options of a job"))
+
+
+_SPEC_OPTIONS = options_of(JobSpec)
+_ALL = {**_SPEC_OPTIONS, **options_of(JobOptions)}
+OPTIONS: dict[str, Option] = {
+    item.name: item
+    for item in sorted(
+        _ALL.values(), key=lambda it: (it.kind != "location", _GROUPS.index(it.group), it.order)
+    )
+}
+"""All that a person may choose about a job, by name, in the order in which it is shown.
+
+Options of commands, columns of manifests and documents are made of it.
+"""
 
 
 class JobState(StrEnum):
@@ -363,6 +448,7 @@ class JobRecord:
         """The record for `--json`: plain values, the most asked for first."""
         result = self.result
         return {
+            # How it is going
             "id": self.id,
             "state": self.state.value,
             "output": self.spec.output,
@@ -381,6 +467,7 @@ class JobRecord:
             "finished": self.finished,
             "worker": self.worker,
             "version": self.version,
+            # What came of it
             "frames": None if result is None else result.frames,
             "seconds": None if result is None else result.seconds,
             "fps": None if result is None else result.fps,
@@ -391,7 +478,7 @@ class JobRecord:
             "weights": None if result is None else result.weights,
             "cached": [] if result is None else list(result.cached),
             "quality": {} if result is None else dict(result.quality),
-            "spec": asdict(self.spec),
+            "spec": self.spec.as_dict(),
         }
 
 

@@ -1,14 +1,17 @@
-"""What the values of a job may look like, and how they are read from text."""
+"""Values of a job: how an option is described, what a value may look like, how text is read."""
 
 from __future__ import annotations
 
 import json
-import os.path
+import os
 import re
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import UTC, datetime
 from fractions import Fraction
-from typing import Any, get_args
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+from urllib.parse import unquote, urlsplit
 
 from animator.errors import AnimatorError
 
@@ -87,6 +90,102 @@ def check_choice(name: str, got: object, choice: object) -> None:
         raise refuse(name, got, ", ".join(allowed))
 
 
+OptionKind = Literal["choice", "number", "flag", "text", "location"]
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a job, as commands, tables, forms and documents offer it."""
+
+    name: str
+    kind: OptionKind
+    type: Any
+    """The annotation of its field."""
+    default: Any
+    help: str
+    """One line for a person."""
+    group: str
+    """The heading that it stands under; empty for none."""
+    order: int
+    """Its place under that heading, from the lowest."""
+    choices: tuple[str, ...]
+    """All values of a choice; else none."""
+    minimum: float | None
+    """Of a number; so are the next two."""
+    maximum: float | None
+    step: int | None
+    """What it is a multiple of; None for any number."""
+    shown: str
+    """How help shows its value."""
+
+    def check(self, got: object) -> None:
+        """Refuse a choice, a number or a flag that is none; of a text nothing is known here.
+
+        Raises:
+            AnimatorError: `invalid_option`.
+        """
+        if self.kind == "choice" and got not in self.choices:
+            raise refuse(self.name, got, ", ".join(self.choices))
+        if self.kind == "flag" and not isinstance(got, bool):
+            raise refuse(self.name, got, "true or false")
+        if self.kind == "number" and not self._is_number(got):
+            usual = {None: "a number", 1: "a whole number", 2: "an even number"}
+            what = usual.get(self.step, f"a multiple of {self.step}")
+            raise refuse(self.name, got, f"{what} from {self.minimum:g} to {self.maximum:g}")
+
+    def _is_number(self, got: object) -> bool:
+        if isinstance(got, bool) or not isinstance(got, (int, float)):
+            return False
+        if self.step is not None and (not isinstance(got, int) or got % self.step):
+            return False
+        low, high = self.minimum, self.maximum
+        return (low is None or got >= low) and (high is None or got <= high)  # NaN is neither
+
+
+def offered(
+    help: str,
+    group: str = "",
+    *,
+    shown: str = "",
+    minimum: float | None = None,
+    maximum: float | None = None,
+    step: int | None = None,
+    order: int = 0,
+) -> Mapping[str, Any]:
+    """The metadata of a field of a dataclass that is an option, described as `Option` says."""
+    about = {"help": help, "group": group, "shown": shown, "order": order}
+    return {"option": {**about, "minimum": minimum, "maximum": maximum, "step": step}}
+
+
+def option(default: Any, help: str, group: str = "", **about: Any) -> Any:
+    """A field with a default that is an option, described as in `offered`."""
+    return field(default=default, metadata=offered(help, group, **about))
+
+
+def options_of(kind: type) -> dict[str, Option]:
+    """The options among the fields of a dataclass, by name and in their order."""
+    hints, found = get_type_hints(kind), {}
+    for item in fields(kind):
+        if "option" in item.metadata:
+            hint, about = hints[item.name], dict(item.metadata["option"])
+            choices = get_args(hint) if get_origin(hint) is Literal else ()
+            about["shown"] = about["shown"] or "|".join(choices).join("[]") * bool(choices)
+            if hint is int:
+                about["step"] = about["step"] or 1
+            name, default = item.name, None if item.default is MISSING else item.default
+            found[name] = Option(name, _kind(hint), hint, default, choices=choices, **about)
+    return found
+
+
+def _kind(hint: Any) -> OptionKind:
+    if get_origin(hint) is Literal:
+        return "choice"
+    kinds: dict[Any, OptionKind] = {
+        **{bool: "flag", int: "number", float: "number", Location: "location"}
+    }
+    return kinds.get(hint, "text")
+
+
 def check_path(name: str, got: object, allowed: str = "an absolute path") -> None:
     """Refuse what is not an absolute path."""
     if not isinstance(got, str) or not os.path.isabs(got) or "\0" in got:
@@ -98,15 +197,89 @@ def is_url(text: str) -> bool:
     return _URL.match(text) is not None
 
 
-def check_location(name: str, got: object) -> None:
-    """Refuse what is neither an absolute path nor a URL.
+def plain_location(text: str) -> str:
+    """A path from the root, or a URL; `file:` URLs become paths.
 
-    `animator.files.urls` says which are allowed.
+    Raises:
+        AnimatorError: `invalid_option` for a `file:` URL of another host.
     """
-    if isinstance(got, str) and len(got) <= MAX_LOCATION and is_url(got):
-        if got.isprintable() and not got.endswith("/"):
-            return
-    check_path(name, got, "an absolute path, or a URL such as s3://BUCKET/NAME")
+    if not is_url(text):
+        return os.path.abspath(text)
+    parts = urlsplit(text)
+    if parts.scheme not in ("file", "local"):
+        return text
+    if parts.netloc not in ("", "localhost"):
+        message = f"{text!r} names another machine; a file URL is file:///PATH."
+        raise AnimatorError("invalid_option", message)
+    return os.path.abspath(unquote(parts.path))
+
+
+def split_location(location: str) -> tuple[str, str]:
+    """The folder of a file and its name in it."""
+    folder, _, name = location.rpartition("/")
+    return folder or "/", name
+
+
+class Location(str):
+    """Where a file is: an absolute path or a URL, checked when it is made.
+
+    It is the text as it was given, so that records, messages, `open` and JSON take it as they take
+    any text. `animator.files.urls` says which URLs are allowed.
+
+    Args:
+        given: an absolute path or a URL.
+        name: what the error calls it.
+
+    Attributes:
+        plain: the same place as a path from the root, or a URL; `file:` URLs are paths.
+
+    Raises:
+        AnimatorError: `invalid_option`.
+    """
+
+    plain: str
+
+    def __new__(cls, given: str | os.PathLike[str], name: str = "location") -> Location:
+        """Check the text; a location itself is returned as it is."""
+        if isinstance(given, cls):
+            return given
+        text = given.__fspath__() if isinstance(given, os.PathLike) else given
+        if not (isinstance(text, str) and len(text) <= MAX_LOCATION and is_url(text)):
+            check_path(name, text, _LOCATIONS)
+        elif not text.isprintable() or text.endswith("/"):
+            raise refuse(name, text, _LOCATIONS)
+        made = super().__new__(cls, text)
+        try:
+            made.plain = plain_location(text)
+        except ValueError as error:
+            raise AnimatorError("invalid_option", f"{text!r} is no URL: {error}.") from error
+        return made
+
+    def __deepcopy__(self, memo: object) -> Location:
+        return self  # it cannot change; `dataclasses.asdict` copies each
+
+    @property
+    def is_url(self) -> bool:
+        """Whether the file lies elsewhere than in this machine's file systems."""
+        return is_url(self.plain)
+
+    @property
+    def path(self) -> Path:
+        """The absolute path, where it is no URL."""
+        return Path(self.plain)
+
+    @property
+    def folder(self) -> str:
+        """What is before the last slash of the plain form."""
+        return split_location(self.plain)[0]
+
+    @property
+    def name(self) -> str:
+        """What is after the last slash of the plain form."""
+        return split_location(self.plain)[1]
+
+
+_LOCATIONS = "an absolute path, or a URL such as s3://BUCKET/NAME"
 
 
 def load_fields(kind: type, text: str | bytes, what: str) -> dict[str, Any]:

@@ -104,7 +104,8 @@ def child(what: str, manifest: Path, run: Path) -> dict[str, float]:
 def measure(what: str, manifest: str, run: str) -> None:
     """Plan or load in this process, and print the figures."""
     from animator.dataset.manifest.reader import RowDefaults, read_manifest
-    from animator.dataset.plan import DatasetPlan, make_plan
+    from animator.dataset.plan import make_plan
+    from animator.dataset.plan_files import read_plan, write_plan
     from animator.files.storage import Storage
     from animator.settings import Settings
 
@@ -119,9 +120,9 @@ def measure(what: str, manifest: str, run: str) -> None:
         if manifest.endswith(".parquet"):
             most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
             figures["peak MiB of the child"] = most // 1024
-        plan.to_storage(storage)
+        write_plan(plan, storage)
     else:
-        plan = DatasetPlan.from_storage(storage)
+        plan = read_plan(storage)
     figures |= {
         "seconds": round(time.perf_counter() - began, 2),
         "peak MiB": peak_mib(),

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import typer.main
 
 from animator.cli import app
+from animator.dataset.samples import COLUMNS
+from animator.spec import OPTIONS, SharedOptions
+from animator.values import Option
 
+SHARED = [item.name for item in fields(SharedOptions)]
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
 
 HEAD = """\
 # The command `animator`
 
-<!-- Written by scripts/generate_cli_docs.py; change the help texts in animator/cli instead. -->
+<!-- Written by scripts/generate_cli_docs.py; change the help texts in the code instead. -->
 
 Results go to standard output: the path of the video, a table, or with `--json` one JSON document.
 Progress, notes and errors go to standard error. An error is one line, `error [code]: sentence`;
@@ -33,6 +38,15 @@ with 0.
 
 Where a command takes a job, the first letters of its id do if they are at least four and no other
 id begins so. A mistake in one of several ids is told before anything is done to the others.
+"""
+
+OPTIONS_HEAD = """
+## The options of a job
+
+By the names that they have in `JobSpec`, in JSON and as columns of a [manifest](datasets.md).
+
+| | kind | values | default | in a data set |
+|---|---|---|---|---|
 """
 
 TAIL = """
@@ -113,7 +127,20 @@ that take jobs.
 def page() -> str:
     """The whole page."""
     group: Any = typer.main.get_command(app)
-    return HEAD + "".join(_entry(name, item) for name, item in group.commands.items()) + TAIL
+    commands = "".join(_entry(name, item) for name, item in group.commands.items())
+    return HEAD + commands + OPTIONS_HEAD + "".join(map(_row, OPTIONS.values())) + TAIL
+
+
+def _row(option: Option) -> str:
+    """An option of a job in the table of all."""
+    values = option.shown
+    if option.minimum is not None:
+        values = f"{option.minimum:g} to {option.maximum:g}" + ", even" * (option.step == 2)
+    default = "" if option.default is None else f"`{option.default}`"
+    where = "each row" if option.name in COLUMNS else ""
+    where = "all rows" if option.name in SHARED else where
+    cells = (f"`{option.name}`", option.kind, values.strip("[]"), default, where)
+    return f"| {' | '.join(cell.replace('|', ', ') for cell in cells)} |\n"
 
 
 def _entry(name: str, item: Any) -> str:

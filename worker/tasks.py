@@ -16,7 +16,6 @@ from celery import shared_task
 from animator.errors import AnimatorError, AttemptRepeated, JobCancelled, LeaseLost
 from animator.jobs.queue import Announcement
 from animator.spec import JobError, JobRecord, JobSpec, JobState, Progress, Result
-from animator.values import is_url
 from worker import isolated, metrics
 from worker.celery import TASK
 from worker.failures import describe
@@ -152,7 +151,7 @@ class JobRun:
         output = open_output(spec.output, settings)
         self._workspace = Workspace.take(output, record.id, record.attempt)
         # What is fetched is held in the cache until the job has ended.
-        if is_url(spec.source) or is_url(spec.driving):
+        if spec.source.is_url or spec.driving.is_url:
             job.report(Progress("fetch"))
         with stage(spec, settings, self._check) as staged, ExitStack() as running:
             if shares_segments(spec.output, settings):

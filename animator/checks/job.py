@@ -26,12 +26,11 @@ from animator.checks.report import (
 )
 from animator.errors import CODES, AnimatorError
 from animator.files.local import check_location
-from animator.files.urls import plain_location
 from animator.jobs.preflight import check_weights
 from animator.sandbox import Ended, Message, SandboxLimits, run_limited
 from animator.settings import Settings, has_nvidia_driver
 from animator.spec import JobSpec
-from animator.values import is_url
+from animator.values import Location
 
 __all__ = ["CheckReport", "DrivingFacts", "JobEstimate", "Finding", "SourceFacts", "check_job"]
 
@@ -132,7 +131,7 @@ def ordered(findings: list[Finding]) -> tuple[Finding, ...]:
 
 def _check_weights(spec: JobSpec, settings: Settings, looked: _Looked) -> None:
     try:
-        check_weights(spec, settings)
+        check_weights(spec.weights, settings)
     except AnimatorError as error:
         looked.findings.append(Finding("error", error.code, error.message))
 
@@ -159,13 +158,13 @@ def _look(spec: JobSpec, settings: Settings, target: str, looked: _Looked) -> No
 
 
 def _can_be_opened(spec: JobSpec, name: Subject, settings: Settings, looked: _Looked) -> bool:
-    location = plain_location(getattr(spec, name))
+    location: Location = getattr(spec, name)
     try:
         check_location(location, settings)
     except AnimatorError as error:
         looked.findings.append(Finding("error", error.code, error.message, about=name))
         return False
-    if is_url(location):
+    if location.is_url:
         # What is elsewhere is fetched, and looked at, by the worker that gets the job.
         message = "It lies elsewhere and was not looked at."
         looked.findings.append(Finding("note", "remote_input", message, about=name))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,7 +22,7 @@ from animator.cli.farm import commands
 from animator.errors import AnimatorError
 from animator.files.local import free_names
 from animator.settings import Settings, share_cores
-from animator.spec import JobOptions
+from animator.spec import JobOptions, JobSpec
 
 app = typer.Typer(
     name="animator",
@@ -62,32 +63,17 @@ def _root(
 
 @app.command()
 @command
+@opt.job_options(JobSpec)
 def run(
     source: opt.Source,
     driving: opt.Driving,
     output: opt.Output = None,
     force: opt.Force = False,
-    start: opt.Start = None,
-    end: opt.End = None,
-    face: opt.Face = "largest",
-    missing_face: opt.MissingFace = "hold",
-    detector: opt.Detector = "auto",
-    motion: opt.Motion = "relative",
-    anchor: opt.Anchor = "auto",
-    smoothing: opt.Smoothing = 0.5,
-    output_mode: opt.OutputMode = "crop",
-    size: opt.Size = 256,
-    device: opt.Device = "auto",
-    precision: opt.Precision = "auto",
-    weights: opt.Weights = "default",
     as_json: opt.Json = False,
+    **options: Any,
 ) -> None:
     """Animate a portrait in this process, without a queue."""
-    spec = opt.make_spec(
-        source, driving, output, start=start, end=end, face=face, missing_face=missing_face,
-        detector=detector, motion=motion, anchor=anchor, smoothing=smoothing,
-        output_mode=output_mode, size=size, device=device, precision=precision, weights=weights,
-    )  # fmt: skip
+    spec = opt.make_spec(source, driving, output, **options)
     from animator.cli.jobs import run_here
 
     run_here(spec, Settings.from_environment(), overwrite=force, as_json=as_json)
@@ -95,6 +81,7 @@ def run(
 
 @app.command()
 @command
+@opt.job_options(JobSpec, without=["output_mode"])
 def explain(
     source: opt.Source,
     driving: opt.Driving,
@@ -119,27 +106,12 @@ def explain(
         ),
     ] = None,
     force: opt.Force = False,
-    start: opt.Start = None,
-    end: opt.End = None,
-    face: opt.Face = "largest",
-    missing_face: opt.MissingFace = "hold",
-    detector: opt.Detector = "auto",
-    motion: opt.Motion = "relative",
-    anchor: opt.Anchor = "auto",
-    smoothing: opt.Smoothing = 0.5,
-    size: opt.Size = 256,
-    device: opt.Device = "auto",
-    precision: opt.Precision = "auto",
-    weights: opt.Weights = "default",
+    **options: Any,
 ) -> None:
     """Draw one sheet that shows how the networks come to a frame: flows, masks, attention."""
     if output is None:
         output = str(next(free_names(source, driving, Path.cwd(), ".png")))
-    spec = opt.make_spec(
-        source, driving, output, start=start, end=end, face=face, missing_face=missing_face,
-        detector=detector, motion=motion, anchor=anchor, smoothing=smoothing, size=size,
-        device=device, precision=precision, weights=weights,
-    )  # fmt: skip
+    spec = opt.make_spec(source, driving, output, **options)
     from animator.cli.explain import explain_here
 
     explain_here(spec, frame, Settings.from_environment(), overwrite=force)
@@ -171,25 +143,15 @@ def pose(
 
 @app.command()
 @command
+@opt.job_options(JobSpec, without=["motion", "anchor", "smoothing", "output_mode"])
 def check(
     source: opt.Source,
     driving: opt.Driving,
-    start: opt.Start = None,
-    end: opt.End = None,
-    face: opt.Face = "largest",
-    missing_face: opt.MissingFace = "hold",
-    detector: opt.Detector = "auto",
-    size: opt.Size = 256,
-    device: opt.Device = "auto",
-    precision: opt.Precision = "auto",
-    weights: opt.Weights = "default",
     as_json: opt.Json = False,
+    **options: Any,
 ) -> None:
     """Look at both files in some seconds and tell what would fail or look poor, and how long."""
-    spec = opt.make_spec(
-        source, driving, None, start=start, end=end, face=face, missing_face=missing_face,
-        detector=detector, size=size, device=device, precision=precision, weights=weights,
-    )  # fmt: skip
+    spec = opt.make_spec(source, driving, None, **options)
     from animator.cli.check import check_here
 
     check_here(spec, Settings.from_environment(), as_json=as_json)
@@ -197,6 +159,7 @@ def check(
 
 @app.command()
 @command
+@opt.job_options(JobSpec, JobOptions)
 def submit(
     source: opt.Source,
     driving: opt.Driving,
@@ -219,35 +182,17 @@ def submit(
             "fail; takes some seconds.",
         ),
     ] = True,
-    start: opt.Start = None,
-    end: opt.End = None,
-    face: opt.Face = "largest",
-    missing_face: opt.MissingFace = "hold",
-    detector: opt.Detector = "auto",
-    motion: opt.Motion = "relative",
-    anchor: opt.Anchor = "auto",
-    smoothing: opt.Smoothing = 0.5,
-    output_mode: opt.OutputMode = "crop",
-    size: opt.Size = 256,
-    device: opt.Device = "auto",
-    precision: opt.Precision = "auto",
-    weights: opt.Weights = "default",
-    priority: opt.Priority = "normal",
-    key: opt.Key = None,
-    webhook: opt.Webhook = None,
     as_json: opt.Json = False,
+    **options: Any,
 ) -> None:
     """Put a job into the queue."""
-    spec = opt.make_spec(
-        source, driving, output, start=start, end=end, face=face, missing_face=missing_face,
-        detector=detector, motion=motion, anchor=anchor, smoothing=smoothing,
-        output_mode=output_mode, size=size, device=device, precision=precision, weights=weights,
-    )  # fmt: skip
+    treated = JobOptions(*(options.pop(item.name) for item in fields(JobOptions)))
+    spec = opt.make_spec(source, driving, output, **options)
     from animator.cli.jobs import submit_job
 
     waiting = sys.stdout.isatty() if wait is None else wait
     submit_job(
-        spec, JobOptions(priority, key, webhook), overwrite=force, named=output is not None,
+        spec, treated, overwrite=force, named=output is not None,
         wait=waiting, as_json=as_json, check=check,
     )  # fmt: skip
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 from rich.filesize import decimal
@@ -12,8 +13,10 @@ from animator.cli import options as opt
 from animator.cli.console import StopSignals, command, print_json, print_path, printable, say
 from animator.cli.moments import moment
 from animator.cli.progress import clock, make_batch_view
+from animator.dataset.samples import NEEDED, OPTIONAL
 from animator.errors import AnimatorError, JobCancelled
 from animator.settings import Settings, share_cores
+from animator.spec import JobOptions, JobSpec, RowOptions, SharedOptions
 
 if TYPE_CHECKING:
     from animator.dataset.batch import Inputs, Prepared, Summary
@@ -27,13 +30,14 @@ _INPUTS, _OUTPUTS, _CALL = "Inputs", "Outputs", "This call"
 
 
 @command
+@opt.job_options(JobSpec, JobOptions, without=["key", "webhook"])
 def batch(
     manifest: Annotated[
         str | None,
         typer.Argument(
             metavar="[MANIFEST]",
-            help="CSV, JSON Lines or Parquet with the columns source and driving, and optionally "
-            "id, start, end, seed, weights, motion, output_mode, priority; a path or a URL.",
+            help=f"CSV, JSON Lines or Parquet with the columns {' and '.join(NEEDED)}, and "
+            f"optionally {', '.join(OPTIONAL)}; a path or a URL.",
             show_default=False,
         ),
     ] = None,
@@ -167,21 +171,8 @@ def batch(
             help="Most jobs in the queue at a time. \\[default: four times the workers' slots]",
         ),
     ] = None,
-    start: opt.Start = None,
-    end: opt.End = None,
-    face: opt.Face = "largest",
-    missing_face: opt.MissingFace = "hold",
-    detector: opt.Detector = "auto",
-    motion: opt.Motion = "relative",
-    anchor: opt.Anchor = "auto",
-    smoothing: opt.Smoothing = 0.5,
-    output_mode: opt.OutputMode = "crop",
-    size: opt.Size = 256,
-    device: opt.Device = "auto",
-    precision: opt.Precision = "auto",
-    weights: opt.Weights = "default",
-    priority: opt.Priority = "normal",
     as_json: opt.Json = False,
+    **job_options: Any,
 ) -> None:
     """Animate all pairs of a manifest, or of two lists of files, into a data set.
 
@@ -197,20 +188,21 @@ def batch(
     if out is None:
         raise AnimatorError("invalid_option", "--out is missing: the folder of the run.")
     settings = Settings.from_environment()
-    defaults = RowDefaults(
-        weights=for_spec(weights, settings), motion=motion, output_mode=output_mode,
-        priority=priority, start=start, end=end,
-    )  # fmt: skip
+    job_options["face"] = opt.face_choice(job_options["face"])
+    job_options["weights"] = for_spec(job_options["weights"], settings)
+    row, shared = (
+        {item.name: job_options[item.name] for item in fields(kind)}
+        for kind in (RowOptions, SharedOptions)
+    )
+    defaults = RowDefaults(**row, priority=job_options["priority"])
     inputs = Inputs(
         manifest, tuple(sources or ()), tuple(drivings or ()), pairs, seed, defaults,
         None if since is None else moment("--since", since), since or "",
     )  # fmt: skip
     wanted = cast("tuple[job.Extra, ...]", tuple(extras or ()))  # RunOptions looks at them
-    options = RunOptions(
-        output_format, shard_size, wanted, measure, tuple(quality_filter or ()),
-        size, opt.face_choice(face), anchor, smoothing, missing_face, detector, precision,
-    )  # fmt: skip
-    control = Control(in_flight or 0, limit, retry_failed, device=device)
+    filters = tuple(quality_filter or ())
+    options = RunOptions(output_format, shard_size, wanted, measure, filters, **shared)
+    control = Control(in_flight or 0, limit, retry_failed, device=job_options["device"])
     if dry_run:
         _foretell(inputs, out, options, settings, strict=strict, as_json=as_json)
     else:

@@ -1,4 +1,4 @@
-"""What a check found, on the command line."""
+"""Findings of a check, on the command line."""
 
 from __future__ import annotations
 

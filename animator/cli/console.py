@@ -1,4 +1,4 @@
-"""What every command shares: printing whatever a file is called, errors, signals."""
+"""Common parts of all commands: printing whatever a file is called, errors, signals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this installation can do, and what a job would use."""
+"""A look at this installation: what it can do, and what a job would use."""
 
 from __future__ import annotations
 

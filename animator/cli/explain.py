@@ -11,7 +11,6 @@ from animator.files.local import SHEET_SUFFIXES
 from animator.jobs.preflight import check_files
 from animator.settings import Settings
 from animator.spec import JobSpec, Progress
-from animator.values import is_url
 
 
 def explain_here(spec: JobSpec, frame: int | None, settings: Settings, *, overwrite: bool) -> None:
@@ -20,11 +19,11 @@ def explain_here(spec: JobSpec, frame: int | None, settings: Settings, *, overwr
     Raises:
         AnimatorError: `invalid_option` if the sheet is to go elsewhere, and as `check_files`.
     """
-    if is_url(spec.output):
+    if spec.output.is_url:
         raise AnimatorError("invalid_option", "A sheet is written on this machine; give a path.")
     check_files(spec, overwrite=overwrite, suffixes=SHEET_SUFFIXES)
     with StopSignals() as signals, make_view() as view:
-        view.update("starting")
+        view.update("starting")  # it is on the screen while PyTorch is imported
         from animator.animation.explain import explain
         from animator.workspace.staging import stage
 

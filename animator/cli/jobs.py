@@ -34,6 +34,7 @@ from animator.spec import (
     Progress,
     Result,
 )
+from animator.values import Location
 
 
 def run_here(spec: JobSpec, settings: Settings, *, overwrite: bool, as_json: bool) -> None:
@@ -101,16 +102,19 @@ def submit_job(
         check_files(spec, overwrite=overwrite)
         if check:
             check_before_submit(spec, Settings.from_environment())
+    # Queue it
     with StopSignals() as signals:
         client = client or Client.connect()
         record = record or _submit(client, spec, options, overwrite, named)
         if not as_json:
             say(f"job {record.id}" + (f" has this key and is {record.state.value}" * there))
+        # Wait for its end, and work the queue meanwhile if nobody else does
         if wait:
             with make_view(quiet=as_json) as view:
                 record = client.wait(
                     record.id, work=True, on_change=view.follow, should_stop=signals.requested
                 )
+    # Say what came of it
     if as_json:
         print_json(record.as_dict())
     if not wait:
@@ -129,7 +133,7 @@ def _submit(
         return client.submit(spec, overwrite=overwrite, options=options)
     for name in free_names(spec.source, spec.driving, Path(spec.output).parent):
         try:
-            return client.submit(replace(spec, output=str(name)), options=options)
+            return client.submit(replace(spec, output=Location(name)), options=options)
         except AnimatorError as error:
             if error.code != "output_exists":
                 raise

@@ -1,20 +1,21 @@
-"""The options that `run` and `submit` share, and the specification made of them."""
+"""Options that commands share, and the specification of a job made of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+from dataclasses import fields
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import typer
 
 from animator import spec
-from animator.cli.console import absolute
 from animator.errors import AnimatorError
 from animator.files.local import free_names
-from animator.files.urls import plain_location
 from animator.settings import Settings
-from animator.spec import JobSpec
-from animator.values import is_url
+from animator.spec import OPTIONS, JobSpec
+from animator.values import Location, Option, plain_location
 from animator.weights.library import for_spec, weights_names
 
 StateName = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -26,116 +27,27 @@ def one_of(choice: object) -> str:
     return f"[{'|'.join(get_args(choice))}]"
 
 
-_FACE = "Which face"
-_LOOK = "The result"
-_MACHINE = "The machine"
-
 Source = Annotated[
     str,
-    typer.Argument(
-        metavar="SOURCE", help="The portrait: a picture, or a video whose first frame is taken."
-    ),
+    typer.Argument(metavar="SOURCE", help=OPTIONS["source"].help),
 ]
-Driving = Annotated[
-    str, typer.Argument(metavar="DRIVING", help="The video whose motion the portrait gets.")
-]
+Driving = Annotated[str, typer.Argument(metavar="DRIVING", help=OPTIONS["driving"].help)]
 Output = Annotated[
     str | None,
     typer.Option(
         "--output",
         "-o",
         metavar="FILE",
-        help="Where to write the video. "
+        help=f"{OPTIONS['output'].help} "
         "\\[default: SOURCE--DRIVING.mp4 in this folder, never replacing a file]",
         show_default=False,
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace the output if it exists.")]
-Start = Annotated[
-    str | None,
-    typer.Option(metavar="TIME", help="Begin here in the driving video: 12.5 (seconds) or 1:02.5."),
+State = Annotated[
+    StateName | None, typer.Option(metavar=one_of(StateName), help="Only jobs in this state.")
 ]
-End = Annotated[str | None, typer.Option(metavar="TIME", help="End here in the driving video.")]
-Face = Annotated[
-    str,
-    typer.Option(
-        metavar="[largest|N]",
-        help="Which face where there are several: the largest, or the N-th from the left.",
-        rich_help_panel=_FACE,
-    ),
-]
-MissingFace = Annotated[
-    spec.MissingFace,
-    typer.Option(
-        metavar=one_of(spec.MissingFace),
-        help="For driving frames without a face: hold the last pose, interpolate between the "
-        "poses around, skip the frames, or fail.",
-        rich_help_panel=_FACE,
-    ),
-]
-Detector = Annotated[
-    spec.Detector,
-    typer.Option(
-        metavar=one_of(spec.Detector),
-        help="What finds the landmarks; auto is face-alignment where it can run on a GPU, "
-        "else dlib.",
-        rich_help_panel=_FACE,
-    ),
-]
-Motion = Annotated[
-    spec.Motion,
-    typer.Option(
-        metavar=one_of(spec.Motion),
-        help="relative: the driving motion on the source's own face; absolute: the driving "
-        "face's shape, too.",
-        rich_help_panel=_LOOK,
-    ),
-]
-Anchor = Annotated[
-    spec.Anchor,
-    typer.Option(
-        metavar=one_of(spec.Anchor),
-        help="The driving frame that counts as the source's own pose: the first, or (auto) the "
-        "one nearest to it.",
-        rich_help_panel=_LOOK,
-    ),
-]
-Smoothing = Annotated[
-    float,
-    typer.Option(
-        metavar="0..1",
-        min=0,
-        max=1,
-        help="How strongly jitter is smoothed: 0 is not at all.",
-        rich_help_panel=_LOOK,
-    ),
-]
-OutputMode = Annotated[
-    spec.OutputMode,
-    typer.Option(
-        metavar=one_of(spec.OutputMode),
-        help="crop: the face square; paste-back: the whole picture; side-by-side: the driving "
-        "video beside the face square.",
-        rich_help_panel=_LOOK,
-    ),
-]
-Size = Annotated[
-    int,
-    typer.Option(
-        metavar="PIXELS", help="Side of the face square in pixels.", rich_help_panel=_LOOK
-    ),
-]
-Device = Annotated[
-    str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.", rich_help_panel=_MACHINE)
-]
-Precision = Annotated[
-    spec.Precision,
-    typer.Option(
-        metavar=one_of(spec.Precision),
-        help="Arithmetic of the networks; auto is float32 on a CPU.",
-        rich_help_panel=_MACHINE,
-    ),
-]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 
 def complete_weights(incomplete: str) -> list[str]:
@@ -147,45 +59,62 @@ def complete_weights(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
-Weights = Annotated[
-    str,
-    typer.Option(
-        metavar="[NAME|FILE]",
-        help="Other weights than those shipped: a name from `animator weights list`, or a file.",
-        autocompletion=complete_weights,
-        rich_help_panel=_MACHINE,
-    ),
-]
-_QUEUE = "The queue"
-Priority = Annotated[
-    spec.Priority,
-    typer.Option(
-        metavar=one_of(spec.Priority),
-        help="Jobs of a higher priority are begun first.",
-        rich_help_panel=_QUEUE,
-    ),
-]
-Key = Annotated[
-    str | None,
-    typer.Option(
-        metavar="KEY",
-        help="Submit once: a job that has this key is shown instead. auto makes a key of the "
-        "content of both files, the options and the weights.",
-        rich_help_panel=_QUEUE,
-    ),
-]
-Webhook = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        help="Tell this address when the job has ended; the workers must allow its host.",
-        rich_help_panel=_QUEUE,
-    ),
-]
-State = Annotated[
-    StateName | None, typer.Option(metavar=one_of(StateName), help="Only jobs in this state.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+def _listed(name: str) -> Any:
+    """An option of a job as Typer takes it."""
+    option = OPTIONS[name]
+    # A range of even numbers is more than Typer can check; the specification does.
+    plain = option.kind == "number" and option.step in (None, 1)
+    return typer.Option(
+        metavar=option.shown or None,
+        help=option.help,
+        min=option.minimum if plain else None,
+        max=option.maximum if plain else None,
+        autocompletion=complete_weights if name == "weights" else None,
+        rich_help_panel=option.group or None,
+    )
+
+
+Device = Annotated[str, _listed("device")]
+Precision = Annotated[spec.Precision, _listed("precision")]
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+def job_options(*kinds: type, without: Collection[str] = ()) -> Callable[[Command], Command]:
+    """Give a command the options of a job; it takes them as `**options`, by their names.
+
+    Args:
+        kinds: whose options: `JobSpec`, `JobOptions`.
+        without: names of those that the command has not.
+    """
+    own = {item.name for kind in kinds for item in fields(kind)} - set(without)
+
+    def add(function: Command) -> Command:
+        # Typer reads the signature; `--json` stays the last.
+        *before, last = signature(function, eval_str=True).parameters.values()
+        assert last.kind is Parameter.VAR_KEYWORD
+        after = [before.pop()] if before[-1].name == "as_json" else []
+        given = [
+            _parameter(option)
+            for name, option in OPTIONS.items()
+            if name in own and option.kind != "location"  # these are the command's arguments
+        ]
+        function.__signature__ = Signature([*before, *given, *after])  # type: ignore[attr-defined]
+        return function
+
+    return add
+
+
+def _parameter(option: Option) -> Parameter:
+    kind: Any = str if option.kind == "text" else option.type
+    if option.default is None:
+        kind = kind | None
+    return Parameter(
+        option.name,
+        Parameter.POSITIONAL_OR_KEYWORD,
+        default=option.default,
+        annotation=Annotated[kind, _listed(option.name)],
+    )
 
 
 def face_choice(text: str) -> spec.Face:
@@ -215,15 +144,10 @@ def make_spec(
     """
     target = next(free_names(source, driving, Path.cwd())) if output is None else output
     return JobSpec(
-        source=_located(source),
-        driving=_located(driving),
-        output=_located(target),
+        source=Location(plain_location(source), "source"),
+        driving=Location(plain_location(driving), "driving"),
+        output=Location(plain_location(str(target)), "output"),
         face=face_choice(face),
         weights=for_spec(weights, Settings.from_environment()),
         **options,
     )
-
-
-def _located(location: str | Path) -> str:
-    text = str(location)
-    return plain_location(text) if is_url(text) else absolute(location)

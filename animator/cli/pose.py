@@ -85,7 +85,7 @@ DetectorWeights = Annotated[
 def pose_here(settings: Settings, *, overwrite: bool, fps: float, **values: Any) -> None:
     """Render in this process and say what came of it."""
     with StopSignals() as signals, make_view() as view:
-        view.update("starting")
+        view.update("starting")  # it is on the screen while PyTorch is imported
         from fractions import Fraction
 
         from animator.persons.pose import PoseRequest, transfer_pose
@@ -93,6 +93,7 @@ def pose_here(settings: Settings, *, overwrite: bool, fps: float, **values: Any)
         def report(progress: Progress) -> None:
             view.update("stopping" if signals.requested() else progress.stage, progress)
 
+        # Rates such as 29.97 are fractions of 1001.
         try:
             rate = Fraction(fps).limit_denominator(1001)
         except (ValueError, OverflowError):

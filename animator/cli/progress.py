@@ -1,4 +1,4 @@
-"""How far a job is: a bar on a terminal, a line every few seconds elsewhere."""
+"""Progress of a job or of a batch: a bar on a terminal, a line every few seconds elsewhere."""
 
 from __future__ import annotations
 

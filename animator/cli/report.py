@@ -10,8 +10,8 @@ import typer
 from animator.cli.console import command, print_path
 from animator.errors import AnimatorError
 from animator.files.local import check_suffix
-from animator.files.urls import plain_location
 from animator.settings import Settings
+from animator.values import plain_location
 
 
 @command

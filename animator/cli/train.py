@@ -22,7 +22,6 @@ from animator.cli.progress import clock
 from animator.errors import AnimatorError
 
 if TYPE_CHECKING:
-    from gfla.errors import GflaError
     from gfla.training.dry_run import RunPlan
     from gfla.training.launch import RunRequest, RunResult
     from gfla.training.loop import StepReport
@@ -176,7 +175,8 @@ def _ours(error: Exception) -> Exception:
     from gfla.files import DISK_FULL
 
     if isinstance(error, GflaError):
-        return AnimatorError(ERRORS.get(error.code, "bad_data"), _sentence(error))
+        sentence = f"{error.message.removesuffix('.')}."
+        return AnimatorError(ERRORS.get(error.code, "bad_data"), sentence)
     if isinstance(error, ModuleNotFoundError) and error.name in ("lightning", "yaml", "h5py"):
         return AnimatorError(
             "missing_package", f"{error.name} is not installed: pip install 'animator[train]'"
@@ -189,10 +189,6 @@ def _ours(error: Exception) -> Exception:
         code = "disk_full" if error.errno in DISK_FULL else "output_not_writable"
         return AnimatorError(code, f"{error}")
     return error
-
-
-def _sentence(error: GflaError) -> str:
-    return error.message if error.message.endswith(".") else f"{error.message}."
 
 
 def describe(report: StepReport) -> str:

@@ -24,17 +24,18 @@ from animator.dataset.manifest.pairs import make_pairs
 from animator.dataset.manifest.reader import Manifest, RowDefaults, read_manifest
 from animator.dataset.options import RunOptions
 from animator.dataset.plan import DatasetPlan, make_plan
+from animator.dataset.plan_files import read_plan, write_plan
 from animator.dataset.progress import BatchProgress
 from animator.dataset.run_folder import INDEX, RunFolder, check_same, new_info
 from animator.dataset.samples import Fault, Sample
 from animator.dataset.scheduler import Control, Scheduler
 from animator.errors import AnimatorError, JobCancelled
 from animator.files.storage import Storage
-from animator.files.urls import check_url, plain_location, split_location
+from animator.files.urls import check_url
 from animator.jobs.client import Client
 from animator.jobs.supervision import OwnWorker
 from animator.settings import Settings, has_nvidia_driver
-from animator.values import is_url, iso
+from animator.values import is_url, iso, plain_location, split_location
 
 OnBatchProgress = Callable[[BatchProgress], None]
 FEWEST_IN_FLIGHT, MOST_IN_FLIGHT = 16, 1024
@@ -167,6 +168,7 @@ def plan_run(
         if should_stop():
             raise JobCancelled
 
+    # The plan: that of the folder, or a new one
     storage = Storage.open(out, settings)
     report(BatchProgress("looking"))
     run = RunFolder.find(storage)
@@ -177,7 +179,8 @@ def plan_run(
         notes = tuple(rows.notes) if isinstance(rows, Manifest) else ()
     else:
         check_same(run.info, inputs.about(settings), options)
-        plan = DatasetPlan.from_storage(storage)
+        plan = read_plan(storage)
+    # Whether it is worth beginning
     if strict and plan.faults:
         first = plan.faults[0]
         message = (
@@ -223,6 +226,7 @@ def generate(
         AnimatorError: as `plan_run` and `Scheduler.work`, and `queue_unavailable`.
         JobCancelled: if it was told to stop before work began.
     """
+    # Plan, and begin the folder
     prepared = plan_run(
         inputs, out, options, settings, strict=strict, report=report, should_stop=should_stop
     )
@@ -230,6 +234,7 @@ def generate(
     storage, plan = prepared.storage, prepared.plan
     client = Client.connect(settings)
     run = prepared.run or _begin(storage, inputs.about(settings), options, plan, client)
+    # Work, with a worker of our own where no other takes jobs
     slots, control = own_slots(settings), control or Control()
     if not control.in_flight:
         control = replace(control, in_flight=_fitting_in_flight(client, slots))
@@ -243,6 +248,7 @@ def generate(
         if whole:
             report(replace(scheduler.progress(), stage="writing the index"))
             _finish(run, plan, claims, scheduler.book.completed)
+    # Sum up
     tally = scheduler.book.tally
     failures: Counter[str] = Counter()
     for stats in run.stats():
@@ -278,7 +284,7 @@ def _begin(
                 message = "Another submitter has begun the run with other files; start again."
                 raise AnimatorError("other_run", message, retryable=True)
             return run
-        plan.to_storage(storage)
+        write_plan(plan, storage)
         counts = len(plan.samples), len(plan.faults)
         return RunFolder.begin(storage, new_info(about, options, *counts, plan.fingerprint))
 

@@ -1,4 +1,4 @@
-"""Which submitter works on which shard, so that several of them can share a run.
+"""Claims of submitters on shards, so that several of them can share a run.
 
 A claim is a key in Redis that a thread prolongs (`animator.broker.held_keys`). One whose submitter
 was killed or cut off is another's to take. A submitter that comes back late does no harm: jobs are

@@ -1,4 +1,4 @@
-"""What a run is going to take: time and space, from the farm's pace or a try on this machine."""
+"""Estimate of a run: time and space, from the farm's pace or a try on this machine."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from animator.errors import AnimatorError
 from animator.jobs.history import Rate
 from animator.settings import Settings
 from animator.spec import Result
+from animator.values import Location, parse_time
 
 PROBED = 20
 """Driving videos whose headers are read; the others are taken to be like them on average."""
@@ -24,6 +25,8 @@ TRIED_SECONDS = Fraction(1)
 """Length of driving video that is animated as a try."""
 ENOUGH_JOBS = 5
 """Jobs that tell the farm's pace."""
+_Part = tuple[Location, str | None, str | None]
+"""A driving video, and where it begins and ends."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ def estimate(
         AnimatorError: as `Storage`, for a run that was begun.
         JobCancelled: if it was told to stop.
     """
+    # What is left
     left = remaining(run, samples)
     drivings = Counter((one.driving, one.start, one.end) for one in left)
     told = RunEstimate(
@@ -109,10 +113,12 @@ def estimate(
     frames = _frames(drivings, settings)
     if not left or frames is None:
         return told
+    # From what was made lately
     pace = _pace(rates)
     size = _bytes_a_frame(run)
     basis = ["the farm's pace"] if pace else []
     seconds = frames / pace if pace else None
+    # From a try, as far as that does not tell
     if seconds is None or size is None:
         trial = _try(left, options, settings, should_stop)
         if trial is None:
@@ -133,13 +139,11 @@ def estimate(
     )
 
 
-def _frames(
-    drivings: Mapping[tuple[str, str | None, str | None], int], settings: Settings
-) -> int | None:
+def _frames(drivings: Mapping[_Part, int], settings: Settings) -> int | None:
     """Frames of all samples, from the headers of some of their driving videos."""
     parts = sorted(drivings, key=str)
     step = max(len(parts) // PROBED, 1)
-    found: dict[tuple[str, str | None, str | None], int] = {}
+    found: dict[_Part, int] = {}
     for part in parts[::step][:PROBED]:
         if count := _count(part, settings):
             found[part] = count
@@ -149,15 +153,14 @@ def _frames(
     return round(sum(found.get(part, usual) * times for part, times in drivings.items()))
 
 
-def _count(part: tuple[str, str | None, str | None], settings: Settings) -> int | None:
+def _count(part: _Part, settings: Settings) -> int | None:
     from animator.files.cache import cached_input
     from animator.media.decode import VideoReader
-    from animator.values import is_url, parse_time
 
     driving, *span = part
     start, end = (None if text is None else parse_time(text) for text in span)
     try:
-        if not is_url(driving):
+        if not driving.is_url:
             with VideoReader(driving, start=start, end=end, limits=settings.limits()) as reader:
                 return reader.frames
         with (

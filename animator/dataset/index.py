@@ -34,7 +34,8 @@ def write_index(run: RunFolder, shards: Sequence[Shard]) -> None:
     run.storage.remove_folder("parts")
     if run.info.options.filters:
         with whole_file(run.storage, REJECTED) as path:
-            _write(path, (_rejected(run.table(shard)) for shard in shards))
+            tables = (run.table(shard) for shard in shards)
+            _write(path, (table.filter(pc.equal(table["state"], "rejected")) for table in tables))
     with whole_file(run.storage, INDEX) as path:
         _write(path, (run.table(shard) for shard in shards))
 
@@ -44,10 +45,6 @@ def _is_left(run: RunFolder, shard: Shard) -> bool:
     if run.info.options.format == "files":
         return bool(run.ended(shard))
     return bool(run.storage.names(run.parts(shard)))
-
-
-def _rejected(table: pa.Table) -> pa.Table:
-    return table.filter(pc.equal(table["state"], "rejected"))
 
 
 def _write(path: Path, tables: Iterable[pa.Table]) -> None:

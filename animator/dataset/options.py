@@ -1,4 +1,4 @@
-"""What a run makes of every sample, and which samples it keeps."""
+"""Options of a run: what is made of every sample, and which samples are kept."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from animator.dataset.rows import MEASURES
-from animator.dataset.samples import Sample
+from animator.dataset.samples import ROW_OPTIONS, Sample
 from animator.errors import AnimatorError
-from animator.spec import Anchor, Detector, Extra, Face, JobSpec, MissingFace, Precision
+from animator.spec import Extra, JobSpec, SharedOptions
+from animator.values import Location
 
 Format = Literal["shards", "files"]
 MAX_SHARD_SIZE = 100_000
@@ -19,7 +20,7 @@ _FILTER = re.compile(r"\s*([a-z_]+)\s*(>=|<=|>|<)\s*(-?\d+(?:\.\d+)?)\s*", re.AS
 
 
 @dataclass(frozen=True)
-class RunOptions:
+class RunOptions(SharedOptions):
     """What is the same for all samples of a run, and cannot change while it goes on.
 
     Raises:
@@ -36,13 +37,6 @@ class RunOptions:
     """Whether the quality of every sample is measured."""
     filters: tuple[str, ...] = ()
     """Conditions on the measures, such as `identity>=0.5`, that a sample has to meet."""
-    size: int = 256
-    face: Face = "largest"
-    anchor: Anchor = "auto"
-    smoothing: float = 0.5
-    missing_face: MissingFace = "hold"
-    detector: Detector = "auto"
-    precision: Precision = "auto"
 
     def __post_init__(self) -> None:
         """Check what is not a job's own; jobs check theirs."""
@@ -54,7 +48,7 @@ class RunOptions:
             raise _refuse("quality-filter", "given", "only where quality is measured")
         for text in self.filters:
             Filter.parse(text)
-        self.spec(Sample("check", 1, "/source", "/driving"), "/output.mp4")
+        self.spec(Sample("check", 1, Location("/source"), Location("/driving")), "/output.mp4")
 
     def spec(self, sample: Sample, output: str, device: str = "auto") -> JobSpec:
         """The job that makes a sample.
@@ -64,31 +58,25 @@ class RunOptions:
             output: absolute path or URL of the video.
             device: where it is made.
         """
+        shared = {item.name: getattr(self, item.name) for item in fields(SharedOptions)}
+        row = {name: getattr(sample, name) for name in ROW_OPTIONS}
         return JobSpec(
             sample.source,
             sample.driving,
-            output,
-            start=sample.start,
-            end=sample.end,
-            face=self.face,
-            motion=sample.motion,
-            anchor=self.anchor,
-            smoothing=self.smoothing,
-            missing_face=self.missing_face,
-            output_mode=sample.output_mode,
-            size=self.size,
-            detector=self.detector,
+            Location(output, "output"),
             device=device,
-            precision=self.precision,
-            weights=sample.weights,
             measure=self.measure,
             extras=self.extras,
             keep_result=True,
+            **shared,
+            **row,
         )
 
     def as_dict(self) -> dict[str, Any]:
         """The options as JSON has them."""
-        return {**asdict(self), "extras": list(self.extras), "filters": list(self.filters)}
+        values = {**asdict(self), "extras": list(self.extras), "filters": list(self.filters)}
+        shared = {item.name: values.pop(item.name) for item in fields(SharedOptions)}
+        return {**values, **shared}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunOptions:

@@ -16,7 +16,7 @@ from typing import Any
 from animator.dataset.options import Filter
 from animator.dataset.rows import Row, make_row, write_rows
 from animator.dataset.run_folder import FAILED, RESULT, STREAMS, RunFolder, Shard
-from animator.dataset.samples import Sample, SampleOutcome
+from animator.dataset.samples import COLUMNS, Sample, SampleOutcome
 from animator.dataset.tars import TarWriter, members, whole_file
 from animator.errors import AnimatorError
 from animator.files.storage import Storage
@@ -96,14 +96,7 @@ class _Place:
 def sample_json(sample: Sample, outcome: SampleOutcome) -> bytes:
     """What a sample's JSON says: what went in, and what came out."""
     about = {
-        "id": sample.id,
-        "source": sample.source,
-        "driving": sample.driving,
-        "start": sample.start,
-        "end": sample.end,
-        "seed": sample.seed,
-        "motion": sample.motion,
-        "output_mode": sample.output_mode,
+        **{name: getattr(sample, name) for name in COLUMNS if name != "priority"},
         "weights": outcome.result.get("weights") or sample.weights,
         **{name: outcome.result[name] for name in _KEPT_RESULTS if name in outcome.result},
     }

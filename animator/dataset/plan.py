@@ -17,15 +17,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from animator.dataset.plan_checks import InputChecks, WeightsCheck, find_modified
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
 from animator.settings import Settings
-
-if TYPE_CHECKING:
-    from animator.files.storage import Storage
 
 MAX_ROWS = 5_000_000
 """Most rows of a plan, sound or not: all of them are held in memory."""
@@ -46,34 +42,11 @@ class DatasetPlan:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the samples: another one whenever another thing is to be made."""
-        digest = hashlib.sha256()
+        digest, names = hashlib.sha256(), sorted(Sample.__dataclass_fields__)
         for sample in self.samples:
-            digest.update(json.dumps(_values(sample)).encode())
+            values = [getattr(sample, name) for name in names]
+            digest.update(json.dumps(values).encode())
         return digest.hexdigest()
-
-    def to_storage(self, storage: Storage) -> None:
-        """Write `plan.parquet`, `faults.jsonl` and, with the sums of both, `plan.json`.
-
-        The same plan gives the same bytes.
-
-        Raises:
-            AnimatorError: as `animator.files.storage.Storage.write`.
-        """
-        from animator.dataset.plan_files import write_plan
-
-        write_plan(self, storage)
-
-    @classmethod
-    def from_storage(cls, storage: Storage) -> DatasetPlan:
-        """The plan that was written.
-
-        Raises:
-            AnimatorError: `no_such_file` if there is none, `bad_data` if it is damaged, and those
-                of `animator.files.storage.Storage.read`.
-        """
-        from animator.dataset.plan_files import read_plan
-
-        return read_plan(storage)
 
 
 def make_plan(
@@ -106,7 +79,8 @@ def make_plan(
     samples, faults = _sort_out(rows, settings, checked or (lambda _: None))
     sound = len(samples)
     if since is not None:
-        modified = find_modified(_inputs(samples), settings)
+        inputs = {place for sample in samples for place in (sample.source, sample.driving)}
+        modified = find_modified(inputs, settings)
         moment = since.timestamp()
         samples = [
             sample
@@ -151,10 +125,6 @@ def _duplicate(sample: Sample, ids: dict[str, int]) -> Fault | None:
     return Fault(sample.row, "duplicate_id", message, sample.id)
 
 
-def _inputs(samples: Iterable[Sample]) -> set[str]:
-    return {place for sample in samples for place in (sample.source, sample.driving)}
-
-
 def _order(samples: list[Sample]) -> None:
     """Group by driving video and then by source, all in order of first appearance."""
     drivings: dict[str, int] = {}
@@ -163,7 +133,3 @@ def _order(samples: list[Sample]) -> None:
         drivings.setdefault(sample.driving, len(drivings))
         sources.setdefault(sample.source, len(sources))
     samples.sort(key=lambda it: drivings[it.driving] * len(sources) + sources[it.source])
-
-
-def _values(sample: Sample) -> list[str | int | None]:
-    return [getattr(sample, name) for name in sorted(Sample.__dataclass_fields__)]

@@ -1,4 +1,4 @@
-"""What is asked about the inputs of a plan, once for each of them however many rows name it."""
+"""Checks of a plan's inputs, one for each of them however many rows name it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
 from animator.files.local import check_input
 from animator.files.storage import Storage
-from animator.files.urls import split_location
 from animator.jobs.preflight import check_weights
 from animator.settings import Settings
-from animator.spec import JobSpec
-from animator.values import is_url
+from animator.values import Location
 
 ALWAYS = float("inf")
 """When a file was modified of which that cannot be told."""
@@ -31,7 +29,7 @@ class InputChecks:
         """The fault of a sample: `no_such_file`, `not_a_file` or `unreadable_file`."""
         for place in (sample.source, sample.driving):
             if place not in self._known:
-                self._known[place] = None if is_url(place) else _input_error(place)
+                self._known[place] = None if place.is_url else _input_error(place)
             if (error := self._known[place]) is not None:
                 return Fault(sample.row, error.code, error.message, sample.id)
         return None
@@ -57,15 +55,13 @@ class WeightsCheck:
 
     def _error(self, weights: str) -> AnimatorError | None:
         try:
-            check_weights(
-                JobSpec("/source", "/driving", "/output", weights=weights), self._settings
-            )
+            check_weights(weights, self._settings)
         except AnimatorError as error:
             return error.with_traceback(None)
         return None
 
 
-def find_modified(places: Iterable[str], settings: Settings) -> dict[str, float]:
+def find_modified(places: Iterable[Location], settings: Settings) -> dict[str, float]:
     """When files were modified, in seconds since 1970; `ALWAYS` where that cannot be told.
 
     Args:
@@ -75,9 +71,9 @@ def find_modified(places: Iterable[str], settings: Settings) -> dict[str, float]
     Raises:
         AnimatorError: `storage_unavailable` if a store keeps failing.
     """
-    found, remote = dict[str, float](), list[str]()
+    found, remote = dict[str, float](), list[Location]()
     for place in places:
-        if is_url(place):
+        if place.is_url:
             remote.append(place)
         else:
             found[place] = _local_modified(place)
@@ -107,10 +103,10 @@ def _local_modified(path: str) -> float:
         return ALWAYS
 
 
-def _stores(places: Iterable[str], settings: Settings) -> dict[str, Storage | None]:
+def _stores(places: Iterable[Location], settings: Settings) -> dict[str, Storage | None]:
     """The stores of the folders in which the files are; None for one that cannot be asked."""
     stores: dict[str, Storage | None] = {}
-    for folder in {split_location(place)[0] for place in places}:
+    for folder in {place.folder for place in places}:
         try:
             stores[folder] = Storage.open(folder, settings)
         except AnimatorError:
@@ -118,13 +114,12 @@ def _stores(places: Iterable[str], settings: Settings) -> dict[str, Storage | No
     return stores
 
 
-def _remote_modified(place: str, stores: dict[str, Storage | None]) -> float:
-    folder, name = split_location(place)
-    store = stores[folder]
+def _remote_modified(place: Location, stores: dict[str, Storage | None]) -> float:
+    store = stores[place.folder]
     if store is None:
         return ALWAYS
     try:
-        info = store.info(name)
+        info = store.info(place.name)
     except AnimatorError as error:
         if error.code == "storage_unavailable":
             raise

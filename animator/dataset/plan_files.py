@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from animator.dataset.plan import DatasetPlan
-from animator.dataset.samples import Fault, Sample
+from animator.dataset.samples import COLUMNS, NEEDED, Fault, Sample
 from animator.errors import AnimatorError
 from animator.files.storage import Storage
+from animator.values import Location
 
 PLAN_FILE, FAULTS_FILE, HEAD_FILE = "plan.parquet", "faults.jsonl", "plan.json"
 _NUMBERS = ("row", "seed")
-_NAMES = tuple(item.name for item in fields(Sample))
+_NAMES = ("id", "row", *COLUMNS[1:])
 _WORDS = [name for name in _NAMES if name not in ("id", *_NUMBERS)]
 """Columns in which texts stand again and again; ids are all different."""
 _SCHEMA = pa.schema([(name, pa.int64() if name in _NUMBERS else pa.string()) for name in _NAMES])
@@ -26,7 +27,9 @@ _BATCH = 4096
 
 
 def write_plan(plan: DatasetPlan, storage: Storage) -> None:
-    """Write the files; the one that tells that the others are whole last.
+    """Write `plan.parquet`, `faults.jsonl` and, with the sums of both, last `plan.json`.
+
+    The same plan gives the same bytes.
 
     Raises:
         AnimatorError: as `Storage.write`.
@@ -51,7 +54,8 @@ def read_plan(storage: Storage) -> DatasetPlan:
     """The plan that was written.
 
     Raises:
-        AnimatorError: `no_such_file`, `bad_data`, and those of `Storage.read`.
+        AnimatorError: `no_such_file` if there is none, `bad_data` if it is damaged, and those of
+            `Storage.read`.
     """
     try:
         head = json.loads(storage.read(HEAD_FILE))
@@ -86,15 +90,21 @@ def _table(samples: Sequence[Sample]) -> bytes:
 def _samples(content: bytes) -> Iterator[Sample]:
     """The samples; those that name the same file share one text."""
     table = pq.ParquetFile(pa.BufferReader(content), read_dictionary=_WORDS)
-    known: dict[object, object] = {}
+    known, places = dict[str, str](), dict[str, Location]()
     for batch in table.iter_batches(_BATCH, columns=list(_NAMES), use_threads=False):
         columns = []
         for name in _NAMES:
             column = batch.column(batch.schema.get_field_index(name))
             if pa.types.is_dictionary(column.type):
-                words = [known.setdefault(word, word) for word in column.dictionary.to_pylist()]
-                places = column.indices.to_pylist()
-                columns.append([None if place is None else words[place] for place in places])
+                words: list[str] = column.dictionary.to_pylist()
+                shared: list[str]
+                if name in NEEDED:
+                    places |= {word: Location(word) for word in words if word not in places}
+                    shared = [places[word] for word in words]
+                else:
+                    shared = [known.setdefault(word, word) for word in words]
+                numbers = column.indices.to_pylist()
+                columns.append([None if it is None else shared[it] for it in numbers])
             else:
                 columns.append(column.to_pylist())
         for values in zip(*columns, strict=True):

@@ -1,4 +1,4 @@
-"""How far a run is, as numbers that are shown while it goes on."""
+"""Progress of a run, as numbers that are shown while it goes on."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from animator.dataset.samples import Sample, SampleOutcome
+from animator.dataset.samples import COLUMNS, Sample, SampleOutcome
 
 Row = dict[str, Any]
 """The columns of `SCHEMA` by name; a value that is not known is None."""
@@ -29,15 +29,7 @@ SCHEMA = pa.schema(
         ("state", pa.string()),  # succeeded, failed, rejected
         ("code", pa.string()),  # why it failed or was rejected
         ("reason", pa.string()),
-        ("source", pa.string()),
-        ("driving", pa.string()),
-        ("start", pa.string()),
-        ("end", pa.string()),
-        ("seed", pa.int64()),
-        ("weights", pa.string()),
-        ("motion", pa.string()),
-        ("output_mode", pa.string()),
-        ("priority", pa.string()),
+        *((name, pa.int64() if name == "seed" else pa.string()) for name in COLUMNS[1:]),
         ("source_sha256", pa.string()),
         ("driving_sha256", pa.string()),
         ("weights_sha256", pa.string()),

@@ -258,14 +258,11 @@ def check_same(info: RunInfo, inputs: Mapping[str, Any], options: RunOptions) ->
     """
     theirs, ours = info.options.as_dict(), options.as_dict()
     differ = [name for name in ours if ours[name] != theirs[name]]
-    differ += [name for name in sorted({*info.inputs, *inputs}) if _differs(name, info, inputs)]
+    names = sorted({*info.inputs, *inputs})
+    differ += [name for name in names if info.inputs.get(name) != inputs.get(name)]
     if differ:
         message = (
             f"The folder holds a run with other {', '.join(differ)}; give the same as then, or "
             "another --out."
         )
         raise AnimatorError("other_run", message)
-
-
-def _differs(name: str, info: RunInfo, inputs: Mapping[str, Any]) -> bool:
-    return bool(info.inputs.get(name) != inputs.get(name))

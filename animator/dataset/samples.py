@@ -1,38 +1,43 @@
-"""What a data set is made of: samples, the faults of a manifest, and what came of both."""
+"""Samples of a data set, the faults of its manifest, and what came of the samples."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from animator.spec import JobError, Motion, OutputMode, Priority
-from animator.values import load_object
+from animator.spec import JobError, Priority, RowOptions
+from animator.values import Location, load_object
 
 SampleState = Literal["succeeded", "failed", "rejected"]
 """How a sample ended; rejected is one that was made and then left out by its quality."""
 
 
+NEEDED = ("source", "driving")
+ROW_OPTIONS = tuple(item.name for item in fields(RowOptions))
+# Ids are made of a row in this order, so that another one would give other ids.
+OPTIONAL = (
+    *("id", "start", "end", "seed"),
+    *(name for name in ROW_OPTIONS if name not in ("start", "end")),
+    "priority",
+)
+COLUMNS = ("id", *NEEDED, *OPTIONAL[1:])
+"""The columns of a manifest that mean something."""
+
+
 @dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(RowOptions):
     """One row of a manifest that is sound: what is animated with what, and how."""
 
     id: str
     """Name of its files: unique in the data set, letters, digits, `_` and `-`."""
     row: int
     """Of the manifest, from 1; of pairs, their number in the order in which they are made."""
-    source: str
-    """Absolute path or URL."""
-    driving: str
-    """Absolute path or URL."""
-    start: str | None = None
-    end: str | None = None
+    source: Location
+    driving: Location
     seed: int | None = None
     """Carried into the outputs. Rendering itself has nothing random."""
-    weights: str = "default"
-    motion: Motion = "relative"
-    output_mode: OutputMode = "crop"
     priority: Priority = "normal"
 
 

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 from animator.errors import AnimatorError
 from animator.files.remote import try_remote
 from animator.files.storage import Info, Storage, info_of
-from animator.files.urls import split_location
 from animator.files.web import CHUNK, HttpFiles, file_info
 from animator.settings import Settings
+from animator.values import split_location
 
 PIECE_BYTES = 8 * 1024**2
 """What is asked for in one request to a store."""

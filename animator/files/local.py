@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from animator.errors import AnimatorError
-from animator.files.urls import check_url, plain_location
+from animator.files.urls import check_url
 from animator.settings import DEFAULT_LIMITS, MediaLimits, Settings
-from animator.values import is_url
+from animator.values import Location
 
 
 def quoted(path: str | os.PathLike[str]) -> str:
@@ -99,17 +99,16 @@ def _short(stem: str) -> str:
     return os.fsencode(stem)[: _MAX_NAME // 2].decode(errors="ignore")
 
 
-def check_location(location: str, settings: Settings) -> None:
+def check_location(location: Location, settings: Settings) -> None:
     """Check an input as `check_input` does, or for a URL, whether it may be used.
 
     Raises:
         AnimatorError: as `check_input`, or `url_refused`.
     """
-    location = plain_location(location)
-    if is_url(location):
+    if location.is_url:
         check_url(location, settings)
     else:
-        check_input(location)
+        check_input(location.plain)
 
 
 def check_input(path: str) -> None:

@@ -24,9 +24,9 @@ from urllib.parse import urlsplit
 from animator.errors import AnimatorError
 from animator.files.output import coded_errors, replacing, write_whole
 from animator.files.remote import file_system, refused, try_remote
-from animator.files.urls import check_name, check_url, plain_location
+from animator.files.urls import check_name, check_url
 from animator.settings import Settings
-from animator.values import is_url
+from animator.values import is_url, plain_location
 
 _WHOLE = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"}
 """Stores in which an object appears whole; in others a file is renamed when it is complete."""

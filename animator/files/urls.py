@@ -1,8 +1,7 @@
-"""Locations of files: paths and URLs, which are allowed, and names that stay in their folder."""
+"""URLs: which are allowed, and names of files that stay in their folder."""
 
 from __future__ import annotations
 
-import os
 import re
 from urllib.parse import unquote, urlsplit
 
@@ -14,29 +13,6 @@ _NAME = re.compile(r"[^/\0\\]+(/[^/\0\\]+)*")
 _WEB = ("http", "https")
 _UNQUOTED = 4
 """How often quoting is undone to look for steps up: some servers do so more than once."""
-
-
-def plain_location(text: str) -> str:
-    """A path from the root, or a URL; `file:` URLs become paths.
-
-    Raises:
-        AnimatorError: `invalid_option` for a `file:` URL of another host.
-    """
-    if not is_url(text):
-        return os.path.abspath(text)
-    parts = urlsplit(text)
-    if parts.scheme not in ("file", "local"):
-        return text
-    if parts.netloc not in ("", "localhost"):
-        message = f"{text!r} names another machine; a file URL is file:///PATH."
-        raise AnimatorError("invalid_option", message)
-    return os.path.abspath(unquote(parts.path))
-
-
-def split_location(location: str) -> tuple[str, str]:
-    """The folder of a file and its name in it."""
-    folder, _, name = location.rpartition("/")
-    return folder or "/", name
 
 
 def check_url(url: str, settings: Settings) -> None:

@@ -10,10 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from animator.files.local import check_input
-from animator.files.urls import plain_location
 from animator.settings import Settings
 from animator.spec import JobSpec
-from animator.values import is_url
+from animator.values import Location
 from animator.weights.library import resolve_spec, sha256_of
 
 AUTO = "auto"
@@ -33,22 +32,21 @@ def content_key(spec: JobSpec, settings: Settings) -> str:
     # Every other field counts, also one that a later version adds.
     del values["output"]
     for name in ("source", "driving"):
-        values[name] = _hash_input(values[name], settings)
+        values[name] = _hash_input(getattr(spec, name), settings)
     values["weights"] = _hash(resolve_spec(spec.weights, settings))
     text = json.dumps(values, sort_keys=True)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def _hash_input(location: str, settings: Settings) -> str:
-    location = plain_location(location)
-    if is_url(location):
+def _hash_input(location: Location, settings: Settings) -> str:
+    if location.is_url:
         from animator.files.cache import cached_input  # it brings the media libraries
 
         with cached_input(location, settings) as path:
             # Its name in the cache is the hash of its content.
             return path.name
-    check_input(location)
-    return _hash(Path(location))
+    check_input(location.plain)
+    return _hash(location.path)
 
 
 def _hash(path: Path) -> str:

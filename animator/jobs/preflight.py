@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 from animator.errors import AnimatorError
 from animator.files.local import OUTPUT_SUFFIXES, check_input, check_location, check_suffix
-from animator.files.urls import check_url, plain_location
+from animator.files.urls import check_url
 from animator.settings import Settings
 from animator.spec import JobSpec
-from animator.values import is_url
 from animator.weights.library import describe_file, require_face, resolve_spec, structure_size
 
 
@@ -45,7 +43,7 @@ def check_files(
     settings = settings or Settings.from_environment()
     check_location(spec.source, settings)
     check_location(spec.driving, settings)
-    check_weights(spec, settings)
+    check_weights(spec.weights, settings)
     _check_output(spec, overwrite, suffixes, settings)
 
 
@@ -62,35 +60,34 @@ def check_many(specs: Iterable[JobSpec], *, overwrite: bool, settings: Settings)
             weights.add(spec.weights)
 
 
-def check_weights(spec: JobSpec, settings: Settings) -> None:
+def check_weights(weights: str, settings: Settings) -> None:
     """Check that the weights are there and are of a face model, by their header.
 
     Raises:
         AnimatorError: `no_such_file`, `not_a_file`, `unreadable_file`, `no_such_weights`,
             `weights_unreadable` or `weights_wrong_kind`.
     """
-    weights = resolve_spec(spec.weights, settings)
-    check_input(str(weights))
-    header = describe_file(weights)
-    require_face(header.config, spec.weights)
-    structure_size(header.config, header.info, spec.weights)
+    path = resolve_spec(weights, settings)
+    check_input(str(path))
+    header = describe_file(path)
+    require_face(header.config, weights)
+    structure_size(header.config, header.info, weights)
 
 
 def _check_output(
     spec: JobSpec, overwrite: bool, suffixes: tuple[str, ...], settings: Settings
 ) -> None:
     # A URL: what its store allows shows when it is written.
-    location = plain_location(spec.output)
-    if is_url(location):
-        check_suffix(location, suffixes)
-        if location.startswith(("http://", "https://")):
+    if spec.output.is_url:
+        check_suffix(spec.output, suffixes)
+        if spec.output.startswith(("http://", "https://")):
             raise AnimatorError(
-                "invalid_option", f"The output is {location!r}; web servers are only read from."
+                "invalid_option", f"The output is {spec.output!r}; web servers are only read from."
             )
-        check_url(location, settings)
+        check_url(spec.output, settings)
         return
     # A path: never over an input, over another file only if that is wanted.
-    output = Path(location)
+    output = spec.output.path
     if output.is_dir():
         raise AnimatorError(
             "output_exists_as_folder",

@@ -26,10 +26,10 @@ from animator.files.cache import cached_input
 from animator.files.output import coded_errors, write_whole
 from animator.files.remote import polled
 from animator.files.storage import Storage
-from animator.files.urls import check_url, plain_location, split_location
+from animator.files.urls import check_url
 from animator.settings import Settings
 from animator.spec import JobSpec, Result
-from animator.values import is_url
+from animator.values import Location, is_url
 from animator.workspace import shared
 from animator.workspace.attempt import Workspace
 
@@ -39,22 +39,21 @@ FORGOTTEN_SECONDS = 7 * 86_400.0
 Check = Callable[[], object]
 
 
-def local_output(output: str, settings: Settings) -> Path:
+def local_output(output: Location, settings: Settings) -> Path:
     """Where a job writes its video on this machine: the output itself unless that is a URL."""
-    location = plain_location(output)
-    if not is_url(location):
-        return Path(location)
-    return _outbox(settings) / _digest(location) / split_location(location)[1]
+    if not output.is_url:
+        return output.path
+    return _outbox(settings) / _digest(output) / output.name
 
 
-def open_output(output: str, settings: Settings) -> Path:
+def open_output(output: Location, settings: Settings) -> Path:
     """As `local_output`; for a URL, the folder is there afterwards.
 
     Raises:
         AnimatorError: `url_refused`, `output_not_writable`, `disk_full`.
     """
     path = local_output(output, settings)
-    if _is_remote(output):
+    if output.is_url:
         check_url(output, settings)
         with coded_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +62,7 @@ def open_output(output: str, settings: Settings) -> Path:
     return path
 
 
-def discard(output: str, job_id: str, settings: Settings) -> None:
+def discard(output: Location, job_id: str, settings: Settings) -> None:
     """Remove what a job that has ended left behind, its output excepted."""
     path = local_output(output, settings)
     Workspace.discard(path, job_id)
@@ -72,23 +71,23 @@ def discard(output: str, job_id: str, settings: Settings) -> None:
         shared.discard(job_id, settings)
 
 
-def shares_segments(output: str, settings: Settings) -> bool:
+def shares_segments(output: Location, settings: Settings) -> bool:
     """Whether the segments of a job are of one machine and there is storage for all."""
-    return _is_remote(output) and settings.storage is not None
+    return output.is_url and settings.storage is not None
 
 
-def close_output(output: str, settings: Settings) -> None:
+def close_output(output: Location, settings: Settings) -> None:
     """Remove the folder that stands for a URL, unless an attempt at a job keeps segments there."""
-    if not _is_remote(output):
+    if not output.is_url:
         return
     folder = local_output(output, settings).parent
     if not _attempts(folder):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def result_name(output: str) -> str:
+def result_name(output: Location) -> str:
     """The name of the file that holds the result of a video, beside it."""
-    return f"{PurePosixPath(split_location(output)[1]).stem}.result.json"
+    return f"{PurePosixPath(output.name).stem}.result.json"
 
 
 @contextmanager
@@ -106,14 +105,14 @@ def stage(spec: JobSpec, settings: Settings, check: Check = lambda: None) -> Ite
             block raises name the URLs instead of the files that stand for them. Whether the
             block succeeds or not, nothing of a remote output is left here but segments.
     """
-    for location in map(plain_location, (spec.source, spec.driving)):
-        if is_url(location):
+    for location in (spec.source, spec.driving):
+        if location.is_url:
             check_url(location, settings)
     with ExitStack() as stack:
         stack.callback(close_output, spec.output, settings)
         here = replace(
             spec,
-            output=str(open_output(spec.output, settings)),
+            output=Location(open_output(spec.output, settings)),
             source=_brought(stack, spec.source, settings, check),
             driving=_brought(stack, spec.driving, settings, check),
         )
@@ -169,10 +168,10 @@ class Staged:
     @property
     def uploads(self) -> bool:
         """Whether the output is elsewhere."""
-        return _is_remote(self.original.output)
+        return self.original.output.is_url
 
     def _upload(self, video: Path, name: str, content: bytes) -> None:
-        store = Storage.open(split_location(self.original.output)[0], self.settings)
+        store = Storage.open(self.original.output.folder, self.settings)
         paths = [*_side_files(video), video]
         for path in paths:
             self.check()
@@ -190,24 +189,18 @@ class Staged:
             path, url = getattr(self.spec, name), getattr(self.original, name)
             if is_url(url):
                 stand_ins.append((path, url))
-        if _is_remote(self.original.output):
-            path, url = self.spec.output, self.original.output
-            stand_ins.append((str(Path(path).parent), split_location(url)[0]))
+        if self.uploads:
+            stand_ins.append((self.spec.output.folder, self.original.output.folder))
         for path, url in stand_ins:
             # Messages quote paths as Python does.
             text = text.replace(repr(path)[1:-1], url).replace(path, url)
         return text
 
 
-def _brought(stack: ExitStack, location: str, settings: Settings, check: Check) -> str:
-    location = plain_location(location)
-    if not is_url(location):
-        return location
-    return str(stack.enter_context(cached_input(location, settings, check)))
-
-
-def _is_remote(output: str) -> bool:
-    return is_url(plain_location(output))
+def _brought(stack: ExitStack, location: Location, settings: Settings, check: Check) -> Location:
+    if not location.is_url:
+        return Location(location.path)
+    return Location(stack.enter_context(cached_input(location, settings, check)))
 
 
 def _outbox(settings: Settings) -> Path:

@@ -10,11 +10,10 @@ from animator.cli.console import absolute, print_json, print_path
 from animator.cli.farm.ids import find_jobs
 from animator.errors import AnimatorError
 from animator.files.local import check_location
-from animator.files.urls import plain_location, split_location
 from animator.jobs.queue import open_store
 from animator.settings import Settings
 from animator.spec import JobRecord, JobState
-from animator.values import is_url
+from animator.values import Location
 
 _CHUNK = 1 << 20
 
@@ -56,7 +55,7 @@ def fetch_jobs(given: Sequence[str], target: str | None, *, force: bool, as_json
         print_json(done)
 
 
-def _video(record: JobRecord, settings: Settings) -> str:
+def _video(record: JobRecord, settings: Settings) -> Location:
     """The video of a job, which this machine can read: a path or a URL."""
     if record.state is not JobState.SUCCEEDED:
         why = "" if record.error is None else f" [{record.error.code}]"
@@ -64,34 +63,33 @@ def _video(record: JobRecord, settings: Settings) -> str:
             "wrong_state",
             f"Job {record.id} is {record.state.value}{why}; only one that succeeded has a video.",
         )
-    output = record.spec.output if record.result is None else record.result.output
+    output = record.spec.output if record.result is None else Location(record.result.output)
     check_location(output, settings)
-    return plain_location(output)
+    return Location(output.plain)
 
 
-def _destination(video: str, target: str | None, count: int) -> Path:
+def _destination(video: Location, target: str | None, count: int) -> Path:
     target = target or "."
     path = Path(absolute(target))
     if path.is_dir():
-        return path / split_location(video)[1]
+        return path / video.name
     if count > 1 or target.endswith(os.sep):
         raise AnimatorError("output_not_writable", f"There is no folder {str(path)!r}.")
     return path
 
 
-def _same(video: str, copy: Path) -> bool:
-    return not is_url(video) and copy.exists() and copy.samefile(video)
+def _same(video: Location, copy: Path) -> bool:
+    return not video.is_url and copy.exists() and copy.samefile(video)
 
 
-def _copy(video: str, copy: Path, settings: Settings) -> None:
+def _copy(video: Location, copy: Path, settings: Settings) -> None:
     from animator.files.output import OutputFile, check_output, coded_errors
 
-    if is_url(video):
+    if video.is_url:
         from animator.files.storage import Storage
 
         check_output(copy)
-        folder, name = split_location(video)
-        Storage.open(folder, settings).get(name, copy)
+        Storage.open(video.folder, settings).get(video.name, copy)
         return
     out = OutputFile(copy)
     try:

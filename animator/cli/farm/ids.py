@@ -1,4 +1,4 @@
-"""Which jobs the ids on the command line name."""
+"""Ids on the command line, and the jobs that they name."""
 
 from __future__ import annotations
 

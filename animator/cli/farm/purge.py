@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 import typer
 
@@ -24,19 +23,14 @@ def purge_jobs(state: str | None, older_than: str, *, sure: bool, as_json: bool)
     before = moment_before("--older-than", older_than)
     states = [item for item in JobState if item.ended] if state is None else [JobState(state)]
     store = open_store(Settings.from_environment())
-    if not sure and not _asked(
-        f"Forget jobs that are {_either(states)} since {before:%Y-%m-%d %H:%M} UTC?"
-    ):
+    either = " or ".join(item.value for item in states)
+    if not sure and not _asked(f"Forget jobs that are {either} since {before:%Y-%m-%d %H:%M} UTC?"):
         raise typer.Exit(1)
     count = store.purge(states, before)
     if as_json:
         print_json({"purged": count, "before": before.isoformat(timespec="milliseconds")})
     else:
         say(f"{count} jobs forgotten")
-
-
-def _either(states: Sequence[JobState]) -> str:
-    return " or ".join(state.value for state in states)
 
 
 def _asked(question: str) -> bool:

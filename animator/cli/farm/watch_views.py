@@ -1,4 +1,4 @@
-"""How watched jobs are shown: a table that is redrawn, lines, or JSON."""
+"""Views of jobs that are watched: a table that is redrawn, lines, or JSON."""
 
 from __future__ import annotations
 

@@ -14,32 +14,25 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from animator.dataset.samples import Fault, Sample
+from animator.dataset.samples import COLUMNS, NEEDED, ROW_OPTIONS, Fault, Sample
 from animator.errors import AnimatorError
-from animator.files.urls import check_url, plain_location
+from animator.files.urls import check_url
 from animator.settings import Settings
-from animator.spec import JobSpec, Motion, OutputMode, Priority
+from animator.spec import OPTIONS, JobSpec, Priority, RowOptions
 from animator.values import (
     MAX_LOCATION,
-    check_choice,
-    check_location,
+    Location,
     is_url,
     is_weights_name,
+    plain_location,
     refuse,
 )
 
-NEEDED = ("source", "driving")
-COLUMNS = (
-    *("id", *NEEDED, "start", "end", "seed"),
-    *("weights", "motion", "output_mode", "priority"),
-)
-"""The columns of a manifest that mean something."""
 MAX_ID = 100
 _ID = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_ID}}}", re.ASCII)
 _SEED = re.compile(r"\d{1,19}", re.ASCII)
 _MAX_SEED = 2**63 - 1
 _KNOWN_LOCATIONS = 1 << 16
-_OPTIONS = ("start", "end", "weights", "motion", "output_mode")
 _NUMBERS = {"id": (int,), "start": (int, float), "end": (int, float)}
 MAX_CELL = 2 * MAX_LOCATION
 """Most characters of a cell, the spaces around it included."""
@@ -47,27 +40,21 @@ _LONG_MESSAGE = 500
 
 
 @dataclass(frozen=True)
-class RowDefaults:
+class RowDefaults(RowOptions):
     """What holds for a row that does not say otherwise.
 
     Raises:
         AnimatorError: `invalid_option`, as a job's specification.
     """
 
-    weights: str = "default"
-    """As in `animator.spec.JobSpec`; so are the others."""
-    motion: Motion = "relative"
-    output_mode: OutputMode = "crop"
     priority: Priority = "normal"
-    start: str | None = None
-    end: str | None = None
     seed: int | None = None
     """From 0 to 2**63 - 1."""
 
     def __post_init__(self) -> None:
         """Check every field."""
-        check_options({name: getattr(self, name) for name in _OPTIONS})
-        check_choice("priority", self.priority, Priority)
+        check_options({name: getattr(self, name) for name in ROW_OPTIONS})
+        OPTIONS["priority"].check(self.priority)
         if self.seed is not None:
             _seed(self.seed)
 
@@ -118,8 +105,8 @@ class RowMaker:
         options["weights"] = self._weights(options["weights"])
         options |= places
         if len(values) > 2:  # else they are the defaults, which have been checked
-            check_options({name: options[name] for name in _OPTIONS})
-            check_choice("priority", options["priority"], Priority)
+            check_options({name: options[name] for name in ROW_OPTIONS})
+            OPTIONS["priority"].check(options["priority"])
         if options["seed"] is not None:
             options["seed"] = _seed(options["seed"])
         return Sample(id=sample_id, row=row, **options)
@@ -129,13 +116,13 @@ class RowMaker:
             return weights
         return os.path.abspath(os.path.join(self._folder, weights))
 
-    def _location(self, text: str) -> str:
+    def _location(self, text: str) -> Location:
         if not is_url(text) and not os.path.isabs(text):
             text = _join(self._folder, text)
         return checked_location(text, self._settings)
 
 
-def checked_location(text: str, settings: Settings) -> str:
+def checked_location(text: str, settings: Settings) -> Location:
     """The absolute path or the URL that a job is given for an input.
 
     Args:
@@ -150,12 +137,11 @@ def checked_location(text: str, settings: Settings) -> str:
         raise AnimatorError("invalid_option", message)
     _check_text("a path", text)
     try:
-        location = plain_location(text)
+        location = Location(plain_location(text), "the input")
     except ValueError as error:
         raise AnimatorError("invalid_option", f"{text!r} is no URL: {error}.") from error
-    if is_url(location):
+    if location.is_url:
         check_url(location, settings)
-    check_location("the input", location)
     return location
 
 
@@ -165,7 +151,8 @@ def check_options(options: Mapping[str, Any]) -> None:
     Raises:
         AnimatorError: `invalid_option`.
     """
-    JobSpec("/source", "/driving", "/output", **options)
+    places = (Location(f"/{name}") for name in ("source", "driving", "output"))
+    JobSpec(*places, **options)
 
 
 def check_id(text: str) -> str:

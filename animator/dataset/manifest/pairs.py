@@ -17,9 +17,8 @@ from animator.dataset.manifest.cells import RowDefaults, checked_location, short
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
 from animator.files.storage import Storage
-from animator.files.urls import plain_location, split_location
 from animator.settings import Settings
-from animator.values import is_url
+from animator.values import Location, is_url, plain_location, split_location
 
 _SAMPLE = re.compile(r"sample:(\d{1,15})", re.ASCII)
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]", re.ASCII)
@@ -91,7 +90,8 @@ def _find_local(pattern: str) -> list[str]:
             raise AnimatorError("not_a_file", f"{pattern!r} is not a regular file.")
         return [pattern]
     matches = glob.iglob(pattern, recursive=True)
-    return sorted(path for path in matches if not _hidden(path) and os.path.isfile(path))
+    shown = (path for path in matches if not os.path.basename(path).startswith("."))
+    return sorted(path for path in shown if os.path.isfile(path))
 
 
 def _find_remote(pattern: str, settings: Settings) -> list[str]:
@@ -105,10 +105,6 @@ def _find_remote(pattern: str, settings: Settings) -> list[str]:
     return sorted(
         storage.location(there) for there in storage.names() if fnmatch.fnmatchcase(there, name)
     )
-
-
-def _hidden(path: str) -> bool:
-    return os.path.basename(path).startswith(".")
 
 
 def _combine(sources: int, drivings: int, how: str, seed: int) -> Iterable[tuple[int, int]]:
@@ -177,21 +173,22 @@ def _pairs(
     defaults: RowDefaults,
 ) -> Iterator[Sample | Fault]:
     options: dict[str, Any] = asdict(defaults)
-    wrong = {file: error for file, _ in (*sources, *drivings) if (error := _wrong(file, settings))}
+    places = {file: _located(file, settings) for file, _ in (*sources, *drivings)}
     for row, (first, second) in enumerate(numbers, start=1):
         (source, name), (driving, other) = sources[first], drivings[second]
         sample_id = f"{name}--{other}"
-        error = wrong.get(source) or wrong.get(driving)
-        if error is not None:
-            yield Fault(row, error.code, shorten(error.message), sample_id)
+        picture, video = places[source], places[driving]
+        if isinstance(picture, AnimatorError):
+            yield Fault(row, picture.code, shorten(picture.message), sample_id)
+        elif isinstance(video, AnimatorError):
+            yield Fault(row, video.code, shorten(video.message), sample_id)
         else:
-            yield Sample(id=sample_id, row=row, source=source, driving=driving, **options)
+            yield Sample(id=sample_id, row=row, source=picture, driving=video, **options)
 
 
-def _wrong(file: str, settings: Settings) -> AnimatorError | None:
-    """Why a file that is there cannot be named in a job, such as for a name that is not UTF-8."""
+def _located(file: str, settings: Settings) -> Location | AnimatorError:
+    """The file for a job, or why it cannot be named in one: a name that is not UTF-8, say."""
     try:
-        checked_location(file, settings)
+        return checked_location(file, settings)
     except AnimatorError as error:
         return error
-    return None

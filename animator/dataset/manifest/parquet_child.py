@@ -1,4 +1,4 @@
-"""What reads a manifest in Parquet: the child of `animator.dataset.manifest.parquet`."""
+"""The child of `animator.dataset.manifest.parquet`, which reads a manifest in Parquet."""
 
 from __future__ import annotations
 

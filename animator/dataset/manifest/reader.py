@@ -18,9 +18,9 @@ from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
 from animator.files.local import open_file
 from animator.files.storage import Storage
-from animator.files.urls import check_url, plain_location, split_location
+from animator.files.urls import check_url
 from animator.settings import Settings
-from animator.values import is_url
+from animator.values import is_url, plain_location, split_location
 
 __all__ = ["Manifest", "RowDefaults", "read_manifest"]
 

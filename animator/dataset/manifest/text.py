@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from animator.dataset.manifest.cells import COLUMNS, NEEDED, known_column
+from animator.dataset.manifest.cells import known_column
+from animator.dataset.samples import COLUMNS, NEEDED
 from animator.errors import AnimatorError
 
 MAX_ROW = 1 << 20

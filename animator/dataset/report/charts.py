@@ -1,4 +1,4 @@
-"""Charts as inline SVG.
+"""Charts as shapes for inline SVG.
 
 The SVG holds shapes only and stretches to the width it is given. Words stand beside it as HTML, and
 keep their size on a phone. Colours come from the style of the page, which knows dark and light.
@@ -7,101 +7,89 @@ keep their size on a phone. Colours come from the style of the page, which knows
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from animator.dataset.report.html import Markup, number, tag
 from animator.dataset.report.measures import Distribution
+from animator.dataset.report.words import number
 
-_WIDTH, _HEIGHT = 280, 84
-_RANGE_WIDTH, _RANGE_HEIGHT = 600, 120
-
-
-def stacked_bar(parts: Sequence[tuple[str, float, str]], label: str) -> Markup:
-    """One bar of coloured parts; what they leave of the whole is empty.
-
-    Args:
-        parts: the class of each that gives its colour, its share of the bar, and its tooltip.
-        label: what the bar says, for a reader who does not see it.
-    """
-    pieces = [
-        tag("span", class_=f"part {name}", style=f"width:{100 * share:.3f}%", title=title)
-        for name, share, title in parts
-        if share > 0
-    ]
-    return tag("div", *pieces, class_="bar", role="img", aria_label=label)
+WIDTH, HEIGHT = 280, 84
+"""Of a histogram, in units of its view box."""
+RANGE_WIDTH, RANGE_HEIGHT = 600, 120
+"""Of a line over time."""
 
 
-def histogram(measure: Distribution, label: str) -> Markup:
-    """Bars of succeeded and, on top of them, rejected samples; below, 5 % to 95 % and median."""
-    bins = len(measure.kept)
+@dataclass(frozen=True)
+class Bin:
+    """One bin of a histogram."""
+
+    title: str
+    x: float
+    width: float
+    bars: tuple[tuple[str, float, float], ...]
+    """Class that gives the colour, upper edge and height of each bar."""
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Bars of succeeded and, on top of them, rejected samples."""
+
+    bins: tuple[Bin, ...]
+    low: float
+    """5 % of the succeeded samples, in per cent of the width; so are the next two."""
+    median: float
+    high: float
+    """95 %."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A filled line in steps from 0 to the highest value, with a line at the mean."""
+
+    area: str
+    """A path; so is the next."""
+    line: str
+    mean: float
+    """Height of that line."""
+
+
+def histogram(measure: Distribution) -> Histogram:
+    """The bars of a measure and, below them, 5 % to 95 % and the median."""
     tallest = max(map(sum, zip(measure.kept, measure.rejected, strict=True))) or 1
     first, last = measure.edges
-    step, width = (last - first) / bins, _WIDTH / bins
-    shapes = []
+    step, width = (last - first) / len(measure.kept), WIDTH / len(measure.kept)
+    bins = []
     for place, (kept, rejected) in enumerate(zip(measure.kept, measure.rejected, strict=True)):
         if not kept + rejected:
             continue
         # One sample among thousands must still be seen.
-        low = max(_HEIGHT * kept / tallest, 1.0) if kept else 0.0
-        high = max(_HEIGHT * rejected / tallest, 1.0) if rejected else 0.0
-        x, across = f"{place * width + 0.5:.1f}", f"{width - 1:.1f}"
+        low = max(HEIGHT * kept / tallest, 1.0) if kept else 0.0
+        high = max(HEIGHT * rejected / tallest, 1.0) if rejected else 0.0
+        bars = [("good", HEIGHT - low, low), ("warn", HEIGHT - (low + high), high)]
         span = f"{number(first + place * step)} to {number(first + (place + 1) * step)}"
         count = f"{kept:,} succeeded" + (f", {rejected:,} rejected" if rejected else "")
-        bars = [("good", low, low), ("warn", low + high, high)]
-        shapes.append(
-            tag(
-                "g",
-                tag("title", f"{span}: {count}"),
-                *(
-                    tag(
-                        "rect",
-                        class_=name,
-                        x=x,
-                        y=f"{_HEIGHT - top:.1f}",
-                        width=across,
-                        height=f"{tall:.1f}",
-                    )
-                    for name, top, tall in bars
-                    if tall
-                ),
+        # Half a unit on each side keeps bars apart.
+        bins.append(
+            Bin(
+                f"{span}: {count}",
+                place * width + 0.5,
+                width - 1,
+                tuple(bar for bar in bars if bar[2]),
             )
         )
-    low, median, high = (
-        100 * min(max((value - first) / (last - first), 0), 1)
-        for value in (measure.low, measure.median, measure.high)
+    marks = (measure.low, measure.median, measure.high)
+    return Histogram(
+        tuple(bins), *(100 * min(max((mark - first) / (last - first), 0), 1) for mark in marks)
     )
-    whisker = tag(
-        "div",
-        tag("span", class_="range", style=f"left:{low:.1f}%;right:{100 - high:.1f}%"),
-        tag("span", class_="dot", style=f"left:{median:.1f}%"),
-        class_="whisker",
-    )
-    return tag("div", _svg(_WIDTH, _HEIGHT, label, shapes), whisker, class_="histogram")
 
 
-def over_time(values: Sequence[float], label: str) -> Markup:
-    """A filled line in steps from 0 to the highest value, with a dashed line at the mean."""
+def over_time(values: Sequence[float]) -> Curve:
+    """The line of values in equal parts of a time."""
     highest = max(values) or 1.0
-    step = _RANGE_WIDTH / len(values)
-    usable = _RANGE_HEIGHT - 2  # the line is two pixels thick
+    step = RANGE_WIDTH / len(values)
+    usable = RANGE_HEIGHT - 2  # the line is two pixels thick
     path = "".join(
-        f"V{_RANGE_HEIGHT - usable * value / highest:.1f}H{(place + 1) * step:.1f}"
+        f"V{RANGE_HEIGHT - usable * value / highest:.1f}H{(place + 1) * step:.1f}"
         for place, value in enumerate(values)
     )
-    mean = _RANGE_HEIGHT - usable * (sum(values) / len(values)) / highest
-    shapes = [
-        tag("path", class_="area", d=f"M0 {_RANGE_HEIGHT}{path}V{_RANGE_HEIGHT}Z"),
-        tag("path", class_="line", d=f"M0 {path[1:]}"),
-        tag("path", class_="mean", d=f"M0 {mean:.1f}H{_RANGE_WIDTH}"),
-    ]
-    return _svg(_RANGE_WIDTH, _RANGE_HEIGHT, label, shapes)
-
-
-def _svg(width: int, height: int, label: str, shapes: Sequence[str]) -> Markup:
-    return tag(
-        "svg",
-        *shapes,
-        viewBox=f"0 0 {width} {height}",
-        preserveAspectRatio="none",
-        role="img",
-        aria_label=label,
-    )
+    mean = RANGE_HEIGHT - usable * (sum(values) / len(values)) / highest
+    return Curve(f"M0 {RANGE_HEIGHT}{path}V{RANGE_HEIGHT}Z", f"M0 {path[1:]}", mean)

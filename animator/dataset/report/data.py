@@ -1,4 +1,4 @@
-"""What the report of a run shows, summed up from the rows of its samples.
+"""Content of a run's report, summed up from the rows of its samples.
 
 rows, faults, shards' statistics -> `RunReport` -> `animator.dataset.report.page` -> one HTML file
 """
@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from animator.dataset.report.html import as_text, cut
 from animator.dataset.report.measures import Distribution, combined_ranks, distributions
 from animator.dataset.report.pace import ShardPace, pace_of
 from animator.dataset.report.strips import Strip, read_strip
+from animator.dataset.report.words import as_text, cut
 from animator.dataset.rows import MEASURES, SCHEMA, Row
 from animator.dataset.samples import Fault
 from animator.errors import CODES
@@ -189,6 +189,7 @@ def summarise(
         video_of: gives the MP4 of a succeeded row; its errors are noted in the report if they are
             `AnimatorError`, OSError, ValueError or KeyError.
     """
+    # Sorted, so that the order in which shards come changes nothing
     rows = sorted(rows, key=lambda row: row["number"])
     by_state: dict[str, list[Row]] = defaultdict(list)
     for row in rows:

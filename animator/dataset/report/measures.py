@@ -1,4 +1,4 @@
-"""How the quality measures of a run are distributed, and which samples are best and worst."""
+"""Distributions of the quality measures of a run, and its best and worst samples."""
 
 from __future__ import annotations
 

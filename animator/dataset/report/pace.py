@@ -1,4 +1,4 @@
-"""How fast a run is, by the times at which its shards began and ended."""
+"""Pace of a run, by the times at which its shards began and ended."""
 
 from __future__ import annotations
 

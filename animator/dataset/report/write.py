@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from animator.dataset.plan import DatasetPlan
+from animator.dataset.plan_files import read_plan
 from animator.dataset.report.data import summarise
 from animator.dataset.report.page import render
 from animator.dataset.run_folder import RunFolder
@@ -31,7 +31,7 @@ def write_report(location: str, output: str | Path, settings: Settings) -> None:
     run = RunFolder.find(storage)
     if run is None:
         raise AnimatorError("bad_data", f"There is no run in {location!r}.")
-    plan = DatasetPlan.from_storage(storage)
+    plan = read_plan(storage)
     told = summarise(
         title=location,
         options={**run.info.inputs, **run.info.options.as_dict()},

@@ -13,6 +13,7 @@ from typing import Any
 
 from animator.dataset.options import RunOptions
 from animator.dataset.plan import DatasetPlan
+from animator.dataset.plan_files import write_plan
 from animator.dataset.run_folder import FAILED, RESULT, RunFolder, Shard, new_info
 from animator.dataset.samples import Sample, SampleOutcome
 from animator.files.storage import Storage
@@ -37,7 +38,7 @@ def storage_at(where: str) -> Storage:
 def begin(folder: Path | Storage, plan: Sequence[Sample], options: RunOptions) -> RunFolder:
     storage = folder if isinstance(folder, Storage) else storage_at(str(folder))
     whole = DatasetPlan(tuple(plan), ())
-    whole.to_storage(storage)
+    write_plan(whole, storage)
     return RunFolder.begin(storage, new_info({}, options, len(plan), 0, whole.fingerprint))
 
 

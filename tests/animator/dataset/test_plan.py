@@ -14,10 +14,12 @@ import pytest
 from animator.dataset.manifest.pairs import make_pairs
 from animator.dataset.manifest.reader import RowDefaults, read_manifest
 from animator.dataset.plan import DatasetPlan, make_plan
+from animator.dataset.plan_files import read_plan, write_plan
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
 from animator.files.storage import Storage
 from animator.settings import Settings
+from animator.values import Location
 from tests.object_store import Bucket
 
 HOUR = 3600
@@ -40,7 +42,7 @@ def media(tmp_path: Path) -> Path:
 
 def rows_of(media: Path, *pairs: str) -> list[Sample | Fault]:
     return [
-        Sample(f"{row}-{pair}", row, f"{media}/{pair[0]}", f"{media}/{pair[1]}")
+        Sample(f"{row}-{pair}", row, *(Location(f"{media}/{name}") for name in pair))
         for row, pair in enumerate(pairs, start=1)
     ]
 
@@ -62,13 +64,13 @@ def test_faults_are_kept_in_order(limits: Settings, media: Path) -> None:
     good = rows_of(media, *["ab"] * 8)
     rows: list[Sample | Fault] = [
         good[0],
-        replace(good[1], source=f"{media}/none"),
+        replace(good[1], source=Location(f"{media}/none")),
         Fault(3, "invalid_id", "no id"),
-        replace(good[3], driving=f"{media}/folder"),
+        replace(good[3], driving=Location(f"{media}/folder")),
         replace(good[4], weights="none-such"),
         replace(good[5], weights=f"{media}/a"),
-        replace(good[6], source="memory://plans/ok/not-asked-for"),
-        replace(good[7], source=f"{media}/a/file-in-a-file"),
+        replace(good[6], source=Location("memory://plans/ok/not-asked-for")),
+        replace(good[7], source=Location(f"{media}/a/file-in-a-file")),
     ]
     plan = make_plan(rows, limits)
     assert sorted(names(plan)) == ["1-ab", "7-ab"]
@@ -128,7 +130,7 @@ def test_since_asks_remote_stores(limits: Settings, media: Path) -> None:
     fsspec.filesystem("memory").pipe_file("/plans/ok/new", b"x")
     urls = ["memory://plans/ok/new", "memory://plans/ok/none", "memory://plans/refused/x"]
     (row,) = rows_of(media, "aa")
-    rows = [replace(row, id=f"{number}", source=url) for number, url in enumerate(urls)]
+    rows = [replace(row, id=f"{number}", source=Location(url)) for number, url in enumerate(urls)]
     now = datetime.now(UTC)
     assert names(make_plan(rows, limits, since=now - timedelta(hours=1))) == ["0", "1", "2"]
     # Of what a store does not say, the job finds out.
@@ -179,8 +181,8 @@ def many_samples(count: int) -> tuple[Sample, ...]:
         Sample(
             f"id-{number}",
             number + 1,
-            f"/s/é{generator.randrange(50)}.png",
-            f"s3://b/d{generator.randrange(9)}.mp4",
+            Location(f"/s/é{generator.randrange(50)}.png"),
+            Location(f"s3://b/d{generator.randrange(9)}.mp4"),
             start=generator.choice([None, "1:02.5"]),
             seed=generator.choice([None, 0, 2**63 - 1]),
             output_mode=generator.choice(["crop", "paste-back"]),
@@ -195,11 +197,11 @@ def test_a_plan_comes_back(limits: Settings, tmp_path: Path, url: str, count: in
     storage = Storage.open(url.format(folder=tmp_path), limits)
     faults = (Fault(3, "invalid_id", "é \u2028 \n", "x"), Fault(9, "bad_manifest", "no"))
     plan = DatasetPlan(many_samples(count), faults[: count and 2], older=count)
-    plan.to_storage(storage)
+    write_plan(plan, storage)
     written = {name: storage.read(name) for name in FILES}
-    again = DatasetPlan.from_storage(storage)
+    again = read_plan(storage)
     assert again == plan and again.fingerprint == plan.fingerprint
-    again.to_storage(storage)
+    write_plan(again, storage)
     assert written == {name: storage.read(name) for name in written}
     sources = {sample.source: id(sample.source) for sample in again.samples}
     assert all(sources[sample.source] == id(sample.source) for sample in again.samples)
@@ -208,10 +210,10 @@ def test_a_plan_comes_back(limits: Settings, tmp_path: Path, url: str, count: in
 def test_plans_that_are_damaged(limits: Settings, tmp_path: Path) -> None:
     storage = Storage.open(str(tmp_path / "run"), limits)
     with pytest.raises(AnimatorError) as caught:
-        DatasetPlan.from_storage(storage)
+        read_plan(storage)
     assert caught.value.code == "no_such_file"
     plan = DatasetPlan(many_samples(100), (Fault(3, "invalid_id", "", "x"),))
-    plan.to_storage(storage)
+    write_plan(plan, storage)
     written = {name: storage.read(name) for name in FILES}
     generator = random.Random(2)
     for name, content in written.items():
@@ -224,14 +226,14 @@ def test_plans_that_are_damaged(limits: Settings, tmp_path: Path) -> None:
         for bad in damaged:
             storage.write(name, bad)
             try:
-                assert DatasetPlan.from_storage(storage).samples == plan.samples
+                assert read_plan(storage).samples == plan.samples
             except AnimatorError as error:
                 assert error.code == "bad_data"
         storage.write(name, content)
-    assert DatasetPlan.from_storage(storage) == plan
+    assert read_plan(storage) == plan
     storage.delete(["faults.jsonl"])
     with pytest.raises(AnimatorError) as caught:
-        DatasetPlan.from_storage(storage)
+        read_plan(storage)
     assert caught.value.code == "no_such_file"
 
 
@@ -246,9 +248,9 @@ def test_from_manifest_to_plan_in_an_object_store(s3: Bucket, settings: Settings
     rows = list(read_manifest(f"{s3.url}/in/rows.csv", limits, RowDefaults()))
     assert [row.code for row in rows if isinstance(row, Fault)] == ["url_refused"] * 2
     plan = make_plan(rows, limits, since=hour_ago)
-    plan.to_storage(storage)
+    write_plan(plan, storage)
     assert s3.keys()[-3:] == ["run/faults.jsonl", "run/plan.json", "run/plan.parquet"]
-    assert DatasetPlan.from_storage(storage) == plan and len(plan.samples) == 1
+    assert read_plan(storage) == plan and len(plan.samples) == 1
     rows = list(read_manifest(f"{s3.url}/in/rows.jsonl", limits, RowDefaults()))
     assert not make_plan(rows, limits, since=hour_ago + timedelta(hours=2)).samples
     pairs = make_pairs(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from animator.errors import AnimatorError
-from animator.files.urls import check_name, check_url, plain_location, split_location
+from animator.files.urls import check_name, check_url
 from animator.settings import Settings
 
 
@@ -119,17 +119,3 @@ def test_names_that_lead_out_are_refused(name: str) -> None:
     with pytest.raises(AnimatorError) as caught:
         check_name(name)
     assert caught.value.code == "invalid_option"
-
-
-def test_file_urls_are_paths() -> None:
-    assert plain_location("file:///a/b%20c") == "/a/b c"
-    assert plain_location("file://localhost/a/../b") == "/b"
-    assert plain_location("s3://bucket/a") == "s3://bucket/a"
-    with pytest.raises(AnimatorError) as caught:
-        plain_location("file://elsewhere/a")
-    assert caught.value.code == "invalid_option"
-
-
-def test_a_location_is_a_folder_and_a_name() -> None:
-    assert split_location("s3://bucket/a/b.mp4") == ("s3://bucket/a", "b.mp4")
-    assert split_location("/b.mp4") == ("/", "b.mp4")

@@ -16,6 +16,7 @@ from animator.jobs.content_key import content_key
 from animator.jobs.preflight import check_files
 from animator.settings import Settings
 from animator.spec import JobSpec, Result
+from animator.values import Location
 from animator.workspace import staging
 from animator.workspace.attempt import Workspace
 from animator.workspace.staging import close_output, discard, local_output, open_output, stage
@@ -101,7 +102,7 @@ def test_local_files_stay_where_they_are(tmp_path: Path, settings: Settings) -> 
         assert result.output == job.output
         assert (tmp_path / "v.result.json").exists() == job.keep_result
     assert json.loads((tmp_path / "v.result.json").read_text())["output"] == urls.output
-    assert local_output(str(tmp_path / "v.mp4"), settings) == tmp_path / "v.mp4"
+    assert local_output(Location(tmp_path / "v.mp4"), settings) == tmp_path / "v.mp4"
     assert outbox(settings) == []
 
 
@@ -230,7 +231,7 @@ def test_the_end_of_one_job_leaves_the_segments_of_another(
 
 
 def test_what_was_forgotten_is_removed_one_day(settings: Settings, spec: JobSpec) -> None:
-    old = open_output(spec.output.replace("v.mp4", "old.mp4"), settings)
+    old = open_output(Location(spec.output.replace("v.mp4", "old.mp4")), settings)
     Workspace.take(old, JOB, 1)
     then = time.time() - staging.FORGOTTEN_SECONDS - 1
     os.utime(old.parent, (then, then))
@@ -239,7 +240,8 @@ def test_what_was_forgotten_is_removed_one_day(settings: Settings, spec: JobSpec
 
 
 def test_outputs_of_one_name_do_not_meet(settings: Settings, s3: Bucket) -> None:
-    paths = {local_output(f"{s3.url}/{name}", settings) for name in ("a/v.mp4", "b/v.mp4", "v.mp4")}
+    outputs = [Location(f"{s3.url}/{name}") for name in ("a/v.mp4", "b/v.mp4", "v.mp4")]
+    paths = {local_output(output, settings) for output in outputs}
     assert len({path.parent for path in paths}) == 3
     assert {path.name for path in paths} == {"v.mp4"}
 

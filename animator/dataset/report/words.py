@@ -1,50 +1,13 @@
-"""Tags that escape what is in them, and numbers as a person reads them."""
+"""Words and numbers of a report as a person reads them."""
 
 from __future__ import annotations
 
-import html
 import json
-from collections.abc import Iterable
-
-_VOID = {"img", "link", "meta"}
 
 
-class Markup(str):
-    """Text that is HTML already; any other text is escaped on its way into a tag."""
-
-    __slots__ = ()
-
-
-def escaped(text: str) -> Markup:
-    """Text as HTML, on one line and printable, whatever is in it."""
-    if isinstance(text, Markup):
-        return text
-    shown = text if text.isprintable() else "".join(map(_printable, text))
-    return Markup(html.escape(shown))
-
-
-def tag(name: str, /, *children: str, **attributes: str | int | float | None) -> Markup:
-    """An element with its children, escaped unless they are markup.
-
-    Args:
-        name: of the element.
-        children: what it holds.
-        attributes: by name, where `class_` stands for `class` and `aria_label` for `aria-label`;
-            those that are None are left out.
-    """
-    given = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escaped(str(value))}"'
-        for key, value in attributes.items()
-        if value is not None
-    )
-    if name in _VOID:
-        return Markup(f"<{name}{given}>")
-    return Markup(f"<{name}{given}>{joined(children)}</{name}>")
-
-
-def joined(parts: Iterable[str]) -> Markup:
-    """Parts one after the other, escaped unless they are markup."""
-    return Markup("".join(map(escaped, parts)))
+def printable(text: str) -> str:
+    """Text on one line and printable, whatever is in it."""
+    return text if text.isprintable() else "".join(map(_printable, text))
 
 
 def cut(text: str, length: int) -> str:
