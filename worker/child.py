@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
-from animator.settings import MediaLimits, Settings
+from animator.settings import Settings
 from animator.spec import JobSpec, Progress, Result
 from animator.workspace.attempt import Workspace
 from worker import logs
@@ -108,15 +108,16 @@ def main(load_pipeline: Callable[[], Callable[..., Result]]) -> None:
     die_with_parent()
     parent = Parent(sys.stdin.buffer, sink)
     order = parent.order()
-    logs.configure(Settings.from_environment().log_format)
+    settings = Settings.from_environment(order["settings"])
+    logs.configure(settings.log_format)
     logs.about_job(order["job"], order["attempt"])
     bound_memory(order["memory_mb"])
     try:
         result = load_pipeline()(
             JobSpec.from_json(order["spec"]),
+            settings=settings,
             report=parent.report,
             should_stop=parent.should_stop,
-            limits=MediaLimits(**order["limits"]),
             workspace=Workspace(Path(order["output"]), order["job"], order["attempt"]),
             priority=order["priority"],
             may_publish=parent.may_publish,

@@ -52,7 +52,7 @@ class Presence:
     def __init__(self, store: JobStore, settings: Settings, leases: LeaseKeeper) -> None:
         host = socket.gethostname()
         self.id = f"{host}-{os.getpid()}-{secrets.token_hex(3)}"
-        self.concurrency = settings.concurrency
+        self.concurrency = settings.concurrency or 1
         self._store = store
         self._leases = leases
         self._host = host

@@ -21,13 +21,16 @@ from gfla.models.attention import set_attention_backend
 _loading = threading.Lock()
 
 
-def load_generator(weights: str, device: str, precision: str) -> PortraitGenerator:
+def load_generator(
+    weights: str, device: str, precision: str, settings: Settings
+) -> PortraitGenerator:
     """The model for a job; jobs of one process that ask for the same share it.
 
     Args:
         weights: "default", a name in this machine's library, or an absolute path.
         device: "auto", "cpu", "cuda" or "cuda:N".
         precision: "auto" (float32 on CPU, bfloat16 on CUDA), "float32" or "bfloat16".
+        settings: where the library is, and how attention runs.
 
     Raises:
         AnimatorError: no_such_weights, weights_unreadable, weights_changed, weights_wrong_kind,
@@ -36,7 +39,6 @@ def load_generator(weights: str, device: str, precision: str) -> PortraitGenerat
     chosen = choose_device(device)
     if precision == "auto":
         precision = "bfloat16" if chosen.type == "cuda" else "float32"
-    settings = Settings.from_environment()
     path = resolve_spec(weights, settings)
     try:
         stamp = path.stat().st_mtime_ns
@@ -64,11 +66,10 @@ def _cached_generator(
     return PortraitGenerator(path, device, precision)
 
 
-def engine_for(generator: PortraitGenerator) -> Engine:
+def engine_for(generator: PortraitGenerator, settings: Settings) -> Engine:
     """The engine of a loaded model; it is kept with the model, so one that is unloaded takes it."""
     with making:
         if generator.engine is None:
-            settings = Settings.from_environment()
             on_cuda = generator.device.type == "cuda"
             fitting = CUDA_SLOTS if on_cuda else _cores() // torch.get_num_threads()
             generator.engine = Engine(generator, settings.slots or max(1, fitting))

@@ -81,7 +81,7 @@ class JobPlan:
 
 def make_plan(
     spec: JobSpec,
-    limits: MediaLimits,
+    settings: Settings,
     watch: Watch,
     recall: Callable[[PortraitGenerator, dict[str, str]], JobPlan | None] = lambda *_: None,
 ) -> JobPlan:
@@ -89,16 +89,17 @@ def make_plan(
 
     Args:
         spec: the job.
-        limits: what inputs may be at most.
+        settings: what inputs may be at most, where landmarks are kept, how the networks run.
         watch: takes times and progress.
         recall: given the networks and the hashes of the inputs, may know the plan already.
     """
+    limits = settings.limits()
     with watch.stage("load"):
-        generator = load_generator(spec.weights, spec.device, spec.precision)
-        hashes = {name: content_hash(getattr(spec, name)) for name in ("source", "driving")}
+        generator = load_generator(spec.weights, spec.device, spec.precision, settings)
+        hashes = {name: content_hash(getattr(spec, name), limits) for name in ("source", "driving")}
         if (known := recall(generator, hashes)) is not None:
             return known
-        cache = LandmarkCache(spec, Settings.from_environment())
+        cache = LandmarkCache(spec, settings)
         source, known_source = find_source(spec, cache, hashes["source"], limits)
     watch.check()
     extract = partial(track_driving, spec, limits, watch)

@@ -26,6 +26,7 @@ from animator.animation.portrait import PortraitGenerator
 from animator.faces.crop import Square
 from animator.files.arrays import DAMAGED, from_text, pack, to_text, unpack
 from animator.media.decode import MediaLimits, content_hash, read_image
+from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
 from gfla.models.rollout import RolloutState
@@ -63,13 +64,13 @@ def identity(
 # -- the plan ----------------------------------------------------------------------------------
 
 
-def save_plan(workspace: Workspace, spec: JobSpec, plan: JobPlan, segment_frames: int) -> None:
+def save_plan(workspace: Workspace, spec: JobSpec, settings: Settings, plan: JobPlan) -> None:
     """Keep a plan, unless it is kept; errors as in `animator.workspace.attempt.Workspace.write`."""
     if (workspace.path / _PLAN).exists():
         return  # it was loaded, else the folder would be empty
     source = plan.source
     numbers = {
-        "about": identity(spec, plan.generator, plan.hashes, segment_frames),
+        "about": identity(spec, plan.generator, plan.hashes, settings.segment_frames),
         "square": [source.square.cx, source.square.cy, source.square.side],
         "faces": source.faces,
         "missing": plan.missing,
@@ -92,8 +93,7 @@ def save_plan(workspace: Workspace, spec: JobSpec, plan: JobPlan, segment_frames
 def load_plan(
     workspace: Workspace,
     spec: JobSpec,
-    limits: MediaLimits,
-    segment_frames: int,
+    settings: Settings,
     generator: PortraitGenerator,
     hashes: Mapping[str, str],
 ) -> JobPlan | None:
@@ -101,8 +101,8 @@ def load_plan(
     with suppress(*DAMAGED):
         arrays = unpack(workspace.path / _PLAN)
         numbers = json.loads(to_text(arrays["numbers"]))
-        if numbers["about"] == identity(spec, generator, hashes, segment_frames):
-            return _plan(arrays, numbers, spec, generator, limits)
+        if numbers["about"] == identity(spec, generator, hashes, settings.segment_frames):
+            return _plan(arrays, numbers, spec, generator, settings.limits())
     workspace.clear()
     return None
 

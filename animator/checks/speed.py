@@ -11,6 +11,7 @@ from animator.animation.loading import load_generator
 from animator.errors import AnimatorError
 from animator.faces.detectors.mean_face import MEAN_FACE
 from animator.sandbox import Message, Send
+from animator.settings import Settings
 from animator.spec import JobSpec
 
 _SECONDS = 1.5
@@ -20,12 +21,14 @@ _FRAMES = 20
 def measure(task: Message, send: Send) -> None:
     """Send the seconds to start and to render a frame, the memory and the device.
 
-    The task has "spec", and "asked", the time at which it was asked for.
+    The task has "spec", "settings" as `Settings.to_environment` gives them, and "asked", the time
+    at which it was asked for.
     The answer has "code" and "message" instead where the networks cannot be used.
     """
     spec = JobSpec.from_json(task["spec"])
+    settings = Settings.from_environment(task["settings"])
     try:
-        generator = load_generator(spec.weights, spec.device, spec.precision)
+        generator = load_generator(spec.weights, spec.device, spec.precision, settings)
     except AnimatorError as error:
         send({"code": error.code, "message": error.message})
         return

@@ -22,7 +22,7 @@ def explain_here(spec: JobSpec, frame: int | None, settings: Settings, *, overwr
     """
     if is_url(spec.output):
         raise AnimatorError("invalid_option", "A sheet is written on this machine; give a path.")
-    check_files(spec, overwrite=overwrite, suffixes=SHEET_SUFFIXES)
+    check_files(spec, settings, overwrite=overwrite, suffixes=SHEET_SUFFIXES)
     with StopSignals() as signals, make_view() as view:
         view.update("starting")
         from animator.animation.explain import explain
@@ -40,9 +40,9 @@ def explain_here(spec: JobSpec, frame: int | None, settings: Settings, *, overwr
                 explained = explain(
                     staged.spec,
                     frame,
+                    settings=settings,
                     report=report,
                     should_stop=signals.requested,
-                    limits=settings.limits(),
                 )
         except JobCancelled:
             say("Cancelled; nothing was written.")

@@ -90,6 +90,7 @@ def labelled(text: str) -> tuple[str | None, str]:
 
 def evaluate(
     request: EvaluationRequest,
+    settings: Settings,
     *,
     report: Announce = lambda what, done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -98,6 +99,7 @@ def evaluate(
 
     Args:
         request: what, on what, to where.
+        settings: where the library is, what a device of "auto" means, how attention runs.
         report: told what is being done, and how many of how many are.
         should_stop: polled often; once true, nothing is written.
 
@@ -111,7 +113,7 @@ def evaluate(
     """
     _check_out(request)
     if request.device == "auto":
-        request = replace(request, device=Settings.from_environment().device)
+        request = replace(request, device=settings.device)
     measure = {"faces": _faces, "pairs": _pairs, "folders": _folders}[request.protocol.task]
 
     def tell(what: str, done: int, total: int) -> None:
@@ -120,7 +122,7 @@ def evaluate(
         report(what, done, total)
 
     with coded_data_errors(), coded_memory_errors():
-        evaluation, sheets = measure(request, tell, should_stop)
+        evaluation, sheets = measure(request, settings, tell, should_stop)
     _write(request.out / MARKDOWN, evaluation.to_markdown().encode())
     text = json.dumps(evaluation.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     _write(request.out / JSON, f"{text}\n".encode())
@@ -140,13 +142,16 @@ def coded_data_errors() -> Iterator[None]:
 
 
 def _faces(
-    request: EvaluationRequest, tell: Announce, should_stop: Callable[[], bool]
+    request: EvaluationRequest,
+    settings: Settings,
+    tell: Announce,
+    should_stop: Callable[[], bool],
 ) -> tuple[Evaluation, Iterator[tuple[str, bytes]]]:
     protocol = request.protocol
     clips = read_clips(request.data, protocol)
     device = choose_device(request.device)
     instruments = Instruments.load(protocol, request.files, device, should_stop)
-    models = _named(request, partial(_portrait, request=request))
+    models = _named(request, partial(_portrait, request=request, settings=settings))
     result = evaluate_faces(protocol, clips, models, instruments, tell)
     names = [name for name, _ in clips]
     networks = {n: m.sha256 for n, m in instruments.pictures.items() if m.sha256 is not None}
@@ -170,11 +175,14 @@ def _faces(
 
 
 def _pairs(
-    request: EvaluationRequest, tell: Announce, should_stop: Callable[[], bool]
+    request: EvaluationRequest,
+    settings: Settings,
+    tell: Announce,
+    should_stop: Callable[[], bool],
 ) -> tuple[Evaluation, Iterator[tuple[str, bytes]]]:
     protocol, device = request.protocol, choose_device(request.device)
     pairs = open_pairs(protocol, request.data, request.reference)
-    models = _named(request, partial(_transfer, device=device))
+    models = _named(request, partial(_transfer, device=device, settings=settings))
     measures = transfer.Measures.load(protocol, request.files, device)
     transfer.add_reference(measures, pairs, protocol, tell)
     renderers: dict[str, transfer.PoseRenderer] = {transfer.COPY: transfer.copy_renderer}
@@ -200,7 +208,10 @@ def _pairs(
 
 
 def _folders(
-    request: EvaluationRequest, tell: Announce, should_stop: Callable[[], bool]
+    request: EvaluationRequest,
+    settings: Settings,
+    tell: Announce,
+    should_stop: Callable[[], bool],
 ) -> tuple[Evaluation, Iterator[tuple[str, bytes]]]:
     assert request.reference is not None
     protocol, device = request.protocol, choose_device(request.device)
@@ -236,14 +247,13 @@ def _named(request: EvaluationRequest, load: Callable[[str], Model]) -> dict[str
     return models
 
 
-def _portrait(weights: str, request: EvaluationRequest) -> PortraitGenerator:
-    settings = Settings.from_environment()
+def _portrait(weights: str, request: EvaluationRequest, settings: Settings) -> PortraitGenerator:
     resolve(weights, settings)
-    return load_generator(for_spec(weights, settings), request.device, request.precision)
+    name = for_spec(weights, settings)
+    return load_generator(name, request.device, request.precision, settings)
 
 
-def _transfer(weights: str, device: torch.device) -> _Transfer:
-    settings = Settings.from_environment()
+def _transfer(weights: str, device: torch.device, settings: Settings) -> _Transfer:
     path = resolve(weights, settings)
     try:
         loaded, sha256 = checkpoint.load(path, device), sha256_of(path)

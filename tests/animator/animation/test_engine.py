@@ -29,6 +29,7 @@ from animator.animation.loading import engine_for
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.state_cache import StateCache
 from animator.errors import AnimatorError, JobCancelled
+from animator.settings import Settings
 from gfla import checkpoint
 from gfla.config import AnimationConfig
 from gfla.errors import GflaError
@@ -475,12 +476,12 @@ for points in poses(1, 4):
 
 
 def test_a_model_has_one_engine_of_the_size_that_is_set(
-    generator: PortraitGenerator, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+    generator: PortraitGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generator, "engine", None)
-    monkeypatch.setenv("ANIMATOR_SLOTS", "3")
-    engine = engine_for(generator)
-    assert engine_for(generator) is engine
+    settings = Settings(tmp_path, slots=3)
+    engine = engine_for(generator, settings)
+    assert engine_for(generator, settings) is engine
     assert engine.slots == 3
     gc.collect()  # engines of tests before, which would be counted and then be gone
     other = Engine(generator, 1)  # those of one model are counted together

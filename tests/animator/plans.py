@@ -1,0 +1,14 @@
+"""Plans of jobs, for tests of what is made of them."""
+
+from __future__ import annotations
+
+from animator.animation.plan import JobPlan, make_plan
+from animator.settings import Settings
+from animator.spec import JobSpec
+from animator.watch import Watch
+
+
+def planned(spec: JobSpec) -> JobPlan:
+    """The plan of a job with the settings of the environment; nobody watches or stops it."""
+    watch = Watch(lambda progress: None, lambda: False)
+    return make_plan(spec, Settings.from_environment(), watch)
