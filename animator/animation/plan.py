@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from animator.animation.ahead import ahead
 from animator.animation.driving import Driving
 from animator.animation.landmark_cache import LandmarkCache
-from animator.animation.loading import load_generator
+from animator.animation.loading import PortraitModel, load_portrait
 from animator.animation.portrait import PortraitGenerator
-from animator.faces.crop import Square, crop_square, face_square, to_crop
+from animator.faces.crop import Square, crop_square, face_square, in_units
 from animator.faces.detectors import make_detector
 from animator.faces.landmarks import Landmarks
 from animator.faces.motion import choose_anchor, fill_missing, keep_inside, retarget, smooth
@@ -44,7 +44,7 @@ class Source:
 
     def crop_units(self, points: NDArray[np.floating]) -> NDArray[np.float32]:
         """Pixels of the picture as units of the square, 0..1 from edge to edge."""
-        return to_crop(points, self.square, 1) + np.float32(0.5)
+        return in_units(points, self.square)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class JobPlan:
     """All that a job needs to know before its first frame is rendered.
 
     Attributes:
-        generator: the loaded networks.
+        model: the loaded networks, and the engine that steps them.
         source: the portrait.
         driving: what is kept of the driving video.
         targets: T' x 68 x 2, the landmarks of every frame of the result in units of the crop.
@@ -62,7 +62,7 @@ class JobPlan:
         cached: the inputs whose landmarks had been found before, by name.
     """
 
-    generator: PortraitGenerator
+    model: PortraitModel
     source: Source
     driving: Driving
     targets: NDArray[np.float32]
@@ -70,6 +70,11 @@ class JobPlan:
     missing: tuple[tuple[int, int], ...]
     hashes: dict[str, str]
     cached: tuple[str, ...] = ()
+
+    @property
+    def generator(self) -> PortraitGenerator:
+        """The loaded networks."""
+        return self.model.generator
 
     def start(self, size: int) -> RolloutState:
         """The state before the first frame, for results of ``size`` pixels."""
@@ -83,7 +88,7 @@ def make_plan(
     spec: JobSpec,
     settings: Settings,
     watch: Watch,
-    recall: Callable[[PortraitGenerator, dict[str, str]], JobPlan | None] = lambda *_: None,
+    recall: Callable[[PortraitModel, dict[str, str]], JobPlan | None] = lambda *_: None,
 ) -> JobPlan:
     """Everything up to the first frame: load, find the face, follow the driving face, plan.
 
@@ -95,9 +100,9 @@ def make_plan(
     """
     limits = settings.limits()
     with watch.stage("load"):
-        generator = load_generator(spec.weights, spec.device, spec.precision, settings)
+        model = load_portrait(spec.weights, spec.device, spec.precision, settings)
         hashes = {name: content_hash(getattr(spec, name), limits) for name in ("source", "driving")}
-        if (known := recall(generator, hashes)) is not None:
+        if (known := recall(model, hashes)) is not None:
             return known
         cache = LandmarkCache(spec, settings)
         source, known_source = find_source(spec, cache, hashes["source"], limits)
@@ -107,7 +112,7 @@ def make_plan(
     targets, kept, missing = plan_motion(spec, source, driving)
     known_inputs = (("source", known_source), ("driving", known_driving))
     cached = tuple(name for name, was_known in known_inputs if was_known)
-    return JobPlan(generator, source, driving, targets, kept, missing, hashes, cached)
+    return JobPlan(model, source, driving, targets, kept, missing, hashes, cached)
 
 
 def find_source(

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from animator import __version__
 from animator.animation.ahead import ahead
 from animator.animation.compose import Composer
-from animator.animation.loading import engine_for
 from animator.animation.plan import JobPlan, driving_frames
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.resume import load_checkpoint, save_checkpoint, segment_name
@@ -83,7 +82,7 @@ class SegmentRenderer:
         if first == self.total:
             return
         state = self._checkpoint.state(plan, spec.size, first)
-        engine = engine_for(plan.generator, self._settings)
+        engine = plan.model.engine(self._settings.slots)
         with ExitStack() as running:
             shown: Iterator[NDArray[np.uint8] | None] = repeat(None)
             if spec.output_mode == "side-by-side":

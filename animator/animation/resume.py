@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from animator import __version__
 from animator.animation.driving import driving_arrays, driving_of
+from animator.animation.loading import PortraitModel
 from animator.animation.plan import JobPlan, Source
 from animator.animation.portrait import PortraitGenerator
 from animator.faces.crop import Square
@@ -94,15 +95,15 @@ def load_plan(
     workspace: Workspace,
     spec: JobSpec,
     settings: Settings,
-    generator: PortraitGenerator,
+    model: PortraitModel,
     hashes: Mapping[str, str],
 ) -> JobPlan | None:
     """The plan that an earlier attempt made for just this, or None and the folder is empty."""
     with suppress(*DAMAGED):
         arrays = unpack(workspace.path / _PLAN)
         numbers = json.loads(to_text(arrays["numbers"]))
-        if numbers["about"] == identity(spec, generator, hashes, settings.segment_frames):
-            return _plan(arrays, numbers, spec, generator, settings.limits())
+        if numbers["about"] == identity(spec, model.generator, hashes, settings.segment_frames):
+            return _plan(arrays, numbers, spec, model, settings.limits())
     workspace.clear()
     return None
 
@@ -111,12 +112,12 @@ def _plan(
     arrays: Mapping[str, NDArray[Any]],
     numbers: dict[str, Any],
     spec: JobSpec,
-    generator: PortraitGenerator,
+    model: PortraitModel,
     limits: MediaLimits,
 ) -> JobPlan:
     square = Square(*numbers["square"])
     return JobPlan(
-        generator,
+        model,
         Source(read_image(spec.source, limits), arrays["source"], square, numbers["faces"]),
         driving_of(arrays),
         arrays["targets"],

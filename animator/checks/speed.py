@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from animator.animation.loading import load_generator
+from animator.animation.loading import load_portrait
 from animator.errors import AnimatorError
 from animator.faces.detectors.mean_face import MEAN_FACE
 from animator.sandbox import Message, Send
@@ -28,10 +28,11 @@ def measure(task: Message, send: Send) -> None:
     spec = JobSpec.from_json(task["spec"])
     settings = Settings.from_environment(task["settings"])
     try:
-        generator = load_generator(spec.weights, spec.device, spec.precision, settings)
+        model = load_portrait(spec.weights, spec.device, spec.precision, settings)
     except AnimatorError as error:
         send({"code": error.code, "message": error.message})
         return
+    generator = model.generator
     side = generator.inner_size(spec.size)
     # How long it takes does not depend on what the picture shows.
     landmarks = MEAN_FACE * 0.55 + 0.5

@@ -13,7 +13,7 @@ import torch
 from skimage import feature
 from typer.testing import CliRunner
 
-from animator.animation.loading import load_generator
+from animator.animation.loading import load_portrait
 from animator.animation.portrait import PortraitGenerator
 from animator.cli import app
 from animator.errors import AnimatorError
@@ -119,7 +119,7 @@ def test_a_name_renders_what_its_network_renders(spec, library, samples, written
 
 
 def test_a_clip_goes_on_from_its_state_alone(spec, library):
-    generator = load_generator("narrow", "cpu", "float32", Settings.from_environment())
+    generator = load_portrait("narrow", "cpu", "float32", Settings.from_environment()).generator
     plan = planned(spec)
     state, _ = generator.step(plan.start(SIZE), plan.targets[0])
     state, frame = generator.step(state, plan.targets[1])
@@ -136,7 +136,7 @@ def test_guidance_has_background_only_where_weights_ask_for_it(library, tmp_path
         ("narrow", 256, True),
         (str(tmp_path / "a.safetensors"), 64, False),
     ):
-        generator = load_generator(weights, "cpu", "float32", Settings.from_environment())
+        generator = load_portrait(weights, "cpu", "float32", Settings.from_environment()).generator
         state = generator.start(fit_size(picture, size), points)
         corner = state.source.structure[0, 0, : size // 8, : size // 8]
         assert bool(corner.any()) is wanted
@@ -181,12 +181,12 @@ def test_a_job_notices_that_its_weights_have_changed(spec, library):
     content[-2] ^= 1
     path.write_bytes(content)
     with pytest.raises(AnimatorError) as caught:
-        load_generator("narrow", "cpu", "float32", Settings.from_environment())
+        load_portrait("narrow", "cpu", "float32", Settings.from_environment())
     assert caught.value.code == "weights_changed"
 
 
 def test_a_file_of_another_kind_is_refused_by_the_pipeline_too(spec, library):
     for weights in ("dance", str(entry_path("fashion", library))):
         with pytest.raises(AnimatorError) as caught:
-            load_generator(weights, "cpu", "float32", Settings.from_environment())
+            load_portrait(weights, "cpu", "float32", Settings.from_environment())
         assert caught.value.code == "weights_wrong_kind"
