@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from animator.animation.explain_sheet import Insides, draw
-from animator.animation.plan import JobPlan, driving_frames, make_plan
+from animator.animation.plan import JobPlan, driving_frames, make_plan, open_inputs
 from animator.animation.render import provenance
 from animator.errors import AnimatorError
 from animator.faces.crop import fit_size
@@ -71,7 +71,9 @@ def explain(
     check_output(spec.output)
     watch = Watch(report, should_stop)
     with coded_memory_errors():
-        plan = make_plan(spec, settings, watch)
+        with watch.stage("load"):
+            inputs = open_inputs(spec, settings)
+        plan = make_plan(spec, inputs, settings, watch)
         number = furthest_frame(plan) if frame is None else frame
         if number >= len(plan.kept):
             message = (

@@ -13,10 +13,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 
 from animator.animation.extras import write_extras
-from animator.animation.plan import JobPlan, make_plan
+from animator.animation.plan import JobPlan, make_plan, open_inputs
 from animator.animation.quality import measure
 from animator.animation.render import VIDEO, SegmentRenderer
 from animator.animation.resume import load_plan, save_plan
@@ -81,10 +80,8 @@ def _animate(
     may_publish: Callable[[], bool],
 ) -> Result:
     began = time.monotonic()
-    recall = partial(load_plan, workspace, spec, settings)
     with coded_memory_errors():
-        plan = make_plan(spec, settings, watch, recall)
-        save_plan(workspace, spec, settings, plan)
+        plan = _planned(spec, settings, watch, workspace)
         renderer = SegmentRenderer(spec, plan, workspace, settings, watch)
         with watch.stage("generate", renderer.total, renderer.resumed):
             renderer.render(priority)
@@ -110,6 +107,17 @@ def _animate(
         cached=plan.cached,
         quality=quality,
     )
+
+
+def _planned(spec: JobSpec, settings: Settings, watch: Watch, workspace: Workspace) -> JobPlan:
+    """The plan that an earlier attempt has left, or a new one, which is kept for a later one."""
+    with watch.stage("load"):
+        inputs = open_inputs(spec, settings)
+        plan = load_plan(workspace, spec, settings, inputs)
+    if plan is None:
+        plan = make_plan(spec, inputs, settings, watch)
+        save_plan(workspace, spec, settings, plan)
+    return plan
 
 
 def _measured(

@@ -84,26 +84,42 @@ class JobPlan:
         return self.generator.start(picture, source.crop_units(source.points))
 
 
-def make_plan(
-    spec: JobSpec,
-    settings: Settings,
-    watch: Watch,
-    recall: Callable[[PortraitModel, dict[str, str]], JobPlan | None] = lambda *_: None,
-) -> JobPlan:
-    """Everything up to the first frame: load, find the face, follow the driving face, plan.
+@dataclass(frozen=True, eq=False)
+class JobInputs:
+    """What a job begins with.
+
+    Attributes:
+        model: the loaded networks, and the engine that steps them.
+        hashes: SHA-256 of the two files, by name.
+    """
+
+    model: PortraitModel
+    hashes: dict[str, str]
+
+
+def open_inputs(spec: JobSpec, settings: Settings) -> JobInputs:
+    """Load a job's model and read its files; equal inputs have equal plans.
+
+    Raises:
+        AnimatorError: those of `load_portrait` and `content_hash`.
+    """
+    model = load_portrait(spec.weights, spec.device, spec.precision, settings)
+    files = {"source": spec.source, "driving": spec.driving}
+    limits = settings.limits()
+    return JobInputs(model, {name: content_hash(path, limits) for name, path in files.items()})
+
+
+def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch) -> JobPlan:
+    """Find the face, follow the driving face, and plan the motion.
 
     Args:
         spec: the job.
-        settings: what inputs may be at most, where landmarks are kept, how the networks run.
+        inputs: of the job.
+        settings: what inputs may be at most, and where landmarks are kept.
         watch: takes times and progress.
-        recall: given the networks and the hashes of the inputs, may know the plan already.
     """
-    limits = settings.limits()
+    limits, hashes = settings.limits(), inputs.hashes
     with watch.stage("load"):
-        model = load_portrait(spec.weights, spec.device, spec.precision, settings)
-        hashes = {name: content_hash(getattr(spec, name), limits) for name in ("source", "driving")}
-        if (known := recall(model, hashes)) is not None:
-            return known
         cache = LandmarkCache(spec, settings)
         source, known_source = find_source(spec, cache, hashes["source"], limits)
     watch.check()
@@ -112,7 +128,7 @@ def make_plan(
     targets, kept, missing = plan_motion(spec, source, driving)
     known_inputs = (("source", known_source), ("driving", known_driving))
     cached = tuple(name for name, was_known in known_inputs if was_known)
-    return JobPlan(model, source, driving, targets, kept, missing, hashes, cached)
+    return JobPlan(inputs.model, source, driving, targets, kept, missing, hashes, cached)
 
 
 def find_source(
