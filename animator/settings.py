@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 from urllib.parse import urlsplit
@@ -87,8 +87,9 @@ class Settings:
     """What `auto` means to jobs in this process (`ANIMATOR_DETECTOR`)."""
     attention: AttentionBackend = "auto"
     """How local attention runs in this process (`ANIMATOR_ATTENTION`)."""
-    concurrency: int = 1
-    """Jobs that one worker runs at the same time (`ANIMATOR_CONCURRENCY`)."""
+    concurrency: int | None = None
+    """Jobs that one worker runs at the same time (`ANIMATOR_CONCURRENCY`); None is one, and as many
+    as fit the machine for a worker that works through a whole data set."""
     slots: int | None = None
     """Most clips that are stepped at the same moment (`ANIMATOR_SLOTS`); None fits the device."""
     lease_seconds: int = 15
@@ -199,6 +200,20 @@ class Settings:
             webhook_secret=env.get("ANIMATOR_WEBHOOK_SECRET") or None,
             **{name: value for name, value in given.items() if value is not None},
         )
+
+    def to_environment(self) -> dict[str, str]:
+        """The variables that say the same, for a child process; `from_environment` reads them.
+
+        What is not set is named, too, and empty, so that the child does not take it from elsewhere.
+        """
+        variables = {}
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, tuple):
+                value = " ".join(value)
+            unset = value is None or value == one.default
+            variables[f"ANIMATOR_{one.name.upper()}"] = "" if unset else str(value)
+        return variables
 
     @property
     def log_dir(self) -> Path:

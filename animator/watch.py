@@ -31,7 +31,10 @@ class Watch:
 
     @contextmanager
     def stage(self, name: str, frames: int | None = None, resumed: int = 0) -> Iterator[None]:
-        """Time a stage; ``advance`` counts its frames, after those that were done before."""
+        """Time a stage; ``advance`` counts its frames, after those that were done before.
+
+        The times of a stage that is entered again are added up.
+        """
         self._began = time.monotonic()
         self._resumed = resumed
         self._progress = Progress(name, resumed, frames)
@@ -39,7 +42,8 @@ class Watch:
         try:
             yield
         finally:
-            self.timings[name] = round(time.monotonic() - self._began, 3)
+            seconds = self.timings.get(name, 0.0) + time.monotonic() - self._began
+            self.timings[name] = round(seconds, 3)
         self._tell()
 
     def advance(self, frames: int, *, last_stage: bool = False) -> None:

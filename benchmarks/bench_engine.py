@@ -33,10 +33,10 @@ from environment import describe, interleaved
 
 from animator.animation.batches import BatchStep
 from animator.animation.clip import DEPTH
-from animator.animation.engine import Clip, Engine
-from animator.animation.loading import engine_for, load_generator
+from animator.animation.engine import Clip, Engine, fitting_slots
+from animator.animation.loading import load_portrait
 from animator.animation.portrait import Guidance, PortraitGenerator
-from animator.settings import share_cores
+from animator.settings import Settings, share_cores
 from gfla import checkpoint
 from gfla.models.rollout import RolloutState
 from tests.golden.faces import MEAN_FACE
@@ -57,7 +57,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     report: dict[str, Any] = {"environment": describe(), "repeats": options.repeats}
     if not options.no_cpu:
-        generator = load_generator("default", "cpu", "float32")
+        settings = Settings.from_environment()
+        generator = load_portrait("default", "cpu", "float32", settings).generator
         clips, frames = options.clips or [1, 4, 8], options.frames or 4
         report["cpu"] = measure(generator, clips, frames, options.repeats)
     if torch.cuda.is_available():
@@ -95,7 +96,7 @@ def measure_clips(
         side = generator.inner_size(SIZE)
         states.append(generator.start(random.integers(0, 256, (side, side, 3), np.uint8), face))
         drawn.append(generator.guidance(face, states[-1]))
-    engine = engine_for(generator)
+    engine = Engine(generator, fitting_slots(generator.device))
     batch = BatchStep(generator, max(count, engine.slots))
     sides: dict[str, Side] = {
         "alone": lambda: alone(generator, states, drawn, frames),

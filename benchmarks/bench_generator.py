@@ -29,9 +29,9 @@ from environment import describe, interleaved
 from steps import CPU_VARIANTS, CUDA_VARIANTS, Variant, autocast, make_step, measured_step, place
 from torch import Tensor
 
-from animator.animation.plan import JobPlan, make_plan
-from animator.media.decode import DEFAULT_LIMITS
+from animator.animation.plan import JobPlan, make_plan, open_inputs
 from animator.samples.media import write_samples
+from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch
 from gfla.build import build_generator, initialise
@@ -102,7 +102,8 @@ def measure_default(repeats: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         source, driving = write_samples(Path(folder))
         spec = JobSpec(str(source), str(driving), str(Path(folder) / "out.mp4"), end="1.0")
-        plan = make_plan(spec, DEFAULT_LIMITS, Watch(lambda progress: None, lambda: False))
+        settings, watch = Settings.from_environment(), Watch(lambda progress: None, lambda: False)
+        plan = make_plan(spec, open_inputs(spec, settings), settings, watch)
     steps = {variant: rollout_step(plan, variant) for variant in CPU_VARIANTS}
     return table("default weights, cpu", steps, repeats)
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
-from animator.settings import MediaLimits
+from animator.settings import Settings
 from animator.spec import JobSpec, Progress, Result
 from animator.workspace.attempt import Workspace
 
@@ -35,9 +35,9 @@ VIDEO = "video"
 def animate(
     spec: JobSpec,
     *,
+    settings: Settings,
     report: Callable[[Progress], None],
     should_stop: Callable[[], bool],
-    limits: MediaLimits,
     workspace: Workspace | None = None,
     priority: int = 0,
     may_publish: Callable[[], bool] = lambda: True,

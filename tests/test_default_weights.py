@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from animator.animation.loading import load_generator
+from animator.animation.loading import load_portrait
 from animator.faces.crop import crop_square, face_square, to_crop
 from animator.faces.detectors import make_detector
 from animator.faces.tracking import FaceTracker, find_face
 from animator.media.decode import VideoReader, read_image
+from animator.settings import Settings
 from animator.weights.library import DEFAULT_WEIGHTS
 from gfla import checkpoint
 from gfla.evaluation.motion import landmark_error
@@ -42,7 +43,7 @@ def reenacted(samples: tuple[Path, Path]):
     square = face_square(points[0])
     truth = [crop_square(frame, square, SIZE) for frame in frames]
     units = to_crop(points, square, 1) + 0.5
-    generator = load_generator("default", "cpu", "float32")
+    generator = load_portrait("default", "cpu", "float32", Settings.from_environment()).generator
     state = generator.start(truth[0], units[0])
     results = []
     for landmarks in units:
@@ -82,7 +83,7 @@ def test_a_mouth_that_opens_gets_darker_inside_and_closing_lids_cover_the_eye(sa
     asked[[55, 56, 57, 58, 59, 65, 66, 67, *range(5, 12)], 1] += 0.06
     for upper, lower in ((37, 41), (38, 40), (43, 47), (44, 46)):
         asked[upper] = 0.1 * asked[upper] + 0.9 * asked[lower]
-    generator = load_generator("default", "cpu", "float32")
+    generator = load_portrait("default", "cpu", "float32", Settings.from_environment()).generator
     state = generator.start(source, still)
     for share in (0.5, 1.0):
         state, prediction = generator.predict(state, still + np.float32(share) * (asked - still))

@@ -105,8 +105,9 @@ def default_app() -> Celery:
     share_heaps()
     try:
         settings = Settings.from_environment()
-        share_cores(settings.concurrency)
-        return make_app(queue_url(settings), settings.concurrency, own_kind(settings))
+        concurrency = settings.concurrency or 1
+        share_cores(concurrency)
+        return make_app(queue_url(settings), concurrency, own_kind(settings))
     except AnimatorError as error:
         # Whoever imports this is the celery command, which would show a traceback.
         sys.exit(f"error [{error.code}]: {error.message}")

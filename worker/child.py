@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
 from animator.sandbox import become_expendable
-from animator.settings import MediaLimits, Settings
+from animator.settings import Settings
 from animator.spec import JobSpec, Progress, Result
 from animator.workspace.attempt import Workspace
 from worker import logs
@@ -91,7 +91,8 @@ def main(load_pipeline: Callable[[], Callable[..., Result]]) -> None:
     parent = Parent(sys.stdin.buffer, sink)
     order = parent.order()
     # Lines name the job, as those of the parent do.
-    logs.configure(Settings.from_environment().log_format)
+    settings = Settings.from_environment(order["settings"])
+    logs.configure(settings.log_format)
     logs.about_job(order["job"], order["attempt"])
     if order["memory_mb"] is not None:
         # Not the address space, of which libraries reserve much more than they use.
@@ -99,9 +100,9 @@ def main(load_pipeline: Callable[[], Callable[..., Result]]) -> None:
     try:
         result = load_pipeline()(
             JobSpec.from_json(order["spec"]),
+            settings=settings,
             report=parent.report,
             should_stop=parent.should_stop,
-            limits=MediaLimits(**order["limits"]),
             workspace=Workspace(Path(order["output"]), order["job"], order["attempt"]),
             priority=order["priority"],
             may_publish=parent.may_publish,

@@ -164,9 +164,8 @@ class CeleryQueue:
                     cwd=log.parent,
                     env={
                         **os.environ,
+                        **self._settings.to_environment(),
                         **(environment or {}),
-                        "ANIMATOR_STATE_DIR": str(self._settings.state_dir),
-                        "ANIMATOR_BROKER_URL": self._settings.broker_url or "",
                         PARENT_VARIABLE: str(os.getpid()),
                     },
                     stdin=subprocess.DEVNULL,

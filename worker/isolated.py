@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from animator.errors import AnimatorError, JobCancelled, LeaseLost
 from animator.spec import JobError, JobSpec, Progress, Result
 
 if TYPE_CHECKING:
-    from animator.settings import MediaLimits
+    from animator.settings import Settings
     from animator.workspace.attempt import Workspace
 
 COMMAND = [sys.executable, "-m", "worker.child"]
@@ -62,9 +62,9 @@ class Bounds:
 def animate(
     spec: JobSpec,
     *,
+    settings: Settings,
     report: Callable[[Progress], None],
     should_stop: Callable[[], bool],
-    limits: MediaLimits,
     workspace: Workspace,
     priority: int,
     may_publish: Callable[[], bool],
@@ -80,7 +80,7 @@ def animate(
     # All that the child is told at the beginning; it reads its settings by itself.
     order = {
         "spec": spec.to_json(),
-        "limits": asdict(limits),
+        "settings": settings.to_environment(),
         "output": str(workspace.output),
         "job": job_id,
         "attempt": workspace.attempt,

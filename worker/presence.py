@@ -53,7 +53,7 @@ class Presence:
         host = socket.gethostname()
         # The token tells this process from an earlier one of the same number.
         self.id = f"{host}-{os.getpid()}-{secrets.token_hex(3)}"
-        self.concurrency = settings.concurrency
+        self.concurrency = settings.concurrency or 1
         self._store = store
         self._leases = leases
         self._host = host

@@ -163,9 +163,9 @@ class JobRun:
             run = self._in_a_child(spec) if record.suspect else load_pipeline()
             result = run(
                 staged.spec,
+                settings=settings,
                 report=job.report,
                 should_stop=job.should_stop,
-                limits=settings.limits(),
                 workspace=self._workspace,
                 priority=PRIORITIES[record.options.priority],
                 may_publish=lambda: self._worker.leases.may_publish(job),

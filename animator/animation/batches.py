@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from animator.animation.portrait import Guidance, PortraitGenerator
 from gfla.models.rollout import Reference, RolloutState, overwrite, split, stack
+from gfla.ops.ranges import to_bytes
 
 Stepped = tuple[RolloutState, NDArray[np.uint8]]
 """A clip's state after a frame, and the frame: uint8 S S 3 RGB."""
@@ -159,8 +160,7 @@ class _Batch:
         state, prediction = self._network.step(
             self._state, self._structure, self._landmarks, self._prior
         )
-        pictures = ((prediction.image.float() + 1) * 127.5).round().clamp(0, 255).byte()
-        self._pictures.copy_(pictures.permute(0, 2, 3, 1))
+        self._pictures.copy_(to_bytes(prediction.image).permute(0, 2, 3, 1))
         # The oldest first: each frame but the latest is the one that stood before it.
         pairs = list(zip(self._state.previous, state.previous, strict=True))
         for old, new in reversed(pairs):

@@ -7,17 +7,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.animation.portrait import Guidance
+from animator.animation.portrait import Guidance, PortraitGenerator
 from gfla.arrays import Picture
 from gfla.models.rollout import RolloutState
-
-if TYPE_CHECKING:
-    from animator.animation.engine import Engine
 
 DEPTH = 4
 """Frames that wait in each of a clip's two queues at most."""
@@ -33,6 +30,22 @@ _numbers = itertools.count()
 
 class ClipClosed(Exception):
     """The clip was closed while it was waited for, or the interpreter is about to end."""
+
+
+class Stepper(Protocol):
+    """What steps clips, as they see it: `animator.animation.engine.Engine`."""
+
+    generator: PortraitGenerator
+    lock: threading.Lock
+    work: threading.Condition
+
+    def complete(self) -> None:
+        """See `Engine.complete`."""
+        ...
+
+    def retire(self, clip: Clip) -> None:
+        """See `Engine.retire`."""
+        ...
 
 
 class Clip:
@@ -52,7 +65,7 @@ class Clip:
     """
 
     def __init__(
-        self, engine: Engine, state: RolloutState, priority: int, check: Callable[[], object]
+        self, engine: Stepper, state: RolloutState, priority: int, check: Callable[[], object]
     ) -> None:
         self._engine = engine
         self._check = check

@@ -15,6 +15,7 @@ of the next priority is stepped ``SHARE`` times as often, so that none waits for
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 import weakref
@@ -38,7 +39,7 @@ RELIEF = 60.0
 
 _log = logging.getLogger(__name__)
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
-making = threading.Lock()
+_registering = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ class Engine:
         self._clock = 0.0
         self._steps = self._frames = self._halvings = self._failures = 0
         self._seconds = 0.0
-        _engines.add(self)
+        with _registering:
+            _engines.add(self)
 
     def open(
         self,
@@ -268,7 +270,7 @@ class Engine:
 
 def counters() -> list[Counters]:
     """What the engines of this process have done so far, by model and device."""
-    with making:
+    with _registering:
         engines = list(_engines)
     found: dict[tuple[str, str], Counters] = {}
     for engine in engines:  # one model can be there in two precisions
@@ -276,3 +278,17 @@ def counters() -> list[Counters]:
         key = (one.model, one.device)
         found[key] = found[key] + one if key in found else one
     return list(found.values())
+
+
+def fitting_slots(device: torch.device) -> int:
+    """How many clips a device steps well at the same moment, unless the settings say."""
+    if device.type == "cuda":
+        return CUDA_SLOTS
+    return max(1, _cores() // torch.get_num_threads())
+
+
+def _cores() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from animator.animation.explain_sheet import Insides, draw
-from animator.animation.plan import JobPlan, driving_frames, make_plan
+from animator.animation.plan import JobPlan, driving_frames, make_plan, open_inputs
 from animator.animation.render import provenance
 from animator.errors import AnimatorError
 from animator.faces.crop import fit_size
 from animator.files.local import SHEET_SUFFIXES, check_suffix
 from animator.files.output import check_output
-from animator.media.decode import DEFAULT_LIMITS, MediaLimits
+from animator.media.decode import MediaLimits
 from animator.media.stills import write_picture
+from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import OnProgress, Watch, coded_memory_errors
 from gfla import pictures
@@ -42,9 +43,9 @@ def explain(
     spec: JobSpec,
     frame: int | None = None,
     *,
+    settings: Settings,
     report: OnProgress = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
-    limits: MediaLimits = DEFAULT_LIMITS,
 ) -> Explained:
     """Draw how one frame of a job comes about.
 
@@ -55,9 +56,9 @@ def explain(
             sheet shows the face square.
         frame: which frame of the result, from 0; None is the one whose landmarks are furthest from
             the source's, where there is most to see.
+        settings: as for `animate`.
         report: called with the progress, about ten times a second.
         should_stop: polled after every frame; once true, nothing of the output is left.
-        limits: what inputs may be at most.
 
     Raises:
         AnimatorError: invalid_option for a frame that the result does not have or another kind of
@@ -70,7 +71,9 @@ def explain(
     check_output(spec.output)
     watch = Watch(report, should_stop)
     with coded_memory_errors():
-        plan = make_plan(spec, limits, watch)
+        with watch.stage("load"):
+            inputs = open_inputs(spec, settings)
+        plan = make_plan(spec, inputs, settings, watch)
         number = furthest_frame(plan) if frame is None else frame
         if number >= len(plan.kept):
             message = (
@@ -79,7 +82,7 @@ def explain(
             )
             raise AnimatorError("invalid_option", message)
         with watch.stage("generate", number + 1):
-            insides = look_inside(spec, plan, number, limits, watch)
+            insides = look_inside(spec, plan, number, settings.limits(), watch)
     with watch.stage("draw"):
         sheet = draw(spec, plan, insides)
         watch.check()

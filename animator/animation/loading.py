@@ -1,82 +1,63 @@
-"""Generators, loaded once a process, and the engines that run them."""
+"""Face models as jobs use them: the networks, and the engine that steps their clips."""
 
 from __future__ import annotations
 
-import functools
-import os
 import threading
 from pathlib import Path
 
 import torch
 
-from animator.animation.engine import CUDA_SLOTS, Engine, making
+from animator.animation.engine import Engine, fitting_slots
 from animator.animation.portrait import PortraitGenerator
-from animator.errors import AnimatorError
 from animator.settings import Settings
-from animator.weights.library import DEFAULT_WEIGHTS, read_record, resolve_spec
-from animator.weights.loading import choose_device
-from gfla.errors import GflaError
-from gfla.models.attention import set_attention_backend
-
-_loading = threading.Lock()
+from animator.weights.loading import load_model
+from gfla.models.generators import AnimationGenerator
 
 
-def load_generator(weights: str, device: str, precision: str) -> PortraitGenerator:
-    """The model for a job; jobs of one process that ask for the same share it.
+class PortraitModel:
+    """A loaded face model with its engine, so that one that is unloaded takes both along.
 
-    Args:
-        weights: "default", a name in this machine's library, or an absolute path.
-        device: "auto", "cpu", "cuda" or "cuda:N".
-        precision: "auto" (float32 on CPU, bfloat16 on CUDA), "float32" or "bfloat16".
+    Attributes:
+        generator: the networks.
+    """
+
+    def __init__(self, generator: PortraitGenerator) -> None:
+        self.generator = generator
+        self._making = threading.Lock()
+        self._engine: Engine | None = None
+
+    @property
+    def network(self) -> AnimationGenerator:
+        """The networks alone."""
+        return self.generator.network
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the weights' file."""
+        return self.generator.sha256
+
+    def engine(self, slots: int | None = None) -> Engine:
+        """The engine that steps all clips of this model.
+
+        Args:
+            slots: most clips that it steps at the same moment, None for as many as fit the device;
+                of effect when it is first asked for.
+        """
+        with self._making:
+            if self._engine is None:
+                most = fitting_slots(self.generator.device) if slots is None else slots
+                self._engine = Engine(self.generator, most)
+            return self._engine
+
+
+def load_portrait(weights: str, device: str, precision: str, settings: Settings) -> PortraitModel:
+    """The face model for a job; see `animator.weights.loading.load_model`.
 
     Raises:
-        AnimatorError: no_such_weights, weights_unreadable, weights_changed, weights_wrong_kind,
-            device_unavailable.
+        AnimatorError: weights_wrong_kind, and those of `load_model`.
     """
-    chosen = choose_device(device)
-    if precision == "auto":
-        precision = "bfloat16" if chosen.type == "cuda" else "float32"
-    settings = Settings.from_environment()
-    path = resolve_spec(weights, settings)
-    try:
-        stamp = path.stat().st_mtime_ns
-    except OSError:
-        message = f"There are no weights at {str(path)!r}."
-        raise AnimatorError("weights_unreadable", message) from None
-    with _loading:
-        generator = _cached_generator(path, stamp, chosen, precision)
-    try:
-        set_attention_backend(generator.network, settings.attention)
-    except GflaError as error:
-        message = f"What ANIMATOR_ATTENTION asks for cannot be used: {error.message}."
-        raise AnimatorError("device_unavailable", message) from error
-    imported = path != DEFAULT_WEIGHTS and not os.path.isabs(weights)
-    if imported and generator.sha256 != read_record(weights, settings).sha256:
-        message = f"The weights {weights!r} are not the file that was imported; import them again."
-        raise AnimatorError("weights_changed", message)
-    return generator
+    return load_model(_opened, weights, device, precision, settings)
 
 
-@functools.lru_cache(maxsize=2)
-def _cached_generator(
-    path: Path, stamp: int, device: torch.device, precision: str
-) -> PortraitGenerator:
-    return PortraitGenerator(path, device, precision)
-
-
-def engine_for(generator: PortraitGenerator) -> Engine:
-    """The engine of a loaded model; it is kept with the model, so one that is unloaded takes it."""
-    with making:
-        if generator.engine is None:
-            settings = Settings.from_environment()
-            on_cuda = generator.device.type == "cuda"
-            fitting = CUDA_SLOTS if on_cuda else _cores() // torch.get_num_threads()
-            generator.engine = Engine(generator, settings.slots or max(1, fitting))
-        return generator.engine
-
-
-def _cores() -> int:
-    """How many this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _opened(weights: Path, device: torch.device, precision: str) -> PortraitModel:
+    return PortraitModel(PortraitGenerator(weights, device, precision))

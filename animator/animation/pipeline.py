@@ -13,16 +13,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 
 from animator.animation.extras import write_extras
-from animator.animation.plan import JobPlan, make_plan
+from animator.animation.plan import JobPlan, make_plan, open_inputs
 from animator.animation.quality import measure
 from animator.animation.render import VIDEO, SegmentRenderer
 from animator.animation.resume import load_plan, save_plan
 from animator.errors import LeaseLost
 from animator.files.output import check_output
-from animator.media.decode import DEFAULT_LIMITS, MediaLimits
 from animator.settings import Settings
 from animator.spec import JobSpec, Result, extra_files
 from animator.watch import OnProgress, Watch, coded_memory_errors
@@ -32,9 +30,9 @@ from animator.workspace.attempt import Workspace
 def animate(
     spec: JobSpec,
     *,
+    settings: Settings | None = None,
     report: OnProgress = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
-    limits: MediaLimits = DEFAULT_LIMITS,
     workspace: Workspace | None = None,
     priority: int = 0,
     may_publish: Callable[[], bool] = lambda: True,
@@ -43,10 +41,11 @@ def animate(
 
     Args:
         spec: what, with what, to where and how.
+        settings: what inputs may be at most, where state lies, how the networks run; by default as
+            the environment says.
         report: called with the progress, about ten times a second.
         should_stop: polled after every frame; once true, nothing of the output is left, nor of
             what was asked for beside it.
-        limits: what inputs may be at most.
         workspace: where segments are kept; what is in it already is not rendered again. It is
             left as it is, whatever happens. None is a folder that is always removed.
         priority: of the job's frames among those of other jobs in this process, higher first.
@@ -65,7 +64,8 @@ def animate(
         check_output(path)
     folder = Workspace.temporary(spec.output) if workspace is None else workspace
     try:
-        return _animate(spec, Watch(report, should_stop), limits, folder, priority, may_publish)
+        settings = settings or Settings.from_environment()
+        return _animate(spec, settings, Watch(report, should_stop), folder, priority, may_publish)
     finally:
         if workspace is None:
             folder.remove()
@@ -73,19 +73,16 @@ def animate(
 
 def _animate(
     spec: JobSpec,
+    settings: Settings,
     watch: Watch,
-    limits: MediaLimits,
     workspace: Workspace,
     priority: int,
     may_publish: Callable[[], bool],
 ) -> Result:
     began = time.monotonic()
-    segment_frames = Settings.from_environment().segment_frames
-    recall = partial(load_plan, workspace, spec, limits, segment_frames)
     with coded_memory_errors():
-        plan = make_plan(spec, limits, watch, recall)
-        save_plan(workspace, spec, plan, segment_frames)
-        renderer = SegmentRenderer(spec, plan, workspace, limits, watch, segment_frames)
+        plan = _planned(spec, settings, watch, workspace)
+        renderer = SegmentRenderer(spec, plan, workspace, settings, watch)
         with watch.stage("generate", renderer.total, renderer.resumed):
             renderer.render(priority)
             lacking = renderer.join()
@@ -110,6 +107,17 @@ def _animate(
         cached=plan.cached,
         quality=quality,
     )
+
+
+def _planned(spec: JobSpec, settings: Settings, watch: Watch, workspace: Workspace) -> JobPlan:
+    """The plan that an earlier attempt has left, or a new one, which is kept for a later one."""
+    with watch.stage("load"):
+        inputs = open_inputs(spec, settings)
+        plan = load_plan(workspace, spec, settings, inputs)
+    if plan is None:
+        plan = make_plan(spec, inputs, settings, watch)
+        save_plan(workspace, spec, settings, plan)
+    return plan
 
 
 def _measured(

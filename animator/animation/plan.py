@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from animator.animation.ahead import ahead
 from animator.animation.driving import Driving
 from animator.animation.landmark_cache import LandmarkCache
-from animator.animation.loading import load_generator
+from animator.animation.loading import PortraitModel, load_portrait
 from animator.animation.portrait import PortraitGenerator
-from animator.faces.crop import Square, crop_square, face_square, to_crop
+from animator.faces.crop import Square, crop_square, face_square, in_units
 from animator.faces.detectors import make_detector
 from animator.faces.landmarks import Landmarks
 from animator.faces.motion import choose_anchor, fill_missing, keep_inside, retarget, smooth
@@ -44,7 +44,7 @@ class Source:
 
     def crop_units(self, points: NDArray[np.floating]) -> NDArray[np.float32]:
         """Pixels of the picture as units of the square, 0..1 from edge to edge."""
-        return to_crop(points, self.square, 1) + np.float32(0.5)
+        return in_units(points, self.square)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class JobPlan:
     """All that a job needs to know before its first frame is rendered.
 
     Attributes:
-        generator: the loaded networks.
+        model: the loaded networks, and the engine that steps them.
         source: the portrait.
         driving: what is kept of the driving video.
         targets: T' x 68 x 2, the landmarks of every frame of the result in units of the crop.
@@ -62,7 +62,7 @@ class JobPlan:
         cached: the inputs whose landmarks had been found before, by name.
     """
 
-    generator: PortraitGenerator
+    model: PortraitModel
     source: Source
     driving: Driving
     targets: NDArray[np.float32]
@@ -70,6 +70,11 @@ class JobPlan:
     missing: tuple[tuple[int, int], ...]
     hashes: dict[str, str]
     cached: tuple[str, ...] = ()
+
+    @property
+    def generator(self) -> PortraitGenerator:
+        """The loaded networks."""
+        return self.model.generator
 
     def start(self, size: int) -> RolloutState:
         """The state before the first frame, for results of ``size`` pixels."""
@@ -79,26 +84,43 @@ class JobPlan:
         return self.generator.start(picture, source.crop_units(source.points))
 
 
-def make_plan(
-    spec: JobSpec,
-    limits: MediaLimits,
-    watch: Watch,
-    recall: Callable[[PortraitGenerator, dict[str, str]], JobPlan | None] = lambda *_: None,
-) -> JobPlan:
-    """Everything up to the first frame: load, find the face, follow the driving face, plan.
+@dataclass(frozen=True, eq=False)
+class JobInputs:
+    """What a job begins with.
+
+    Attributes:
+        model: the loaded networks, and the engine that steps them.
+        hashes: SHA-256 of the two files, by name.
+    """
+
+    model: PortraitModel
+    hashes: dict[str, str]
+
+
+def open_inputs(spec: JobSpec, settings: Settings) -> JobInputs:
+    """Load a job's model and read its files; equal inputs have equal plans.
+
+    Raises:
+        AnimatorError: those of `load_portrait` and `content_hash`.
+    """
+    model = load_portrait(spec.weights, spec.device, spec.precision, settings)
+    files = {"source": spec.source, "driving": spec.driving}
+    limits = settings.limits()
+    return JobInputs(model, {name: content_hash(path, limits) for name, path in files.items()})
+
+
+def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch) -> JobPlan:
+    """Find the face, follow the driving face, and plan the motion.
 
     Args:
         spec: the job.
-        limits: what inputs may be at most.
+        inputs: of the job.
+        settings: what inputs may be at most, and where landmarks are kept.
         watch: takes times and progress.
-        recall: given the networks and the hashes of the inputs, may know the plan already.
     """
+    limits, hashes = settings.limits(), inputs.hashes
     with watch.stage("load"):
-        generator = load_generator(spec.weights, spec.device, spec.precision)
-        hashes = {name: content_hash(getattr(spec, name)) for name in ("source", "driving")}
-        if (known := recall(generator, hashes)) is not None:
-            return known
-        cache = LandmarkCache(spec, Settings.from_environment())
+        cache = LandmarkCache(spec, settings)
         source, known_source = find_source(spec, cache, hashes["source"], limits)
     watch.check()
     extract = partial(track_driving, spec, limits, watch)
@@ -106,7 +128,7 @@ def make_plan(
     targets, kept, missing = plan_motion(spec, source, driving)
     known_inputs = (("source", known_source), ("driving", known_driving))
     cached = tuple(name for name, was_known in known_inputs if was_known)
-    return JobPlan(generator, source, driving, targets, kept, missing, hashes, cached)
+    return JobPlan(inputs.model, source, driving, targets, kept, missing, hashes, cached)
 
 
 def find_source(

@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,13 +19,12 @@ from animator.animation.state_cache import StateCache
 from animator.faces.crop import fit_size
 from animator.weights.library import require_face, structure_size
 from animator.weights.loading import load_checkpoint
+from gfla.arrays import to_pixels
 from gfla.guidance.face import LABELS, face_structure
 from gfla.models.generators import AnimationGenerator
 from gfla.models.rollout import Prediction, Reference, RolloutState
+from gfla.ops.ranges import from_bytes
 from gfla.pictures import to_picture
-
-if TYPE_CHECKING:
-    from animator.animation.engine import Engine
 
 Guidance = tuple[torch.Tensor, torch.Tensor]
 """What the networks are told of a frame: its structure 1 C s s and its landmarks 1 68 2."""
@@ -42,12 +40,8 @@ class PortraitGenerator:
         precision: "float32" or "bfloat16".
         background_edges: whether the guidance shows the edges of the source's background, as the
             published face model was trained with.
-        engine: what steps this model's clips together; see
-            ``animator.animation.loading.engine_for``.
         starts: the states in which clips have begun.
     """
-
-    engine: Engine | None = None
 
     def __init__(self, weights: Path, device: torch.device, precision: str) -> None:
         """Load the weights.
@@ -93,7 +87,7 @@ class PortraitGenerator:
 
     def _started(self, picture: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> RolloutState:
         image = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device)
-        image = image.permute(2, 0, 1)[None].float() / 127.5 - 1
+        image = from_bytes(image.permute(2, 0, 1)[None])
         seen = fit_size(picture, self.structure_size) if self.background_edges else None
         with self.arithmetic():
             return self.network.start(image, *self._drawn(landmarks, seen))
@@ -159,7 +153,7 @@ class PortraitGenerator:
         self, landmarks: NDArray[np.floating], picture: NDArray[np.uint8] | None
     ) -> Guidance:
         size = self.structure_size
-        structure = face_structure(landmarks * size - 0.5, size, picture)
+        structure = face_structure(to_pixels(landmarks, size), size, picture)
         points = torch.from_numpy(np.asarray(landmarks, np.float32))
         return (
             torch.from_numpy(structure)[None].to(self.device),

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from animator.animation.plan import JobPlan
 from animator.errors import AnimatorError
-from animator.faces.crop import Square, crop_square
+from animator.faces.crop import Square, crop_square, to_units
 from animator.faces.detectors import make_detector, resolve_detector
 from animator.faces.identity import IdentityModel, similarity
 from animator.faces.landmarks import LandmarkDetector
@@ -39,6 +39,7 @@ from animator.faces.measures import sharpness
 from animator.faces.tracking import SURE
 from animator.media.decode import open_finished
 from animator.spec import Detector, JobSpec
+from gfla.arrays import to_pixels
 from gfla.evaluation.motion import jitter, landmark_error
 from gfla.evaluation.regions import opening_errors
 
@@ -104,7 +105,7 @@ def _of_faces(runs: list[list[_Look]]) -> dict[str, float]:
     figures["landmark_error"] = landmark_error(np.stack(found), np.stack(wanted))
     figures |= opening_errors(np.stack(found), np.stack(wanted))
     sides = [len(crop) for crop in crops]
-    units = [(points + 0.5) / side for points, side in zip(found, sides, strict=True)]
+    units = [to_units(points, side) for points, side in zip(found, sides, strict=True)]
     figures["sharpness"] = float(np.mean(list(map(sharpness, crops, units))))
     shakes = []
     for run in runs:
@@ -146,7 +147,7 @@ def _source_embedding(spec: JobSpec, plan: JobPlan, embed: Embed) -> NDArray[np.
     key.update(plan.source.points.tobytes())
     if (known := _sources.get(key.digest())) is None:
         crop = crop_square(plan.source.picture, plan.source.square, spec.size)
-        known = embed(crop, plan.source.crop_units(plan.source.points) * spec.size - 0.5)
+        known = embed(crop, to_pixels(plan.source.crop_units(plan.source.points), spec.size))
         if len(_sources) >= _KEPT_SOURCES:
             _sources.clear()
         _sources[key.digest()] = known
@@ -189,7 +190,7 @@ def _look(
     """A frame, with its face where that should be, if it is there."""
     check()
     crop = crop_square(picture, place, size)
-    wanted = (target * size - 0.5).astype(np.float32)
+    wanted = to_pixels(target, size).astype(np.float32)
     boxes, rolls = detector.boxes_of(wanted[None])
     points, confidence = detector.landmarks(crop[None], boxes, rolls)
     return _Look(crop, points[0] if confidence[0] >= SURE else None, wanted)

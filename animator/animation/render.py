@@ -13,16 +13,15 @@ from numpy.typing import NDArray
 from animator import __version__
 from animator.animation.ahead import ahead
 from animator.animation.compose import Composer
-from animator.animation.loading import engine_for
 from animator.animation.plan import JobPlan, driving_frames
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.resume import load_checkpoint, save_checkpoint, segment_name
 from animator.faces.crop import fit_size
-from animator.media.decode import MediaLimits
 from animator.media.encode import VideoWriter
 from animator.media.frames import FrameBatch
 from animator.media.join import join
 from animator.media.mp4 import Sound
+from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch
 from animator.workspace.attempt import Workspace
@@ -45,9 +44,9 @@ class SegmentRenderer:
         spec: the job.
         plan: of the job.
         workspace: where its segments are and go.
-        limits: what inputs may be at most.
+        settings: what inputs may be at most, and how many frames a segment has; the last may have
+            fewer.
         watch: counts frames, and says when to stop.
-        segment_frames: how many frames a segment has; the last may have fewer.
 
     Attributes:
         composer: makes the frames of the video.
@@ -60,19 +59,19 @@ class SegmentRenderer:
         spec: JobSpec,
         plan: JobPlan,
         workspace: Workspace,
-        limits: MediaLimits,
+        settings: Settings,
         watch: Watch,
-        segment_frames: int,
     ) -> None:
         self._spec, self._plan, self._workspace = spec, plan, workspace
-        self._limits, self._watch, self._segment_frames = limits, watch, segment_frames
+        self._settings, self._watch = settings, watch
         source = plan.source
         self.composer = Composer(
             spec.output_mode, source.picture, source.square, spec.size, plan.driving.size
         )
         self._checkpoint = load_checkpoint(workspace)
         self.total = len(plan.kept)
-        self.resumed = min(len(self._checkpoint.segments) * segment_frames, self.total)
+        done = len(self._checkpoint.segments) * settings.segment_frames
+        self.resumed = min(done, self.total)
 
     def render(self, priority: int) -> None:
         """Render the segments that are not there yet.
@@ -83,16 +82,16 @@ class SegmentRenderer:
         if first == self.total:
             return
         state = self._checkpoint.state(plan, spec.size, first)
-        engine = engine_for(plan.generator)
+        engine = plan.model.engine(self._settings.slots)
         with ExitStack() as running:
             shown: Iterator[NDArray[np.uint8] | None] = repeat(None)
             if spec.output_mode == "side-by-side":
-                pictures = driving_frames(spec, plan.kept[first:], self._limits)
+                pictures = driving_frames(spec, plan.kept[first:], self._settings.limits())
                 shown = running.enter_context(ahead(pictures, _DRIVING_AHEAD, self._watch.check))
             clip = running.enter_context(engine.open(state, priority, self._watch.check))
             frames = zip(clip.render(plan.targets[first:]), shown, strict=False)
-            for start in range(first, self.total, self._segment_frames):
-                stop = min(start + self._segment_frames, self.total)
+            for start in range(first, self.total, self._settings.segment_frames):
+                stop = min(start + self._settings.segment_frames, self.total)
                 self._add_segment(range(start, stop), frames)
 
     def join(self) -> list[str]:
@@ -106,7 +105,7 @@ class SegmentRenderer:
                 [driving.pts[index] for index in plan.kept],
                 driving.time_base,
                 rate=driving.rate,
-                sound=Sound(Path(self._spec.driving), start, end, self._limits),
+                sound=Sound(Path(self._spec.driving), start, end, self._settings.limits()),
                 metadata=provenance(plan.generator),
                 check=self._watch.check,
             )

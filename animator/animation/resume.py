@@ -1,4 +1,4 @@
-"""What lets another attempt go on where one ended: the plan, and the state between two segments.
+"""Plans and rollout states in an attempt's folder, by which the next attempt goes on.
 
 A file is of use only as a whole and only for the same job on the same inputs; whatever is damaged,
 incomplete or of something else counts as not there, and its work is done again.
@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 
 from animator import __version__
 from animator.animation.driving import driving_arrays, driving_of
-from animator.animation.plan import JobPlan, Source
+from animator.animation.plan import JobInputs, JobPlan, Source
 from animator.animation.portrait import PortraitGenerator
 from animator.faces.crop import Square
 from animator.files.arrays import DAMAGED, from_text, pack, to_text, unpack
 from animator.media.decode import MediaLimits, content_hash, read_image
+from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
 from gfla.models.rollout import RolloutState
@@ -63,13 +64,11 @@ def identity(
 # -- the plan ----------------------------------------------------------------------------------
 
 
-def save_plan(workspace: Workspace, spec: JobSpec, plan: JobPlan, segment_frames: int) -> None:
-    """Keep a plan, unless it is kept; errors as in `animator.workspace.attempt.Workspace.write`."""
-    if (workspace.path / _PLAN).exists():
-        return  # it was loaded, else the folder would be empty
+def save_plan(workspace: Workspace, spec: JobSpec, settings: Settings, plan: JobPlan) -> None:
+    """Keep a plan; errors as in `animator.workspace.attempt.Workspace.write`."""
     source = plan.source
     numbers = {
-        "about": identity(spec, plan.generator, plan.hashes, segment_frames),
+        "about": identity(spec, plan.generator, plan.hashes, settings.segment_frames),
         "square": [source.square.cx, source.square.cy, source.square.side],
         "faces": source.faces,
         "missing": plan.missing,
@@ -92,17 +91,16 @@ def save_plan(workspace: Workspace, spec: JobSpec, plan: JobPlan, segment_frames
 def load_plan(
     workspace: Workspace,
     spec: JobSpec,
-    limits: MediaLimits,
-    segment_frames: int,
-    generator: PortraitGenerator,
-    hashes: Mapping[str, str],
+    settings: Settings,
+    inputs: JobInputs,
 ) -> JobPlan | None:
     """The plan that an earlier attempt made for just this, or None and the folder is empty."""
+    about = identity(spec, inputs.model.generator, inputs.hashes, settings.segment_frames)
     with suppress(*DAMAGED):
         arrays = unpack(workspace.path / _PLAN)
         numbers = json.loads(to_text(arrays["numbers"]))
-        if numbers["about"] == identity(spec, generator, hashes, segment_frames):
-            return _plan(arrays, numbers, spec, generator, limits)
+        if numbers["about"] == about:
+            return _plan(arrays, numbers, spec, inputs, settings.limits())
     workspace.clear()
     return None
 
@@ -111,12 +109,12 @@ def _plan(
     arrays: Mapping[str, NDArray[Any]],
     numbers: dict[str, Any],
     spec: JobSpec,
-    generator: PortraitGenerator,
+    inputs: JobInputs,
     limits: MediaLimits,
 ) -> JobPlan:
     square = Square(*numbers["square"])
     return JobPlan(
-        generator,
+        inputs.model,
         Source(read_image(spec.source, limits), arrays["source"], square, numbers["faces"]),
         driving_of(arrays),
         arrays["targets"],

@@ -69,7 +69,7 @@ class _Looked:
 
 def check_job(
     spec: JobSpec,
-    settings: Settings | None = None,
+    settings: Settings,
     *,
     estimate: bool = False,
     media_target: str = MEDIA_TARGET,
@@ -80,12 +80,11 @@ def check_job(
 
     Args:
         spec: the job; its output is not looked at.
-        settings: limits, and what `auto` means; by default as the environment says.
+        settings: limits, and what `auto` means.
         estimate: whether to load the networks, too, and time a few frames.
         media_target: what runs in the child that opens the files.
     """
     began = time.monotonic()
-    settings = settings or Settings.from_environment()
     spec = settings.apply_to(spec)
     looked = _Looked()
     _check_weights(spec, settings, looked)
@@ -96,7 +95,7 @@ def check_job(
         looked.findings = [_doubted(finding) for finding in looked.findings]
     needs = None
     if estimate and not any(finding.level == "error" for finding in looked.findings):
-        needs = _estimate(spec, looked)
+        needs = _estimate(spec, settings, looked)
     return CheckReport(
         looked.source,
         looked.driving,
@@ -230,12 +229,16 @@ def _driving(facts: Mapping[str, Any]) -> DrivingFacts:
     return DrivingFacts(**{**facts, "samples": samples, "crop": crop})
 
 
-def _estimate(spec: JobSpec, looked: _Looked) -> JobEstimate | None:
+def _estimate(spec: JobSpec, settings: Settings, looked: _Looked) -> JobEstimate | None:
     """What the job would need; failures to tell become findings."""
     driving = looked.driving
     if driving is None or driving.frames is None:
         return None
-    task = {"spec": spec.to_json(), "asked": time.time()}
+    task = {
+        "spec": spec.to_json(),
+        "settings": settings.to_environment(),
+        "asked": time.time(),
+    }
     limits = SandboxLimits(_SPEED_SECONDS, memory_mb=None)
     ended = run_limited(SPEED_TARGET, task, limits, trusted=True)
     told = next(iter(ended.messages), {})

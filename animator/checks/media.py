@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from animator.checks.report import Crop, DrivingFacts, Face, SampledFrame, SourceFacts
 from animator.errors import AnimatorError
-from animator.faces.crop import Square, crop_square, face_square, to_crop, whole_square
+from animator.faces.crop import Square, crop_square, face_square, in_units, whole_square
 from animator.faces.detectors.dlib import DlibDetector
 from animator.faces.detectors.mean_face import MEAN_FACE
 from animator.faces.geometry import RIGID, fit_similarity
@@ -218,7 +218,7 @@ def measure_face(picture: NDArray[np.uint8], points: NDArray[np.floating]) -> Fa
     """What a check wants to know of a face; picture H W 3 RGB, points 68 2 in its pixels."""
     square = face_square(points)
     crop = crop_square(picture, square, _SIDE)
-    units = to_crop(points, square, 1) + 0.5
+    units = in_units(points, square)
     upright = units[17:48].min(0), units[17:48].max(0)
     low, high = (np.clip(edge * _SIDE, 0, _SIDE).astype(int) for edge in upright)
     part = crop[low[1] : max(high[1], low[1] + 1), low[0] : max(high[0], low[0] + 1)]

@@ -7,10 +7,11 @@ import time
 
 import numpy as np
 
-from animator.animation.loading import load_generator
+from animator.animation.loading import load_portrait
 from animator.errors import AnimatorError
 from animator.faces.detectors.mean_face import MEAN_FACE
 from animator.sandbox import Message, Send
+from animator.settings import Settings
 from animator.spec import JobSpec
 
 _SECONDS = 1.5
@@ -20,15 +21,18 @@ _FRAMES = 20
 def measure(task: Message, send: Send) -> None:
     """Send the seconds to start and to render a frame, the memory and the device.
 
-    The task has "spec", and "asked", the time at which it was asked for.
+    The task has "spec", "settings" as `Settings.to_environment` gives them, and "asked", the time
+    at which it was asked for.
     The answer has "code" and "message" instead where the networks cannot be used.
     """
     spec = JobSpec.from_json(task["spec"])
+    settings = Settings.from_environment(task["settings"])
     try:
-        generator = load_generator(spec.weights, spec.device, spec.precision)
+        model = load_portrait(spec.weights, spec.device, spec.precision, settings)
     except AnimatorError as error:
         send({"code": error.code, "message": error.message})
         return
+    generator = model.generator
     side = generator.inner_size(spec.size)
     # How long it takes does not depend on what the picture shows.
     landmarks = MEAN_FACE * 0.55 + 0.5

@@ -15,6 +15,7 @@ from animator.cli import options as opt
 from animator.cli.console import StopSignals, command, print_json, print_path, say
 from animator.cli.options import complete_weights
 from animator.errors import AnimatorError, JobCancelled
+from animator.settings import Settings
 
 if TYPE_CHECKING:
     from animator.evaluation.run import EvaluationRequest
@@ -258,7 +259,10 @@ def _run(request: EvaluationRequest, *, as_json: bool) -> None:
         from animator.evaluation.run import JSON, MARKDOWN, evaluate
 
         try:
-            result = evaluate(request, report=progress.update, should_stop=signals.requested)
+            settings = Settings.from_environment()
+            result = evaluate(
+                request, settings, report=progress.update, should_stop=signals.requested
+            )
         except JobCancelled:
             say("Cancelled; nothing was written.")
             raise signals.exit() from None

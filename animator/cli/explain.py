@@ -21,7 +21,7 @@ def explain_here(spec: JobSpec, frame: int | None, settings: Settings, *, overwr
     """
     if spec.output.is_url:
         raise AnimatorError("invalid_option", "A sheet is written on this machine; give a path.")
-    check_files(spec, overwrite=overwrite, suffixes=SHEET_SUFFIXES)
+    check_files(spec, settings, overwrite=overwrite, suffixes=SHEET_SUFFIXES)
     with StopSignals() as signals, make_view() as view:
         view.update("starting")  # it is on the screen while PyTorch is imported
         from animator.animation.explain import explain
@@ -39,9 +39,9 @@ def explain_here(spec: JobSpec, frame: int | None, settings: Settings, *, overwr
                 explained = explain(
                     staged.spec,
                     frame,
+                    settings=settings,
                     report=report,
                     should_stop=signals.requested,
-                    limits=settings.limits(),
                 )
         except JobCancelled:
             say("Cancelled; nothing was written.")

@@ -39,7 +39,7 @@ from animator.values import Location
 
 def run_here(spec: JobSpec, settings: Settings, *, overwrite: bool, as_json: bool) -> None:
     """Animate in this process and say what came of it."""
-    check_files(spec, overwrite=overwrite, settings=settings)
+    check_files(spec, settings, overwrite=overwrite)
     record = JobRecord("", spec, JobState.RUNNING, now(), __version__, attempt=1)
     with StopSignals() as signals, make_view(quiet=as_json) as view:
         try:
@@ -70,9 +70,9 @@ def _animate(spec: JobSpec, settings: Settings, view: ProgressView, signals: Sto
     with stage(settings.apply_to(spec), settings, check) as staged:
         result = animate(
             staged.spec,
+            settings=settings,
             report=report,
             should_stop=signals.requested,
-            limits=settings.limits(),
         )
         if staged.uploads:
             view.update("uploading")
@@ -95,16 +95,17 @@ def submit_job(
     this one on to the next name. With a key that a job has already, that job is shown instead.
     """
     # The queue is first asked only where it may know the job; it is not started for wrong files.
-    client = Client.connect() if options.key else None
+    settings = Settings.from_environment()
+    client = Client.connect(settings) if options.key else None
     record = client.find(spec, options) if client else None
     there = record is not None
     if not there:
-        check_files(spec, overwrite=overwrite)
+        check_files(spec, settings, overwrite=overwrite)
         if check:
-            check_before_submit(spec, Settings.from_environment())
+            check_before_submit(spec, settings)
     # Queue it
     with StopSignals() as signals:
-        client = client or Client.connect()
+        client = client or Client.connect(settings)
         record = record or _submit(client, spec, options, overwrite, named)
         if not as_json:
             say(f"job {record.id}" + (f" has this key and is {record.state.value}" * there))

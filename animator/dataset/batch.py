@@ -305,7 +305,7 @@ def on_a_gpu(settings: Settings) -> bool:
 
 def own_slots(settings: Settings) -> int:
     """How many jobs a worker of the call's own runs at the same time."""
-    if os.environ.get("ANIMATOR_CONCURRENCY"):
+    if settings.concurrency is not None:
         return settings.concurrency
     return _ON_A_GPU if on_a_gpu(settings) else os.cpu_count() or 1
 

@@ -203,8 +203,7 @@ def _try(
                 spec = replace(spec, end=str(end))
             try:
                 with stage(settings.apply_to(spec), settings) as staged:
-                    limits = settings.limits()
-                    result = animate(staged.spec, should_stop=should_stop, limits=limits)
+                    result = animate(staged.spec, settings=settings, should_stop=should_stop)
                 return result, output.stat().st_size
             except AnimatorError:
                 continue

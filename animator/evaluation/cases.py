@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.faces.crop import Square, to_crop
+from animator.faces.crop import Square, in_units
 from animator.faces.motion import choose_anchor, keep_inside, retarget, smooth
-from gfla.arrays import Picture, Points
+from gfla.arrays import Picture, Points, to_pixels
 from gfla.data.openings import openness
 from gfla.data.packs import FacePack, read_pack
 from gfla.data.pairs import PAIRS
@@ -127,10 +127,10 @@ def retargeted(source: Points, driving: Points, protocol: Protocol) -> NDArray[n
         protocol: says how.
     """
     options, size = protocol.clips, protocol.pictures.height
-    source_pixels, driving_pixels = (points * size - 0.5 for points in (source, driving))
+    source_pixels, driving_pixels = (to_pixels(points, size) for points in (source, driving))
     seconds = np.arange(len(driving)) / options.frame_rate
     points = smooth(driving_pixels, seconds, options.smoothing)
     anchor = points[choose_anchor(source_pixels, points, options.anchor)]
     moved = retarget(source_pixels, points, anchor, options.motion)
     whole = Square((size - 1) / 2, (size - 1) / 2, size)
-    return to_crop(keep_inside(moved, whole), whole, 1) + np.float32(0.5)
+    return in_units(keep_inside(moved, whole), whole)

@@ -19,7 +19,7 @@ from animator.faces.crop import fit_size
 from animator.faces.detectors import make_detector
 from animator.faces.identity import IdentityModel, similarity
 from animator.faces.landmarks import LandmarkDetector
-from gfla.arrays import Picture, Points
+from gfla.arrays import Picture, Points, to_pixels
 from gfla.data.packs import FacePack
 from gfla.evaluation.baselines import Method, affine_warp, copy_source, spline_warp
 from gfla.evaluation.files import as_batch, stored
@@ -280,7 +280,7 @@ def _wanted_landmarks(case: Case, tools: Instruments) -> NDArray[np.float32]:
     """What landmarks are measured against, pixels: found in the truth, or what was asked for."""
     size = tools.protocol.pictures.height
     if not case.truth:
-        return (case.targets[: case.measured] * size - 0.5).astype(np.float32)
+        return to_pixels(case.targets[: case.measured], size).astype(np.float32)
     frame = partial(case.driving_frame, protocol=tools.protocol)
     return np.stack([_landmarks(frame(n), case, n, tools) for n in range(case.measured)])
 
@@ -293,7 +293,7 @@ def _wanted_identity(
         return {}
     if not case.truth:
         size = tools.protocol.pictures.height
-        face = tools.identity.embed(case.source, case.source_points * size - 0.5)
+        face = tools.identity.embed(case.source, to_pixels(case.source_points, size))
         return dict.fromkeys(compared, face)
     frame = partial(case.driving_frame, protocol=tools.protocol)
     return {place: tools.identity.embed(frame(place), wanted[place]) for place in compared}
@@ -301,7 +301,7 @@ def _wanted_identity(
 
 def _landmarks(picture: Picture, case: Case, place: int, tools: Instruments) -> NDArray[np.float32]:
     """Landmarks of a picture, looked for where the target has its face."""
-    around = case.targets[place][None] * tools.protocol.pictures.height - 0.5
+    around = to_pixels(case.targets[place][None], tools.protocol.pictures.height)
     boxes, rolls = tools.detector.boxes_of(around)
     return tools.detector.landmarks(picture[None], boxes, rolls)[0][0]
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import torch
 
-from animator.animation.loading import load_generator
+from animator.animation.loading import load_portrait
 from animator.animation.portrait import PortraitGenerator
 from animator.errors import AnimatorError, JobCancelled
 from animator.evaluation.cases import read_clips
@@ -24,8 +24,12 @@ from animator.settings import Settings
 from animator.values import is_weights_name
 from animator.watch import coded_memory_errors
 from animator.weights.library import for_spec, resolve, sha256_of
-from animator.weights.loading import choose_device
-from gfla import checkpoint
+from animator.weights.loading import (
+    choose_device,
+    choose_precision,
+    load_checkpoint,
+    load_model,
+)
 from gfla.errors import GflaError
 from gfla.evaluation import transfer
 from gfla.evaluation.folders import compare_folders
@@ -33,7 +37,6 @@ from gfla.evaluation.metrics import MetricFiles
 from gfla.evaluation.pairs import EvaluationPairs, open_pairs
 from gfla.evaluation.protocol import Protocol, package_versions
 from gfla.evaluation.report import Evaluation, SampleFigures, Table
-from gfla.models.attention import set_attention_backend
 from gfla.models.transfer import TransferGenerator
 
 Announce = Callable[[str, int, int], None]
@@ -90,6 +93,7 @@ def labelled(text: str) -> tuple[str | None, str]:
 
 def evaluate(
     request: EvaluationRequest,
+    settings: Settings,
     *,
     report: Announce = lambda what, done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -98,6 +102,7 @@ def evaluate(
 
     Args:
         request: what, on what, to where.
+        settings: where the library is, what a device of "auto" means, how attention runs.
         report: told what is being done, and how many of how many are.
         should_stop: polled often; once true, nothing is written.
 
@@ -111,7 +116,7 @@ def evaluate(
     """
     _check_out(request)
     if request.device == "auto":
-        request = replace(request, device=Settings.from_environment().device)
+        request = replace(request, device=settings.device)
     measure = {"faces": _faces, "pairs": _pairs, "folders": _folders}[request.protocol.task]
 
     def tell(what: str, done: int, total: int) -> None:
@@ -120,7 +125,7 @@ def evaluate(
         report(what, done, total)
 
     with coded_data_errors(), coded_memory_errors():
-        evaluation, sheets = measure(request, tell, should_stop)
+        evaluation, sheets = measure(request, settings, tell, should_stop)
     _write(request.out / MARKDOWN, evaluation.to_markdown().encode())
     text = json.dumps(evaluation.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     _write(request.out / JSON, f"{text}\n".encode())
@@ -140,13 +145,16 @@ def coded_data_errors() -> Iterator[None]:
 
 
 def _faces(
-    request: EvaluationRequest, tell: Announce, should_stop: Callable[[], bool]
+    request: EvaluationRequest,
+    settings: Settings,
+    tell: Announce,
+    should_stop: Callable[[], bool],
 ) -> tuple[Evaluation, Iterator[tuple[str, bytes]]]:
     protocol = request.protocol
     clips = read_clips(request.data, protocol)
     device = choose_device(request.device)
     instruments = Instruments.load(protocol, request.files, device, should_stop)
-    models = _named(request, partial(_portrait, request=request))
+    models = _named(request, partial(_portrait, request=request, settings=settings))
     result = evaluate_faces(protocol, clips, models, instruments, tell)
     names = [name for name, _ in clips]
     networks = {n: m.sha256 for n, m in instruments.pictures.items() if m.sha256 is not None}
@@ -170,15 +178,18 @@ def _faces(
 
 
 def _pairs(
-    request: EvaluationRequest, tell: Announce, should_stop: Callable[[], bool]
+    request: EvaluationRequest,
+    settings: Settings,
+    tell: Announce,
+    should_stop: Callable[[], bool],
 ) -> tuple[Evaluation, Iterator[tuple[str, bytes]]]:
     protocol, device = request.protocol, choose_device(request.device)
     pairs = open_pairs(protocol, request.data, request.reference)
-    models = _named(request, partial(_transfer, device=device))
+    models = _named(request, partial(_transfer, request=request, settings=settings))
     measures = transfer.Measures.load(protocol, request.files, device)
     transfer.add_reference(measures, pairs, protocol, tell)
     renderers: dict[str, transfer.PoseRenderer] = {transfer.COPY: transfer.copy_renderer}
-    bfloat16 = _precision(request, device) == "bfloat16"
+    bfloat16 = choose_precision(request.precision, device) == "bfloat16"
     for name, model in models.items():
         renderers[name] = transfer.model_renderer(model.generator, device, bfloat16)
     rows: dict[str, tuple[list[SampleFigures], dict[str, float]]] = {}
@@ -200,7 +211,10 @@ def _pairs(
 
 
 def _folders(
-    request: EvaluationRequest, tell: Announce, should_stop: Callable[[], bool]
+    request: EvaluationRequest,
+    settings: Settings,
+    tell: Announce,
+    should_stop: Callable[[], bool],
 ) -> tuple[Evaluation, Iterator[tuple[str, bytes]]]:
     assert request.reference is not None
     protocol, device = request.protocol, choose_device(request.device)
@@ -213,11 +227,17 @@ def _folders(
     return evaluation, iter(())
 
 
-@dataclass(frozen=True, eq=False)
 class _Transfer:
-    generator: TransferGenerator
-    sha256: str
-    name: str
+    """A loaded model that renders pairs."""
+
+    def __init__(self, weights: Path, device: torch.device, precision: str) -> None:
+        loaded, self.sha256, self.name = load_checkpoint(weights, device)
+        self.network = loaded.generator.requires_grad_(False)
+
+    @property
+    def generator(self) -> TransferGenerator:
+        assert isinstance(self.network, TransferGenerator)
+        return self.network
 
 
 Model = TypeVar("Model", PortraitGenerator, _Transfer)
@@ -236,26 +256,20 @@ def _named(request: EvaluationRequest, load: Callable[[str], Model]) -> dict[str
     return models
 
 
-def _portrait(weights: str, request: EvaluationRequest) -> PortraitGenerator:
-    settings = Settings.from_environment()
+def _portrait(weights: str, request: EvaluationRequest, settings: Settings) -> PortraitGenerator:
     resolve(weights, settings)
-    return load_generator(for_spec(weights, settings), request.device, request.precision)
+    name = for_spec(weights, settings)
+    return load_portrait(name, request.device, request.precision, settings).generator
 
 
-def _transfer(weights: str, device: torch.device) -> _Transfer:
-    settings = Settings.from_environment()
-    path = resolve(weights, settings)
-    try:
-        loaded, sha256 = checkpoint.load(path, device), sha256_of(path)
-    except (OSError, GflaError) as error:
-        message = f"The weights {str(path)!r} cannot be used: {error}."
-        raise AnimatorError("weights_unreadable", message) from error
-    if not isinstance(loaded.generator, TransferGenerator):
+def _transfer(weights: str, request: EvaluationRequest, settings: Settings) -> _Transfer:
+    resolve(weights, settings)
+    name = for_spec(weights, settings)
+    model = load_model(_Transfer, name, request.device, request.precision, settings)
+    if not isinstance(model.network, TransferGenerator):
         message = f"The weights {weights!r} animate clips; pairs need weights for pose or view."
         raise AnimatorError("weights_wrong_kind", message)
-    set_attention_backend(loaded.generator, settings.attention)
-    name = f"{loaded.info.get('name', path.stem)}@{sha256[:12]}"
-    return _Transfer(loaded.generator.requires_grad_(False), sha256, name)
+    return model
 
 
 def _pairs_data(request: EvaluationRequest, pairs: EvaluationPairs) -> Mapping[str, object]:
@@ -292,16 +306,11 @@ def _sets_remarks(measures: transfer.Measures) -> Iterator[str]:
         )
 
 
-def _precision(request: EvaluationRequest, device: torch.device) -> str:
-    if request.precision != "auto":
-        return request.precision
-    return "bfloat16" if device.type == "cuda" else "float32"
-
-
 def _versions(request: EvaluationRequest, device: torch.device) -> dict[str, str]:
     cuda = device.type == "cuda"
     machine = torch.cuda.get_device_name(device) if cuda else device.type
-    found = package_versions() | {"arithmetic": f"{_precision(request, device)} on {machine}"}
+    precision = choose_precision(request.precision, device)
+    found = package_versions() | {"arithmetic": f"{precision} on {machine}"}
     return found | ({"CUDA": str(torch.version.cuda)} if cuda else {})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -48,6 +48,16 @@ def to_crop(points: NDArray[np.floating], square: Square, size: int) -> NDArray[
     return scaled.astype(np.float32)
 
 
+def in_units(points: NDArray[np.floating], square: Square) -> NDArray[np.float32]:
+    """Points ... x 2 of a picture in units of a square of it, as `gfla.arrays` has them."""
+    return to_crop(points, square, 1) + np.float32(0.5)
+
+
+def to_units(points: NDArray[np.floating], size: int) -> NDArray[Any]:
+    """Points ... x 2 of a crop with sides of ``size`` in its units; undoes `to_pixels`."""
+    return (points + 0.5) / size
+
+
 def crop_square(image: Picture, square: Square, size: int) -> Picture:
     """Cut a square from a picture and scale it.
 
@@ -74,19 +84,25 @@ def crop_square(image: Picture, square: Square, size: int) -> Picture:
     return resize(part, size, size)
 
 
-def resize(image: Picture, width: int, height: int) -> Picture:
-    """A picture H W 3 scaled to a width and a height in pixels."""
+def resize(image: Picture, width: int, height: int, enlarging: int = cv2.INTER_LANCZOS4) -> Picture:
+    """A picture H W 3 scaled to a width and a height in pixels.
+
+    Args:
+        image: one that is to be smaller is averaged.
+        width: of the result.
+        height: of the result.
+        enlarging: OpenCV's filter for a larger result; Lanczos keeps most of a photograph.
+    """
     if image.shape[:2] == (height, width):
         return np.ascontiguousarray(image)
     smaller = width * height < image.shape[0] * image.shape[1]
-    method = cv2.INTER_AREA if smaller else cv2.INTER_LANCZOS4
+    method = cv2.INTER_AREA if smaller else enlarging
     return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
 
 
-def fit_size(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """A square picture at another size; the same picture where it fits already."""
-    if picture.shape[0] == size:
-        return picture
-    shrinks = size < picture.shape[0]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(picture, (size, size), interpolation=method), np.uint8)
+def fit_size(picture: Picture, size: int) -> Picture:
+    """A square picture of, or for, the networks at another size; the same where it fits already.
+
+    Cubic, as Lanczos would draw rings around the sharp edges that they render.
+    """
+    return resize(picture, size, size, cv2.INTER_CUBIC)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
-from animator.faces.crop import Square, crop_square, face_square, to_crop
+from animator.faces.crop import Square, crop_square, face_square, in_units
 from animator.faces.detectors import make_detector, resolve_detector
 from animator.faces.landmarks import LandmarkDetector
 from animator.faces.measures import face_extent, head_turn, sharpness
@@ -306,11 +306,6 @@ def _inside(points: Points, part: NDArray[np.intp], square: Square) -> NDArray[n
     chosen = np.zeros(len(points), np.bool_)
     chosen[part[whole]] = True
     return chosen
-
-
-def in_units(points: NDArray[np.float32], square: Square) -> Points:
-    """Pixels of a picture as units of the square, from edge to edge."""
-    return to_crop(points, square, 1) + np.float32(0.5)
 
 
 @functools.lru_cache(maxsize=1)

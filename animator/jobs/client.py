@@ -184,7 +184,7 @@ class Client:
                 worker can be started or several died; `device_unavailable` if the job asks for a
                 device that no worker has.
         """
-        watch = JobWait(self.store, self.queue, job_id, work)
+        watch = JobWait(self.store, self.queue, self.settings, job_id, work)
         try:
             while True:
                 record = watch.look()

@@ -19,10 +19,10 @@ from animator.weights.library import describe_file, require_face, resolve_spec, 
 
 def check_files(
     spec: JobSpec,
+    settings: Settings,
     *,
     overwrite: bool = False,
     suffixes: tuple[str, ...] = OUTPUT_SUFFIXES,
-    settings: Settings | None = None,
 ) -> None:
     """Check that the inputs can be read, the weights fit, and the output can be written.
 
@@ -30,17 +30,15 @@ def check_files(
 
     Args:
         spec: the job.
+        settings: where the weights library is, and which URLs are allowed.
         overwrite: whether the output may replace a file.
         suffixes: what the output's name may end in.
-        settings: where the weights library is, and which URLs are allowed; by default as the
-            environment says.
 
     Raises:
         AnimatorError: `no_such_file`, `not_a_file`, `unreadable_file`, `invalid_option`,
             `no_such_weights`, `weights_unreadable`, `weights_wrong_kind`, `output_exists`,
             `output_exists_as_folder`, `output_not_writable` or `url_refused`.
     """
-    settings = settings or Settings.from_environment()
     check_location(spec.source, settings)
     check_location(spec.driving, settings)
     check_weights(spec.weights, settings)
@@ -56,7 +54,7 @@ def check_many(specs: Iterable[JobSpec], *, overwrite: bool, settings: Settings)
             check_location(spec.driving, settings)
             _check_output(spec, overwrite, OUTPUT_SUFFIXES, settings)
         else:
-            check_files(spec, overwrite=overwrite, settings=settings)
+            check_files(spec, settings, overwrite=overwrite)
             weights.add(spec.weights)
 
 

@@ -119,12 +119,16 @@ class JobWait:
     Args:
         store: where the record is.
         queue: where workers are, and are started.
+        settings: where this machine keeps files.
         job_id: the job.
         work: whether to start a worker while no other takes the job.
     """
 
-    def __init__(self, store: JobStore, queue: Queue, job_id: str, work: bool) -> None:
+    def __init__(
+        self, store: JobStore, queue: Queue, settings: Settings, job_id: str, work: bool
+    ) -> None:
         self._store = store
+        self._settings = settings
         self._job_id = job_id
         self._work = work
         self._worker = OwnWorker(store, queue)
@@ -155,7 +159,7 @@ class JobWait:
         """Ask for the job to be cancelled; end our own worker if it does not obey."""
         if self._cancelled is None:
             if self._store.request_cancel(self._job_id) is JobState.CANCELLED:
-                discard(self._store.get(self._job_id))
+                discard(self._store.get(self._job_id), self._settings)
             self._cancelled = time.monotonic()
         # The job does not stop. Only a worker that this process started is its to kill.
         elif time.monotonic() - self._cancelled > CANCEL_SECONDS and self._worker.runs:
@@ -166,7 +170,7 @@ class JobWait:
                 self._store.forget(record.worker)
                 # Nobody else ends it sooner, and the process that could object is gone.
                 if self._store.cancelled(record.id, record.attempt):
-                    discard(record)
+                    discard(record, self._settings)
 
     def end(self) -> None:
         """Let our own worker end."""
@@ -183,16 +187,16 @@ class JobWait:
         self._worker.see_to(record.spec, workers)
 
 
-def discard(record: JobRecord, settings: Settings | None = None) -> None:
+def discard(record: JobRecord, settings: Settings) -> None:
     """Remove what attempts of an ended job have left beside its output, or on this machine.
 
     Args:
         record: the job.
-        settings: where this machine keeps files; by default as the environment says.
+        settings: where this machine keeps files.
     """
     from animator.workspace import staging
 
-    staging.discard(record.spec.output, record.id, settings or Settings.from_environment())
+    staging.discard(record.spec.output, record.id, settings)
 
 
 def _no_device(spec: JobSpec, ours: WorkerInfo) -> AnimatorError:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from animator.faces.crop import resize
 from gfla.arrays import Picture
 
 Colour = tuple[int, int, int]
@@ -225,9 +226,8 @@ def _tile(strip: _Strip, tile: SheetTile, x: int, y: int) -> int:
 def _fitted(picture: Picture, smooth: bool) -> Picture:
     scale = TILE / max(picture.shape[:2])
     height, width = (max(round(side * scale), 1) for side in picture.shape[:2])
-    enlarging = cv2.INTER_CUBIC if smooth else cv2.INTER_NEAREST
-    method = cv2.INTER_AREA if scale < 1 else enlarging
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=method), np.uint8)
+    # The values of a map are told apart by its single places.
+    return resize(picture, width, height, cv2.INTER_CUBIC if smooth else cv2.INTER_NEAREST)
 
 
 def _marked(picture: Picture, marks: Sequence[Mark]) -> Picture:

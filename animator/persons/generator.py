@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,14 @@ from animator.weights.library import (
     for_spec,
     list_weights,
     purpose,
-    read_record,
     resolve,
 )
-from animator.weights.loading import choose_device, load_checkpoint
+from animator.weights.loading import load_checkpoint, load_model
 from gfla.config import GeneratorConfig, PoseTransferConfig
-from gfla.errors import GflaError
 from gfla.guidance.pose import pose_heatmaps
 from gfla.joints import Joints
-from gfla.models.attention import set_attention_backend
 from gfla.models.transfer import TransferGenerator
+from gfla.ops.ranges import from_bytes
 from gfla.pictures import to_picture
 
 FASHION = (256, 176)
@@ -90,7 +87,7 @@ class PersonGenerator:
             uint8 H W 3 RGB of ``size``.
         """
         image = torch.from_numpy(np.ascontiguousarray(source)).to(self.device)
-        image = image.permute(2, 0, 1)[None].float() / 127.5 - 1
+        image = from_bytes(image.permute(2, 0, 1)[None])
         joints = torch.from_numpy(np.stack([source_joints, target_joints])).to(self.device)
         maps = pose_heatmaps(joints.float(), self.size)
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16)
@@ -102,7 +99,7 @@ class PersonGenerator:
 def load_person_generator(
     weights: str | None, device: str, precision: str, settings: Settings
 ) -> PersonGenerator:
-    """The model that a user names.
+    """The model that a user names; see `animator.weights.loading.load_model`.
 
     Args:
         weights: a name in the library, or a file; None is an error that says what there is.
@@ -114,22 +111,9 @@ def load_person_generator(
         AnimatorError: no_such_weights, no_such_file, weights_unreadable, weights_changed,
             weights_wrong_kind, device_unavailable.
     """
-    path = resolve_person_weights(weights, settings)
-    chosen = choose_device(device)
-    if precision == "auto":
-        precision = "bfloat16" if chosen.type == "cuda" else "float32"
-    generator = PersonGenerator(path, chosen, precision)
+    resolve_person_weights(weights, settings)
     assert weights is not None
-    entry = for_spec(weights, settings)
-    if not os.path.isabs(entry) and generator.sha256 != read_record(entry, settings).sha256:
-        message = f"The weights {weights!r} are not the file that was imported; import them again."
-        raise AnimatorError("weights_changed", message)
-    try:
-        set_attention_backend(generator.network, settings.attention)
-    except GflaError as error:
-        message = f"What ANIMATOR_ATTENTION asks for cannot be used: {error.message}."
-        raise AnimatorError("device_unavailable", message) from error
-    return generator
+    return load_model(PersonGenerator, for_spec(weights, settings), device, precision, settings)
 
 
 def resolve_person_weights(weights: str | None, settings: Settings) -> Path:

@@ -93,7 +93,11 @@ class Window:
 
 
 def resize(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A picture at another height and width (bicubic); the same one where it fits already."""
+    """A picture at another height and width (bicubic); the same one where it fits already.
+
+    By Pillow, as the pictures that the networks are trained on: its filter averages where it
+    shrinks, and OpenCV's does not.
+    """
     if picture.shape[:2] == tuple(size):
         return picture
     image = Image.fromarray(np.ascontiguousarray(picture))

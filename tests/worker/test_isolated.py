@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
-from animator.settings import DEFAULT_LIMITS
+from animator.settings import Settings
 from animator.spec import JobSpec, Progress, Result
 from animator.workspace.attempt import Workspace
 from tests.worker.workers import REPOSITORY, until
@@ -44,9 +44,9 @@ def run(
     try:
         result = isolated.animate(
             JobSpec(str(driving), str(driving), str(output)),
+            settings=Settings(folder),
             report=seen.append,
             should_stop=should_stop,
-            limits=DEFAULT_LIMITS,
             workspace=workspace,
             priority=1,
             may_publish=may_publish,

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 import torch
 
-from animator.animation.loading import load_generator
+from animator.animation.loading import load_portrait
 from animator.cli.doctor import examine
 from animator.errors import AnimatorError
 from animator.settings import AttentionBackend, Settings
@@ -33,7 +33,7 @@ def test_an_unknown_backend_is_refused() -> None:
 
 def test_it_reaches_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANIMATOR_ATTENTION", "torch")
-    network = load_generator("default", "cpu", "float32").network
+    network = load_portrait("default", "cpu", "float32", Settings.from_environment()).network
     blocks = [m for m in network.modules() if isinstance(m, LocalAttention)]
     assert blocks and {block.backend for block in blocks} == {"torch"}
 
@@ -43,7 +43,7 @@ def test_a_backend_that_cannot_run_is_refused_and_doctor_says_so(
 ) -> None:
     monkeypatch.setenv("ANIMATOR_ATTENTION", "triton")
     with pytest.raises(AnimatorError, match="ANIMATOR_ATTENTION") as caught:
-        load_generator("default", "cpu", "float32")
+        load_portrait("default", "cpu", "float32", Settings.from_environment())
     assert caught.value.code == "device_unavailable"
     report = examine()
     assert report.sections["attention"]["auto takes"] == "torch"

@@ -25,7 +25,7 @@ from animator.animation import clip as engine_clip
 from animator.animation.batches import BatchStep
 from animator.animation.clip import DEPTH, ClipClosed
 from animator.animation.engine import SHARE, Clip, Engine, counters
-from animator.animation.loading import engine_for
+from animator.animation.loading import PortraitModel
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.state_cache import StateCache
 from animator.errors import AnimatorError, JobCancelled
@@ -475,12 +475,11 @@ for points in poses(1, 4):
 
 
 def test_a_model_has_one_engine_of_the_size_that_is_set(
-    generator: PortraitGenerator, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+    generator: PortraitGenerator,
 ) -> None:
-    monkeypatch.setattr(generator, "engine", None)
-    monkeypatch.setenv("ANIMATOR_SLOTS", "3")
-    engine = engine_for(generator)
-    assert engine_for(generator) is engine
+    model = PortraitModel(generator)
+    engine = model.engine(3)
+    assert model.engine(3) is model.engine() is engine
     assert engine.slots == 3
     gc.collect()  # engines of tests before, which would be counted and then be gone
     other = Engine(generator, 1)  # those of one model are counted together

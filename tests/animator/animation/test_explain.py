@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,19 +19,21 @@ from PIL import Image
 
 from animator.animation import explain as explain_module
 from animator.animation import explain_sheet
-from animator.animation.explain import explain, look_inside
+from animator.animation.explain import Explained, explain, look_inside
 from animator.animation.explain_sheet import Insides, places
 from animator.animation.pipeline import animate
-from animator.animation.plan import JobPlan, make_plan
+from animator.animation.plan import JobPlan
 from animator.errors import AnimatorError, JobCancelled
-from animator.media.decode import DEFAULT_LIMITS, read_image
+from animator.media.decode import read_image
 from animator.media.encode import VideoWriter
 from animator.media.frames import FrameBatch
 from animator.media.sheet import TILE, WIDTH, Legend, Mark, Row, SheetTile, draw_sheet, readable
+from animator.settings import DEFAULT_LIMITS, Settings
 from animator.spec import JobSpec, Progress
 from animator.watch import Watch
 from gfla import checkpoint, pictures
 from tests.animator.media_files import write_video
+from tests.animator.plans import planned
 from tests.golden.faces import MEAN_FACE
 from tests.helpers import COMPACT, NARROW, small_generator
 
@@ -44,6 +47,11 @@ MODELS = {
     "three references": replace(HEADLESS, previous_frames=2),
     "region heads": replace(COMPACT, mouth_head=(8, 8), eye_head=(8, 8)),
 }
+
+
+def explained_by(spec: JobSpec, frame: int | None = None, **options: Any) -> Explained:
+    """What `explain` says with the settings of the environment."""
+    return explain(spec, frame, settings=Settings.from_environment(), **options)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +110,7 @@ def test_the_frame_is_the_one_that_a_run_writes(
 
     monkeypatch.setattr(VideoWriter, "write", spy)
     animate(replace(spec, output=spec.output + ".mp4"))
-    explained = explain(spec, 2)
+    explained = explained_by(spec, 2)
     assert (explained.frame, explained.frames) == (2, len(frames)) == (2, 5)
     assert explained.weights.startswith(f"{model}@")
     assert (seen[0].result == frames[2]).all()
@@ -123,8 +131,8 @@ def test_regions_that_heads_drew_have_rows(
         return draw_sheet(title, lines, rows)
 
     monkeypatch.setattr(explain_sheet, "draw_sheet", spy)
-    explain(spec, 1)
-    explain(replace(spec, weights=weights["region heads"]), 1)
+    explained_by(spec, 1)
+    explained_by(replace(spec, weights=weights["region heads"]), 1)
     plain, rows = drawn
     assert plain[-1].title == "The blend" and "of the result" in plain[-1].tiles[-1].caption
     assert [row.title for row in rows[-4:]] == [
@@ -143,15 +151,15 @@ def test_regions_that_heads_drew_have_rows(
 def test_the_frame_by_default_is_furthest_from_the_source(
     spec: JobSpec, seen: list[Insides]
 ) -> None:
-    plan = make_plan(spec, DEFAULT_LIMITS, Watch(lambda progress: None, lambda: False))
+    plan = planned(spec)
     source = plan.source.crop_units(plan.source.points)
     moved = [np.square(target - source).sum() for target in plan.targets]
-    assert explain(spec).frame == int(np.argmax(moved)) == seen[0].number
+    assert explained_by(spec).frame == int(np.argmax(moved)) == seen[0].number
 
 
 def test_the_references_are_the_frame_before_and_the_source(spec: JobSpec) -> None:
     watch = Watch(lambda progress: None, lambda: False)
-    plan = make_plan(spec, DEFAULT_LIMITS, watch)
+    plan = planned(spec)
     with watch.stage("generate"):
         insides = [look_inside(spec, plan, number, DEFAULT_LIMITS, watch) for number in (0, 1)]
     first, second = (each.references for each in insides)
@@ -169,7 +177,7 @@ WRONG_FRAMES = {-1: "counted from 0", 5: "has 5 frames, 0 to 4", 10**9: "has 5 f
 @pytest.mark.parametrize("frame", WRONG_FRAMES)
 def test_a_frame_that_is_not_there(frame: int, spec: JobSpec) -> None:
     with pytest.raises(AnimatorError) as caught:
-        explain(spec, frame)
+        explained_by(spec, frame)
     assert caught.value.code == "invalid_option"
     assert WRONG_FRAMES[frame] in caught.value.message
     assert os.listdir(Path(spec.output).parent) == []
@@ -191,7 +199,7 @@ def test_outputs_that_cannot_be_are_told_before_the_work(
     (folder / "folder.png").mkdir()
     seen: list[Progress] = []
     with pytest.raises(AnimatorError) as caught:
-        explain(replace(spec, output=str(folder / output)), report=seen.append)
+        explained_by(replace(spec, output=str(folder / output)), report=seen.append)
     assert caught.value.code == code
     assert not seen
     assert os.listdir(folder) == ["folder.png"]
@@ -201,7 +209,7 @@ def test_outputs_that_cannot_be_are_told_before_the_work(
 def test_it_stops_in_every_stage_and_leaves_nothing(stage: str, spec: JobSpec) -> None:
     seen: list[Progress] = []
     with pytest.raises(JobCancelled):
-        explain(
+        explained_by(
             spec, report=seen.append, should_stop=lambda: bool(seen) and seen[-1].stage == stage
         )
     assert os.listdir(Path(spec.output).parent) == []
@@ -209,7 +217,7 @@ def test_it_stops_in_every_stage_and_leaves_nothing(stage: str, spec: JobSpec) -
 
 def test_progress_counts_the_frames_up_to_this_one(spec: JobSpec) -> None:
     seen: list[Progress] = []
-    explain(spec, 3, report=seen.append)
+    explained_by(spec, 3, report=seen.append)
     assert list(dict.fromkeys(p.stage for p in seen)) == ["load", "landmarks", "generate", "draw"]
     last = [p for p in seen if p.stage == "generate"][-1]
     assert (last.frame, last.frames) == (4, 4)
@@ -225,7 +233,7 @@ def test_a_failure_to_write_leaves_what_was_there(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(AnimatorError) as caught:
-        explain(spec, 0)
+        explained_by(spec, 0)
     assert caught.value.code == "disk_full"
     assert os.listdir(Path(spec.output).parent) == ["sheet.png"]
     assert Path(spec.output).read_text() == "precious"
@@ -234,7 +242,7 @@ def test_a_failure_to_write_leaves_what_was_there(
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG"])
 def test_the_sheet_says_that_it_is_generated(suffix: str, spec: JobSpec) -> None:
     spec = replace(spec, output=str(Path(spec.output).with_suffix(suffix)))
-    explained = explain(spec, 0)
+    explained = explained_by(spec, 0)
     with Image.open(spec.output) as image:
         assert image.format == ("PNG" if suffix == ".png" else "JPEG")
         comment = image.info.get("Comment") or image.info["comment"].decode()
@@ -254,18 +262,18 @@ def interrupted(samples: Samples, tmp_path: Path) -> Path:
 
 def test_a_frame_without_a_face(spec: JobSpec, interrupted: Path, seen: list[Insides]) -> None:
     spec = replace(spec, driving=str(interrupted), end=None)
-    assert explain(spec, 2).frames == 5  # as in a run, the last pose is held
+    assert explained_by(spec, 2).frames == 5  # as in a run, the last pose is held
     assert (seen[0].driving.astype(int) < 130).all()
     with pytest.raises(AnimatorError) as caught:
-        explain(replace(spec, missing_face="fail"), 2)
+        explained_by(replace(spec, missing_face="fail"), 2)
     assert caught.value.code == "face_lost"
-    assert explain(replace(spec, missing_face="skip"), 2).frames == 3
+    assert explained_by(replace(spec, missing_face="skip"), 2).frames == 3
     assert (seen[-1].driving == seen[-1].driving[0, 0]).all(-1).mean() < 0.9  # shows a face
 
 
 def test_a_driving_video_without_any_face(spec: JobSpec, interrupted: Path) -> None:
     with pytest.raises(AnimatorError) as caught:
-        explain(replace(spec, driving=str(interrupted), start="0.08", end="0.15"), 0)
+        explained_by(replace(spec, driving=str(interrupted), start="0.08", end="0.15"), 0)
     assert caught.value.code == "no_face"
     assert os.listdir(Path(spec.output).parent) == []
 

@@ -19,16 +19,16 @@ import torch
 
 from animator import watch
 from animator.animation.pipeline import animate
-from animator.animation.plan import JobPlan, make_plan
+from animator.animation.plan import JobPlan
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
-from animator.media.decode import DEFAULT_LIMITS, VideoReader
+from animator.media.decode import VideoReader
 from animator.spec import Extra, JobSpec, Progress, extra_files
-from animator.watch import Watch
 from animator.workspace.attempt import Workspace
 from gfla import checkpoint
 from gfla.models.rollout import RolloutState
 from tests.animator.conftest import mounted_disk
 from tests.animator.media_files import write_video
+from tests.animator.plans import planned
 from tests.helpers import COMPACT, small_generator
 
 FRAMES, STRUCTURE = 6, 64
@@ -80,7 +80,7 @@ def spec(job: JobSpec, tmp_path: Path) -> JobSpec:
 
 @pytest.fixture(scope="module")
 def plan(made: tuple[JobSpec, list[Progress]]) -> JobPlan:
-    return make_plan(made[0], DEFAULT_LIMITS, Watch(lambda progress: None, lambda: False))
+    return planned(made[0])
 
 
 def arrays(spec: JobSpec, extra: Extra) -> dict[str, np.ndarray[Any, Any]]:

@@ -27,7 +27,7 @@ from animator.animation.pipeline import animate
 from animator.errors import AnimatorError, JobCancelled
 from animator.faces.landmarks import Landmarks
 from animator.jobs.store import JobStore
-from animator.media.decode import MediaLimits, VideoReader
+from animator.media.decode import VideoReader
 from animator.settings import Settings
 from animator.spec import JobSpec, Progress
 from gfla import checkpoint
@@ -158,15 +158,16 @@ def test_a_video_without_a_face_is_not_kept(spec: JobSpec, tmp_path: Path, state
 @pytest.mark.parametrize(
     ("limits", "code"),
     [
-        (MediaLimits(max_frames=FRAMES - 1), "too_long"),
-        (MediaLimits(max_frame_pixels=256 * 255), "too_large"),
-        (MediaLimits(max_bytes=1000), "too_large"),
+        ({"max_frames": FRAMES - 1}, "too_long"),
+        ({"max_frame_pixels": 256 * 255}, "too_large"),
+        ({"max_bytes": 1000}, "too_large"),
     ],
 )
-def test_limits_hold_for_what_is_kept_too(limits: MediaLimits, code: str, spec: JobSpec) -> None:
+def test_limits_hold_for_what_is_kept_too(limits: dict[str, int], code: str, spec: JobSpec) -> None:
     animate(spec)
+    settings = replace(Settings.from_environment(), **limits)
     with pytest.raises(AnimatorError) as caught:
-        animate(spec, limits=limits)
+        animate(spec, settings=settings)
     assert caught.value.code == code
 
 

@@ -15,16 +15,16 @@ import pytest
 
 from animator.animation.compose import Composer
 from animator.animation.pipeline import animate
-from animator.animation.plan import JobPlan, make_plan
+from animator.animation.plan import JobPlan
 from animator.animation.quality import DECIMALS, measure
 from animator.errors import JobCancelled
 from animator.faces import identity
 from animator.faces.crop import Square, crop_square
-from animator.media.decode import DEFAULT_LIMITS, VideoReader
+from animator.media.decode import VideoReader
 from animator.media.encode import VideoWriter
 from animator.media.frames import FrameBatch
 from animator.spec import JobSpec, OutputMode, Progress
-from animator.watch import Watch
+from tests.animator.plans import planned
 
 Pictures = list[np.ndarray[Any, Any]]
 SIZE, FRAMES = 256, 30
@@ -49,7 +49,7 @@ def spec(samples: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def plan(spec: JobSpec) -> JobPlan:
-    return make_plan(spec, DEFAULT_LIMITS, Watch(lambda progress: None, lambda: False))
+    return planned(spec)
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from animator.faces.detectors import make_detector
 from animator.faces.identity import SAME_PERSON, IdentityModel, similarity
 from animator.faces.tracking import FaceTracker
 from animator.media.decode import VideoReader
+from animator.settings import Settings
 from gfla import checkpoint
 from gfla.config import ABLATIONS
 from gfla.data.openings import openness
@@ -340,15 +341,18 @@ def test_weights_of_another_kind_are_refused(
     write_prepared(tmp_path / "data", (64, 64))
     protocol = Protocol("tiny", "pairs", ("l1",), pictures=PictureOptions(64, 64))
     weights = ((None, str(face_weights)),)
+    request = EvaluationRequest(protocol, tmp_path / "data", tmp_path / "out", weights)
     with pytest.raises(AnimatorError) as raised:
-        evaluate(EvaluationRequest(protocol, tmp_path / "data", tmp_path / "out", weights))
+        evaluate(request, Settings(state_dir))
     assert raised.value.code == "weights_wrong_kind"
 
 
-def test_rows_need_names_of_their_own(packs: Path, face_weights: Path, tmp_path: Path) -> None:
+def test_rows_need_names_of_their_own(
+    packs: Path, face_weights: Path, tmp_path: Path, state_dir: Path
+) -> None:
     request = EvaluationRequest(FACES, packs, tmp_path / "out", ((None, str(face_weights)),) * 2)
     with pytest.raises(AnimatorError, match="Two rows"):
-        evaluate(request)
+        evaluate(request, Settings(state_dir))
 
 
 def test_protocols_can_be_listed_and_printed(state_dir: Path) -> None:

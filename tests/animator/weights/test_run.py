@@ -13,22 +13,20 @@ import torch
 from skimage import feature
 from typer.testing import CliRunner
 
-from animator.animation.loading import load_generator
-from animator.animation.plan import make_plan
+from animator.animation.loading import load_portrait
 from animator.animation.portrait import PortraitGenerator
 from animator.cli import app
 from animator.errors import AnimatorError
 from animator.faces.crop import crop_square, fit_size
 from animator.jobs.client import Client
-from animator.media.decode import DEFAULT_LIMITS
 from animator.media.encode import VideoWriter
 from animator.settings import Settings
 from animator.spec import JobSpec
-from animator.watch import Watch
 from animator.weights.importing import import_weights
 from animator.weights.library import entry_path
 from gfla import checkpoint
 from gfla.guidance.face import LABELS, face_structure
+from tests.animator.plans import planned
 from tests.animator.weights_files import write_published
 from tests.golden.faces import MEAN_FACE
 from tests.helpers import COMPACT, small_generator
@@ -84,7 +82,7 @@ def expected_structure(points, picture, source_points):
 
 def direct_rollout(spec: JobSpec, weights: Path) -> list[np.ndarray]:
     """The frames of a job, from the networks alone."""
-    plan = make_plan(spec, DEFAULT_LIMITS, Watch(lambda progress: None, lambda: False))
+    plan = planned(spec)
     network = checkpoint.load(weights).generator.to(memory_format=torch.channels_last)
     source_points = plan.source.crop_units(plan.source.points)
     picture = crop_square(plan.source.picture, plan.source.square, PUBLISHED_SIZE)
@@ -121,8 +119,8 @@ def test_a_name_renders_what_its_network_renders(spec, library, samples, written
 
 
 def test_a_clip_goes_on_from_its_state_alone(spec, library):
-    generator = load_generator("narrow", "cpu", "float32")
-    plan = make_plan(spec, DEFAULT_LIMITS, Watch(lambda progress: None, lambda: False))
+    generator = load_portrait("narrow", "cpu", "float32", Settings.from_environment()).generator
+    plan = planned(spec)
     state, _ = generator.step(plan.start(SIZE), plan.targets[0])
     state, frame = generator.step(state, plan.targets[1])
     other = PortraitGenerator(entry_path("narrow", library), torch.device("cpu"), "float32")
@@ -138,7 +136,7 @@ def test_guidance_has_background_only_where_weights_ask_for_it(library, tmp_path
         ("narrow", 256, True),
         (str(tmp_path / "a.safetensors"), 64, False),
     ):
-        generator = load_generator(weights, "cpu", "float32")
+        generator = load_portrait(weights, "cpu", "float32", Settings.from_environment()).generator
         state = generator.start(fit_size(picture, size), points)
         corner = state.source.structure[0, 0, : size // 8, : size // 8]
         assert bool(corner.any()) is wanted
@@ -183,12 +181,12 @@ def test_a_job_notices_that_its_weights_have_changed(spec, library):
     content[-2] ^= 1
     path.write_bytes(content)
     with pytest.raises(AnimatorError) as caught:
-        load_generator("narrow", "cpu", "float32")
+        load_portrait("narrow", "cpu", "float32", Settings.from_environment())
     assert caught.value.code == "weights_changed"
 
 
 def test_a_file_of_another_kind_is_refused_by_the_pipeline_too(spec, library):
     for weights in ("dance", str(entry_path("fashion", library))):
         with pytest.raises(AnimatorError) as caught:
-            load_generator(weights, "cpu", "float32")
+            load_portrait(weights, "cpu", "float32", Settings.from_environment())
         assert caught.value.code == "weights_wrong_kind"
