@@ -72,7 +72,7 @@ def _write_landmarks(spec: JobSpec, plan: JobPlan, path: Path, video: Path, watc
     with _archive(path) as add:
         add("targets", plan.targets.astype(np.float32))
         add("frames", plan.kept.astype(np.int64))
-        add("pts", np.array([driving.pts[index] for index in plan.kept], np.int64))
+        add("pts", np.array(plan.pts, np.int64))
         add("time_base", np.array([base.numerator, base.denominator], np.int64))
 
 

@@ -76,6 +76,11 @@ class JobPlan:
         """The loaded networks."""
         return self.model.generator
 
+    @property
+    def pts(self) -> list[int]:
+        """T' timestamps of the result, in units of the driving video's time base."""
+        return [self.driving.pts[index] for index in self.kept]
+
     def start(self, size: int) -> RolloutState:
         """The state before the first frame, for results of ``size`` pixels."""
         source = self.source

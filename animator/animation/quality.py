@@ -172,9 +172,8 @@ def _places(frames: int) -> list[int]:
 
 def _frames(video: Path, plan: JobPlan, first: int) -> Iterator[NDArray[np.uint8]]:
     """The pictures of a run; what is far into a video is reached by a jump."""
-    driving = plan.driving
-    begin, start = (driving.pts[plan.kept[number]] for number in (0, first))
-    seconds = (start - begin) * driving.time_base
+    pts = plan.pts
+    seconds = (pts[first] - pts[0]) * plan.driving.time_base
     with open_finished(video, seconds or None, RUN) as reader:
         yield from islice((picture for batch in reader for picture in batch.pixels), RUN)
 

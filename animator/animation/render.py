@@ -18,7 +18,6 @@ from animator.animation.portrait import PortraitGenerator
 from animator.animation.resume import load_checkpoint, save_checkpoint, segment_name
 from animator.faces.crop import fit_size
 from animator.media.encode import VideoWriter
-from animator.media.frames import FrameBatch
 from animator.media.join import join
 from animator.media.mp4 import Sound
 from animator.settings import Settings
@@ -69,7 +68,8 @@ class SegmentRenderer:
             spec.output_mode, source.picture, source.square, spec.size, plan.driving.size
         )
         self._checkpoint = load_checkpoint(workspace)
-        self.total = len(plan.kept)
+        self._pts = plan.pts
+        self.total = len(self._pts)
         done = len(self._checkpoint.segments) * settings.segment_frames
         self.resumed = min(done, self.total)
 
@@ -102,7 +102,7 @@ class SegmentRenderer:
             return join(
                 [folder / segment_name(n) for n in range(len(self._checkpoint.segments))],
                 folder / VIDEO,
-                [driving.pts[index] for index in plan.kept],
+                self._pts,
                 driving.time_base,
                 rate=driving.rate,
                 sound=Sound(Path(self._spec.driving), start, end, self._settings.limits()),
@@ -135,10 +135,8 @@ class SegmentRenderer:
         with VideoWriter(path, width=width, height=height, time_base=base, rate=rate) as writer:
             for number in numbers:
                 (picture, state), shown = next(frames)
-                crop = fit_size(picture, self._spec.size)[None]
-                composed = self.composer.compose(crop, None if shown is None else shown[None])
-                pts = driving.pts[self._plan.kept[number]]
-                writer.write(FrameBatch(composed, (pts,), base))
+                frame = self.composer.compose(fit_size(picture, self._spec.size), shown)
+                writer.write(frame, self._pts[number])
                 self._watch.advance(1, last_stage=True)
         return state
 

@@ -22,7 +22,6 @@ from animator.files.local import OUTPUT_SUFFIXES, SHEET_SUFFIXES, quoted
 from animator.files.output import check_output, coded_errors
 from animator.media.decode import DEFAULT_LIMITS, MediaLimits, read_image
 from animator.media.encode import VideoWriter
-from animator.media.frames import FrameBatch
 from animator.media.stills import encode_picture, write_picture
 from animator.persons.bodies import BodyDetector, KeypointRcnn, largest_body
 from animator.persons.generator import (
@@ -335,7 +334,7 @@ def _write_video(
         limits=limits,
     ) as writer:
         for at, picture in zip(pts, scene.pictures(), strict=True):
-            writer.write(FrameBatch(picture[None], (at,), time_base))
+            writer.write(picture, at)
             watch.advance(1, last_stage=True)
 
 
