@@ -1,4 +1,4 @@
-"""From generated crops to output frames: the crop, the whole picture, or both videos abreast."""
+"""Output frames of generated crops: the crop, the whole picture, or both videos abreast."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def _square_at(left: int, top: int, side: int) -> Square:
 
 def _mask(side: int) -> NDArray[np.float32]:
     """Weights side x side of a pasted crop: 1 inside, falling smoothly to 0 at its border."""
+    # From the centres of pixels, so half a pixel at the border.
     distance = np.minimum(np.arange(side), np.arange(side)[::-1]) + 0.5
     ramp = np.clip(distance / max(FEATHER * side, 1), 0, 1)
     profile = ramp * ramp * (3 - 2 * ramp)
@@ -85,6 +86,7 @@ class Composer:
             if driving_size is None:
                 raise ValueError("side-by-side needs the size of the driving frames")
             width, height = driving_size
+            # As high as the crop, and as wide as its aspect asks for.
             self._driving_width = _even(width * even / height)
             self.output_size = (self._driving_width + even, even)
             self.place = _square_at(self._driving_width, 0, even)

@@ -82,6 +82,7 @@ class SegmentRenderer:
         if first == self.total:
             return
         state = self._checkpoint.state(plan, spec.size, first)
+        # Driving pictures, if they are shown, and the clip that goes on from the last state.
         engine = plan.model.engine(self._settings.slots)
         with ExitStack() as running:
             shown: Iterator[NDArray[np.uint8] | None] = repeat(None)
@@ -90,6 +91,7 @@ class SegmentRenderer:
                 shown = running.enter_context(ahead(pictures, _DRIVING_AHEAD, self._watch.check))
             clip = running.enter_context(engine.open(state, priority, self._watch.check))
             frames = zip(clip.render(plan.targets[first:]), shown, strict=False)
+            # One segment after another; each is a place from which another attempt can go on.
             for start in range(first, self.total, self._settings.segment_frames):
                 stop = min(start + self._settings.segment_frames, self.total)
                 self._add_segment(range(start, stop), frames)
@@ -119,6 +121,7 @@ class SegmentRenderer:
         workspace = self._workspace
         path = workspace.path / segment_name(len(self._checkpoint.segments))
         with workspace.owned():
+            # The order matters: a segment counts once a checkpoint with its hash is on disk.
             state = self._write(path, numbers, frames)
             self._checkpoint = self._checkpoint.after(path, state)
             save_checkpoint(workspace, self._checkpoint)

@@ -1,4 +1,4 @@
-"""Frames and the sound of the driving video as an MP4 file, whole or not at all."""
+"""The writer of videos: frames and the driving sound as an MP4 file, whole or not at all."""
 
 from __future__ import annotations
 
@@ -137,6 +137,7 @@ class VideoWriter:
         )  # type: ignore[assignment]
         width, height = self._size
         context = self._stream.codec_context
+        # 4:2:0 halves both sides of the colour planes.
         context.width, context.height = width + width % 2, height + height % 2
         context.pix_fmt = "yuv420p"
         context.time_base = self._stream.time_base = self._mp4.time_base
@@ -145,6 +146,7 @@ class VideoWriter:
         context.thread_type, context.thread_count = ThreadType.FRAME, _THREADS
 
     def _encode(self, picture: Picture, pts: int) -> None:
+        # Only the first frame tells by how much all must move to begin at 0.
         if not self._last:
             self._shift = self._mp4.start(pts)
         self._last = [*self._last[-1:], pts]

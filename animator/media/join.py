@@ -62,6 +62,7 @@ def join(
         raise _misfit(output)
     # How much earlier a frame is decoded than shown, at most; in frames.
     delay = max(place - rank for order in ranks for place, rank in enumerate(order))
+    # Packets get the driving video's times, in its own time base.
     duration = last_duration(list(pts[-2:]), believable(rate), time_base)
     mp4 = Mp4Output(output, time_base, sound=sound, metadata=metadata, warn=warnings.append)
     with mp4.guarded():
