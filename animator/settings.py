@@ -1,4 +1,4 @@
-"""What the environment says: where state lives, which broker to use, what is allowed.
+"""The settings of a process: where state lives, which broker to use, what is allowed.
 
 Everything works with nothing set. `docs/configuration.md` lists the variables.
 """

@@ -1,4 +1,4 @@
-"""How a running job tells how far it is, and how it is told to stop."""
+"""The watch over a running job: how far it is, and whether it is to stop."""
 
 from __future__ import annotations
 

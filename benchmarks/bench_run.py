@@ -22,7 +22,6 @@ from environment import describe
 
 from animator.media.decode import VideoReader
 from animator.media.encode import VideoWriter
-from animator.media.frames import FrameBatch
 from animator.samples.media import write_samples
 
 RESULTS = Path(__file__).parent / "results"
@@ -109,11 +108,9 @@ def repeat(video: Path, target: Path, count: int) -> None:
         while written < count:
             with VideoReader(video) as reader:
                 for batch in reader:
-                    pixels = batch.pixels[: count - written]
-                    pts = tuple(range(written, written + len(pixels)))
-                    if pts:
-                        writer.write(FrameBatch(pixels, pts, 1 / rate))
-                    written += len(pixels)
+                    for picture in batch.pixels[: count - written]:
+                        writer.write(picture, written)
+                        written += 1
 
 
 if __name__ == "__main__":

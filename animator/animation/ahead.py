@@ -1,4 +1,4 @@
-"""A stage that works ahead of the one that uses what it makes."""
+"""Stages that work ahead, in threads of their own, of those that use what they make."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def ahead(
     Yields:
         The items, once. What making them raised comes in the place of the next one.
     """
+    # Bounded, so that memory does not grow where the user is slower than the maker.
     made: queue.Queue[T | _End] = queue.Queue(depth)
     unwanted = threading.Event()
     # In this thread's context, so that what is logged there names the same job.
@@ -45,6 +46,7 @@ def ahead(
     try:
         yield _taken(made, check)
     finally:
+        # The maker may wait for room in the queue; it looks at this flag ten times a second.
         unwanted.set()
         thread.join()
 

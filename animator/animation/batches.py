@@ -61,6 +61,7 @@ class BatchStep:
         """
         sides = [state.source.image.shape[-1] for state in states]
         results: dict[int, Stepped] = {}
+        # Clips whose pictures have one size make one batch; results come back in the order given.
         context = torch.cuda.stream(self._stream) if self._stream else nullcontext()
         with context, self._generator.arithmetic():
             for side in dict.fromkeys(sides):
@@ -81,6 +82,7 @@ class BatchStep:
         """The batch for these clips: of few sizes if captured, which costs time and memory."""
         count = len(states)
         if self._pool:
+            # The next power of two: graphs of six sizes serve 1 to 32 clips.
             count = min(1 << (count - 1).bit_length(), self._slots)
         key = (side, count if self._pool else 0)
         batch = self._batches.get(key)
@@ -127,12 +129,14 @@ class _Batch:
         self._given = []  # should anything fail from here, what is in place is of no use
         if not in_place:
             self._load(states)
+        # Inputs into the memory that the graph reads.
         structures, landmarks = zip(*self._filled(frames), strict=True)
         self._structure.copy_(torch.cat(structures))
         self._landmarks.copy_(torch.cat(landmarks))
         prior = self._network.prior(self._state, self._structure, self._landmarks)
         if self._prior is not None and prior is not None:
             self._prior.copy_(prior)
+        # The step itself, and its results out of the memory that the next one overwrites.
         if self._graph is None:
             self._work()
         else:

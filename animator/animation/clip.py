@@ -71,7 +71,9 @@ class Clip:
         self._check = check
         self._first = state
         self._outputs: deque[tuple[Picture, RolloutState]] = deque()
+        # On the engine's lock, so that a clip's state and its queues change together.
         self._changed = threading.Condition(engine.lock)
+        # Since when, on the monotonic clock, it does not fit into memory.
         self._misfit: float | None = None
         self._rests_until = 0.0
         self.number = next(_numbers)
@@ -149,6 +151,7 @@ class Clip:
                     return
                 if self.error is not None:
                     raise self.error
+                # Not for ever, as the check below is what notices a cancelled job.
                 self._changed.wait(POLL)
             self._check()
 

@@ -1,4 +1,4 @@
-"""From generated crops to output frames: the crop, the whole picture, or both videos abreast."""
+"""Output frames of generated crops: the crop, the whole picture, or both videos abreast."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def _square_at(left: int, top: int, side: int) -> Square:
 
 def _mask(side: int) -> NDArray[np.float32]:
     """Weights side x side of a pasted crop: 1 inside, falling smoothly to 0 at its border."""
+    # From the centres of pixels, so half a pixel at the border.
     distance = np.minimum(np.arange(side), np.arange(side)[::-1]) + 0.5
     ramp = np.clip(distance / max(FEATHER * side, 1), 0, 1)
     profile = ramp * ramp * (3 - 2 * ramp)
@@ -85,6 +86,7 @@ class Composer:
             if driving_size is None:
                 raise ValueError("side-by-side needs the size of the driving frames")
             width, height = driving_size
+            # As high as the crop, and as wide as its aspect asks for.
             self._driving_width = _even(width * even / height)
             self.output_size = (self._driving_width + even, even)
             self.place = _square_at(self._driving_width, 0, even)
@@ -117,36 +119,33 @@ class Composer:
         self._below = np.ascontiguousarray(self._picture[self._inside])
 
     def compose(self, generated: Picture, driving: Picture | None = None) -> Picture:
-        """The output frames of T generated crops.
+        """The output frame of a generated crop.
 
         Args:
-            generated: uint8 T x S x S x 3 with S the size given.
-            driving: uint8 T x H x W x 3, the driving frames; for "side-by-side".
+            generated: uint8 S x S x 3 with S the size given.
+            driving: uint8 H x W x 3, the driving frame; for "side-by-side".
 
         Returns:
-            uint8 T x height x width x 3 of `output_size`.
+            uint8 height x width x 3 of `output_size`.
 
         Raises:
-            ValueError: if shapes do not fit.
+            ValueError: if the shape does not fit, or there is no driving frame.
         """
         expected = (self.size, self.size, 3)
-        if generated.ndim != 4 or generated.shape[1:] != expected or generated.dtype != np.uint8:
-            raise ValueError(
-                f"expected uint8 crops T x {expected}, got {generated.dtype} {generated.shape}"
-            )
+        if generated.shape != expected or generated.dtype != np.uint8:
+            got = f"{generated.dtype} {generated.shape}"
+            raise ValueError(f"expected a uint8 crop {expected}, got {got}")
         width, height = self.output_size
         if self.mode == "paste-back":
-            return np.stack([self._paste(crop) for crop in generated])
+            return self._paste(generated)
         if self.mode == "crop":
-            return np.stack([resize(crop, width, height) for crop in generated])
-        if driving is None or len(driving) != len(generated):
-            got = "none" if driving is None else str(len(driving))
-            raise ValueError(f"side-by-side needs {len(generated)} driving frames, got {got}")
-        frames = np.empty((len(generated), height, width, 3), np.uint8)
-        for frame, crop, drive in zip(frames, generated, driving, strict=True):
-            frame[:, : self._driving_width] = resize(drive, self._driving_width, height)
-            frame[:, self._driving_width :] = resize(crop, height, height)
-        return frames
+            return resize(generated, width, height)
+        if driving is None:
+            raise ValueError("side-by-side needs the driving frame, got none")
+        frame = np.empty((height, width, 3), np.uint8)
+        frame[:, : self._driving_width] = resize(driving, self._driving_width, height)
+        frame[:, self._driving_width :] = resize(generated, height, height)
+        return frame
 
     def _paste(self, crop: Picture) -> Picture:
         frame = self._picture.copy()

@@ -1,4 +1,4 @@
-"""What is kept of a driving video, as a value and as arrays of a file."""
+"""Driving videos as jobs keep them: landmarks and times, as a value and as arrays of a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Steps the clips of all jobs of a process together; each clip sees a queue in and a queue out.
+"""The engine of a model, which steps the clips of all jobs of a process together.
+
+Each clip sees a queue in and a queue out.
 
 Frames of one clip are serial, clips are not. A thread of the loaded model picks clips that have a
 frame to render and room for its result, steps them as one batch, and hands the results out. A clip
@@ -99,6 +101,7 @@ class Engine:
         if batched is None:
             batched = generator.device.type == "cuda"
         self._batches = BatchStep(generator, slots) if batched else None
+        # Width: clips that one thread steps at once; limit: as many of them as fit into memory now.
         self._limit = self._width = slots if batched else 1
         self.lock = threading.Lock()
         self.work = threading.Condition(self.lock)
@@ -132,6 +135,7 @@ class Engine:
         self.complete()
         clip = Clip(self, state, priority, check)
         with self.lock:
+            # A clip that comes late starts where the others are, instead of catching up on its own.
             clip.turn = self._clock
             self._clips.add(clip)
             while self._threads < self.slots // self._width:
@@ -200,11 +204,14 @@ class Engine:
 
     def _pick(self) -> list[Clip]:
         now = time.monotonic()
+        # After a while without trouble, try twice as many again.
         if self._limit < self._width and now - self._shrunk > RELIEF:
             self._limit, self._shrunk = min(2 * self._limit, self._width), now
+        # Those with the least turns first.
         ready = [clip for clip in self._clips if clip.is_ready(now)]
         if ready:
             ready.sort(key=lambda clip: (clip.turn, clip.number))
+            # The clock never goes back, even where a clip with an old turn becomes ready.
             self._clock = max(self._clock, ready[0].turn)
         batch = ready[: self._limit]
         for clip in batch:
@@ -218,6 +225,7 @@ class Engine:
             states, frames = [clip.state for clip in batch], [clip.inputs[0] for clip in batch]
         if not batch:
             return
+        # Not under the lock: meanwhile clips are opened, asked for frames and closed.
         began = time.monotonic()
         error: Exception | None = None
         try:
@@ -240,6 +248,8 @@ class Engine:
                 self._frames += len(batch)
                 self._seconds += time.monotonic() - began
                 for clip, (state, picture) in zip(batch, results, strict=True):
+                    # A stride is 1 for priority 0 and SHARE times shorter for each priority above
+                    # it.
                     clip.turn = max(clip.turn, self._clock) + SHARE**-clip.priority
                     clip.deliver(state, picture)
 
@@ -257,6 +267,7 @@ class Engine:
         with self.lock:
             now = time.monotonic()
             self._halvings += 1
+            # Half of what did not fit; RELIEF seconds from now it may double.
             self._limit, self._shrunk = max(1, len(batch) // 2), now
             if len(batch) == 1 and not batch[0].rest(now):
                 message = "The device has not enough memory for this job."

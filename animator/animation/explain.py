@@ -65,6 +65,7 @@ def explain(
             output; those of `animate`.
         JobCancelled: if ``should_stop`` said so.
     """
+    # Refuse what cannot be drawn or written before anything is loaded.
     check_suffix(spec.output, SHEET_SUFFIXES)
     if frame is not None and frame < 0:
         raise AnimatorError("invalid_option", f"frame is {frame}; frames are counted from 0.")
@@ -74,6 +75,7 @@ def explain(
         with watch.stage("load"):
             inputs = open_inputs(spec, settings)
         plan = make_plan(spec, inputs, settings, watch)
+        # The frame, which is known to exist only once the driving video was followed.
         number = furthest_frame(plan) if frame is None else frame
         if number >= len(plan.kept):
             message = (
@@ -83,6 +85,7 @@ def explain(
             raise AnimatorError("invalid_option", message)
         with watch.stage("generate", number + 1):
             insides = look_inside(spec, plan, number, settings.limits(), watch)
+    # The sheet.
     with watch.stage("draw"):
         sheet = draw(spec, plan, insides)
         watch.check()
@@ -105,6 +108,7 @@ def look_inside(
     for landmarks in plan.targets[:number]:
         state, _ = generator.step(state, landmarks)
         watch.advance(1)
+    # What the frame refers to is in the state before the step; the one after has moved on.
     names = generator.network.config.references
     references = (*state.previous, state.source)
     with pictures.record_attention(generator.network) as recorded:

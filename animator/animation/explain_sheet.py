@@ -1,4 +1,4 @@
-"""What the sheet of a frame shows, and its words."""
+"""The sheet of one frame: its rows of pictures, and its words."""
 
 from __future__ import annotations
 
@@ -105,13 +105,16 @@ def draw(spec: JobSpec, plan: JobPlan, insides: Insides) -> Picture:
 
 def _frame_row(spec: JobSpec, plan: JobPlan, insides: Insides) -> Row:
     index = int(plan.kept[insides.number])
+    # The driving frame and the landmarks that were found in it.
     found = plan.driving.landmarks.points[index]
     there = bool(np.isfinite(found).all())
     height, width = insides.driving.shape[:2]
     dots = tuple(
+        # From pixels, whose centres are whole numbers, to units of the picture.
         Mark((x + 0.5) / width, (y + 0.5) / height, (86, 180, 233), 1)
         for x, y in (found if there else ())
     )
+    # The places that are marked, and the guidance as black lines on white.
     marked = places(plan.targets[insides.number])
     edges = np.asarray(255 * (1 - insides.structure[0].numpy()), np.uint8)
     made_up = {"interpolate": "moves on evenly"}.get(spec.missing_face, "is held")
@@ -123,6 +126,7 @@ def _frame_row(spec: JobSpec, plan: JobPlan, insides: Insides) -> Row:
     lines = "Lines through the landmarks, carried over to the source's face"
     if plan.generator.background_edges:
         lines += ", and the edges around it"
+    # From left to right in the order of the work.
     tiles = [
         SheetTile(
             pictures.to_picture(insides.references["reference"]),
@@ -215,6 +219,7 @@ def _attention_tile(plan: JobPlan, insides: Insides, key: Key) -> SheetTile:
     colours = [colour for _, colour, _, _ in marked]
     ends = [
         Mark(
+            # From the centre of its cell to where the flow leads, in units of the picture.
             (column + 0.5 + float(flow[0, row, column])) / width,
             (row + 0.5 + float(flow[1, row, column])) / height,
             colour,

@@ -1,4 +1,4 @@
-"""What a data set wants beside the video: landmarks, structures, flows, and frames without loss.
+"""Files beside a video, for data sets: landmarks, structures, flows, and frames without loss.
 
     NAME.landmarks.npz    targets T 68 2 float32, in units of the crop (0..1 from edge to edge)
                           frames T, the driving frame of each
@@ -72,7 +72,7 @@ def _write_landmarks(spec: JobSpec, plan: JobPlan, path: Path, video: Path, watc
     with _archive(path) as add:
         add("targets", plan.targets.astype(np.float32))
         add("frames", plan.kept.astype(np.int64))
-        add("pts", np.array([driving.pts[index] for index in plan.kept], np.int64))
+        add("pts", np.array(plan.pts, np.int64))
         add("time_base", np.array([base.numerator, base.denominator], np.int64))
 
 
@@ -104,6 +104,7 @@ def _write_frames(spec: JobSpec, plan: JobPlan, path: Path, video: Path, watch: 
         tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as archive,
         open_finished(video) as reader,
     ):
+        # Of the video as it was coded, so that they are what a viewer of it sees.
         pictures = (picture for batch in reader for picture in batch.pixels)
         for number, picture in enumerate(pictures):
             content = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()

@@ -43,6 +43,7 @@ WAITING = "waiting for landmarks"
 """The stage of a job that waits for another to find what it needs."""
 _POLL_SECONDS = 0.2
 
+# One for each cache folder of this process: it counts what was added since its last look.
 _rooms: dict[Path, Room] = {}
 
 Found = tuple[NDArray[np.float32], int]
@@ -101,6 +102,8 @@ class LandmarkCache:
             return known, True
         if not self._usable:  # nobody could take over what one of them finds
             return extract(lambda: None), False
+        # One job extracts and the others wait for it; it is looked again once the lock is held, as
+        # whoever had it before may have written.
         lock = lock_of(_hash(key), self._settings)
         with held(lock, lambda: _waiting(watch)):
             if (known := self._read(key, read)) is not None:
@@ -141,6 +144,7 @@ class LandmarkCache:
                 self._give_up(error)
             return None
         with suppress(*DAMAGED):
+            # The whole key is in the file as well, so a clash of names cannot pass for a hit.
             arrays = unpack(content)
             if to_text(arrays["key"]) == key:
                 made = make(arrays)
@@ -168,6 +172,7 @@ class LandmarkCache:
 
     def _touch(self, name: str) -> None:
         if self._storage.local is not None:
+            # Eviction goes by the time of last use.
             with suppress(OSError):
                 os.utime(self._storage.local / name)
 
@@ -184,6 +189,7 @@ def _name(key: str) -> str:
 def _checked(driving: Driving, path: Path, limits: MediaLimits) -> Driving:
     """A driving video that is within the limits; ValueError if decoding would refuse it."""
     width, height = driving.size
+    # From the first frame to the last; the limit is in seconds of the part that is used.
     seconds = (driving.pts[-1] - driving.pts[0]) * driving.time_base
     small = width * height <= limits.max_frame_pixels and len(driving.pts) <= limits.max_frames
     if not small or seconds > limits.max_seconds or path.stat().st_size > limits.max_bytes:

@@ -1,4 +1,4 @@
-"""One job from its specification to its video: the stages of this package, one after another.
+"""A job from its specification to its video: the stages of this package, one after another.
 
     decode -> landmarks -> motion -> guidance -> rollout -> compose -> encode
                                                     (-> extras, measures) -> publish
@@ -59,6 +59,7 @@ def animate(
         JobCancelled: if ``should_stop`` said so.
         LeaseLost: if the workspace was taken over, or ``may_publish`` said no.
     """
+    # What cannot be written is told before anything is loaded.
     check_output(spec.output)
     for path in extra_files(os.path.realpath(spec.output), spec.extras).values():
         check_output(path)
@@ -81,13 +82,17 @@ def _animate(
 ) -> Result:
     began = time.monotonic()
     with coded_memory_errors():
+        # Render the segments that are lacking, and put the video together.
         plan = _planned(spec, settings, watch, workspace)
         renderer = SegmentRenderer(spec, plan, workspace, settings, watch)
         with watch.stage("generate", renderer.total, renderer.resumed):
             renderer.render(priority)
             lacking = renderer.join()
+        # What is made of the finished frames.
         beside = write_extras(spec, plan, workspace, VIDEO, watch) if spec.extras else {}
         quality = _measured(spec, plan, renderer, workspace, watch)
+    # The lease is asked for last: from here to the new name little time passes, and the fencing of
+    # the workspace covers that.
     if not may_publish():
         raise LeaseLost("the job is not this attempt's any more")
     workspace.publish(VIDEO, beside)

@@ -1,4 +1,4 @@
-"""What a job needs to know before its first frame is rendered: the faces and how they move."""
+"""Job plans: the faces and how they move, known before the first frame is rendered."""
 
 from __future__ import annotations
 
@@ -76,6 +76,11 @@ class JobPlan:
         """The loaded networks."""
         return self.model.generator
 
+    @property
+    def pts(self) -> list[int]:
+        """T' timestamps of the result, in units of the driving video's time base."""
+        return [self.driving.pts[index] for index in self.kept]
+
     def start(self, size: int) -> RolloutState:
         """The state before the first frame, for results of ``size`` pixels."""
         source = self.source
@@ -123,6 +128,7 @@ def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch
         cache = LandmarkCache(spec, settings)
         source, known_source = find_source(spec, cache, hashes["source"], limits)
     watch.check()
+    # The driving landmarks are made once for all jobs, so this may be a wait for another one.
     extract = partial(track_driving, spec, limits, watch)
     driving, known_driving = cache.driving(hashes["driving"], limits, watch, extract)
     targets, kept, missing = plan_motion(spec, source, driving)
@@ -182,9 +188,11 @@ def plan_motion(
         T' x 68 x 2 in units of the crop, the driving frame of each, and the runs of frames that
         showed no face.
     """
+    # The driving face without gaps and jitter, and its pose that stands for the source's.
     filled = fill_missing(driving.landmarks, spec.missing_face, driving.seconds)
     points = smooth(filled.points, driving.seconds[filled.kept], spec.smoothing)
     anchor = points[choose_anchor(source.points, points, spec.anchor)]
+    # That motion on the source's face, none of which may leave the square.
     moved = retarget(source.points, points, anchor, spec.motion)
     targets = source.crop_units(keep_inside(moved, source.square))
     return targets, filled.kept, filled.missing

@@ -86,6 +86,7 @@ class PortraitGenerator:
         return self.starts.get(given.digest(), lambda: self._started(picture, landmarks))
 
     def _started(self, picture: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> RolloutState:
+        # Bytes go to the device, a quarter of what floats would be.
         image = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device)
         image = from_bytes(image.permute(2, 0, 1)[None])
         seen = fit_size(picture, self.structure_size) if self.background_edges else None

@@ -1,4 +1,4 @@
-"""How good a result is, told from a few of its frames, so that the cost does not grow with it.
+"""Measures of a finished video, of a few of its frames, so that the cost does not grow with it.
 
 At `PLACES` places, spread evenly over the video, `RUN` successive frames each are decoded and
 looked at in the square that was animated:
@@ -51,6 +51,7 @@ DECIMALS = 4
 _log = logging.getLogger(__name__)
 _embedding = threading.Lock()  # dlib's network keeps what it computes in between
 
+# Embeddings of sources by what they are made of.
 _sources: dict[bytes, NDArray[np.float64]] = {}
 _KEPT_SOURCES = 1000
 
@@ -101,12 +102,14 @@ def _of_faces(runs: list[list[_Look]]) -> dict[str, float]:
     figures = {"face_coverage": len(seen) / len(looks)}
     if not seen:
         return figures
+    # Single frames.
     crops, found, wanted = zip(*seen, strict=True)
     figures["landmark_error"] = landmark_error(np.stack(found), np.stack(wanted))
     figures |= opening_errors(np.stack(found), np.stack(wanted))
     sides = [len(crop) for crop in crops]
     units = [to_units(points, side) for points, side in zip(found, sides, strict=True)]
     figures["sharpness"] = float(np.mean(list(map(sharpness, crops, units))))
+    # Runs, as jitter takes three successive frames with a face.
     shakes = []
     for run in runs:
         points = [look.found for look in run if look.found is not None]
@@ -172,9 +175,8 @@ def _places(frames: int) -> list[int]:
 
 def _frames(video: Path, plan: JobPlan, first: int) -> Iterator[NDArray[np.uint8]]:
     """The pictures of a run; what is far into a video is reached by a jump."""
-    driving = plan.driving
-    begin, start = (driving.pts[plan.kept[number]] for number in (0, first))
-    seconds = (start - begin) * driving.time_base
+    pts = plan.pts
+    seconds = (pts[first] - pts[0]) * plan.driving.time_base
     with open_finished(video, seconds or None, RUN) as reader:
         yield from islice((picture for batch in reader for picture in batch.pixels), RUN)
 
@@ -190,6 +192,7 @@ def _look(
     """A frame, with its face where that should be, if it is there."""
     check()
     crop = crop_square(picture, place, size)
+    # Looked for where the face should be: a face elsewhere is not the one asked for.
     wanted = to_pixels(target, size).astype(np.float32)
     boxes, rolls = detector.boxes_of(wanted[None])
     points, confidence = detector.landmarks(crop[None], boxes, rolls)

@@ -18,7 +18,6 @@ from animator.animation.portrait import PortraitGenerator
 from animator.animation.resume import load_checkpoint, save_checkpoint, segment_name
 from animator.faces.crop import fit_size
 from animator.media.encode import VideoWriter
-from animator.media.frames import FrameBatch
 from animator.media.join import join
 from animator.media.mp4 import Sound
 from animator.settings import Settings
@@ -69,7 +68,8 @@ class SegmentRenderer:
             spec.output_mode, source.picture, source.square, spec.size, plan.driving.size
         )
         self._checkpoint = load_checkpoint(workspace)
-        self.total = len(plan.kept)
+        self._pts = plan.pts
+        self.total = len(self._pts)
         done = len(self._checkpoint.segments) * settings.segment_frames
         self.resumed = min(done, self.total)
 
@@ -82,6 +82,7 @@ class SegmentRenderer:
         if first == self.total:
             return
         state = self._checkpoint.state(plan, spec.size, first)
+        # Driving pictures, if they are shown, and the clip that goes on from the last state.
         engine = plan.model.engine(self._settings.slots)
         with ExitStack() as running:
             shown: Iterator[NDArray[np.uint8] | None] = repeat(None)
@@ -90,6 +91,7 @@ class SegmentRenderer:
                 shown = running.enter_context(ahead(pictures, _DRIVING_AHEAD, self._watch.check))
             clip = running.enter_context(engine.open(state, priority, self._watch.check))
             frames = zip(clip.render(plan.targets[first:]), shown, strict=False)
+            # One segment after another; each is a place from which another attempt can go on.
             for start in range(first, self.total, self._settings.segment_frames):
                 stop = min(start + self._settings.segment_frames, self.total)
                 self._add_segment(range(start, stop), frames)
@@ -102,7 +104,7 @@ class SegmentRenderer:
             return join(
                 [folder / segment_name(n) for n in range(len(self._checkpoint.segments))],
                 folder / VIDEO,
-                [driving.pts[index] for index in plan.kept],
+                self._pts,
                 driving.time_base,
                 rate=driving.rate,
                 sound=Sound(Path(self._spec.driving), start, end, self._settings.limits()),
@@ -119,6 +121,7 @@ class SegmentRenderer:
         workspace = self._workspace
         path = workspace.path / segment_name(len(self._checkpoint.segments))
         with workspace.owned():
+            # The order matters: a segment counts once a checkpoint with its hash is on disk.
             state = self._write(path, numbers, frames)
             self._checkpoint = self._checkpoint.after(path, state)
             save_checkpoint(workspace, self._checkpoint)
@@ -135,10 +138,8 @@ class SegmentRenderer:
         with VideoWriter(path, width=width, height=height, time_base=base, rate=rate) as writer:
             for number in numbers:
                 (picture, state), shown = next(frames)
-                crop = fit_size(picture, self._spec.size)[None]
-                composed = self.composer.compose(crop, None if shown is None else shown[None])
-                pts = driving.pts[self._plan.kept[number]]
-                writer.write(FrameBatch(composed, (pts,), base))
+                frame = self.composer.compose(fit_size(picture, self._spec.size), shown)
+                writer.write(frame, self._pts[number])
                 self._watch.advance(1, last_stage=True)
         return state
 

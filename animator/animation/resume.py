@@ -177,10 +177,12 @@ def save_checkpoint(workspace: Workspace, checkpoint: RolloutCheckpoint) -> None
 def load_checkpoint(workspace: Workspace) -> RolloutCheckpoint:
     """The latest checkpoint of which every file is whole."""
     hashes: dict[Path, str] = {}
+    # The latest first; as names have at least five digits, longer ones are later.
     paths = workspace.path.glob("[0-9]*.npz")
     for path in sorted(paths, key=lambda path: (len(path.name), path.name), reverse=True):
         with suppress(*DAMAGED):
             checkpoint = _checkpoint(unpack(path))
+            # A state is of use only with all the segments before it.
             for number, wanted in enumerate(checkpoint.segments):
                 segment = workspace.path / segment_name(number)
                 if segment not in hashes:

@@ -43,11 +43,13 @@ class StateCache:
     def get(self, key: bytes, make: Callable[[], RolloutState]) -> RolloutState:
         """The state of a key; what making it raises goes to all who wait for it."""
         with self._lock:
+            # A future stands for a state that is being made, so that nobody makes it twice.
             known = self._states.get(key)
             if known is not None:
                 self._states.move_to_end(key)
             else:
                 made = self._states[key] = Future()
+        # Outside of the lock: making a state takes longer than anything else here.
         if known is not None:
             return known.result()
         try:

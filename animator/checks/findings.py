@@ -1,4 +1,4 @@
-"""From what was measured of a job's inputs to what would fail, be poor, or should be known.
+"""Findings about a job's inputs: what would fail, be poor, or should be known.
 
 The thresholds come from footage, see `docs/check.md`.
 """
@@ -87,6 +87,7 @@ def _finding(
 
 
 def _of_source(spec: JobSpec, source: SourceFacts) -> Iterator[Finding]:
+    # Which face, and is it large enough?
     face = source.face
     if source.faces > 1:
         chosen = "the largest" if spec.face == "largest" else f"number {spec.face}"
@@ -100,6 +101,7 @@ def _of_source(spec: JobSpec, source: SourceFacts) -> Iterator[Finding]:
         yield _finding(
             "warning", "small_face", "source", message, "Use a larger picture or a smaller --size."
         )
+    # Its pose and expression, which everything that moves starts from.
     if abs(face.turn) > TURNED:
         message = f"The source's face is turned far to the {_side(face.turn)}."
         yield _finding("warning", "turned_face", "source", message, "Use a picture from the front.")
@@ -114,6 +116,7 @@ def _of_source(spec: JobSpec, source: SourceFacts) -> Iterator[Finding]:
         message = "The source's mouth is wide open."
         advice = "Use a picture with a closed mouth, or --motion absolute."
         yield _finding("warning", "mouth_open", "source", message, advice)
+    # What surrounds it, and how well it is seen.
     if face.inside < INSIDE:
         message = (
             f"{1 - face.inside:.0%} of the square around the source's face lies outside the "
@@ -174,6 +177,7 @@ def _of_driving_faces(driving: DrivingFacts) -> Iterator[Finding]:
     faces = driving.seen
     if not faces:
         return
+    # Which face, and is it large enough to follow?
     most = max(sample.faces for sample in driving.samples)
     if most > 1:
         message = f"The driving video shows {most} faces at once."
@@ -183,6 +187,7 @@ def _of_driving_faces(driving: DrivingFacts) -> Iterator[Finding]:
     if size < SMALL_DRIVING:
         message = f"The driving face is only {size:.0f} pixels large; its motion will jitter."
         yield _finding("warning", "small_face", "driving", message, "Use a closer or larger shot.")
+    # How it is turned, and how it moves.
     turned = sum(abs(face.turn) > TURNED for face in faces)
     if turned > 0.1 * len(faces):
         message = f"The driving face is turned far to the side in {turned} of {len(faces)} frames."

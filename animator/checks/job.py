@@ -1,4 +1,4 @@
-"""Whether a job would work and look well, told in seconds, before it is queued or run.
+"""The check of a job, in seconds, before it is queued or run: would it work and look well.
 
 Both files are opened in a child process with limits, see `animator.sandbox`, so that one that
 crashes a decoder, hangs or eats memory becomes a finding. The child measures, see
@@ -86,13 +86,16 @@ def check_job(
     """
     began = time.monotonic()
     spec = settings.apply_to(spec)
+    # Look: at the weights' header here, at both files in a child.
     looked = _Looked()
     _check_weights(spec, settings, looked)
     _look(spec, settings, media_target, looked)
+    # Judge what was seen; what another detector might find is no error.
     sure = _same_detector(spec, settings)
     looked.findings += judge(spec, looked.source, looked.driving, sure=sure)
     if not sure:
         looked.findings = [_doubted(finding) for finding in looked.findings]
+    # Only a job that would work is worth the time of an estimate.
     needs = None
     if estimate and not any(finding.level == "error" for finding in looked.findings):
         needs = _estimate(spec, settings, looked)
@@ -234,6 +237,7 @@ def _estimate(spec: JobSpec, settings: Settings, looked: _Looked) -> JobEstimate
     driving = looked.driving
     if driving is None or driving.frames is None:
         return None
+    # Have the networks loaded and timed; they are not hostile, so the child is trusted.
     task = {
         "spec": spec.to_json(),
         "settings": settings.to_environment(),
@@ -242,6 +246,7 @@ def _estimate(spec: JobSpec, settings: Settings, looked: _Looked) -> JobEstimate
     limits = SandboxLimits(_SPEED_SECONDS, memory_mb=None)
     ended = run_limited(SPEED_TARGET, task, limits, trusted=True)
     told = next(iter(ended.messages), {})
+    # What went wrong is a finding, too.
     if "code" in told:
         looked.findings.append(Finding("error", told["code"], told["message"]))
         return None
@@ -249,6 +254,7 @@ def _estimate(spec: JobSpec, settings: Settings, looked: _Looked) -> JobEstimate
         message = f"No estimate: the process that timed the networks {ended.reason}."
         looked.findings.append(Finding("note", "no_estimate", message))
         return None
+    # From times a frame to the time of the job; all in seconds.
     share = driving.coverage[0] if spec.missing_face == "skip" else 1.0
     frames = max(round(driving.frames * share), 1)
     stages = {

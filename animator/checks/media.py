@@ -1,4 +1,4 @@
-"""Look at a job's two inputs and measure; runs in the child process of a check.
+"""Measures of a job's two inputs, taken in the child process of a check.
 
 The detector is dlib whatever the job uses: it needs no graphics card and little memory.
 """
@@ -94,11 +94,13 @@ def look_at_driving(
     """
     deadline = time.monotonic() + seconds
     path, start, end = Path(spec.driving), spec.start_seconds or Fraction(0), spec.end_seconds
+    # What the header says, and the times of packets, as far as there is time to read them.
     with VideoReader(path, start=spec.start_seconds, end=end, limits=limits) as reader:
         info, estimated = reader.info, reader.frames
     timing = read_timing(path, limits, start, end, _TIMING_SHARE * seconds)
     length = _length(timing, info.duration, start, end)
     rate = _rate(timing, info.average_rate)
+    # Frames from all over the part that is used; a second round looks between the first's.
     watcher = _Watcher(detector, spec.face)
     count = timing.frames or estimated
     wanted = frames if count is None else min(frames, count)
@@ -204,6 +206,7 @@ class _Watcher:
         points, confidence = self._detector.landmarks(picture[None], boxes, rolls)
         self._follow_seconds.append(time.monotonic() - began)
         place, _ = self._detector.boxes_of(points)
+        # Landmarks can be drawn off the face to something else; the box then leaves its place.
         if confidence[0] < SURE or _box(boxes).overlap(_box(place)) < _SAME_PLACE:
             return None
         return Landmarks(points, place, confidence)

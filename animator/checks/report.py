@@ -1,4 +1,4 @@
-"""What a check of a job's inputs finds, as plain values."""
+"""Reports of checks as plain values."""
 
 from __future__ import annotations
 

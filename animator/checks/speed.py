@@ -1,4 +1,4 @@
-"""Load a job's networks and time some frames; runs in a child process of a check."""
+"""Times of loading a job's networks and of some frames, taken in a child process of a check."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def measure(task: Message, send: Send) -> None:
     # How long it takes does not depend on what the picture shows.
     landmarks = MEAN_FACE * 0.55 + 0.5
     state = generator.start(np.full((side, side, 3), 128, np.uint8), landmarks)
+    # The first step chooses algorithms and takes memory, so it counts as loading.
     state, _ = generator.step(state, landmarks)
     loaded, ready = time.monotonic(), time.time()
     times: list[float] = []

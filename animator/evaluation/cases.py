@@ -1,4 +1,4 @@
-"""What an evaluation of faces renders: portraits, and the motion that each of them gets."""
+"""Cases of an evaluation of faces: portraits, and the motion that each of them gets."""
 
 from __future__ import annotations
 
@@ -127,10 +127,12 @@ def retargeted(source: Points, driving: Points, protocol: Protocol) -> NDArray[n
         protocol: says how.
     """
     options, size = protocol.clips, protocol.pictures.height
+    # Motion is planned in pixels, as in the pipeline, and comes back in units.
     source_pixels, driving_pixels = (to_pixels(points, size) for points in (source, driving))
     seconds = np.arange(len(driving)) / options.frame_rate
     points = smooth(driving_pixels, seconds, options.smoothing)
     anchor = points[choose_anchor(source_pixels, points, options.anchor)]
     moved = retarget(source_pixels, points, anchor, options.motion)
+    # The whole picture: its middle lies between two pixels where the size is even.
     whole = Square((size - 1) / 2, (size - 1) / 2, size)
     return in_units(keep_inside(moved, whole), whole)

@@ -1,4 +1,4 @@
-"""Measures face models on packed clips: moved by their own motion, and by another person's."""
+"""Face models on packed clips, measured: moved by their own motion, and by another person's."""
 
 from __future__ import annotations
 
@@ -163,15 +163,18 @@ def measure_case(
 ) -> tuple[list[SampleFigures], CaseStrip]:
     """All methods on one case, and a few frames to look at."""
     protocol = instruments.protocol
+    # What the frames are measured against, and the few that a sheet shows.
     wanted = _wanted_landmarks(case, instruments)
     compared = range(0, case.measured, protocol.clips.every)
     spread = np.unique(np.linspace(0, len(compared) - 1, SHOWN).round().astype(int))
     places = [compared[index] for index in spread]
+    # Targets count from 0 and frames from 1, the first of which is the source.
     shown = CaseStrip([place + 2 for place in places])
     truths = [case.driving_frame(place, protocol) for place in places]
     shown.rows["true frame" if case.truth else "driving frame"] = [_jpeg(p) for p in truths]
     wanted_faces = _wanted_identity(case, wanted, compared, instruments)
     samples = []
+    # Every method frame after frame: no clip lies in memory whole.
     for name, method in methods.items():
         run = _Run(case, instruments, wanted, compared, wanted_faces)
         kept: list[bytes] = []
@@ -218,6 +221,7 @@ class _Run:
         """Measure one frame."""
         case, tools = self.case, self.tools
         measured = place < case.measured
+        # Against the landmarks and the face.
         if measured:
             points = _landmarks(picture, case, place, tools)
             self.found.append(points)
@@ -232,6 +236,7 @@ class _Run:
         drifts = perceptual is not None and place in self.drift
         if not metrics and not drifts and regions is None:
             return
+        # Against the true picture, where there is one.
         truth = case.driving_frame(place, tools.protocol)
         if regions is not None:
             regions.take(picture, truth, case.targets[place], compared)

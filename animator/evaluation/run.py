@@ -1,4 +1,4 @@
-"""Evaluations by protocol: opens data, loads weights, measures, and writes what came out."""
+"""Evaluations by protocol, from data and weights to tables and sheets."""
 
 from __future__ import annotations
 
@@ -114,6 +114,7 @@ def evaluate(
             and those of weights and devices.
         JobCancelled: if ``should_stop`` said so.
     """
+    # What is to be written must not be there, and is only written when all is measured.
     _check_out(request)
     if request.device == "auto":
         request = replace(request, device=settings.device)
@@ -151,11 +152,13 @@ def _faces(
     should_stop: Callable[[], bool],
 ) -> tuple[Evaluation, Iterator[tuple[str, bytes]]]:
     protocol = request.protocol
+    # Data first: what is wrong with it is told before anything is loaded.
     clips = read_clips(request.data, protocol)
     device = choose_device(request.device)
     instruments = Instruments.load(protocol, request.files, device, should_stop)
     models = _named(request, partial(_portrait, request=request, settings=settings))
     result = evaluate_faces(protocol, clips, models, instruments, tell)
+    # What was used, by hash, so that the figures can be told from others.
     names = [name for name, _ in clips]
     networks = {n: m.sha256 for n, m in instruments.pictures.items() if m.sha256 is not None}
     if instruments.identity is not None:
@@ -184,10 +187,13 @@ def _pairs(
     should_stop: Callable[[], bool],
 ) -> tuple[Evaluation, Iterator[tuple[str, bytes]]]:
     protocol, device = request.protocol, choose_device(request.device)
+    # Data and models.
     pairs = open_pairs(protocol, request.data, request.reference)
     models = _named(request, partial(_transfer, request=request, settings=settings))
+    # Real pictures first, which all rows are held against.
     measures = transfer.Measures.load(protocol, request.files, device)
     transfer.add_reference(measures, pairs, protocol, tell)
+    # One row for each renderer, the copy of the source among them.
     renderers: dict[str, transfer.PoseRenderer] = {transfer.COPY: transfer.copy_renderer}
     bfloat16 = choose_precision(request.precision, device) == "bfloat16"
     for name, model in models.items():
@@ -196,6 +202,7 @@ def _pairs(
     for place, (name, render) in enumerate(renderers.items()):
         folder = request.out / "pictures" / f"{place:02d}" if request.save_pictures else None
         rows[name] = transfer.measure_row(name, render, pairs, measures, protocol, tell, folder)
+    # The table, and what it is of.
     properties = {name: transfer.model_properties(m.generator) for name, m in models.items()}
     table = transfer.pairs_table(protocol.description or protocol.name, rows, properties, protocol)
     evaluation = Evaluation(

@@ -44,6 +44,7 @@ def whole_square(square: Square) -> tuple[int, int, int]:
 def to_crop(points: NDArray[np.floating], square: Square, size: int) -> NDArray[np.float32]:
     """Points ... x 2 of a picture as pixels of what `crop_square` cuts from it."""
     left, top, side = whole_square(square)
+    # From centres of pixels to edges, scaled, and back: half a pixel before, half a pixel after.
     scaled = (points - np.array([left, top]) + 0.5) * (size / side) - 0.5
     return scaled.astype(np.float32)
 

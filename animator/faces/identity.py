@@ -1,4 +1,4 @@
-"""How alike two faces are as persons: dlib's face embedding."""
+"""Likeness of two faces as persons, by dlib's face embedding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the landmarks of a driving video to the target landmarks of the animated portrait."""
+"""Target landmarks of the animated portrait, made of those of the driving video."""
 
 from __future__ import annotations
 
@@ -97,6 +97,7 @@ def fill_missing(
             "invalid_option",
             f"missing_face is {policy!r}; allowed is hold, interpolate, skip or fail.",
         )
+    # Which frames have a face, and the runs of those that have none.
     found = np.flatnonzero(landmarks.found)
     missing = _runs(np.flatnonzero(~landmarks.found))
     if not len(found):
@@ -112,6 +113,7 @@ def fill_missing(
     if policy != "interpolate":
         return FilledLandmarks(points[found[before]], frames, missing)
     after = np.clip(np.searchsorted(found, frames, "left"), 0, len(found) - 1)
+    # How far each frame is, in time, from the face before to the face after: 0 to 1.
     times = frames if seconds is None else np.asarray(seconds, np.float64)
     start, end = times[found[before]], times[found[after]]
     share = np.where(end > start, (times - start) / np.where(end > start, end - start, 1), 0)
@@ -153,6 +155,7 @@ def choose_anchor(source_points: Points, driving_points: Points, mode: Anchor) -
         return 0
     if mode != "auto":
         raise AnimatorError("invalid_option", f"anchor is {mode!r}; allowed is first or auto.")
+    # Distances in pixels, squared, of faces laid on one another.
     size = face_size(source_points)
     laid = fit_similarity(driving_points, source_points).apply(driving_points)
     shape = ((laid - source_points) ** 2).sum(-1).mean(-1)
@@ -207,10 +210,12 @@ def retarget(
         raise AnimatorError(
             "invalid_option", f"motion is {mode!r}; allowed is relative or absolute."
         )
+    # S, and the driving face as it lies on the source's.
     lay = fit_similarity(anchor_points, source_points)
     laid = lay.apply(driving_points)
     if mode == "absolute":
         return laid.astype(np.float32)
+    # The source's own face moved by as much; then lids and lips, which must not cross.
     anchor = lay.apply(anchor_points)
     source = np.asarray(source_points, np.float64)
     target = source + laid - anchor
@@ -243,6 +248,7 @@ def _carry_lids(
     # A closed eye in the source or the anchor says nothing about the other's eye.
     ratio = np.clip(own_gap / max(rest_gap, 1e-6), 0.4, 2.5)
     local = own + (moved - rest).real + 1j * ratio * (moved - rest).imag
+    # Lids that have passed one another meet in the middle.
     excess = np.maximum((local[:, :half] - local[:, half:]).imag, 0) / 2
     local -= 1j * np.concatenate([excess, -excess], -1)
     _, middle, axis = _seen_from(target, corners, lids)

@@ -69,6 +69,7 @@ def smooth(points: Points, seconds: NDArray[np.floating], strength: float) -> ND
         raise AnimatorError(
             "invalid_option", f"smoothing is {strength}; allowed is a number from 0 to 1."
         )
+    # What cannot be filtered, and what need not be.
     seconds = np.asarray(seconds, np.float64)
     if len(seconds) != len(points):
         raise ValueError(f"got {len(points)} frames but {len(seconds)} times")
@@ -76,6 +77,7 @@ def smooth(points: Points, seconds: NDArray[np.floating], strength: float) -> ND
         raise ValueError("landmarks must be finite; fill_missing makes them so")
     if strength == 0 or len(points) < 2:
         return np.array(points, np.float32)
+    # There and back, as the mean of both has no delay.
     factor = max((1 - strength) / strength, 0.02)
     signal, size = _take_apart(np.asarray(points, np.float64))
     forwards = one_euro(signal, seconds, _GROUPS, CUTOFF * factor, GAIN * factor)
@@ -122,11 +124,13 @@ def one_euro(
         gain: added to the cutoff, in Hz, times the square of the speed in units of the signal a
             second.
     """
+    # A matrix that takes the mean over the signals of each group.
     share = np.equal.outer(groups, np.arange(groups.max() + 1)).astype(np.float64)
     share /= share.sum(0)
     filtered = np.empty_like(signal)
     filtered[0] = value = signal[0]
     velocity = np.zeros_like(value)
+    # Frame after frame: the speed sets the cutoff, and the cutoff how much of the new is taken.
     for index in range(1, len(signal)):
         step = max(float(seconds[index] - seconds[index - 1]), 1e-4)
         change = (signal[index] - signal[index - 1]) / step

@@ -1,4 +1,4 @@
-"""Where a face is: followed through a video, or found in one picture."""
+"""Faces followed through a video, or found in one picture."""
 
 from __future__ import annotations
 
@@ -115,6 +115,7 @@ class FaceTracker:
         self, frames: NDArray[np.uint8], cuts: list[bool], first: int
     ) -> list[Landmarks]:
         """The next frames, fitted at once, as far as the face stays where the last box is."""
+        # As many frames as one shot and one batch of the detector hold.
         end = first
         while end < len(frames) and not cuts[end] and end - first < self.detector.batch:
             end += 1
@@ -126,6 +127,7 @@ class FaceTracker:
             np.repeat(self._last.landmarks.boxes, count, 0),
             np.repeat(self._last.roll, count),
         )
+        # Those in which the face is still where it was looked for.
         accepted: list[Landmarks] = []
         for index in range(count):
             found = _found(points[index : index + 1], confidence[index : index + 1], self.detector)
@@ -197,6 +199,7 @@ class FaceTracker:
     def _recover(self, frame: NDArray[np.uint8], last: _Found) -> _Found | None:
         """The face that was lost, if it is back."""
         self._doubts = 0
+        # Who is in the frame: others where they were, and who may be the lost one.
         near, others = [], []
         for face in self.detector.find_faces(frame):
             if any(face.overlap(other) > 0.1 for other in self._others):
@@ -278,6 +281,7 @@ def find_face(
             invalid_option for a `face` that is not "largest" or 1, 2, ...
     """
     check_face_choice(face)
+    # Look in a small picture, then around it, then turned.
     scale = min(_SEARCH_SIDE / max(image.shape[:2]), 1.0)
     small = image if scale == 1 else _shrink(image, scale)
     for canvas in _views_of(small):
@@ -292,6 +296,7 @@ def find_face(
                 "face_not_found", f"Face {face} was asked for, but the picture shows {count}."
             )
         found = next(found for found in faces if found.box is box).landmarks
+        # Pixels count from their centres, so half a pixel goes with every change of scale.
         points = (canvas.to_image.apply(found.points) + 0.5) / scale - 0.5
         boxes, rolls = detector.boxes_of(points)
         if scale < 1:
@@ -327,8 +332,10 @@ def _views_of(image: NDArray[np.uint8]) -> Iterable[_Canvas]:
             continue
         turn = Similarity(np.asarray(np.exp(1j * np.radians(degrees))), np.asarray(0j))
         corners = turn.apply(np.array([[0, 0], [width, 0], [0, height], [width, height]]))
+        # A canvas that holds all of the turned picture and the border.
         extent = np.ceil((corners.max(0) - corners.min(0)) + 2 * border * min(height, width))
         middle = to_complex((extent - 1) / 2)
+        # From its pixels to those of the picture, middle to middle.
         to_image = Similarity(turn.linear, to_complex(centre[0]) - turn.linear * middle)
         a = complex(to_image.linear)
         matrix = np.array(

@@ -113,6 +113,7 @@ def prepare_clips(
             other options than the folder was begun with.
         AnimatorError: detector_unavailable.
     """
+    # What there is, and which side each file is on.
     options = options or PackOptions()
     footage = read_manifest(manifest)
     for path in sorted(stills.iterdir()) if stills else []:
@@ -120,6 +121,7 @@ def prepare_clips(
         footage.append(Footage(name, STILL, f"still-{path.stem}", stills_licence))
     taken, left = split_by_identity(footage, test_people)
     _check_names(item for item, _ in taken)
+    # A detector that cannot be had is told now and not by every process.
     _detector(options.detector)
     fixed = dataclasses.asdict(options)
     if test_people:
@@ -130,6 +132,7 @@ def prepare_clips(
     )
     for item, reason in left:
         report.skip(reason, item.path)
+    # Pack file by file; a note beside the packs says what came of each.
     tasks = [_Task(item, split, manifest.parent, out, options) for item, split in taken]
     files: dict[str, Any] = {}
     results = in_parallel(_pack_file, tasks, workers, "packing", display)
@@ -141,6 +144,7 @@ def prepare_clips(
         report.counts[f"{task.split}: files"] += 1
         report.counts[f"{task.split}: packs"] += len(note["packs"])
         report.counts[f"{task.split}: frames"] += note["frames"]
+    # What was left out, in all.
     for note in files.values():
         for reason, count in note["dropped"].items():
             report.counts[f"frames dropped: {reason}"] += count
@@ -157,6 +161,7 @@ def _pack_file(task: _Task) -> Mapping[str, Any]:
     if "packs" in before:
         return before
     note: dict[str, Any] = {"packs": [], "frames": 0, "skipped": "", "dropped": {}}
+    # Counted before the file is opened: one that kills its process is tried no more after that.
     if before["attempts"] >= _ATTEMPTS:
         note["skipped"] = "the process died while reading it"
         write_text(path, json.dumps(note))
@@ -200,6 +205,7 @@ def _read_clip(
     in memory.
     """
     limits = options.quality
+    # First pass: where the face is, and the stretches in which it can be used.
     points, seconds, cuts = _track(path, options)
     found = np.asarray(np.isfinite(points).all((1, 2)), np.bool_)
     turned = found & (np.abs(head_turn(np.where(found[:, None, None], points, 0))) > limits.turn)
@@ -210,6 +216,7 @@ def _read_clip(
     _drop(note, "in too short a stretch", int((found & ~turned).sum()) - sum(map(len, parts)))
     if not found.any():
         raise AnimatorError("no_face", "The face was found in no frame.")
+    # Stretches with a face that is large enough, and the frames of them that one square holds.
     large = [part for part in parts if np.median(face_extent(points[part])) >= limits.smallest_face]
     _drop(note, "too small a face", sum(map(len, parts)) - sum(map(len, large)))
     chosen = [
@@ -220,6 +227,7 @@ def _read_clip(
     ]
     count = sum(len(part) for part, _ in chosen)
     _drop(note, "outside of the crop", sum(map(len, large)) - count)
+    # Second pass: the crops, some eight of which tell whether a stretch is sharp.
     crops_of = _crops(path, chosen, options.size) if chosen else iter(())
     for (part, square), crops in zip(chosen, crops_of, strict=True):
         smoothed = smooth(points[part], seconds[part], options.smoothing)
@@ -263,6 +271,7 @@ def _crops(
     path: Path, chosen: list[tuple[NDArray[np.intp], Square]], size: int
 ) -> Iterator[list[Picture]]:
     """The crops of each stretch, in one pass through the video."""
+    # The stretches follow one another, so a frame's number tells where one ends.
     wanted = {int(frame): number for number, (part, _) in enumerate(chosen) for frame in part}
     crops: list[Picture] = []
     count = current = 0

@@ -1,4 +1,4 @@
-"""Which pictures of persons make pairs, and which persons are held out: by the seed alone."""
+"""Pairs of pictures of persons, and the persons that are held out: by the seed alone."""
 
 from __future__ import annotations
 

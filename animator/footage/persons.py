@@ -127,10 +127,12 @@ def prepare_persons(
             other options.
     """
     fix_options(out, {"kind": "persons", **asdict(options), "detected": detector is not None})
+    # Which persons are on which side.
     people_of = [item.identity for item in media]
     splits = split_identities(people_of, options.held_out, options.seed)
     tasks = [(item, out / splits[item.identity]) for item in media]
     work = functools.partial(_pack, options=options, detector=detector)
+    # Cut the pictures, and gather them by side and by person.
     rows: dict[str, dict[str, list[tuple[str, int, Annotation]]]] = {}
     done = in_parallel(work, tasks, 1 if detector is not None else workers, "persons", display)
     for (item, folder), outcome in zip(tasks, done, strict=True):
@@ -142,6 +144,7 @@ def prepare_persons(
         people = rows.setdefault(folder.name, {}).setdefault(item.identity, [])
         for name, frame, joints in outcome.value.rows:
             people.append((item.name, frame, Annotation(name, np.array(joints))))
+    # Tables of each side.
     if not rows:
         raise GflaError("invalid_data", f"no picture is left\n{report.text()}")
     for split in sorted(rows):
@@ -200,6 +203,7 @@ def _pack(
 def _cut(
     media: Media, images: Path, options: FrameOptions, detector: BodyDetector | None
 ) -> Packed:
+    # The poses: of the files beside the media, or found in every frame that is looked at.
     poses, skipped = media.poses, []
     if poses is None:
         assert detector is not None, "media without poses need a detector"
@@ -207,11 +211,13 @@ def _cut(
     else:
         wanted = sorted(poses)[:: options.every]
         poses = {number: poses[number] for number in _thinned(wanted, options.max_frames)}
+    # The frames whose pose is good enough.
     good = {n: joints for n, joints in poses.items() if found(joints).sum() >= options.min_joints}
     skipped = [(f"{media.name}, frame {n}", FEW_JOINTS) for n in poses if n not in good]
     if not good:
         return Packed([], skipped)
     rows: list[tuple[str, int, list[list[float]]]] = []
+    # Cut them, all of a clip by one window, which the first one's size settles.
     window, still = None, is_still(media.path)
     left = dict(good)
     for number, picture in _all_frames(media.path):

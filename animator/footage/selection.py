@@ -1,4 +1,4 @@
-"""What decides which footage of faces is trained on: splits by identity, and quality."""
+"""The choice of footage of faces to train on: splits by identity, and quality."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ def read_manifest(path: Path) -> list[Footage]:
             ``no_data`` if there is no such file.
     """
     try:
+        # The rows of the table.
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             missing = {"path", "kind", "identity", "license"} - set(reader.fieldnames or ())
@@ -64,6 +65,7 @@ def read_manifest(path: Path) -> list[Footage]:
         raise GflaError("no_data", f"{path} cannot be read: {error}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise GflaError("invalid_data", f"{path} is no CSV: {error}") from error
+    # Those of faces.
     footage = [
         Footage(row["path"], row["kind"], row["identity"], row["license"], row.get("split") or "")
         for row in rows
@@ -92,6 +94,7 @@ def split_by_identity(
     Raises:
         GflaError: ``invalid_data`` if the manifest puts one identity into both splits.
     """
+    # What the caller and the manifest say of a person holds for all files of that person.
     footage = [
         replace(item, split="test") if item.identity in test_people else item for item in footage
     ]
@@ -100,6 +103,7 @@ def split_by_identity(
         if item.split and said.setdefault(item.identity, item.split) != item.split:
             message = f"identity {item.identity} is in two splits, see {item.path}"
             raise GflaError("invalid_data", message)
+    # Everybody else is on the side that the licences allow.
     trained = {i.identity for i in footage if not i.split and i.licence in PERMISSIVE}
     taken: list[tuple[Footage, Split]] = []
     left: list[tuple[Footage, str]] = []

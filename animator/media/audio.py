@@ -87,6 +87,7 @@ def add_audio(
     """
     resources = ExitStack()
     try:
+        # The file's sound, if it has one that can be read.
         source = _open_sound(path, limits, resources)
         if source is None:
             resources.close()
@@ -96,10 +97,13 @@ def add_audio(
             warn(f"The sound of {quoted(path)} is in a coding that cannot be read; it is left out.")
             resources.close()
             return None
+        # What lies far before the start is jumped over; where that fails, all is read from the
+        # beginning.
         if start is not None and start > _SEEK_FROM and not _skip(source, start):
             resources.close()
             source = _open_sound(path, limits, resources)
             assert source is not None
+        # MP4 takes some codings as they are, which loses nothing; others are coded anew.
         kind = _Copied if context.name in _COPIED else _Encoded
         return kind(output, source, resources, start, end, delay)
     except BaseException:

@@ -1,4 +1,4 @@
-"""The one way in which the animator opens a media file that somebody else made.
+"""Media files that somebody else made, opened in the one way in which the animator does it.
 
 Every input is hostile until shown otherwise. A file is opened once, by this module, and must be a
 regular file; libav and Pillow see only the open file and never its name, so a name that looks like

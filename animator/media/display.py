@@ -1,4 +1,4 @@
-"""How the stored frames of a video become the picture that a player shows."""
+"""Stored frames of a video as the pictures that a player shows."""
 
 from __future__ import annotations
 

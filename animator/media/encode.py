@@ -1,4 +1,4 @@
-"""Frames and the sound of the driving video as an MP4 file, whole or not at all."""
+"""The writer of videos: frames and the driving sound as an MP4 file, whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 from av.codec.context import ThreadType
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
@@ -17,9 +16,9 @@ from av.video.stream import VideoStream
 
 from animator.errors import AnimatorError
 from animator.files.output import coded_errors
-from animator.media.frames import FrameBatch
 from animator.media.mp4 import Mp4Output, Sound, believable, last_duration
 from animator.settings import DEFAULT_LIMITS, MediaLimits
+from gfla.arrays import Picture
 
 _BT709 = 1  # the number of BT.709 as primaries, transfer curve and matrix alike
 _LIMITED = 1
@@ -56,7 +55,7 @@ class VideoWriter:
         warnings: sentences about what the file lacks.
 
     Raises:
-        ValueError: if a size, rate, time base or metadata key makes no sense, or a batch does not
+        ValueError: if a size, rate, time base or metadata key makes no sense, or a frame does not
             fit the writer.
         AnimatorError: no_frames if none was written, and those of `animator.media.mp4.Mp4Output`.
     """
@@ -102,20 +101,21 @@ class VideoWriter:
             self._add_stream()
         return self
 
-    def write(self, batch: FrameBatch) -> None:
-        """Append frames, which must come later than those before."""
-        if batch.time_base != self._mp4.time_base:
-            raise ValueError(f"the time base must be {self._mp4.time_base}, got {batch.time_base}")
-        if not len(batch):
-            return
-        height, width = batch.pixels.shape[1:3]
-        if (width, height) != self._size:
-            raise ValueError(f"frames must have {self._size} pixels, got {(width, height)}")
-        if self._last and batch.pts[0] <= self._last[-1]:
-            raise ValueError(f"pts must increase: {batch.pts[0]} follows {self._last[-1]}")
+    def write(self, frame: Picture, pts: int) -> None:
+        """Append a frame.
+
+        Args:
+            frame: uint8 H W 3 RGB.
+            pts: its time in units of the time base; later than that of the frame before.
+        """
+        width, height = self._size
+        if frame.shape != (height, width, 3):
+            got = frame.shape
+            raise ValueError(f"frames must have {self._size} pixels in RGB, got the shape {got}")
+        if self._last and pts <= self._last[-1]:
+            raise ValueError(f"pts must increase: {pts} follows {self._last[-1]}")
         with coded_errors(self._mp4.path):
-            for pts, pixels in zip(batch.pts, batch.pixels, strict=True):
-                self._write(pts, pixels)
+            self._encode(frame, pts)
 
     def __exit__(
         self,
@@ -137,6 +137,7 @@ class VideoWriter:
         )  # type: ignore[assignment]
         width, height = self._size
         context = self._stream.codec_context
+        # 4:2:0 halves both sides of the colour planes.
         context.width, context.height = width + width % 2, height + height % 2
         context.pix_fmt = "yuv420p"
         context.time_base = self._stream.time_base = self._mp4.time_base
@@ -144,13 +145,13 @@ class VideoWriter:
         context.color_range = _LIMITED
         context.thread_type, context.thread_count = ThreadType.FRAME, _THREADS
 
-    def _write(self, pts: int, pixels: npt.NDArray[np.uint8]) -> None:
+    def _encode(self, picture: Picture, pts: int) -> None:
+        # Only the first frame tells by how much all must move to begin at 0.
         if not self._last:
             self._shift = self._mp4.start(pts)
         self._last = [*self._last[-1:], pts]
-        frame = VideoFrame.from_ndarray(_even(pixels), "rgb24")
         frame = self._reformatter.reformat(
-            frame,
+            VideoFrame.from_ndarray(_even(picture), "rgb24"),
             format="yuv420p",
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
@@ -171,8 +172,8 @@ class VideoWriter:
         self._mp4.publish()
 
 
-def _even(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    height, width = pixels.shape[:2]
+def _even(picture: Picture) -> Picture:
+    height, width = picture.shape[:2]
     if height % 2 or width % 2:
-        pixels = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    return np.ascontiguousarray(pixels)
+        picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    return np.ascontiguousarray(picture)

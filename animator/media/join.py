@@ -34,8 +34,8 @@ def join(
     """Write the frames of segments as one file, at exactly their times, with sound.
 
     Each segment begins with a key frame and refers to no other, and the one encoder with the same
-    settings made them all. A segment's own timestamps only tell the order in which its frames are
-    shown.
+    settings made them all. Segments are coded at the times of the video, by which the encoder
+    shares out its bits; here their own timestamps only tell the order in which frames are shown.
 
     Args:
         segments: MP4 files without sound, in order; at least one.
@@ -55,11 +55,14 @@ def join(
             `animator.media.mp4.Mp4Output`.
     """
     warnings: list[str] = []
+    # Read once for the order alone, as one delay is to suit all segments, and once more for the
+    # packets: those of a long video are not to lie in memory all at once.
     ranks = [_display_ranks(path) for path in segments]
     if sum(map(len, ranks)) != len(pts):
         raise _misfit(output)
     # How much earlier a frame is decoded than shown, at most; in frames.
     delay = max(place - rank for order in ranks for place, rank in enumerate(order))
+    # Packets get the driving video's times, in its own time base.
     duration = last_duration(list(pts[-2:]), believable(rate), time_base)
     mp4 = Mp4Output(output, time_base, sound=sound, metadata=metadata, warn=warnings.append)
     with mp4.guarded():

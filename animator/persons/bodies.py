@@ -1,4 +1,4 @@
-"""Where the joints of the persons in a picture are: body detectors behind one protocol."""
+"""Body detectors behind one protocol: the persons in a picture, and their joints."""
 
 from __future__ import annotations
 
@@ -165,6 +165,8 @@ class KeypointRcnn:
             values["keypoints_scores"],
             strict=True,
         ):
+            # The network gives every joint a place; the height of its peak tells whether it is
+            # seen.
             seen = (heights > MIN_JOINT) & np.isfinite(points).all(-1)
             joints = from_coco17(points[:, :2], seen)
             if score >= MIN_PERSON and found(joints).any():

@@ -89,6 +89,7 @@ class PersonGenerator:
         image = torch.from_numpy(np.ascontiguousarray(source)).to(self.device)
         image = from_bytes(image.permute(2, 0, 1)[None])
         joints = torch.from_numpy(np.stack([source_joints, target_joints])).to(self.device)
+        # The source's pose and the target's, in one batch of two.
         maps = pose_heatmaps(joints.float(), self.size)
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16)
         with torch.inference_mode(), autocast:

@@ -1,4 +1,4 @@
-"""Pose transfer for users: the person of a picture in another pose, or in a sequence of poses."""
+"""Pose transfer from request to file: the person of a picture in another pose, or in many."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from animator.files.local import OUTPUT_SUFFIXES, SHEET_SUFFIXES, quoted
 from animator.files.output import check_output, coded_errors
 from animator.media.decode import DEFAULT_LIMITS, MediaLimits, read_image
 from animator.media.encode import VideoWriter
-from animator.media.frames import FrameBatch
 from animator.media.stills import encode_picture, write_picture
 from animator.persons.bodies import BodyDetector, KeypointRcnn, largest_body
 from animator.persons.generator import (
@@ -132,12 +131,14 @@ def transfer_pose(
     """
     began = time.monotonic()
     watch, limits = Watch(report, should_stop), settings.limits()
+    # Look at all that can be wrong before anything is loaded.
     resolve_person_weights(request.weights, settings)
     target = Target(request.target, limits)
     check_pose_output(request, target.sequence, overwrite)
     picture = read_image(request.source, limits)
     device = settings.device if request.device == "auto" else request.device
 
+    # Made by the first who needs it: poses in files need none.
     made: list[BodyDetector] = [] if detector is None else [detector]
 
     def make_detector() -> BodyDetector:
@@ -145,6 +146,7 @@ def transfer_pose(
             made.append(KeypointRcnn(device, request.detector_weights))
         return made[0]
 
+    # Poses, then what the networks see, then the pictures.
     with coded_memory_errors():
         with watch.stage("load"):
             generator = load_person_generator(request.weights, device, request.precision, settings)
@@ -204,6 +206,7 @@ def plan_scene(
     Raises:
         AnimatorError: invalid_pose if the source's pose is not of its picture.
     """
+    # The source, in pixels of its picture, and the part around the person.
     size = (picture.shape[0], picture.shape[1])
     if canvas is not None and canvas != size:
         joints = Window.whole(canvas).place(joints, size)
@@ -211,10 +214,12 @@ def plan_scene(
     if not window.fits(size):
         message = f"The pose of the source does not lie in its picture, {quoted(request.source)}."
         raise AnimatorError("invalid_pose", message)
+    # Poses without a picture of their own are taken as in the source's, where they lie in it.
     target_size = poses.canvas
     if target_size is None and (request.frame == "whole" or window == Window.whole(size)):
         target_size = size if _lies_in(poses.joints, size) or request.frame == "whole" else None
     target_window = choose_window(request.frame, poses.joints, target_size, generator.aspect)
+    # Both in the pixels that the networks see, and the size of the result.
     height = request.size or generator.size[0]
     return Scene(
         generator,
@@ -335,7 +340,7 @@ def _write_video(
         limits=limits,
     ) as writer:
         for at, picture in zip(pts, scene.pictures(), strict=True):
-            writer.write(FrameBatch(picture[None], (at,), time_base))
+            writer.write(picture, at)
             watch.advance(1, last_stage=True)
 
 

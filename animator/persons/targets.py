@@ -74,6 +74,7 @@ class Target:
         self._still: NDArray[np.uint8] | None = None
         self._poses: Poses | None = None
         self._pictures: list[Path] = []
+        # By folder, by name, and last by content; a GIF may be a video.
         file, _, row = path.partition(ROW_MARK)
         if Path(path).is_dir():
             self._open_folder(Path(path))
@@ -263,6 +264,7 @@ def _filled(
     if last is None:
         raise AnimatorError("no_body", f"No person was found in {quoted(what)}.")
     held, whole = 0, []
+    # Each frame without a person repeats the one before.
     for item in joints:
         held += item is None
         last = last if item is None else item

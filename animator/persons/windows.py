@@ -52,6 +52,7 @@ class Window:
         left, top, right, bottom = extent(joints)
         height = max((bottom - top) * (1 + 2 * margin), LEAST)
         width = max((right - left) * (1 + 2 * margin), LEAST)
+        # As high as the joints ask for, or as their width does at this aspect.
         height = max(height, width / aspect)
         width = height * aspect
         x, y = (left + right - width) / 2, (top + bottom - height) / 2
@@ -71,6 +72,7 @@ class Window:
         """
         height, width = picture.shape[:2]
         right, bottom = self.left + self.width, self.top + self.height
+        # The part inside the picture, then its border repeated outside.
         rows = slice(max(self.top, 0), min(bottom, height))
         columns = slice(max(self.left, 0), min(right, width))
         part = cv2.copyMakeBorder(

@@ -22,12 +22,10 @@ from PIL import Image
 
 from animator.files.output import coded_errors, write_whole
 from animator.media.encode import VideoWriter
-from animator.media.frames import FrameBatch
 from animator.samples.puppet import SIZE, Pose, Puppet
 
 RATE = Fraction(30000, 1001)
 FRAMES = 180
-_BATCH = 12
 _SOUND_RATE = 48000
 _CROP = (slice(0, 256), slice(88, 344))  # rows and columns of the photo, before mirroring
 
@@ -163,11 +161,8 @@ def _write_driving(path: Path, photo: npt.NDArray[np.uint8]) -> None:
                 "comment": "A warped photo of NASA (public domain), made by animator sample."
             },
         ) as writer:
-            for first in range(0, FRAMES, _BATCH):
-                numbers = range(first, min(first + _BATCH, FRAMES))
-                pictures = [face.render(pose_at(float(number / RATE))) for number in numbers]
-                pts = tuple(number * step for number in numbers)
-                writer.write(FrameBatch(np.stack(pictures), pts, time_base))
+            for number in range(FRAMES):
+                writer.write(face.render(pose_at(float(number / RATE))), number * step)
 
 
 def _other_look(photo: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

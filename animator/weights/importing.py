@@ -1,4 +1,4 @@
-"""Bring weights into the library, and check those that are there.
+"""Imports of weights into the library, and checks of those that are there.
 
 A file from the network is data that a stranger wrote: it is measured before it is opened, nothing
 in it is executed, every tensor must fit, and the network must render something finite before its
@@ -74,6 +74,7 @@ def import_weights(
             naming what is wrong with the file, `output_not_writable` or `disk_full`. Nothing is
             left behind.
     """
+    # What can be refused without opening the file.
     path = Path(path).absolute()
     name = suggest_name(path) if name is None else name
     _check_name(name)
@@ -81,14 +82,18 @@ def import_weights(
     _check_size(path, settings.max_weights_bytes)
     if not force:
         _refuse_existing(name, settings)
+    # Read it, and see that it renders.
     source_sha256 = sha256_of(path)
     generator, info = _read(path)
     structure_size(generator.config, info, str(path))
     _try_out(generator, path)
+    # Write both files beside their names, then give them these: the record last, as an entry
+    # without a record is none.
     imported = datetime.now(UTC).isoformat(timespec="seconds")
     origin = {"source_file": path.name, "source_sha256": source_sha256, "imported": imported}
     with _library(settings), _parts(name, settings) as (weights, record):
         if not force:
+            # Again under the lock: another import may have ended meanwhile.
             _refuse_existing(name, settings)
         checkpoint.save(weights, generator, {**info, "name": name, **origin})
         _sync(weights)
@@ -238,6 +243,7 @@ def _library(settings: Settings) -> Iterator[None]:
     folder = settings.weights_dir
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # The lock goes with the process that holds it, however that ends.
         handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Where an attempt at a job keeps what is finished of its video, and how the next takes it over.
+"""The folder of an attempt at a job: what is finished of its video, for the next to take over.
 
 Frames are rendered in segments. Each is a file in a hidden folder beside the output, where every
 worker that can write the output finds it, with the state of the rollout after it. Within the job's
@@ -57,6 +57,7 @@ class Workspace:
         """
         with coded_errors(Path(output)):
             workspace = cls(Path(os.path.realpath(output)), job_id, attempt)
+            # A loser of a race finds other folders the next time.
             for _ in range(_TRIES):
                 # Another attempt may take over or remove at the same time.
                 with suppress(FileNotFoundError, FileExistsError):
@@ -101,6 +102,7 @@ class Workspace:
             LeaseLost: if the folder is gone.
             AnimatorError: output_not_writable, disk_full.
         """
+        # The video last: who sees it finds the files beside it.
         places = [*(beside or {}).items(), (name, self.output)]
         done: list[Path] = []
         with self.owned(), coded_errors(self.output):
@@ -144,6 +146,7 @@ class Workspace:
         self.path.parent.mkdir(exist_ok=True)
         found = _attempts(self.path.parent)
         latest = max(found, default=None)
+        # The first attempt, unless another came in between: then look again.
         if latest is None:
             self.path.mkdir()
             if len(_attempts(self.path.parent)) > 1:
@@ -154,7 +157,9 @@ class Workspace:
         elif latest == self.attempt:
             raise AttemptRepeated(f"attempt {latest} has begun before")
         else:
+            # Atomic: either this attempt has all that was finished, or another attempt has it.
             os.rename(found[latest], self.path)
+        # Older folders, and what a late twin may have put where the renamed one was.
         for attempt, path in found.items():
             if attempt < self.attempt:
                 _remove_tree(path)

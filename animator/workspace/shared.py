@@ -1,4 +1,4 @@
-"""What is finished of a job whose output is elsewhere, kept where other machines find it, too.
+"""Finished segments of a job whose output is elsewhere, kept where other machines find them.
 
 The workspace of such a job is a folder of one machine. Where machines share storage
 (`Settings.storage`), its finished files are copied there while the job runs:
@@ -46,9 +46,11 @@ class SharedSegments:
         try:
             names = {name.rpartition("/")[2]: name for name in self._storage.names(self._folder)}
             self._copied = set(names)
+            # What is here is nearer; only more segments than that are worth the download.
             if _segments(names) <= _segments(self._workspace.finished()):
                 return
             self._workspace.clear()
+            # In the order of copying, so that what breaks off is a shorter but sound beginning.
             for name, place in sorted(names.items(), key=lambda pair: _place(pair[0])):
                 self._storage.get(place, self._workspace.path / name)
             logger.info("%d files of another machine are taken over", len(names))
@@ -91,6 +93,7 @@ class SharedSegments:
                 content = (self._workspace.path / name).read_bytes()
                 self._copied.add(name)
                 self._storage.write(f"{self._folder}/{name}", content)
+        # States that later ones have replaced.
         needless = self._copied - there
         self._storage.delete(f"{self._folder}/{name}" for name in needless)
         self._copied -= needless

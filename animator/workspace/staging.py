@@ -57,6 +57,7 @@ def open_output(output: Location, settings: Settings) -> Path:
         check_url(output, settings)
         with coded_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            # So that another job does not take it for forgotten.
             os.utime(path.parent)
         _forget_old(_outbox(settings))
     return path
@@ -105,10 +106,12 @@ def stage(spec: JobSpec, settings: Settings, check: Check = lambda: None) -> Ite
             block raises name the URLs instead of the files that stand for them. Whether the
             block succeeds or not, nothing of a remote output is left here but segments.
     """
+    # What may not be read is refused before anything is fetched.
     for location in (spec.source, spec.driving):
         if location.is_url:
             check_url(location, settings)
     with ExitStack() as stack:
+        # First in, last out: the outbox goes when the inputs are released.
         stack.callback(close_output, spec.output, settings)
         here = replace(
             spec,
@@ -120,6 +123,7 @@ def stage(spec: JobSpec, settings: Settings, check: Check = lambda: None) -> Ite
         try:
             yield staged
         except AnimatorError as error:
+            # The user knows the URLs, not the files that stand for them here.
             message = staged.said(error.message)
             if message == error.message:
                 raise
@@ -173,10 +177,12 @@ class Staged:
     def _upload(self, video: Path, name: str, content: bytes) -> None:
         store = Storage.open(self.original.output.folder, self.settings)
         paths = [*_side_files(video), video]
+        # An upload that has begun is finished, so that no half file is left in the store.
         for path in paths:
             self.check()
             put = partial(store.put, path.relative_to(video.parent).as_posix(), path)
             polled(put, self.check, finish=True)
+        # The result last: who finds it finds all the others.
         if self.original.keep_result:
             polled(partial(store.write, name, content), self.check, finish=True)
         for path in paths:

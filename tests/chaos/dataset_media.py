@@ -9,7 +9,6 @@ from PIL import Image, ImageOps
 
 from animator.media.decode import VideoReader
 from animator.media.encode import VideoWriter
-from animator.media.frames import FrameBatch
 from gfla import checkpoint
 from tests.helpers import small_generator
 
@@ -37,9 +36,9 @@ def clips(driving: Path, folder: Path, count: int, frames: int = 12) -> list[Pat
         size = {"width": reader.info.width, "height": reader.info.height}
         for number, batch in zip(range(count), reader, strict=False):
             path = folder / f"d{number:02}.mp4"
-            times = tuple(pts - batch.pts[0] for pts in batch.pts)
             with VideoWriter(path, **size, time_base=base, rate=rate) as writer:
-                writer.write(FrameBatch(batch.pixels, times, base))
+                for picture, pts in zip(batch.pixels, batch.pts, strict=True):
+                    writer.write(picture, pts - batch.pts[0])
             made.append(path)
     assert len(made) == count
     return made

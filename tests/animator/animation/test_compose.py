@@ -69,19 +69,19 @@ def test_crops_of_tiny_pictures(shape: tuple[int, int]) -> None:
 
 
 def test_crop_mode_gives_the_crop(astronaut: Image) -> None:
-    crops = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    crop = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     composer = Composer("crop", astronaut, FACE, 64)
     assert composer.output_size == (64, 64)
-    np.testing.assert_array_equal(composer.compose(crops), crops)
+    np.testing.assert_array_equal(composer.compose(crop), crop)
 
 
 def test_paste_back_of_the_crop_itself_changes_nothing(astronaut: Image) -> None:
     composer = Composer("paste-back", astronaut, FACE, 200)
     assert composer.output_size == (512, 512)
-    frame = composer.compose(crop_square(astronaut, FACE, 200)[None])[0]
+    frame = composer.compose(crop_square(astronaut, FACE, 200))
     assert np.abs(frame.astype(int) - astronaut).max() <= 1
     scaled = Composer("paste-back", astronaut, FACE, 256)
-    frame = scaled.compose(crop_square(astronaut, FACE, 256)[None])[0]
+    frame = scaled.compose(crop_square(astronaut, FACE, 256))
     assert np.abs(frame.astype(int) - astronaut).mean() < 0.5
 
 
@@ -89,7 +89,7 @@ def test_paste_back_has_no_seam(astronaut: Image) -> None:
     """A much brighter crop: the step from pixel to pixel stays far below the whole step."""
     grey = np.full_like(astronaut, 60)
     composer = Composer("paste-back", grey, FACE, 200)
-    frame = composer.compose(np.full((1, 200, 200, 3), 160, np.uint8))[0].astype(int)
+    frame = composer.compose(np.full((200, 200, 3), 160, np.uint8)).astype(int)
     left, top, side = whole_square(FACE)
     assert frame[120, 224].tolist() == [160] * 3
     middle = frame[
@@ -107,7 +107,7 @@ def test_a_crop_beyond_the_border_is_pasted_up_to_it() -> None:
     square = Square(100, 75, 400)
     picture = np.full((151, 201, 3), 60, np.uint8)
     composer = Composer("paste-back", picture, square, 128)
-    frame = composer.compose(np.full((1, 128, 128, 3), 160, np.uint8))[0]
+    frame = composer.compose(np.full((128, 128, 3), 160, np.uint8))
     assert composer.output_size == (200, 150)
     assert (frame == 160).all()
 
@@ -115,7 +115,7 @@ def test_a_crop_beyond_the_border_is_pasted_up_to_it() -> None:
 def test_a_crop_off_the_picture_leaves_it_alone() -> None:
     picture = np.full((40, 40, 3), 60, np.uint8)
     composer = Composer("paste-back", picture, Square(500, 500, 20), 16)
-    frame = composer.compose(np.full((1, 16, 16, 3), 160, np.uint8))[0]
+    frame = composer.compose(np.full((16, 16, 3), 160, np.uint8))
     assert (frame == 60).all()
 
 
@@ -123,21 +123,19 @@ def test_large_pictures_are_scaled_down(monkeypatch: pytest.MonkeyPatch, astrona
     monkeypatch.setattr(compose, "LARGEST_SIDE", 128)
     composer = Composer("paste-back", astronaut[:300], FACE, 64)
     assert composer.output_size == (128, 74)
-    frame = composer.compose(crop_square(astronaut[:300], FACE, 64)[None])[0]
+    frame = composer.compose(crop_square(astronaut[:300], FACE, 64))
     expected = crop_module.resize(astronaut[:300], 128, 75)
     assert np.abs(frame[:74].astype(int) - expected[:74]).mean() < 1
 
 
 def test_side_by_side(astronaut: Image) -> None:
-    driving = np.stack([ramp(120, 200)] * 2)
     composer = Composer("side-by-side", astronaut, FACE, 64, driving_size=(200, 120))
     assert composer.output_size == (106 + 64, 64)
-    crops = np.full((2, 64, 64, 3), 200, np.uint8)
-    frames = composer.compose(crops, driving)
-    assert frames.shape == (2, 64, 170, 3)
-    assert (frames[:, :, 106:] == 200).all()
-    assert frames[0, 32, 53, 0] == pytest.approx(100, abs=3)
-    assert frames[0, 32, 53, 1] == pytest.approx(60, abs=3)
+    frame = composer.compose(np.full((64, 64, 3), 200, np.uint8), ramp(120, 200))
+    assert frame.shape == (64, 170, 3)
+    assert (frame[:, 106:] == 200).all()
+    assert frame[32, 53, 0] == pytest.approx(100, abs=3)
+    assert frame[32, 53, 1] == pytest.approx(60, abs=3)
 
 
 @pytest.mark.parametrize("mode", ["crop", "paste-back", "side-by-side"])
@@ -147,10 +145,10 @@ def test_sizes_are_even(mode: str, size: int, shape: tuple[int, int]) -> None:
     composer = Composer(mode, ramp(*shape), Square(20, 20, 31), size, (33, 77))  # type: ignore[arg-type]
     width, height = composer.output_size
     assert width % 2 == height % 2 == 0
-    crops = np.zeros((3, size, size, 3), np.uint8)
-    frames = composer.compose(crops, np.zeros((3, 77, 33, 3), np.uint8))
-    assert frames.shape == (3, height, width, 3)
-    assert frames.dtype == np.uint8
+    driving = np.zeros((77, 33, 3), np.uint8)
+    frame = composer.compose(np.zeros((size, size, 3), np.uint8), driving)
+    assert frame.shape == (height, width, 3)
+    assert frame.dtype == np.uint8
 
 
 def test_what_does_not_fit_is_refused(astronaut: Image) -> None:
@@ -160,20 +158,19 @@ def test_what_does_not_fit_is_refused(astronaut: Image) -> None:
     with pytest.raises(ValueError, match="driving"):
         Composer("side-by-side", astronaut, FACE, 64)
     composer = Composer("side-by-side", astronaut, FACE, 64, (64, 64))
-    crops = np.zeros((2, 64, 64, 3), np.uint8)
-    with pytest.raises(ValueError, match="driving frames, got none"):
-        composer.compose(crops)
-    with pytest.raises(ValueError, match="driving frames, got 1"):
-        composer.compose(crops, crops[:1])
-    with pytest.raises(ValueError, match="crops"):
-        composer.compose(crops[:, :32], crops)
+    crop = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(ValueError, match="driving frame, got none"):
+        composer.compose(crop)
+    for wrong in (crop[:32], crop[None], crop.astype(np.float32)):
+        with pytest.raises(ValueError, match="crop"):
+            composer.compose(wrong, crop)
 
 
 def test_the_source_picture_is_not_written_to(astronaut: Image) -> None:
     before = astronaut.copy()
     composer = Composer("paste-back", astronaut, FACE, 64)
-    first = composer.compose(np.zeros((1, 64, 64, 3), np.uint8))
-    second = composer.compose(np.full((1, 64, 64, 3), 255, np.uint8))
+    first = composer.compose(np.zeros((64, 64, 3), np.uint8))
+    second = composer.compose(np.full((64, 64, 3), 255, np.uint8))
     np.testing.assert_array_equal(astronaut, before)
-    assert first[0, 120, 224].tolist() == [0, 0, 0]
-    assert second[0, 120, 224].tolist() == [255, 255, 255]
+    assert first[120, 224].tolist() == [0, 0, 0]
+    assert second[120, 224].tolist() == [255, 255, 255]

@@ -26,7 +26,6 @@ from animator.animation.plan import JobPlan
 from animator.errors import AnimatorError, JobCancelled
 from animator.media.decode import read_image
 from animator.media.encode import VideoWriter
-from animator.media.frames import FrameBatch
 from animator.media.sheet import TILE, WIDTH, Legend, Mark, Row, SheetTile, draw_sheet, readable
 from animator.settings import DEFAULT_LIMITS, Settings
 from animator.spec import JobSpec, Progress
@@ -104,9 +103,9 @@ def test_the_frame_is_the_one_that_a_run_writes(
     frames: list[Picture] = []
     write = VideoWriter.write
 
-    def spy(self: VideoWriter, batch: FrameBatch) -> None:
-        frames.extend(np.array(batch.pixels))
-        write(self, batch)
+    def spy(self: VideoWriter, frame: Picture, pts: int) -> None:
+        frames.append(frame.copy())
+        write(self, frame, pts)
 
     monkeypatch.setattr(VideoWriter, "write", spy)
     animate(replace(spec, output=spec.output + ".mp4"))

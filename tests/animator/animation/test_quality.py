@@ -22,7 +22,6 @@ from animator.faces import identity
 from animator.faces.crop import Square, crop_square
 from animator.media.decode import VideoReader
 from animator.media.encode import VideoWriter
-from animator.media.frames import FrameBatch
 from animator.spec import JobSpec, OutputMode, Progress
 from tests.animator.plans import planned
 
@@ -69,7 +68,7 @@ def measured(
     height, width = pictures[0].shape[:2]
     with VideoWriter(path, width=width, height=height, time_base=driving.time_base) as writer:
         for picture, index in zip(pictures, plan.kept, strict=True):
-            writer.write(FrameBatch(picture[None], (driving.pts[index],), driving.time_base))
+            writer.write(picture, driving.pts[index])
     whole = Square(SIZE / 2, SIZE / 2, SIZE)
     return measure(path, spec, plan, place or whole, lambda: None)
 
@@ -165,8 +164,8 @@ def test_the_face_is_looked_for_where_the_frame_shows_it(
 ) -> None:
     source = plan.source
     composer = Composer(mode, source.picture, source.square, SIZE, (300, 200))
-    blank = np.zeros((1, 200, 300, 3), np.uint8)
-    pictures = [composer.compose(crop[None], blank)[0] for crop in ideal]
+    blank = np.zeros((200, 300, 3), np.uint8)
+    pictures = [composer.compose(crop, blank) for crop in ideal]
     found = measured(pictures, spec, plan, tmp_path, composer.place)
     assert found["face_coverage"] == 1
     assert found["landmark_error"] == pytest.approx(best["landmark_error"], abs=0.5)

@@ -17,7 +17,6 @@ from animator.dataset.report.data import RunReport, summarise
 from animator.dataset.rows import Row, make_row
 from animator.dataset.samples import Fault, Sample, SampleOutcome
 from animator.media.encode import VideoWriter
-from animator.media.frames import FrameBatch
 from animator.samples.media import pose_at
 from animator.samples.puppet import Puppet
 from animator.spec import JobError
@@ -211,5 +210,6 @@ def _video(path: Path, pictures: Sequence[NDArray[np.uint8]], look: int) -> byte
     height, width = shown[0].shape[:2]
     time_base = Fraction(1, 25)
     with VideoWriter(path, width=width, height=height, time_base=time_base) as writer:
-        writer.write(FrameBatch(np.stack(shown), tuple(range(len(shown))), time_base))
+        for pts, frame in enumerate(shown):
+            writer.write(frame, pts)
     return path.read_bytes()

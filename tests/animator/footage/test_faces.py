@@ -14,7 +14,6 @@ from animator.footage.faces import PackOptions, prepare_clips
 from animator.footage.selection import Quality
 from animator.media.decode import VideoReader
 from animator.media.encode import VideoWriter
-from animator.media.frames import FrameBatch
 from gfla.data.faces import FaceBlocks
 from gfla.data.packs import read_pack
 from gfla.data.transforms import UNCHANGED
@@ -28,7 +27,8 @@ def write_video(path: Path, frames: np.ndarray) -> None:
     height, width = frames.shape[1:3]
     base = Fraction(1, 25)
     with VideoWriter(path, width=width, height=height, time_base=base, rate=Fraction(25)) as writer:
-        writer.write(FrameBatch(frames, tuple(range(len(frames))), base))
+        for pts, frame in enumerate(frames):
+            writer.write(frame, pts)
 
 
 def write_manifest(folder: Path, rows: list[tuple[str, ...]]) -> Path:

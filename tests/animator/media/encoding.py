@@ -26,11 +26,13 @@ def write(
 ) -> VideoWriter:
     writer = VideoWriter(path, width=size[0], height=size[1], time_base=time_base, **options)
     with writer:
-        for first in range(0, len(pts), 7):
-            frames = batch(pts, time_base, size)
-            part = slice(first, first + 7)
-            writer.write(FrameBatch(frames.pixels[part], frames.pts[part], time_base))
+        write_batch(writer, batch(pts, time_base, size))
     return writer
+
+
+def write_batch(writer: VideoWriter, frames: FrameBatch) -> None:
+    for picture, pts in zip(frames.pixels, frames.pts, strict=True):
+        writer.write(picture, pts)
 
 
 def copy(source: Path, output: Path, **span: Fraction) -> list[Fraction]:
@@ -50,6 +52,6 @@ def copy(source: Path, output: Path, **span: Fraction) -> list[Fraction]:
         ) as writer,
     ):
         for frames in reader:
-            writer.write(frames)
+            write_batch(writer, frames)
             times += [pts * frames.time_base for pts in frames.pts]
     return times

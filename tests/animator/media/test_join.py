@@ -13,7 +13,6 @@ import pytest
 from animator.errors import AnimatorError, JobCancelled
 from animator.media.decode import VideoReader
 from animator.media.encode import VideoWriter
-from animator.media.frames import FrameBatch
 from animator.media.join import join
 from animator.media.mp4 import Sound
 from tests.animator.media.encoding import SIZE
@@ -42,8 +41,7 @@ def write_segments(
         writer = VideoWriter(paths[-1], width=size[0], height=size[1], time_base=time_base)
         with writer:
             for index in range(first, min(first + frames, len(pts))):
-                picture = numbered(index, *size)[None]
-                writer.write(FrameBatch(picture, (pts[index],), time_base))
+                writer.write(numbered(index, *size), pts[index])
     return paths
 
 

@@ -58,9 +58,9 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     frames: list[np.ndarray] = []
     write = VideoWriter.write
 
-    def spy(self, batch):
-        frames.extend(batch.pixels.copy())
-        return write(self, batch)
+    def spy(self, frame, pts):
+        frames.append(frame.copy())
+        return write(self, frame, pts)
 
     monkeypatch.setattr(VideoWriter, "write", spy)
     return frames
