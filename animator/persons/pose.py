@@ -257,6 +257,7 @@ def check_pose_output(request: PoseRequest, sequence: bool, overwrite: bool) -> 
     """
     output = Path(request.output)
     kinds = OUTPUT_SUFFIXES if sequence else SHEET_SUFFIXES
+    # A single file of the right kind.
     if output.suffix.lower() in kinds:
         if output.is_file() and output.samefile(request.source):
             raise AnimatorError("invalid_option", "The output is the source file itself.")
@@ -265,6 +266,7 @@ def check_pose_output(request: PoseRequest, sequence: bool, overwrite: bool) -> 
             raise AnimatorError("output_exists", message)
         check_output(output)
         return
+    # The wrong kind, or a folder for a sequence, which must be new or empty.
     if not sequence or output.suffix.lower() in (*SHEET_SUFFIXES, *OUTPUT_SUFFIXES):
         what = "a sequence of poses" if sequence else "one pose"
         other = ", or be that of a folder" if sequence else ""
