@@ -20,7 +20,7 @@ from animator import __version__
 from animator.errors import AnimatorError
 from animator.files.local import OUTPUT_SUFFIXES, SHEET_SUFFIXES, quoted
 from animator.files.output import check_output, coded_errors
-from animator.media.decode import DEFAULT_LIMITS, MediaLimits, read_image
+from animator.media.decode import MediaLimits, read_image
 from animator.media.encode import VideoWriter
 from animator.media.stills import encode_picture, write_picture
 from animator.persons.bodies import BodyDetector, KeypointRcnn, largest_body
@@ -303,7 +303,7 @@ def _write(
     poses: Poses,
     scene: Scene,
     watch: Watch,
-    limits: MediaLimits = DEFAULT_LIMITS,
+    limits: MediaLimits,
 ) -> None:
     output, comment = Path(request.output), _provenance(scene.generator)
     if not target.sequence:
