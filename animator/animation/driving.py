@@ -76,6 +76,7 @@ def driving_of(arrays: Mapping[str, NDArray[Any]]) -> Driving:
     Raises:
         KeyError, TypeError, ValueError: if they are not those.
     """
+    # Fractions are text, which keeps them exact.
     numbers = json.loads(to_text(arrays["driving"]))
     first, last = map(_fraction, numbers["audio"])
     width, height = numbers["size"]

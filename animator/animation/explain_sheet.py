@@ -155,6 +155,7 @@ def _frame_row(spec: JobSpec, plan: JobPlan, insides: Insides) -> Row:
 
 def _reference_rows(spec: JobSpec, plan: JobPlan, insides: Insides, name: str) -> Iterator[Row]:
     """One row for each layer: what is fetched from a reference, and from where."""
+    # Flows in pixels of the result, all drawn at one scale.
     flows = {
         layer: flow[0].float().cpu() * (spec.size / flow.shape[-1])
         for (layer, reference), flow in insides.prediction.flows.items()
@@ -166,6 +167,7 @@ def _reference_rows(spec: JobSpec, plan: JobPlan, insides: Insides, name: str) -
         height, width = flow.shape[1:]
         pixels = spec.size / width
         text = f"Features on a grid of {width} x {height} places, each {_number(pixels)} px wide."
+        # Where landmarks give the flow, what the networks added to it.
         estimated = insides.prediction.residuals[layer, name][0].float().cpu() * pixels
         if not torch.equal(estimated, flow):
             mean = _number(float(estimated.norm(dim=0).mean()))
@@ -186,6 +188,7 @@ def _layer_tiles(
 ) -> Iterator[SheetTile]:
     prediction, what = insides.prediction, _words(key[1])
     reference = insides.references[key[1]]
+    # Flow, mask, what they fetch, and the attention where the layer has it.
     lengths = flow.norm(dim=0)
     caption = (
         f"Where each place looks in the {what}, seen from itself: {_number(float(lengths.mean()))} "
@@ -252,6 +255,7 @@ def _blend_row(insides: Insides, names: list[str]) -> Row:
             f"{rendered.shape[-1]} x {rendered.shape[-2]}.",
         )
     ]
+    # The shares come in the order of the pictures that are mixed.
     shares = prediction.blend[0].float().cpu()
     for share, name in zip(shares, ("rendered", *names), strict=True):
         what = "rendered picture" if name == "rendered" else f"warped {_words(name)}"
@@ -271,6 +275,7 @@ def _region_rows(finished: Finished) -> Iterator[Row]:
     for name, region in DRAWN:
         if region.name not in finished.shares:
             continue
+        # Crops lie as the person's right eye does; people see them as in the picture.
         maps = (finished.before, finished.shares, finished.after)
         before, share, after = (
             _unmirrored(crops[region.name][0].float().cpu(), region) for crops in maps

@@ -163,6 +163,7 @@ def track_driving(
         watch.stage("landmarks", reader.frames),
         ahead(reader, 1, watch.check) as batches,
     ):
+        # Decoded one batch ahead in a thread, while the detector works on this one.
         for batch in batches:
             parts.append(tracker.track(batch.pixels))
             pts.extend(batch.pts)

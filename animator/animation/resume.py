@@ -74,6 +74,7 @@ def save_plan(workspace: Workspace, spec: JobSpec, settings: Settings, plan: Job
         "missing": plan.missing,
         "hashes": plan.hashes,
     }
+    # The portrait itself is read again, as its hash is part of what the plan is about.
     workspace.write(
         _PLAN,
         pack(

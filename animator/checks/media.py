@@ -222,10 +222,12 @@ def measure_face(picture: NDArray[np.uint8], points: NDArray[np.floating]) -> Fa
     square = face_square(points)
     crop = crop_square(picture, square, _SIDE)
     units = in_units(points, square)
+    # Light from the brows to the nose, where there is neither background nor an open mouth.
     upright = units[17:48].min(0), units[17:48].max(0)
     low, high = (np.clip(edge * _SIDE, 0, _SIDE).astype(int) for edge in upright)
     part = crop[low[1] : max(high[1], low[1] + 1), low[0] : max(high[0], low[0] + 1)]
     luma = part.reshape(-1, 3).mean(0) @ np.array([0.299, 0.587, 0.114])
+    # Pose and expression.
     lean = fit_similarity(MEAN_FACE, points, RIGID).angle
     widths = [np.linalg.norm(points[right] - points[left]) for left, right in _CORNERS]
     eyes_mouth = openings(points) / np.maximum(widths, 1e-6)

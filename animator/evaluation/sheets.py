@@ -59,6 +59,7 @@ def pair_sheets(
     for model in list(renderers)[1:] if metric is not None else ():
         assert metric is not None
         rows = []
+        # Rendered once more: of all pairs of a table only a few are shown.
         for rank, found in ranked(table.samples, model, metric, metric in _RISING).items():
             name = table.samples[found].sample
             truth = pairs.stacked([places[name]])

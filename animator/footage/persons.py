@@ -159,6 +159,7 @@ def _write_tables(
     options: FrameOptions,
     report: PreparationReport,
 ) -> None:
+    # Pairs, for which a person needs two pictures.
     for pictures in people.values():
         if len(pictures) == 1:
             report.skip(ALONE, pictures[0][2].name)
@@ -176,6 +177,7 @@ def _write_tables(
     if not pairs and folder.name == TRAIN:
         message = "nobody has two pictures to make a pair of"
         raise GflaError("invalid_data", f"{message}\n{report.text()}")
+    # Both tables, and how much they hold.
     rows = [row for pictures in people.values() for _, _, row in pictures]
     write_annotations(folder / "annotation.csv", rows)
     write_pairs(folder / "pairs.csv", pairs)

@@ -325,6 +325,7 @@ class _Encoded(_Track):
             rest = -self._pending_count % size
             self._append(np.zeros((len(self._pending[0]), rest), np.float32))
         samples = np.concatenate(self._pending, axis=1)
+        # Whole frames of the encoder, and the rest only at the very end.
         stop = samples.shape[1] // size * size if whole else samples.shape[1]
         for first in range(0, stop, size):
             piece = np.ascontiguousarray(samples[:, first : min(first + size, stop)])

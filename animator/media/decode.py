@@ -195,6 +195,7 @@ class VideoReader:
         stream, container = self._file.stream, self._file.container
         self._display = Display(first, stream.sample_aspect_ratio)
         check_frame_size(self._path, self._display.width, self._display.height, self._limits)
+        # The stream's own length, else the container's, which is in libav's own unit.
         rate, duration = self._file.usual_rate(), None
         if stream.duration is not None:
             duration = stream.duration * self._file.time_base
@@ -220,6 +221,7 @@ class VideoReader:
         duration, self.frames = self.info.duration, self.info.frames
         if duration is None:
             return
+        # A header's count is of the whole file; the part's is in proportion to its seconds.
         used = max(min(duration, self._end or duration) - (self._start or 0), Fraction(0))
         if self.frames is not None and duration:
             self.frames = min(self.frames, round(self.frames * used / duration))

@@ -131,6 +131,7 @@ class Sampler:
                 now = time.monotonic()
                 if now > self._deadline and index:
                     return
+                # What time is left is shared out among the frames that are left.
                 share = (self._deadline - now) / (len(self._times) - index)
                 frame = self._reach(frame, first[0], wanted, now + _PATIENCE * share)
                 if frame is None:

@@ -214,6 +214,7 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
         pickle.UnpicklingError,
         SafetensorError,
     ) as error:
+        # Parsers of damaged files raise whatever they come upon.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise AnimatorError(
             "detector_unavailable",

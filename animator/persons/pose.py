@@ -20,7 +20,7 @@ from animator import __version__
 from animator.errors import AnimatorError
 from animator.files.local import OUTPUT_SUFFIXES, SHEET_SUFFIXES, quoted
 from animator.files.output import check_output, coded_errors
-from animator.media.decode import DEFAULT_LIMITS, MediaLimits, read_image
+from animator.media.decode import MediaLimits, read_image
 from animator.media.encode import VideoWriter
 from animator.media.stills import encode_picture, write_picture
 from animator.persons.bodies import BodyDetector, KeypointRcnn, largest_body
@@ -257,6 +257,7 @@ def check_pose_output(request: PoseRequest, sequence: bool, overwrite: bool) -> 
     """
     output = Path(request.output)
     kinds = OUTPUT_SUFFIXES if sequence else SHEET_SUFFIXES
+    # A single file of the right kind.
     if output.suffix.lower() in kinds:
         if output.is_file() and output.samefile(request.source):
             raise AnimatorError("invalid_option", "The output is the source file itself.")
@@ -265,6 +266,7 @@ def check_pose_output(request: PoseRequest, sequence: bool, overwrite: bool) -> 
             raise AnimatorError("output_exists", message)
         check_output(output)
         return
+    # The wrong kind, or a folder for a sequence, which must be new or empty.
     if not sequence or output.suffix.lower() in (*SHEET_SUFFIXES, *OUTPUT_SUFFIXES):
         what = "a sequence of poses" if sequence else "one pose"
         other = ", or be that of a folder" if sequence else ""
@@ -301,7 +303,7 @@ def _write(
     poses: Poses,
     scene: Scene,
     watch: Watch,
-    limits: MediaLimits = DEFAULT_LIMITS,
+    limits: MediaLimits,
 ) -> None:
     output, comment = Path(request.output), _provenance(scene.generator)
     if not target.sequence:

@@ -131,6 +131,7 @@ def verify(name_or_path: str, settings: Settings) -> WeightsInfo:
     path = resolve(name_or_path, settings)
     name = for_spec(name_or_path, settings)
     check_input(str(path))
+    # The bytes, where there is a record of what they were.
     actual = sha256_of(path)
     imported = name in weights_names(settings) and name != DEFAULT_WEIGHTS_NAME
     if imported and (recorded := read_record(name, settings).sha256) != actual:
@@ -139,6 +140,7 @@ def verify(name_or_path: str, settings: Settings) -> WeightsInfo:
             f"The weights {name!r} are not the file that was imported: SHA-256 {actual[:12]}..., "
             f"recorded was {recorded[:12]}...; import them again.",
         )
+    # Every tensor, and a picture.
     with _coded(path):
         loaded = checkpoint.load(path)
     structure_size(loaded.generator.config, loaded.info, str(path))

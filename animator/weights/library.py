@@ -121,6 +121,7 @@ def for_spec(name_or_path: str, settings: Settings) -> str:
     """
     if not is_weights_name(name_or_path):
         return os.path.abspath(name_or_path)
+    # A file of a name that is not in the library is meant as a file.
     known = name_or_path in weights_names(settings)
     if known or not os.path.exists(name_or_path):
         return name_or_path
@@ -178,6 +179,7 @@ def describe(name: str, settings: Settings) -> WeightsInfo:
     """One entry, as far as its record and the head of its file tell."""
     if name == DEFAULT_WEIGHTS_NAME:
         return _describe_default()
+    # What is damaged is listed, with the reason.
     path, problem, record, header = entry_path(name, settings), None, None, None
     try:
         header = describe_file(path)

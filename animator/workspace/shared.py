@@ -75,6 +75,7 @@ class SharedSegments:
             _remove(self._storage, self._folder)
 
     def _keep(self, end: threading.Event) -> None:
+        # A thread of its own: copying must not hold up the rendering.
         while not end.wait(LOOK_SECONDS):
             try:
                 self._copy(end)

@@ -207,6 +207,7 @@ class DlibDetector:
         answers = []
         crops: dict[float, tuple[NDArray[np.uint8], Similarity]] = {}
         for roll, mirrored, shift_x, shift_y, scale in views:
+            # Views of one roll share an upright crop.
             if roll not in crops:
                 turned = pose.linear * np.exp(1j * math.radians(roll))
                 crop, to_frame = _upright(
@@ -215,6 +216,7 @@ class DlibDetector:
                 smooth = np.asarray(cv2.GaussianBlur(crop, (0, 0), _CROP_BLUR), np.uint8)
                 crops[roll] = smooth, to_frame
             crop, to_frame = crops[roll]
+            # The box of the view, and what the predictor sees in it.
             sign = -1 if mirrored else 1
             centre_x = (_CROP_SIDE - 1) / 2 + sign * shift_x * _CROP_FACE
             centre_y = (_CROP_SIDE - 1) / 2 + shift_y * _CROP_FACE
@@ -223,6 +225,7 @@ class DlibDetector:
             seen = np.ascontiguousarray(crop[:, ::-1]) if mirrored else crop
             shape = self._predictor(seen, dlib.rectangle(*(round(edge) for edge in edges)))
             points = np.array([(point.x, point.y) for point in shape.parts()], np.float64)
+            # Back from the mirror: sides change names, and the last column is the first.
             if mirrored:
                 points = points[MIRRORED]
                 points[:, 0] = _CROP_SIDE - 1 - points[:, 0]

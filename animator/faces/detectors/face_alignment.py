@@ -170,6 +170,7 @@ class FaceAlignmentDetector:
         del rolls
         points = np.full((len(frames), POINTS, 2), np.nan, np.float32)
         confidence = np.zeros(len(frames), np.float32)
+        # Crops of the faces that lie in their frames.
         rows, crops, corners, widths = [], [], [], []
         for row, (frame, box) in enumerate(zip(frames, boxes, strict=True)):
             centre, width = _crop_of(box)
@@ -182,6 +183,8 @@ class FaceAlignmentDetector:
             corners.append(corner)
             widths.append(width)
         if rows:
+            # From cells of the maps, counted from their edge, to pixels, counted from their
+            # centres.
             positions, heights = self._peaks(np.stack(crops))
             scale = np.array(widths)[:, None, None] / _MAP
             points[rows] = positions * scale + np.array(corners)[:, None] - 0.5
@@ -230,6 +233,7 @@ def find_peaks(maps: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[
     flat = maps.reshape(count, kinds, -1)
     best = flat.argmax(-1)
     peak = np.take_along_axis(flat, best[..., None], -1)[..., 0]
+    # The highest cell of each map.
     y, x = np.divmod(best, width)
     rows, columns = np.ogrid[:count, :kinds]
 
@@ -240,6 +244,7 @@ def find_peaks(maps: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[
         known = inner & (bend > 1e-6) & (peak > 0)
         return np.where(known, (high - low) / (2 * np.where(known, bend, 1)), 0.0)
 
+    # At the border there is no neighbour, and the peak stays in the middle of its cell.
     left, right = np.maximum(x - 1, 0), np.minimum(x + 1, width - 1)
     above, below = np.maximum(y - 1, 0), np.minimum(y + 1, height - 1)
     dx = offset(maps[rows, columns, y, left], maps[rows, columns, y, right], left < x)
