@@ -10,8 +10,28 @@ from typing import Any
 import av
 import numpy as np
 import numpy.typing as npt
+import pytest
 
+FOOTAGE = Path(__file__).parents[2].parent / "shared" / "media" / "faces"
+"""Real photos and videos beside the checkout, which may not be published."""
+needs_footage = pytest.mark.skipif(not FOOTAGE.is_dir(), reason=f"no footage at {FOOTAGE}")
 _BARS = 10
+
+
+def edge_cases(*names: str) -> list[Path]:
+    """Awkward real videos, all without names; none where there is no footage."""
+    return _footage("edge_cases", names)
+
+
+def hard_portraits(*names: str) -> list[Path]:
+    """Awkward real photos, all without names; none where there is no footage."""
+    return _footage("portraits_hard", names)
+
+
+def _footage(folder: str, names: Sequence[str]) -> list[Path]:
+    if not FOOTAGE.is_dir():
+        return []
+    return [FOOTAGE / folder / name for name in names] or sorted((FOOTAGE / folder).iterdir())
 
 
 def numbered(index: int, width: int = 160, height: int = 96) -> npt.NDArray[np.uint8]:

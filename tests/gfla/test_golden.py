@@ -1,8 +1,4 @@
-"""Parity with recorded numbers.
-
-Those of the published networks lie beside the repository, where they are at hand; those of
-``tests/golden`` are our own and always there.
-"""
+"""Parity with recorded numbers: those of the published networks, and our own of the day before."""
 
 from __future__ import annotations
 
@@ -10,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from skimage.data import astronaut
 
 from gfla.checkpoint import from_published, to_published
 from gfla.config import PUBLISHED
 from gfla.guidance.face import LABELS, face_structure
 from gfla.models.attention import LocalAttention
 from tests.golden.make_golden import PATH, outputs
+from tests.golden.published import published_case
 
 GENERATORS = (
     "face_generator",
@@ -29,10 +27,6 @@ GENERATORS = (
 ROUNDING = 3e-5
 """The recorded run of the face model itself lies 2.8e-5 from float64 after three frames; kernels of
 other processors round otherwise."""
-
-
-def golden(shared_dir, name):
-    return load_file(shared_dir / "golden" / f"{name}.safetensors")
 
 
 def state_of(values):
@@ -49,8 +43,8 @@ def assert_near(got, wanted, tolerance):
     ("name", "relative", "shows_flows"),
     [("face_generator", 1e-5, True), ("dance_generator", 0, False)],
 )
-def test_animation_generators(shared_dir, name, relative, shows_flows):
-    values = golden(shared_dir, name)
+def test_animation_generators(name, relative, shows_flows):
+    values = published_case(name)
     generator = from_published(state_of(values))
     structures = values["in/structures"]
     with torch.no_grad():
@@ -72,8 +66,8 @@ def test_animation_generators(shared_dir, name, relative, shows_flows):
         ("view_generator_shapenet", "view"),
     ],
 )
-def test_transfer_generators(shared_dir, name, structure):
-    values = golden(shared_dir, name)
+def test_transfer_generators(name, structure):
+    values = published_case(name)
     generator = from_published(state_of(values))
     structures = values[f"in/source_{structure}"], values[f"in/target_{structure}"]
     with torch.no_grad():
@@ -87,8 +81,8 @@ def test_transfer_generators(shared_dir, name, structure):
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_export_gives_the_published_file_back(shared_dir, name):
-    published = state_of(golden(shared_dir, name))
+def test_export_gives_the_published_file_back(name):
+    published = state_of(published_case(name))
     exported = to_published(from_published(published))
     assert exported.keys() == published.keys()
     assert all(torch.equal(exported[name], published[name]) for name in published)
@@ -105,8 +99,8 @@ def test_generators_give_what_they_gave_before(name):
 
 
 @pytest.mark.parametrize("kernel", [3, 5])
-def test_local_attention(shared_dir, kernel):
-    values = golden(shared_dir, f"local_attention_k{kernel}")
+def test_local_attention(kernel):
+    values = published_case(f"local_attention_k{kernel}")
     names = {"0": "mix", "2": "head"}
     state = {}
     for name, tensor in state_of(values).items():
@@ -123,10 +117,10 @@ def test_local_attention(shared_dir, kernel):
 
 
 @pytest.mark.parametrize("index", range(4))
-def test_face_guidance(shared_dir, index):
-    values = golden(shared_dir, "face_guidance")
+def test_face_guidance(index):
+    values = published_case("face_guidance")
     landmarks = values[f"in/landmarks{index}"].numpy()
-    structure = face_structure(landmarks, 256, values["in/image"].numpy())
+    structure = face_structure(landmarks, 256, astronaut()[:256, 96:352])
     wanted = values[f"out/structure{index}"].float().numpy()
     edges = wanted[0] > 0.5
     assert ((structure[0] > 0.5) != edges).sum() <= 0.02 * edges.sum()

@@ -492,7 +492,6 @@ def test_a_model_has_one_engine_of_the_size_that_is_set(
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 @pytest.mark.parametrize("config", [COMPACT, NARROW], ids=["compact", "published"])
 def test_batches_on_cuda(
     config: AnimationConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

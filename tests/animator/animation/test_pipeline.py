@@ -22,6 +22,8 @@ from animator.spec import JobSpec, Progress
 from gfla import checkpoint
 from tests.animator.media_files import (
     delay_seconds,
+    edge_cases,
+    needs_footage,
     noise,
     sound_on_timeline,
     video_times,
@@ -262,11 +264,11 @@ def test_file_names_mean_nothing(name, spec, samples, tmp_path):
 
 
 @pytest.mark.slow
-def test_awkward_footage_gives_a_video_or_a_code(shared_dir, spec, tmp_path):
+@needs_footage
+def test_awkward_footage_gives_a_video_or_a_code(spec, tmp_path):
     """A glimpse of every edge case; none may end in anything but a result or a coded error."""
     coded = {}
-    files = sorted((shared_dir / "media" / "faces" / "edge_cases").iterdir())
-    for path in files:
+    for path in edge_cases():
         try:
             result = animate(replace(spec, driving=str(path), end="0.3"))
         except AnimatorError as error:

@@ -23,7 +23,7 @@ from animator.checks.report import CheckReport, Finding
 from animator.errors import AnimatorError
 from animator.settings import Settings
 from animator.spec import JobSpec
-from tests.animator.media_files import write_video
+from tests.animator.media_files import edge_cases, hard_portraits, needs_footage, write_video
 
 REPOSITORY = Path(__file__).parents[3]
 MISBEHAVIOUR = "tests.animator.misbehaviour:"
@@ -301,12 +301,11 @@ AWKWARD = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("hard", "awkward"), [*zip(HARD, AWKWARD, strict=True)])
-def test_real_awkward_footage(
-    hard: str, awkward: str, spec: JobSpec, local: Settings, shared_dir: Path
-) -> None:
-    faces = shared_dir / "media" / "faces"
-    source, driving = faces / "portraits_hard" / hard, faces / "edge_cases" / awkward
+@needs_footage
+@pytest.mark.parametrize(
+    ("source", "driving"), [*zip(hard_portraits(*HARD), edge_cases(*AWKWARD), strict=True)]
+)
+def test_real_awkward_footage(source: Path, driving: Path, spec: JobSpec, local: Settings) -> None:
     report = check_job(replace(spec, source=str(source), driving=str(driving)), local)
     said = {(item.about, item.level, item.code) for item in report.findings}
-    assert {("source", *HARD[hard]), ("driving", *AWKWARD[awkward])} <= said
+    assert {("source", *HARD[source.name]), ("driving", *AWKWARD[driving.name])} <= said

@@ -209,7 +209,6 @@ def test_a_batch_equals_its_frames(
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 def test_cuda_gives_the_landmarks_of_the_cpu(
     astronaut: NDArray[np.uint8], random_fan: FaceAlignmentDetector
 ) -> None:

@@ -11,9 +11,16 @@ from PIL import Image
 
 from animator.errors import AnimatorError
 from animator.media.decode import MediaLimits, VideoReader, content_hash, probe, read_image
-from tests.animator.media_files import noise, number, numbered, video_times, write_video
+from tests.animator.media_files import (
+    edge_cases,
+    needs_footage,
+    noise,
+    number,
+    numbered,
+    video_times,
+    write_video,
+)
 
-EDGE_CASES = Path(__file__).parents[3].parent / "shared" / "media" / "faces" / "edge_cases"
 MS = Fraction(1, 1000)
 
 
@@ -515,11 +522,7 @@ def test_the_content_hash_is_of_the_bytes(tmp_path: Path) -> None:
 # -- real footage ------------------------------------------------------------------------------
 
 
-def edge_cases() -> list[Path]:
-    return sorted(EDGE_CASES.iterdir()) if EDGE_CASES.is_dir() else []
-
-
-@pytest.mark.skipif(not edge_cases(), reason=f"no footage at {EDGE_CASES}")
+@needs_footage
 @pytest.mark.parametrize("path", edge_cases(), ids=lambda path: path.name)
 def test_edge_cases_decode_to_what_the_plain_decoder_gives(path: Path) -> None:
     with av.open(str(path)) as container:

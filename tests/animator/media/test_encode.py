@@ -14,6 +14,8 @@ from animator.media.decode import VideoReader
 from tests.animator.media.encoding import copy, write
 from tests.animator.media_files import (
     delay_seconds,
+    edge_cases,
+    needs_footage,
     noise,
     number,
     sound_on_timeline,
@@ -21,7 +23,6 @@ from tests.animator.media_files import (
     write_video,
 )
 
-EDGE_CASES = Path(__file__).parents[3].parent / "shared" / "media" / "faces" / "edge_cases"
 NTSC = Fraction(1, 30000)
 MS = Fraction(1, 1000)
 
@@ -215,10 +216,10 @@ def test_without_sound_there_is_no_sound_stream(tmp_path: Path) -> None:
         assert not container.streams.audio
 
 
-@pytest.mark.skipif(not EDGE_CASES.is_dir(), reason=f"no footage at {EDGE_CASES}")
+@needs_footage
 @pytest.mark.parametrize(
-    "name",
-    [
+    "source",
+    edge_cases(
         "face_recogniti_short_hamilton_clip.mp4",
         "lipnet_bbaf2n.mpg",
         "liveportrait_d18.webm",
@@ -228,10 +229,11 @@ def test_without_sound_there_is_no_sound_stream(tmp_path: Path) -> None:
         "sample-videos_brother.mkv",
         "sample-videos_head-pose-face-detection-female.gif",
         "video-retalkin_1_vfr.mp4",
-    ],
+    ),
+    ids=lambda path: path.name,
 )
-def test_edge_cases_keep_their_times(name: str, tmp_path: Path) -> None:
-    source, output = EDGE_CASES / name, tmp_path / "out.mp4"
+def test_edge_cases_keep_their_times(source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
     copy(source, output)
     assert video_times(output) == video_times(source)
     with av.open(str(source)) as container:

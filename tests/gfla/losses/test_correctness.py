@@ -162,7 +162,6 @@ def test_autocast_does_not_round():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_cuda_agrees_with_cpu(sampling):
     flow, source, target = inputs(height=33, width=20)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from gfla.guidance.pose import pose_heatmaps
 from gfla.losses.correctness import sampling_correctness
@@ -13,15 +12,12 @@ from gfla.losses.perceptual import gram_matrix
 from gfla.losses.regularity import affine_residual
 from gfla.ops.gaussian import gaussian_sample
 from gfla.published.critics import critic_from_published, critic_to_published
-
-
-def golden(shared_dir, name):
-    return load_file(shared_dir / "golden" / f"{name}.safetensors")
+from tests.golden.published import published_case
 
 
 @pytest.mark.parametrize("name", ["image", "market", "video"])
-def test_discriminator(shared_dir, name):
-    values = golden(shared_dir, f"discriminator_{name}")
+def test_discriminator(name):
+    values = published_case(f"discriminator_{name}")
     published = {k.removeprefix("state/"): v for k, v in values.items() if k.startswith("state/")}
     critic = critic_from_published(published)
     with torch.no_grad():
@@ -32,8 +28,8 @@ def test_discriminator(shared_dir, name):
 
 
 @pytest.mark.parametrize(("name", "annotated"), [("fashion", (256, 176)), ("market", (128, 64))])
-def test_pose_heatmaps(shared_dir, name, annotated):
-    values = golden(shared_dir, f"pose_heatmaps_{name}")
+def test_pose_heatmaps(name, annotated):
+    values = published_case(f"pose_heatmaps_{name}")
     wanted = values["out/heatmaps"]
     joints = values["in/keypoints_yx"].flip(-1)
     maps = pose_heatmaps(joints[None], tuple(wanted.shape[1:]), annotated)[0]
@@ -42,8 +38,8 @@ def test_pose_heatmaps(shared_dir, name, annotated):
 
 
 @pytest.mark.parametrize("kernel", [3, 5])
-def test_affine_residual(shared_dir, kernel):
-    values = golden(shared_dir, f"affine_regularization_k{kernel}")
+def test_affine_residual(kernel):
+    values = published_case(f"affine_regularization_k{kernel}")
     flow = values["in/flow"].requires_grad_()
     loss = affine_residual(flow, kernel)
     torch.testing.assert_close(loss.view(1), values["out/loss"], atol=0, rtol=1e-5)
@@ -51,8 +47,8 @@ def test_affine_residual(shared_dir, kernel):
     torch.testing.assert_close(flow.grad, values["out/grad_flow"], atol=1e-4, rtol=0)
 
 
-def test_sampling_correctness(shared_dir):
-    values = golden(shared_dir, "sampling_correctness")
+def test_sampling_correctness():
+    values = published_case("sampling_correctness")
     flow = values["in/flow"].requires_grad_()
     source, target = values["in/source_features"], values["in/target_features"]
     warped = gaussian_sample(source, flow)
@@ -64,8 +60,8 @@ def test_sampling_correctness(shared_dir):
     torch.testing.assert_close(flow.grad, values["out/grad_flow"], atol=1e-9, rtol=1e-4)
 
 
-def test_gram_matrix(shared_dir):
-    values = golden(shared_dir, "gram_matrix")
+def test_gram_matrix():
+    values = published_case("gram_matrix")
     gram = gram_matrix(values["in/features"])
     torch.testing.assert_close(gram, values["out/gram"], atol=1e-5, rtol=0)
 
