@@ -6,6 +6,8 @@ lists it. The sentence beside it is for a person and may change at any time.
 
 from __future__ import annotations
 
+import re
+
 CODES: dict[str, str] = {
     "no_such_file": "An input file does not exist.",
     "not_a_file": "An input is a folder, a device or another thing that is not a regular file.",
@@ -37,6 +39,7 @@ CODES: dict[str, str] = {
     "weights_exist": "The library has weights of this name and replacing them was not asked for.",
     "no_such_weights": "The library has no weights of this name.",
     "missing_package": "A Python package that this command needs is not installed.",
+    "missing_library": "A library of the system that a package needs is not on this machine.",
     "bad_protocol": "An evaluation protocol is damaged, or asks for what there is not.",
     "bad_data": "A data set is damaged, incomplete, or not of the kind that is asked for.",
     "metric_unavailable": "The network that a metric is made of is not here, or is another one.",
@@ -114,3 +117,35 @@ class AttemptRepeated(LeaseLost):
 
     The two cannot be told apart by their number, so the later one must begin again as the next.
     """
+
+
+_MISSING = re.compile(r"(lib[\w.+-]*\.so[\w.]*): cannot open shared object file")
+_OF_DISPLAYS = ("libGL", "libEGL", "libgthread", "libglib", "libSM", "libICE", "libX", "libxcb")
+"""Beginnings of the libraries that the ordinary OpenCV wheel takes from the system."""
+
+
+def missing_library(text: str) -> AnimatorError | None:
+    """What to do where an import failed for a library of the system; None if that is not why.
+
+    Args:
+        text: what Python said, such as the text of an ImportError.
+    """
+    found = _MISSING.search(text)
+    if found is None:
+        return None
+    name = found[1]
+    if not name.startswith(_OF_DISPLAYS):
+        message = f"This machine lacks {name}; install the package of the system that has it."
+        return AnimatorError("missing_library", message, retryable=True)
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        same = f"=={version('opencv-python')}"
+    except PackageNotFoundError:
+        same = ""
+    message = (
+        f"OpenCV needs {name}, which this machine lacks: install it (on Debian and Ubuntu: apt "
+        "install libgl1 libglib2.0-0), or take the OpenCV that needs no display (pip uninstall -y "
+        f"opencv-python && pip install opencv-python-headless{same})."
+    )
+    return AnimatorError("missing_library", message, retryable=True)

@@ -25,6 +25,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, NoReturn
 
+from animator.errors import missing_library
+
 Message = dict[str, Any]
 Send = Callable[[Message], None]
 How = Literal["done", "crashed", "timeout", "memory"]
@@ -92,7 +94,7 @@ def run_limited(
 ) -> Ended:
     """Call a function in a child and collect what it answers.
 
-    Never raises for anything that the child does.
+    Never raises for anything that the child does to a file.
 
     Args:
         target: "module:function"; it is called with the task and with a function that sends one
@@ -101,6 +103,9 @@ def run_limited(
         limits: what the child may use.
         trusted: whether it gets the whole environment and all cores, and may write files, as it
             opens none that strangers made.
+
+    Raises:
+        AnimatorError: `missing_library` if the child's modules cannot be imported for that.
     """
     process = spawn(target, task, limits, trusted=trusted)
     try:
@@ -164,6 +169,9 @@ def _converse(process: subprocess.Popen[bytes], limits: SandboxLimits) -> Ended:
         return Ended("timeout", f"took more than {limits.seconds:g} s", messages)
     if process.returncode == 0:
         return Ended("done", "", messages)
+    # A library that the machine lacks is no fault of what the child looked at.
+    if process.returncode > 0 and (lacking := missing_library(errors.decode(errors="replace"))):
+        raise lacking
     how, reason = _describe(process.returncode, limits, errors)
     return Ended(how, reason, messages)
 

@@ -37,8 +37,12 @@ FLOORS: tuple[dict[str, str], ...] = (
     {"files": "paths and URLs", "broker": "Redis"},
     {"watch": "progress, cancelling", "settings": "of a process"},
     {"spec": "what a job is"},
-    {"faces": "landmarks and motion", "values": "checked values"},
-    {"gfla": "the networks", "errors": "codes and sentences", "sandbox": "confined children"},
+    {
+        "faces": "landmarks and motion",
+        "values": "checked values",
+        "sandbox": "confined children",
+    },
+    {"gfla": "the networks", "errors": "codes and sentences"},
 )
 """Packages and top modules from the roof to the ground; an import leads to a lower floor."""
 WIDTH, ROW, BOX, TALL = 960, 92, 184, 46  # pixels: page, floor, and a box's width and height

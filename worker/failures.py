@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from animator.errors import AnimatorError
+from animator.errors import AnimatorError, missing_library
 from animator.spec import JobError
 
 
@@ -14,5 +14,7 @@ def describe(error: Exception) -> JobError:
     if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
         message = "The machine has not enough memory for this job."
         return JobError("out_of_memory", message, True)
+    if isinstance(error, ImportError) and (known := missing_library(str(error))):
+        return JobError.of(known)
     message = f"{type(error).__name__}: {error} (the traceback is in the worker's log)."
     return JobError("internal", message)

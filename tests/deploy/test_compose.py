@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -141,7 +142,7 @@ def _scrape_all(compose: Compose) -> list[dict[tuple[str, ...], float]]:
     """What Prometheus would get where its configuration has it look."""
     settings = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())
     (found,) = settings["scrape_configs"][0]["dns_sd_configs"]
-    (service,) = found["names"]
+    (service,) = (name for name in found["names"] if name in compose.services)
     return [
         scrape(found["port"], compose.address(service, replica))
         for replica in range(compose.replicas(service))
@@ -195,9 +196,33 @@ def test_redis_is_reached_by_the_containers_alone(compose: Compose) -> None:
 def test_settings_in_deploy_exist(compose: Compose) -> None:
     known = {f"ANIMATOR_{name.upper()}" for name in Settings.__dataclass_fields__}
     shown = set(compose.services["worker"]["environment"])
-    for name in ("worker.env", "animator-worker@.service", "Dockerfile"):
+    for name in ("worker.env", "farm.env.sample", "animator-worker@.service", "Dockerfile"):
         shown |= set(re.findall(r"\b(ANIMATOR_\w+)=", (DEPLOY / name).read_text()))
-    assert {name for name in shown if name.startswith("ANIMATOR_")} <= known
+    of_compose = {"ANIMATOR_MEDIA", "ANIMATOR_USER"}
+    assert {name for name in shown if name.startswith("ANIMATOR_")} - of_compose <= known
+
+
+def test_alerts_have_severities_and_tests_of_theirs() -> None:
+    (group,) = yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"]
+    severities = {rule["alert"]: rule["labels"]["severity"] for rule in group["rules"]}
+    assert set(severities.values()) == {"critical", "warning", "info"}
+    tests = yaml.safe_load((DEPLOY / "alerts.test.yml").read_text())["tests"]
+    tested = {case["alertname"] for test in tests for case in test["alert_rule_test"]}
+    assert tested <= severities.keys() and "AnimatorNoWorkers" in tested
+    if promtool := shutil.which("promtool"):
+        subprocess.run([promtool, "test", "rules", DEPLOY / "alerts.test.yml"], check=True)
+
+
+def test_every_gpu_has_a_worker_that_prometheus_finds() -> None:
+    """Those of the profiles, without a block that is copied by hand."""
+    services = yaml.safe_load((DEPLOY / "compose.cuda.yaml").read_text())["services"]
+    (scrape,) = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())["scrape_configs"]
+    assert scrape["dns_sd_configs"][0]["names"] == list(services)
+    devices = [
+        service["deploy"]["resources"]["reservations"]["devices"][0]["device_ids"]
+        for service in services.values()
+    ]
+    assert devices == [["0"], ["1"], ["2"], ["3"]]
 
 
 def test_nothing_secret_is_in_the_image() -> None:

