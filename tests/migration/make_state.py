@@ -38,6 +38,7 @@ ROOT = Path("/tmp/animator-migration")
 ENVIRONMENT = {
     "ANIMATOR_DEVICE": "cpu",
     "ANIMATOR_LEASE_SECONDS": "3",
+    "ANIMATOR_RETENTION_DAYS": "0",
     "ANIMATOR_SEGMENT_FRAMES": "4",
     "OMP_NUM_THREADS": "1",
 }

@@ -78,9 +78,9 @@ def test_cancelling_and_losing_a_job_are_seen_and_cheap_to_ask_for(
 ) -> None:
     job = HeldJob(record)
     with keeper.hold(job):
-        began = time.monotonic()
+        commands = store.client.info("stats")["total_commands_processed"]
         assert not any(job.should_stop() for _ in range(100_000))
-        assert time.monotonic() - began < 1
+        assert store.client.info("stats")["total_commands_processed"] - commands < 100
         assert keeper.may_publish(job)
         store.request_cancel(record.id)
         assert seen(job.should_stop) and job.cancelled and not job.lost
