@@ -52,6 +52,11 @@ class Tags(NamedTuple):
         """The kind of HDR, None for SDR."""
         return {PQ: "PQ", HLG: "HLG"}.get(self.transfer)
 
+    @property
+    def plain(self) -> bool:
+        """Whether the red, green and blue of a picture with these tags are shown as they are."""
+        return self.transfer in _SHOWN and self.primaries == _BT709
+
 
 def tags_of(frame: VideoFrame) -> Tags:
     """The meaning of a frame's numbers; what its stream leaves open is guessed."""
@@ -73,6 +78,11 @@ def tags_of(frame: VideoFrame) -> Tags:
     return Tags(primaries, _BT709 if transfer in _OPEN else transfer, _MATRICES[matrix], full)
 
 
+def notes_of(frame: VideoFrame) -> tuple[str, ...]:
+    """Codes of `animator.media.notes.NOTES` about a video, by a frame of it."""
+    return ("hdr",) if tags_of(frame).hdr else ()
+
+
 class FrameColours:
     """Turns frames of one size into opaque 8-bit sRGB; a clip may change its tags on the way."""
 
@@ -83,8 +93,7 @@ class FrameColours:
         """uint8 height width 3 of a frame, scaled to that size, transparency over white."""
         tags = tags_of(frame)
         transparent = any(component.is_alpha for component in frame.format.components)
-        shown = tags.transfer in _SHOWN and tags.primaries == _BT709
-        names = ("rgba", "rgb24") if shown else ("gbrap16le", "gbrp16le")
+        names = ("rgba", "rgb24") if tags.plain else ("gbrap16le", "gbrp16le")
         stored: Any = self._reformatter.reformat(
             frame,
             width,
@@ -95,7 +104,7 @@ class FrameColours:
             dst_color_range=ColorRange.JPEG,
             threads=1,
         )
-        if shown:
+        if tags.plain:
             pixels = stored.to_ndarray()
             alpha = pixels[..., 3] if transparent else None
             pixels = pixels[..., :3]
@@ -135,7 +144,7 @@ def shown_planes(
     matrix = to_bt709(tags.primaries)
     shown = np.empty((height, width, 3), np.uint8)
     for rows in _bands(height, width):
-        light = cv2.merge([_looked_up(plane[rows], into) for plane in planes])
+        light: Any = cv2.merge([_looked_up(plane[rows], into) for plane in planes])
         light = cv2.transform(light, matrix)
         if tags.transfer == HLG:
             # The system gamma of a screen of 1000 cd/m2 (ITU-R BT.2100): luminance to the 1.2.
@@ -143,14 +152,12 @@ def shown_planes(
             gain = _looked_up(_sixteen(luminance, _TOP), _hlg_gain())
             light = cv2.multiply(light, cv2.merge([gain, gain, gain]))
         # The root spreads the dark values, of which sixteen bits of light would have too few.
-        light = cv2.sqrt(cv2.max(light, 0))
+        light = cv2.sqrt(np.maximum(light, 0, out=light))
         shown[rows] = _looked_up(_sixteen(light, _TOP / _ROOT), out)
     return shown
 
 
-def over_white(
-    rgb: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.uint8]:
+def over_white(rgb: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """uint8 H W 3 laid over white by its transparency H W."""
     if alpha.min() == 255:
         return rgb
@@ -164,9 +171,7 @@ _ROOT = 1.25  # square root of the light that the table of output values ends at
 
 
 @lru_cache(maxsize=16)
-def _tables(
-    transfer: int, white: int, curve: Curve
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def _tables(transfer: int, white: int, curve: Curve) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """From 16-bit code to light, and from the root of light to 8-bit code."""
     steps = np.linspace(0, 1, _TOP + 1)
     light = linear(np.minimum(steps * (_TOP / white), 1), transfer, curve)
@@ -195,7 +200,7 @@ def _looked_up(index: npt.NDArray[np.uint16], table: npt.NDArray[Any]) -> npt.ND
     return cv2.LUT(index, table) if _FAST else table[index]
 
 
-def _sixteen(values: npt.NDArray[np.float32], scale: float) -> npt.NDArray[np.uint16]:
+def _sixteen(values: Any, scale: float) -> Any:
     """Values times ``scale``, rounded and clipped to 16 bits."""
     return cv2.multiply(values, np.full(4, scale), dtype=cv2.CV_16U)
 

@@ -16,6 +16,8 @@ Values = npt.NDArray[np.float64]
 
 PQ = 16
 HLG = 18
+ADOBE_RGB = 256
+"""Primaries that H.273 has no number for."""
 _WHITE = 203.0
 _D65, _C, _E, _DCI = (0.3127, 0.329), (0.31, 0.316), (1 / 3, 1 / 3), (0.314, 0.351)
 
@@ -30,11 +32,14 @@ GAMUTS: dict[int, tuple[tuple[float, float], ...]] = {
     10: ((1.0, 0.0), (0.0, 1.0), (0.0, 0.0), _E),
     11: ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06), _DCI),
     12: ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06), _D65),
+    ADOBE_RGB: ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06), _D65),
     22: ((0.63, 0.34), (0.295, 0.605), (0.155, 0.077), _D65),
 }
 """Chromaticities x, y of red, green, blue and white, by the number of the primaries."""
 
-_BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+_BRADFORD = np.array(
+    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+)
 
 
 class Curve(Enum):
@@ -53,6 +58,8 @@ def linear(code: Values, transfer: int, curve: Curve) -> Values:
     if transfer == HLG:
         a, b, c = 0.17883277, 0.28466892, 0.55991073
         return np.where(code <= 0.5, code**2 / 3, (np.exp((code - c) / a) + b) / 12)
+    if transfer == 4 and curve is Curve.SRGB:
+        return code**2.2
     if transfer in (5, 8, 17):
         return code ** {5: 2.8, 8: 1.0, 17: 2.6}[transfer] * (52.37 / 48 if transfer == 17 else 1)
     if transfer in (9, 10):
@@ -64,7 +71,7 @@ def linear(code: Values, transfer: int, curve: Curve) -> Values:
 
 
 def coded(light: Values, curve: Curve, *, soft: bool) -> Values:
-    """Code 0..1 of light for an SDR screen; what is brighter than white runs into it if ``soft``."""
+    """Code 0..1 of light for an SDR screen, which what is brighter runs into if ``soft``."""
     if curve is Curve.BT1886:
         code = light ** (1 / 2.4)
     else:
