@@ -1,4 +1,4 @@
-"""Notes on what reading changed about a picture or a video, as codes and as sentences."""
+"""Notes on what was changed about a picture or a video, as codes and as sentences."""
 
 from __future__ import annotations
 
@@ -12,3 +12,12 @@ NOTES: dict[str, str] = {
 def sentence(subject: str, code: str) -> str:
     """A note in words; ``subject`` is as in "The picture"."""
     return f"{subject} {NOTES[code]}"
+
+
+LARGEST_SIDE = 3840
+"""Longer side, in pixels, to which larger pictures are scaled down for a video."""
+
+
+def is_reduced(output_mode: str, width: int, height: int) -> bool:
+    """Whether a result of this mode shows a picture of that size in fewer pixels."""
+    return output_mode == "paste-back" and max(width, height) > LARGEST_SIDE
