@@ -17,9 +17,10 @@ from PIL import Image, ImageOps, PngImagePlugin, TiffImagePlugin, UnidentifiedIm
 from animator.errors import AnimatorError
 from animator.files.local import open_file, quoted
 from animator.files.output import write_whole
+from animator.media.brands import brands, is_avif, is_heif, is_sequence
 from animator.media.colour import over_white
 from animator.media.container import refuse_scripts
-from animator.media.heif import brands, is_avif, is_heif, is_sequence, read_heif
+from animator.media.heif import read_heif
 from animator.media.profiles import FIRST_BYTES, Profile, profile_of, srgb
 from animator.settings import DEFAULT_LIMITS, MediaLimits
 
