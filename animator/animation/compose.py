@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
 from animator.faces.crop import Square, resize, whole_square
+from animator.media.notes import LARGEST_SIDE
 from gfla.arrays import Picture
 
 OutputMode = Literal["crop", "paste-back", "side-by-side"]
@@ -18,8 +19,6 @@ OutputMode = Literal["crop", "paste-back", "side-by-side"]
 FEATHER = 0.12
 """Width of the soft border of a pasted crop, in units of its side. The face models' crop leaves
 about a fifth of the side beside the face, so the face itself is never mixed."""
-LARGEST_SIDE = 3840
-"""Longer side, in pixels, to which larger pictures are scaled down for a video."""
 
 
 def _even(length: float) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from animator.animation.extras import write_extras
 from animator.animation.plan import JobPlan, make_plan, open_inputs
@@ -21,6 +21,8 @@ from animator.animation.render import VIDEO, SegmentRenderer
 from animator.animation.resume import load_plan, save_plan
 from animator.errors import LeaseLost
 from animator.files.output import check_output
+from animator.media.decode import probe
+from animator.media.notes import is_reduced, sentence
 from animator.settings import Settings
 from animator.spec import JobSpec, Result, extra_files
 from animator.watch import OnProgress, Watch, coded_memory_errors
@@ -84,6 +86,10 @@ def _animate(
     with coded_memory_errors():
         # Render the segments that are lacking, and put the video together.
         plan = _planned(spec, settings, watch, workspace)
+        notes = {
+            "picture": plan.source.notes,
+            "driving video": probe(spec.driving, settings.limits()).notes,
+        }
         renderer = SegmentRenderer(spec, plan, workspace, settings, watch)
         with watch.stage("generate", renderer.total, renderer.resumed):
             renderer.render(priority)
@@ -104,7 +110,7 @@ def _animate(
         seconds=round(seconds, 3),
         fps=round((frames - resumed) / seconds, 2),
         timings=watch.timings,
-        warnings=(*_warnings(spec, plan), *lacking),
+        warnings=(*_warnings(spec, plan, notes, renderer.composer.output_size), *lacking),
         missing=plan.missing,
         hashes=plan.hashes | {"weights": plan.generator.sha256},
         weights=plan.generator.name,
@@ -134,7 +140,20 @@ def _measured(
         return measure(workspace.path / VIDEO, spec, plan, renderer.composer.place, watch.check)
 
 
-def _warnings(spec: JobSpec, plan: JobPlan) -> Iterator[str]:
+def _warnings(
+    spec: JobSpec,
+    plan: JobPlan,
+    notes: Mapping[str, tuple[str, ...]],
+    output_size: tuple[int, int],
+) -> Iterator[str]:
+    for name, codes in notes.items():
+        for code in codes:
+            yield sentence(f"The {name}", code)
+    height, width = plan.source.picture.shape[:2]
+    if is_reduced(spec.output_mode, width, height):
+        across, down = output_size
+        size = f"{width} x {height}"
+        yield f"The picture has {size} pixels; the result shows it in {across} x {down}."
     chosen = "the largest" if spec.face == "largest" else f"number {spec.face} from the left"
     for name, faces in (("picture", plan.source.faces), ("driving video", plan.driving.faces)):
         if faces > 1:

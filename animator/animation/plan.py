@@ -19,7 +19,7 @@ from animator.faces.detectors import make_detector
 from animator.faces.landmarks import Landmarks
 from animator.faces.motion import choose_anchor, fill_missing, keep_inside, retarget, smooth
 from animator.faces.tracking import FaceTracker, find_face
-from animator.media.decode import MediaLimits, VideoReader, content_hash, read_image
+from animator.media.decode import MediaLimits, VideoReader, content_hash, read_picture
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch
@@ -35,12 +35,14 @@ class Source:
         points: 68 x 2 pixels.
         square: the part of the picture that is animated.
         faces: how many the picture shows.
+        notes: codes of `animator.media.notes.NOTES`.
     """
 
     picture: NDArray[np.uint8]
     points: NDArray[np.float32]
     square: Square
     faces: int
+    notes: tuple[str, ...] = ()
 
     def crop_units(self, points: NDArray[np.floating]) -> NDArray[np.float32]:
         """Pixels of the picture as units of the square, 0..1 from edge to edge."""
@@ -141,14 +143,15 @@ def find_source(
     spec: JobSpec, cache: LandmarkCache, sha256: str, limits: MediaLimits
 ) -> tuple[Source, bool]:
     """Read the portrait and find its face; also whether it had been found before."""
-    picture = read_image(spec.source, limits)
+    still = read_picture(spec.source, limits)
+    picture = still.pixels
 
     def find() -> tuple[NDArray[np.float32], int]:
         found, faces = find_face(picture, make_detector(spec.detector, spec.device), spec.face)
         return found.points[0], faces
 
     (points, faces), known = cache.source(sha256, find)
-    return Source(picture, points, face_square(points), faces), known
+    return Source(picture, points, face_square(points), faces, still.notes), known
 
 
 def track_driving(

@@ -25,7 +25,7 @@ from animator.animation.plan import JobInputs, JobPlan, Source
 from animator.animation.portrait import PortraitGenerator
 from animator.faces.crop import Square
 from animator.files.arrays import DAMAGED, from_text, pack, to_text, unpack
-from animator.media.decode import MediaLimits, content_hash, read_image
+from animator.media.decode import MediaLimits, content_hash, read_picture
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
@@ -113,10 +113,10 @@ def _plan(
     inputs: JobInputs,
     limits: MediaLimits,
 ) -> JobPlan:
-    square = Square(*numbers["square"])
+    square, still = Square(*numbers["square"]), read_picture(spec.source, limits)
     return JobPlan(
         inputs.model,
-        Source(read_image(spec.source, limits), arrays["source"], square, numbers["faces"]),
+        Source(still.pixels, arrays["source"], square, numbers["faces"], still.notes),
         driving_of(arrays),
         arrays["targets"],
         arrays["kept"],

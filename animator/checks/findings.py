@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from animator.checks.report import DrivingFacts, Face, Finding, Level, SourceFacts, Subject
+from animator.media.notes import LARGEST_SIDE, is_reduced, sentence
 from animator.spec import JobSpec
 
 CODES: dict[str, str] = {
@@ -31,6 +32,9 @@ CODES: dict[str, str] = {
     "length_unknown": "The length of the driving video could not be told.",
     "partly_looked_at": "There was no time to look at as many frames as wanted.",
     "no_estimate": "Time and memory could not be estimated.",
+    "reduced_picture": "The result shows the source in fewer pixels than it has.",
+    "hdr": "An input is HDR and is taken as SDR.",
+    "broken_profile": "A colour profile makes no sense.",
     "remote_input": "An input lies elsewhere and was not looked at.",
 }
 """What each code of a warning or note means; errors have those of `animator.errors`."""
@@ -71,7 +75,9 @@ def judge(
     findings: list[Finding] = []
     if source is not None:
         findings += _of_source(spec, source)
+        findings += _of_notes("source", "The picture", source.notes)
     if driving is not None:
+        findings += _of_notes("driving", "The driving video", driving.notes)
         findings += _of_coverage(spec, driving, sure)
         findings += _of_driving_faces(driving)
         findings += _of_stream(driving)
@@ -84,6 +90,11 @@ def _finding(
     level: Level, code: str, about: Subject | None, message: str, advice: str = ""
 ) -> Finding:
     return Finding(level, code, message, advice, about or "")
+
+
+def _of_notes(about: Subject, subject: str, codes: tuple[str, ...]) -> Iterator[Finding]:
+    for code in codes:
+        yield _finding("note", code, about, sentence(subject, code))
 
 
 def _of_source(spec: JobSpec, source: SourceFacts) -> Iterator[Finding]:
@@ -101,6 +112,12 @@ def _of_source(spec: JobSpec, source: SourceFacts) -> Iterator[Finding]:
         yield _finding(
             "warning", "small_face", "source", message, "Use a larger picture or a smaller --size."
         )
+    if is_reduced(spec.output_mode, source.width, source.height):
+        message = (
+            f"The picture has {source.width} x {source.height} pixels; the result shows it with "
+            f"{LARGEST_SIDE} at its longer side."
+        )
+        yield _finding("note", "reduced_picture", "source", message)
     # Its pose and expression, which everything that moves starts from.
     if abs(face.turn) > TURNED:
         message = f"The source's face is turned far to the {_side(face.turn)}."

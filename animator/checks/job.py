@@ -218,7 +218,8 @@ def _face(values: Mapping[str, Any]) -> Face:
 
 
 def _source(facts: Mapping[str, Any]) -> SourceFacts:
-    return SourceFacts(**{**facts, "face": _face(facts["face"])})
+    changed = {"face": _face(facts["face"]), "notes": tuple(facts["notes"])}
+    return SourceFacts(**{**facts, **changed})
 
 
 def _driving(facts: Mapping[str, Any]) -> DrivingFacts:
@@ -229,7 +230,8 @@ def _driving(facts: Mapping[str, Any]) -> DrivingFacts:
         for sample in facts["samples"]
     )
     crop = None if facts["crop"] is None else Crop(**facts["crop"])
-    return DrivingFacts(**{**facts, "samples": samples, "crop": crop})
+    notes = tuple(facts["notes"])
+    return DrivingFacts(**{**facts, "samples": samples, "crop": crop, "notes": notes})
 
 
 def _estimate(spec: JobSpec, settings: Settings, looked: _Looked) -> JobEstimate | None:

@@ -28,7 +28,7 @@ from animator.faces.landmarks import FaceBox, FaceChoice, LandmarkDetector, Land
 from animator.faces.measures import face_extent, head_turn, sharpness
 from animator.faces.motion import openings
 from animator.faces.tracking import SURE, FaceTracker, find_face
-from animator.media.decode import MediaLimits, VideoReader, read_image
+from animator.media.decode import MediaLimits, VideoReader, read_picture
 from animator.media.sampling import Sampler, Timing, read_timing
 from animator.sandbox import Message, Send
 from animator.spec import JobSpec
@@ -69,12 +69,14 @@ def look_at_source(spec: JobSpec, detector: LandmarkDetector, limits: MediaLimit
     """Measure the picture and its face.
 
     Raises:
-        AnimatorError: those of `read_image` and `find_face`.
+        AnimatorError: those of `read_picture` and `find_face`.
     """
-    picture = read_image(spec.source, limits)
+    still = read_picture(spec.source, limits)
+    picture = still.pixels
     found, faces = find_face(picture, detector, spec.face)
     height, width = picture.shape[:2]
-    return SourceFacts(width, height, faces, measure_face(picture, found.points[0]))
+    face = measure_face(picture, found.points[0])
+    return SourceFacts(width, height, faces, face, still.notes)
 
 
 def look_at_driving(
@@ -131,6 +133,7 @@ def look_at_driving(
         decode_seconds=sampler.busy / max(sampler.decoded, 1),
         landmark_seconds=watcher.follow_seconds,
         memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        notes=info.notes,
     )
 
 

@@ -71,12 +71,13 @@ class Face:
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """What was measured of the source: its size in pixels, its faces, the chosen one."""
+    """What was measured of the source: its size in pixels, its faces, the chosen one, notes."""
 
     width: int
     height: int
     faces: int
     face: Face
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ class DrivingFacts:
         decode_seconds: time to decode a frame.
         landmark_seconds: time to follow a face into the next frame, None if there was none.
         memory_mb: what the child held at most while it read the files.
+        notes: codes of `animator.media.notes.NOTES`.
     """
 
     width: int
@@ -135,6 +137,7 @@ class DrivingFacts:
     decode_seconds: float
     landmark_seconds: float | None
     memory_mb: float
+    notes: tuple[str, ...] = ()
 
     @property
     def seen(self) -> tuple[Face, ...]:

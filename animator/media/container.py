@@ -16,10 +16,15 @@ from pathlib import Path
 from typing import NoReturn
 
 import av
+from av.codec import CodecContext
+from av.codec.codec import UnknownCodecError
 from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
 
 from animator.errors import AnimatorError
 from animator.files.local import open_file, quoted
+from animator.media.brands import brands, is_avif, is_heif, is_sequence
 from animator.settings import DEFAULT_LIMITS, MediaLimits
 
 # Demuxers that read one file and nothing else. What is not named here (hls, dash, concat, image2,
@@ -62,6 +67,7 @@ def open_media(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Iterat
     """
     with open_file(path, limits) as file:
         refuse_scripts(path, file)
+        _refuse_photo(path, file)
         try:
             container = av.open(
                 _Nameless(file),
@@ -88,6 +94,32 @@ def refuse_scripts(path: str | Path, file: io.FileIO) -> None:
     if head.startswith(_SCRIPTS):
         message = f"{quoted(path)} is a playlist or script that names other files; give the video."
         raise AnimatorError("unsupported_format", message)
+
+
+def _refuse_photo(path: str | Path, file: io.FileIO) -> None:
+    """Raise unreadable_video for HEIC and AVIF, of which libav would show one tile as a video."""
+    kinds = brands(_head(file))
+    if (is_heif(kinds) or is_avif(kinds)) and not is_sequence(kinds):
+        message = f"{quoted(path)} is a picture; a video or an animated GIF is needed."
+        raise AnimatorError("unreadable_video", message)
+
+
+def transparent_decoder(stream: VideoStream, limits: MediaLimits) -> VideoCodecContext | None:
+    """The decoder of a WebM stream with transparency, which libav's own decoders leave out.
+
+    None if the stream has none, or this build of libav lacks the decoder.
+    """
+    name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("alpha_mode") != "1":
+        return None
+    try:
+        decoder = CodecContext.create(name, "r")
+    except UnknownCodecError:
+        return None
+    assert isinstance(decoder, VideoCodecContext)
+    decoder.extradata = stream.codec_context.extradata
+    decoder.options = {"max_pixels": str(limits.max_frame_pixels)}
+    return decoder
 
 
 def missing_bytes(path: str | Path, container: InputContainer) -> int:

@@ -21,10 +21,11 @@ from av.video.frame import VideoFrame
 
 from animator.errors import AnimatorError
 from animator.files.local import content_hash, quoted
+from animator.media.colour import notes_of
 from animator.media.container import open_media, seconds_text
 from animator.media.display import Display
 from animator.media.frames import FrameBatch
-from animator.media.stills import read_still
+from animator.media.stills import Still, read_still
 from animator.media.video_file import VideoFile, check_frame_size
 from animator.settings import DEFAULT_LIMITS, MediaLimits
 
@@ -37,6 +38,7 @@ __all__ = [
     "open_media",
     "probe",
     "read_image",
+    "read_picture",
 ]
 
 _BATCH_BYTES = 64 * 1024**2  # a batch of frames is cut so that it holds no more
@@ -59,6 +61,7 @@ class VideoInfo:
         has_audio: whether there is a sound stream.
         format: the container's name in libav.
         codec: the video codec's name in libav.
+        notes: codes of `animator.media.notes.NOTES`.
     """
 
     path: Path
@@ -72,6 +75,7 @@ class VideoInfo:
     has_audio: bool
     format: str
     codec: str
+    notes: tuple[str, ...] = ()
 
 
 def probe(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> VideoInfo:
@@ -81,12 +85,14 @@ def probe(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> VideoInfo:
 
 
 def read_image(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
+    """The pixels of `read_picture`, uint8 H W 3 RGB."""
+    return read_picture(path, limits).pixels
+
+
+def read_picture(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Still:
     """Read a picture, or the first frame of an animated picture or a video.
 
     See `animator.media.stills.read_still` for what is done to it.
-
-    Returns:
-        uint8 H W 3, RGB.
 
     Raises:
         AnimatorError: no_such_file, not_a_file, unreadable_file, too_large, unreadable_image,
@@ -97,7 +103,7 @@ def read_image(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> npt.ND
         return still
     try:
         with VideoReader(path, batch=1, limits=_any_length(limits)) as reader:
-            return next(iter(reader)).pixels[0]
+            return Still(next(iter(reader)).pixels[0], reader.info.notes)
     except AnimatorError as error:
         if error.code not in ("unreadable_video", "no_video_stream", "no_frames"):
             raise
@@ -214,6 +220,7 @@ class VideoReader:
             has_audio=bool(container.streams.audio),
             format=container.format.name,
             codec=stream.codec_context.name,
+            notes=notes_of(first),
         )
 
     def _check_length(self) -> None:

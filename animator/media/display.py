@@ -5,11 +5,11 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
+
+from animator.media.colour import FrameColours
 
 _WIDEST_PIXEL = (
     4  # a pixel more than four times as wide as high, or the reverse, is a broken header
@@ -34,17 +34,11 @@ class Display:
         self._transposed, self._mirrored, self._flipped = _orientation(first)
         self.width, self.height = self._size[::-1] if self._transposed else self._size
         self.rotation = first.rotation
-        self._reformatter = VideoReformatter()
+        self._colours = FrameColours()
 
     def rgb(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
         """uint8 H W 3 RGB of one frame, which may be a view with any strides."""
-        transparent = any(component.is_alpha for component in frame.format.components)
-        width, height = self._size
-        pixels: Any = self._reformatter.reformat(
-            frame, width, height, "rgba" if transparent else "rgb24", threads=1
-        ).to_ndarray()
-        if transparent:
-            pixels = _over_white(pixels)
+        pixels: Any = self._colours.rgb(frame, *self._size)
         if self._transposed:
             pixels = pixels.transpose(1, 0, 2)
         return pixels[:: -1 if self._flipped else 1, :: -1 if self._mirrored else 1]
@@ -72,12 +66,3 @@ def _orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return False, a < 0, d < 0
     return True, c < 0, b < 0
-
-
-def _over_white(rgba: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    alpha = rgba[..., 3]
-    if alpha.min() == 255:
-        return rgba[..., :3]
-    weight = cv2.merge([alpha, alpha, alpha]).astype(np.uint16)
-    blend = rgba[..., :3] * weight + 255 * (255 - weight)
-    return ((blend + 127) // 255).astype(np.uint8)

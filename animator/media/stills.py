@@ -3,66 +3,159 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageOps, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from animator.errors import AnimatorError
 from animator.files.local import open_file, quoted
 from animator.files.output import write_whole
+from animator.media.brands import brands, is_avif, is_heif, is_sequence
+from animator.media.colour import over_white
 from animator.media.container import refuse_scripts
+from animator.media.heif import read_heif
+from animator.media.profiles import FIRST_BYTES, Profile, profile_of, srgb
 from animator.settings import DEFAULT_LIMITS, MediaLimits
 
 # No format that runs a program (EPS, WMF) or whose decoder hardly anyone looks at.
 _WANTED = {"PNG", "JPEG", "WEBP", "AVIF", "BMP", "DIB", "GIF", "TIFF", "PPM", "TGA", "JPEG2000"}
+_WANTED |= {"ICO"}
+_RAW = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
 
 
-def read_still(
-    path: str | Path, limits: MediaLimits = DEFAULT_LIMITS
-) -> npt.NDArray[np.uint8] | None:
-    """Read a picture, or the first one of an animated picture.
+@dataclass(frozen=True, eq=False)
+class Still:
+    """A picture that was read.
 
-    The EXIF orientation is applied, transparency is laid over white, CMYK goes through the
-    embedded colour profile where there is one, and deeper greys are scaled to 8 bits.
+    Attributes:
+        pixels: uint8 H W 3, RGB.
+        notes: codes of `animator.media.notes.NOTES`.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    notes: tuple[str, ...] = ()
+
+
+def read_still(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Still | None:
+    """Read a picture, or the main one of a file with several, or the first of an animated one.
+
+    It comes whole and as a viewer shows it: its tiles are put together, orientation and colour
+    profile are applied, HDR is toned down, transparency is laid over white, and deeper colours
+    are scaled to 8 bits.
 
     Returns:
-        uint8 H W 3, RGB; None if the file is not a picture at all.
+        The picture; None if the file is not a picture at all.
 
     Raises:
         AnimatorError: those of `animator.files.local.open_file`, too_large (from the header,
-            before anything is decoded), unreadable_image, unsupported_format for playlists and
-            scripts, out_of_memory.
+            before anything is decoded), unreadable_image, unsupported_format for playlists,
+            scripts and raw photos, out_of_memory.
     """
     with open_file(path, limits) as file:
         refuse_scripts(path, file)
-        try:
-            image = Image.open(io.BufferedReader(file), formats=_formats())
-        except UnidentifiedImageError:
-            return None
-        except Image.DecompressionBombError as error:
-            message = f"{quoted(path)} has too many pixels; {limits.max_image_pixels} are allowed."
-            raise AnimatorError("too_large", message) from error
-        except Exception as error:  # noqa: BLE001 - a parser of hostile bytes may raise anything
-            raise _damaged(path, error) from error
-        width, height = image.size
-        if width * height > limits.max_image_pixels:
-            message = (
-                f"{quoted(path)} has {width} x {height} pixels; "
-                f"{limits.max_image_pixels} in all are allowed."
-            )
-            raise AnimatorError("too_large", message)
-        try:
-            image.load()
-            return _to_rgb(_upright(image))
-        except MemoryError as error:
-            message = f"{quoted(path)} needs more memory than there is."
-            raise AnimatorError("out_of_memory", message, retryable=True) from error
-        except Exception as error:  # noqa: BLE001
-            raise _damaged(path, error) from error
+        head = file.read(FIRST_BYTES)
+        file.seek(0)
+        kinds = brands(head)
+        if is_heif(kinds):
+            try:
+                return Still(*read_heif(path, file, limits))
+            except AnimatorError as error:
+                if error.code == "too_large" or not is_sequence(kinds):
+                    raise
+                return None  # it moves, and may be a video without a main picture
+        if head.startswith(_RAW) or kinds[:1] == (b"crx ",):
+            raise _raw(path)
+        image = _open(path, file, limits)
+        if image is None and is_avif(kinds) and not is_sequence(kinds):
+            raise _damaged(path, "an AVIF header that makes no sense")
+        return None if image is None else _loaded(path, image, head, limits)
+
+
+def _open(path: str | Path, file: io.FileIO, limits: MediaLimits) -> Image.Image | None:
+    """The picture, of which only the header is read; None if there is none."""
+    try:
+        return Image.open(io.BufferedReader(file), formats=_formats())
+    except UnidentifiedImageError:
+        return None
+    except Image.DecompressionBombError as error:
+        message = f"{quoted(path)} has too many pixels; {limits.max_image_pixels} are allowed."
+        raise AnimatorError("too_large", message) from error
+    except Exception as error:  # noqa: BLE001 - a parser of hostile bytes may raise anything
+        raise _damaged(path, error) from error
+
+
+def _loaded(path: str | Path, image: Image.Image, head: bytes, limits: MediaLimits) -> Still:
+    if image.format == "TIFF":
+        _choose_page(path, image)
+    width, height = image.size
+    if width * height > limits.max_image_pixels:
+        message = (
+            f"{quoted(path)} has {width} x {height} pixels; "
+            f"{limits.max_image_pixels} in all are allowed."
+        )
+        raise AnimatorError("too_large", message)
+    try:
+        image.load()
+        profile = profile_of(image, head)
+        return Still(*_shown(_upright(image), profile))
+    except MemoryError as error:
+        message = f"{quoted(path)} needs more memory than there is."
+        raise AnimatorError("out_of_memory", message, retryable=True) from error
+    except Exception as error:  # noqa: BLE001
+        raise _damaged(path, error) from error
+
+
+def _choose_page(path: str | Path, image: Any) -> None:
+    """Go to the first page of a TIFF that is not a preview of another; refuse a camera's raw."""
+    try:
+        larger = [size for size in _subpictures(image) if size > image.size]
+        if larger or _DNG in image.tag_v2 or image.tag_v2.get(_PHOTOMETRIC) in _SENSOR:
+            raise _raw(path)
+        page = 0
+        while image.tag_v2.get(_SUBFILE, 0) & 1 and page < _PAGES:
+            page += 1
+            image.seek(page)
+    except EOFError:
+        image.seek(0)
+    except AnimatorError:
+        raise
+    except Exception as error:  # noqa: BLE001
+        raise _damaged(path, error) from error
+
+
+_SUBFILE, _PHOTOMETRIC, _SUBPICTURES, _DNG = 254, 262, 330, 50706
+_WIDTH, _HEIGHT = 256, 257
+_SENSOR = (32803, 34892)  # values of a colour filter array, and of its linear form
+_PAGES = 16
+
+
+def _subpictures(image: Any) -> Iterator[tuple[int, int]]:
+    """Sizes of the pictures within a TIFF's first one, among which raw photos keep themselves."""
+    offsets = image.tag_v2.get(_SUBPICTURES, ())
+    for offset in (offsets if isinstance(offsets, tuple) else (offsets,))[:_PAGES]:
+        position = image.fp.tell()
+        image.fp.seek(0)
+        header = image.fp.read(16 if image.tag_v2._bigtiff else 8)
+        image.fp.seek(offset)
+        directory = TiffImagePlugin.ImageFileDirectory_v2(header)
+        directory.load(image.fp)
+        image.fp.seek(position)
+        yield int(directory.get(_WIDTH, 0)), int(directory.get(_HEIGHT, 0))
+
+
+def _raw(path: str | Path) -> AnimatorError:
+    message = (
+        f"{quoted(path)} is a camera's raw photo (DNG, CR2, NEF, ARW and the like), of which only "
+        "a preview could be read. Save it as JPEG."
+    )
+    return AnimatorError("unsupported_format", message)
 
 
 @cache
@@ -72,7 +165,7 @@ def _formats() -> list[str]:
     return sorted(_WANTED & Image.OPEN.keys())
 
 
-def _damaged(path: str | Path, error: Exception) -> AnimatorError:
+def _damaged(path: str | Path, error: Exception | str) -> AnimatorError:
     return AnimatorError("unreadable_image", f"{quoted(path)} is a damaged picture: {error}.")
 
 
@@ -83,16 +176,20 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
+def _shown(image: Image.Image, profile: Profile) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    """uint8 H W 3 of a loaded picture of any mode, and notes."""
     if image.mode.startswith("I") or image.mode == "F":
-        return np.repeat(_to_eight_bits(np.asarray(image))[..., None], 3, axis=2)
-    if image.mode == "CMYK":
-        image = _from_cmyk(image)
+        image = Image.fromarray(_to_eight_bits(np.asarray(image)))
+    alpha = None
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return np.array(image.convert("RGB"))
+        alpha = np.asarray(image.getchannel("A"))
+    if image.mode == "1":
+        image = image.convert("L")
+    if image.mode not in ("L", "RGB", "CMYK", "LAB"):
+        image = image.convert("RGB")
+    pixels, notes = srgb(image, profile)
+    return (pixels if alpha is None else over_white(pixels, alpha)), notes
 
 
 def _to_eight_bits(grey: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
@@ -106,23 +203,6 @@ def _to_eight_bits(grey: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
     else:
         scale = 1
     return np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)
-
-
-def _from_cmyk(image: Image.Image) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    if profile:
-        try:
-            converted = ImageCms.profileToProfile(
-                image,
-                ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-                ImageCms.createProfile("sRGB"),
-                outputMode="RGB",
-            )
-        except (ImageCms.PyCMSError, OSError, ValueError):
-            converted = None
-        if converted is not None:
-            return converted
-    return image.convert("RGB")
 
 
 def encode_picture(

@@ -17,7 +17,12 @@ from av.video.stream import VideoStream
 
 from animator.errors import AnimatorError
 from animator.files.local import quoted
-from animator.media.container import missing_bytes, open_media, seconds_text
+from animator.media.container import (
+    missing_bytes,
+    open_media,
+    seconds_text,
+    transparent_decoder,
+)
 from animator.settings import MediaLimits
 
 _SEEK_MARGIN = 1  # seconds; lands before the key frame whose decoding order hides its time
@@ -78,6 +83,7 @@ class VideoFile:
         try:
             target = int((seconds - _SEEK_MARGIN) / self.time_base)
             self.container.seek(target, stream=self.stream)
+            self._decoder.flush_buffers()
             self._frames = self._timed_frames()
             frame = self.next()
             if frame is not None and frame[0] * self.time_base <= seconds:
@@ -106,6 +112,7 @@ class VideoFile:
         # The decoder checks again, for a stream that changes its size on the way.
         context.options = {"max_pixels": str(self._limits.max_frame_pixels)}
         context.thread_type, context.thread_count = "AUTO", _THREADS
+        self._decoder = transparent_decoder(self.stream, self._limits) or context
         self._frames = self._timed_frames()
 
     def _timed_frames(self) -> Iterator[tuple[int, VideoFrame]]:
@@ -152,7 +159,7 @@ class VideoFile:
         # A transport stream marks packets after any lost one; elsewhere the mark means truncated.
         if packet.is_corrupt and seen and self.container.format.name != "mpegts":
             raise av.InvalidDataError(0, "truncated packet")
-        return packet.decode()
+        return self._decoder.decode(packet)
 
     def _usual_step(self) -> int:
         return max(1, round(1 / ((self.usual_rate() or Fraction(25)) * self.time_base)))

@@ -87,7 +87,8 @@ class Target:
         elif Path(path).suffix.lower() in PICTURES:
             self._still = read_image(path, limits)
         elif Path(path).suffix.lower() != ".gif":
-            self._still = read_still(path, limits)
+            still = read_still(path, limits)
+            self._still = None if still is None else still.pixels
         self.kind = self._kind()
         if self.kind == "video":  # what cannot be read is told at once
             VideoReader(path, limits=limits).close()
