@@ -19,6 +19,7 @@ from animator.settings import Settings
 from animator.spec import JobRecord, JobState
 from worker.dispatch import CeleryQueue
 from worker.logs import job_context
+from worker.loop import start_loop
 from worker.queues import queue_name
 
 logger = logging.getLogger(__name__)
@@ -56,8 +57,7 @@ class Reaper:
         if self._thread is None:
             # A Redis that has been up for a while needs no waiting.
             self._answers_since = time.monotonic() - self._uptime()
-            self._thread = threading.Thread(target=self._run, name="reaper", daemon=True)
-            self._thread.start()
+            self._thread = start_loop("reaper", self._run)
 
     def look(self) -> None:
         """Do what is to be done now.
@@ -87,9 +87,6 @@ class Reaper:
                 if self._answers_since is not None:
                     logger.warning("lost jobs are not looked for: %s", error)
                 self._answers_since = None
-            except Exception:
-                # Without this thread lost jobs stay lost.
-                logger.exception("a fault in the search for lost jobs")
 
     def _uptime(self) -> float:
         """For how long Redis has been there for other workers to renew their leases."""

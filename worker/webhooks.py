@@ -33,6 +33,7 @@ from animator.jobs.webhook import (
 )
 from worker import metrics
 from worker.logs import about_job
+from worker.loop import start_loop
 from worker.outbox import Event, Outbox
 
 logger = logging.getLogger(__name__)
@@ -83,18 +84,17 @@ class Deliverer:
         self._taken_seconds = taken_seconds
         self._reachable = True
         self._ended = threading.Event()
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._run()), name="webhooks", daemon=True
-        )
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin to send."""
-        self._thread.start()
+        self._thread = start_loop("webhooks", lambda: asyncio.run(self._run()), self._ended)
 
     def stop(self, seconds: float = PARTING_SECONDS) -> None:
         """Send what is due now and end; what that leaves over, others will send."""
         self._ended.set()
-        self._thread.join(seconds)
+        if self._thread is not None:
+            self._thread.join(seconds)
 
     async def _run(self) -> None:
         tries: set[asyncio.Task[None]] = set()
