@@ -121,7 +121,8 @@ class Deliverer:
 
     def _take(self, limit: int) -> list[Event]:
         try:
-            events = self._outbox.take(limit, self._taken_seconds) if limit else []
+            waits = (self._first_wait, LONGEST_WAIT)
+            events = self._outbox.take(limit, self._taken_seconds, *waits) if limit else []
         except AnimatorError as error:
             if self._reachable:
                 logger.warning("webhooks wait for the store: %s", error)
@@ -210,7 +211,7 @@ class Deliverer:
             if (record.state.value, record.attempt) == (event.state, event.attempt):
                 job = record.as_dict()
         except AnimatorError as error:
-            if error.code != "no_such_job":
+            if error.code not in ("no_such_job", "record_unreadable"):
                 raise
         message = {"event": f"job.{event.state}", "delivery": event.id, "job": job}
         return json.dumps(message).encode()
