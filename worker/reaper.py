@@ -11,6 +11,7 @@ import logging
 import random
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 from animator.errors import AnimatorError
 from animator.jobs.queue import Announcement
@@ -31,6 +32,8 @@ FORGOTTEN_SECONDS = 10.0
 """How long a job waits before its message may be taken for lost."""
 SWEEP_LEASES = 4
 """How many leases after its end a job's folder is removed, should it still be there."""
+KEPT_DAYS = 7
+"""How long the segments of a job are kept that found a file in its output's place."""
 RETENTION_SECONDS = 3600.0
 """Time between two removals of old records."""
 
@@ -148,12 +151,14 @@ class Reaper:
     def _sweep(self) -> None:
         """Remove what workers that were killed between a job's end and its folder's left behind."""
         found = self._store.unswept(SWEEP_LEASES * self._lease)
+        kept = [job_id for job_id, record in found.items() if record and _waits(record)]
         for job_id, record in found.items():
-            if record is not None and record.state.ended:
+            if record is not None and record.state.ended and job_id not in kept:
                 from animator.workspace.staging import discard  # it brings the media libraries
 
                 discard(record.spec.output, job_id, self._settings)
-        self._store.swept(*found)
+        self._store.sweep_later(*kept)
+        self._store.swept(*(job_id for job_id in found if job_id not in kept))
 
     def _remind(self) -> None:
         """Tell the workers of jobs again that wait while their queue is empty."""
@@ -168,3 +173,11 @@ class Reaper:
                 self._queue.enqueue_many(map(Announcement.of, records))
                 self._store.told(*(record.id for record in records))
                 logger.warning("%d waiting jobs are told to the workers again", len(records))
+
+
+def _waits(record: JobRecord) -> bool:
+    """Whether what is rendered of a failed job is kept for a retry."""
+    if record.error is None or record.error.code != "output_exists" or record.finished is None:
+        return False
+    age = datetime.now(UTC) - datetime.fromisoformat(record.finished)
+    return record.state is JobState.FAILED and age < timedelta(days=KEPT_DAYS)

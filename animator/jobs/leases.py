@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from animator import __version__
-from animator.broker.connection import queue_errors
+from animator.broker.connection import PREFIX, queue_errors
 from animator.errors import AnimatorError
 from animator.jobs.reading import Unreadable
 from animator.jobs.records import QUEUES, JobRecords
@@ -200,6 +200,13 @@ class JobLeases(JobRecords):
             job_id: record if isinstance(record, JobRecord) else None
             for job_id, record in zip(ids, self.read_each(ids), strict=True)
         }
+
+    def sweep_later(self, *ids: str) -> None:
+        """Have these jobs looked after as if they had ended just now."""
+        if ids:
+            score = _milliseconds(self.clock())
+            with queue_errors():
+                self.client.zadd(f"{PREFIX}unswept", dict.fromkeys(ids, score), xx=True)
 
     def swept(self, *ids: str) -> None:
         """Note that nothing is left of these jobs beside their records and outputs."""
