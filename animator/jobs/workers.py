@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import cast
 
 from animator.broker.connection import PREFIX, RedisBase, queue_errors
@@ -59,8 +58,8 @@ class WorkerInfo:
             for name in ("jobs", "queues"):
                 values[name] = tuple(map(str, values.get(name, ())))
             found = cls(**values)
-            valid = isinstance(found.id, str) and isinstance(found.host, str)
-            datetime.fromisoformat(found.started)
+            texts = (found.id, found.host, found.started, found.version, found.kind)
+            valid = all(isinstance(text, str) for text in texts)
             numbers = (found.pid, found.concurrency, found.fps, found.memory_mb)
             valid = valid and all(isinstance(number, int | float) for number in numbers)
         except (TypeError, ValueError):

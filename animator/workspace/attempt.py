@@ -33,6 +33,8 @@ from gfla.files import sync_folder
 
 _FINISHED = re.compile(r"plan\.npz|\d{5,}\.(mp4|npz)", re.ASCII)
 _PUBLISHED = "published"
+_ATTRIBUTE = "user.animator.job"
+"""Extended attribute of a video that may not replace another: the job that made it."""
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
 """What file systems without hard links answer."""
 _TRIES = 20
@@ -62,6 +64,7 @@ class Workspace:
 
     def __init__(self, output: Path, job_id: str, attempt: int, *, replaces: bool = True) -> None:
         self.output, self.attempt, self.replaces = output, attempt, replaces
+        self._job_id = job_id.encode()
         self.path = _job_folder(output, job_id) / str(attempt)
 
     @classmethod
@@ -160,17 +163,21 @@ class Workspace:
         """Refuse to go on if the output is there, and is not what this job published."""
         try:
             there = _mark(self.output)
+            own = self._marks().read_text().splitlines() if self._marks().exists() else []
         except FileNotFoundError:
             return
-        try:
-            own = self._marks().read_text().splitlines()
-        except FileNotFoundError:
-            own = []
+        # After its end the folder is gone. A Redis that was killed may have forgotten that end.
+        with suppress(OSError, AttributeError):
+            if os.getxattr(self.output, _ATTRIBUTE) == self._job_id:
+                return
         if there not in own:
             raise appeared(self.output)
 
     def _note(self, file: Path) -> None:
-        """Note that a file is about to get the output's name, which it keeps its marks with."""
+        """Note that a file is about to get the output's name."""
+        # Not all systems and file systems have such attributes; the other note is for those.
+        with suppress(OSError, AttributeError):
+            os.setxattr(file, _ATTRIBUTE, self._job_id)
         with self._marks().open("a") as marks:
             marks.write(_mark(file) + "\n")
             marks.flush()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from animator.errors import AnimatorError, AttemptRepeated, LeaseLost
+from animator.workspace import attempt as attempt_module
 from animator.workspace.attempt import Workspace
 
 JOB = "0123abcd"
@@ -151,6 +152,7 @@ def test_a_file_that_appeared_is_not_replaced(tmp_path: Path) -> None:
 def test_what_an_attempt_before_published_is_the_jobs_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
 ) -> None:
+    monkeypatch.setattr(attempt_module, "_ATTRIBUTE", "no.such.name")  # as where there are none
     if not links:
 
         def refused(*_: object) -> None:
@@ -172,3 +174,19 @@ def test_what_an_attempt_before_published_is_the_jobs_own(
     last.remove()
     assert os.listdir(tmp_path) == ["out.mp4"]
     assert output.read_bytes() == b"theirs"
+
+
+def test_an_output_is_known_after_the_folder_is_gone(output: Path) -> None:
+    """A Redis that is killed may forget a job's end, which is then made again."""
+    first = Workspace.take(output, JOB, 1, replaces=False)
+    first.write("video", b"ours")
+    first.publish("video")
+    first.remove()
+    try:
+        os.getxattr(output, attempt_module._ATTRIBUTE)
+    except OSError:
+        pytest.skip("this file system has no extended attributes")
+    again = Workspace.take(output, JOB, 1, replaces=False)
+    again.write("video", b"ours, made again")
+    again.publish("video")
+    assert output.read_bytes() == b"ours, made again"
