@@ -30,32 +30,17 @@ from gfla import checkpoint
 from tests.chaos import faults
 from tests.chaos.outputs import Outputs, content
 from tests.chaos.plan import Plan, Report
+from tests.chaos.setting import LEASE_SECONDS, SEGMENT_FRAMES, environment, specs
 from tests.helpers import small_generator
 from tests.worker.workers import Fleet, worker_command
 
-LEASE_SECONDS = 3
-SEGMENT_FRAMES = 6
-CLIP_SECONDS = 0.8
-MODES = ("crop", "side-by-side", "paste-back")
+__all__ = ["environment", "run"]
+
 STAGES = ("queued", "load", "landmarks", "generate", "assemble")
 """When jobs that are to be cancelled are; the last is once all frames are there."""
 COPIES = 3
 SETTLE_SECONDS = 30.0
 """How long workers that were stopped may take to find out and clean up."""
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """What the environment of this process, and so of its workers, has to say."""
-    (folder / "tmp").mkdir()
-    return {
-        "ANIMATOR_STATE_DIR": str(folder / "state"),
-        "ANIMATOR_BROKER_URL": EmbeddedRedis(folder / "state").url,
-        "ANIMATOR_LEASE_SECONDS": str(LEASE_SECONDS),
-        "ANIMATOR_SEGMENT_FRAMES": str(SEGMENT_FRAMES),
-        "ANIMATOR_DEVICE": "cpu",
-        "OMP_NUM_THREADS": "1",
-        "TMPDIR": str(folder / "tmp"),
-    }
 
 
 def run(plan: Plan, folder: Path, media: tuple[Path, Path], say: Callable[[str], object]) -> Report:
@@ -81,24 +66,6 @@ def run(plan: Plan, folder: Path, media: tuple[Path, Path], say: Callable[[str],
                 fleet.end()
     finally:
         server.stop()
-
-
-def specs(plan: Plan, media: tuple[Path, Path], weights: Path) -> list[JobSpec]:
-    """The kinds of jobs; their outputs are still to be named."""
-    source, driving = map(str, media)
-    return [
-        JobSpec(
-            source,
-            driving,
-            "/",
-            start=f"{number * CLIP_SECONDS / 2:.2f}",
-            end=f"{(number / 2 + 1) * CLIP_SECONDS:.2f}",
-            output_mode=MODES[number % len(MODES)],
-            size=128,
-            weights=str(weights),
-        )
-        for number in range(plan.specs)
-    ]
 
 
 @dataclass
