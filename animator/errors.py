@@ -58,6 +58,7 @@ CODES: dict[str, str] = {
     "device_unavailable": "The device asked for is not present or cannot be used.",
     "out_of_memory": "The machine or the device ran out of memory.",
     "no_such_job": "No job has this id.",
+    "record_unreadable": "A job's record is damaged, or was written by another version.",
     "wrong_state": "The job is in a state in which this cannot be done.",
     "worker_crashed": "The job's process died again and again; the job seems to be the cause.",
     "stalled": "The job made no progress for too long, and was ended.",

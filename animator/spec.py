@@ -271,9 +271,15 @@ class JobOptions:
         shown="URL",
     )
 
+    overwrite: bool = True
+    """Whether the output may replace a file that is there in the end. `Client.submit` says so;
+    records of older versions, which do not, have always replaced it."""
+
     def __post_init__(self) -> None:
         """Check every field."""
         OPTIONS["priority"].check(self.priority)
+        if not isinstance(self.overwrite, bool):
+            raise refuse("overwrite", self.overwrite, "true or false")
         if self.key is not None:
             check_key(self.key)
         if self.webhook is not None:

@@ -299,6 +299,11 @@ def load_object(text: str | bytes, what: str) -> dict[str, Any]:
     return value
 
 
+def plain(text: bytes) -> str:
+    """What Redis holds as text; bytes that are none are shown as numbers."""
+    return text.decode(errors="backslashreplace")
+
+
 _ENTRY = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]*:[0-9a-f:.]+", re.ASCII)
 
 

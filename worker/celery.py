@@ -63,7 +63,11 @@ def make_app(url: str, concurrency: int = 1, kind: Kind = "any") -> Celery:
         # Monitors such as Flower live on events.
         worker_send_task_events=True,
         task_send_sent_event=True,
-        # Connections: wait for the broker for ever; a job goes on while the broker is away.
+        # Connections: wait for the broker for ever; a job goes on while the broker is away. What
+        # Celery's own consumer would end the worker for, ours goes on after.
+        worker_consumer="worker.consumer:Consumer",
+        broker_connection_retry=True,
+        broker_channel_error_retry=True,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_connection_timeout=5,

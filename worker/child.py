@@ -103,7 +103,12 @@ def main(load_pipeline: Callable[[], Callable[..., Result]]) -> None:
             settings=settings,
             report=parent.report,
             should_stop=parent.should_stop,
-            workspace=Workspace(Path(order["output"]), order["job"], order["attempt"]),
+            workspace=Workspace(
+                Path(order["output"]),
+                order["job"],
+                order["attempt"],
+                replaces=order["replaces"],
+            ),
             priority=order["priority"],
             may_publish=parent.may_publish,
         )

@@ -17,6 +17,7 @@ from animator.jobs.store import JobStore, Renewal
 from animator.spec import JobRecord, Progress
 from worker import metrics
 from worker.logs import job_context
+from worker.loop import start_loop
 
 logger = logging.getLogger(__name__)
 
@@ -121,8 +122,7 @@ class LeaseKeeper:
     def start(self) -> None:
         """Begin; further calls do nothing."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
-            self._thread.start()
+            self._thread = start_loop("leases", self._run)
 
     def jobs(self) -> list[HeldJob]:
         """The jobs that are held."""
@@ -187,10 +187,6 @@ class LeaseKeeper:
                 if reachable:
                     logger.warning("no lease could be renewed: %s", error)
                 reachable, self._renewed = False, 0.0
-                time.sleep(POLL_SECONDS)
-            except Exception:
-                # Without this thread all jobs of the process would be taken from it.
-                logger.exception("a fault in the renewal of leases")
                 time.sleep(POLL_SECONDS)
             else:
                 reachable = True

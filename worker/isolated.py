@@ -84,6 +84,7 @@ def animate(
         "output": str(workspace.output),
         "job": job_id,
         "attempt": workspace.attempt,
+        "replaces": workspace.replaces,
         "priority": priority,
         "memory_mb": bounds.memory_mb,
     }

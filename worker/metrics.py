@@ -80,6 +80,13 @@ _webhooks = Counter(
     registry=REGISTRY,
 )
 
+_restarts = Counter(
+    "animator_loop_restarts",
+    "Loops of this worker that failed and went on after a pause, by their name.",
+    ["loop"],
+    registry=REGISTRY,
+)
+
 # There from the start, so that the first one counts as an increase.
 for _isolated in ("no", "yes"):
     _started.labels(_isolated)
@@ -89,6 +96,8 @@ for _code in ("worker_crashed", "out_of_memory", "stalled"):
     _crashes.labels(_code)
 for _outcome in ("delivered", "retried", "given_up"):
     _webhooks.labels(_outcome)
+for _loop in ("consumer", "leases", "presence", "reaper", "watchdog", "webhooks"):
+    _restarts.labels(_loop)
 
 
 def observe_start(isolated: bool) -> None:
@@ -122,6 +131,11 @@ def observe_crash(code: str) -> None:
 def observe_webhook(outcome: str) -> None:
     """A try to deliver a webhook is over."""
     _webhooks.labels(outcome).inc()
+
+
+def observe_loop_restart(loop: str) -> None:
+    """A loop of this worker failed, and goes on."""
+    _restarts.labels(loop).inc()
 
 
 class EngineCollector(Collector):

@@ -23,6 +23,7 @@ from animator.jobs.store import JobStore, WorkerInfo, now
 from animator.settings import Settings
 from worker.celery import PARENT_VARIABLE
 from worker.held_jobs import LeaseKeeper
+from worker.loop import start_loop
 from worker.queues import gpu_names, own_kind
 from worker.shutdown import ending
 
@@ -72,8 +73,7 @@ class Presence:
     def start(self) -> None:
         """Begin to write; further calls do nothing."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
-            self._thread.start()
+            self._thread = start_loop("presence", self._run, self._ended)
             atexit.register(self.end)
 
     def end(self) -> None:

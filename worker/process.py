@@ -76,7 +76,15 @@ class ConsumerTicks(bootsteps.StartStopStep):
         worker.presence.queues = tuple(consumer.app.amqp.queues.consume_from)
         worker.start()
         worker.presence.tick()
-        self._timer = consumer.timer.call_repeatedly(TICK_SECONDS, worker.presence.tick)
+        self._timer = consumer.timer.call_repeatedly(TICK_SECONDS, self._tick)
+
+    def _tick(self) -> None:
+        worker = here()
+        worker.presence.tick()
+        if worker.watchdog.deaf.is_set():
+            worker.watchdog.deaf.clear()
+            # Celery takes it for a lost connection, and makes a new one.
+            raise ConnectionResetError("messages are left lying")
 
     def stop(self, consumer: Any) -> None:
         """The consumer takes no more jobs: the connection is lost or the worker ends."""

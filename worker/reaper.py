@@ -11,6 +11,7 @@ import logging
 import random
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 from animator.errors import AnimatorError
 from animator.jobs.queue import Announcement
@@ -19,6 +20,7 @@ from animator.settings import Settings
 from animator.spec import JobRecord, JobState
 from worker.dispatch import CeleryQueue
 from worker.logs import job_context
+from worker.loop import start_loop
 from worker.queues import queue_name
 
 logger = logging.getLogger(__name__)
@@ -30,6 +32,8 @@ FORGOTTEN_SECONDS = 10.0
 """How long a job waits before its message may be taken for lost."""
 SWEEP_LEASES = 4
 """How many leases after its end a job's folder is removed, should it still be there."""
+KEPT_DAYS = 7
+"""How long the segments of a job are kept that found a file in its output's place."""
 RETENTION_SECONDS = 3600.0
 """Time between two removals of old records."""
 
@@ -47,6 +51,10 @@ class Reaper:
         self._store, self._queue, self._settings = store, queue, settings
         self._lease = float(settings.lease_seconds)
         self._answers_since: float | None = None
+        # Seconds between Redis's clock and ours, and how much of a change is no sign of a step:
+        # owners renew three times in a lease, and an answer takes its time.
+        self._offset: float | None = None
+        self._tolerance = max(self._lease / 3, SLOW_SECONDS)
         # Not all workers of a farm, which may have been started together, at the same time.
         self._removed = time.monotonic() - random.uniform(0, RETENTION_SECONDS)
         self._thread: threading.Thread | None = None
@@ -54,10 +62,11 @@ class Reaper:
     def start(self) -> None:
         """Begin; further calls do nothing."""
         if self._thread is None:
-            # A Redis that has been up for a while needs no waiting.
-            self._answers_since = time.monotonic() - self._uptime()
-            self._thread = threading.Thread(target=self._run, name="reaper", daemon=True)
-            self._thread.start()
+            # A Redis that has been up for a while needs less waiting, but some: its clock may have
+            # been set just before, and the owners of leases renew them three times in a lease.
+            known = min(self._uptime(), self._lease / 2)
+            self._answers_since = time.monotonic() - known
+            self._thread = start_loop("reaper", self._run)
 
     def look(self) -> None:
         """Do what is to be done now.
@@ -67,7 +76,9 @@ class Reaper:
         """
         # Jobs whose worker is gone.
         if self._trusted():
-            for reaped in self._store.reap(self._settings.max_attempts):
+            # Redis looks at its clock again, which may be set at any moment.
+            expected = (time.monotonic() + (self._offset or 0.0), self._tolerance)
+            for reaped in self._store.reap(self._settings.max_attempts, expected=expected):
                 self._reaped(reaped)
         # Messages and folders that were lost on the way.
         self._remind()
@@ -87,9 +98,6 @@ class Reaper:
                 if self._answers_since is not None:
                     logger.warning("lost jobs are not looked for: %s", error)
                 self._answers_since = None
-            except Exception:
-                # Without this thread lost jobs stay lost.
-                logger.exception("a fault in the search for lost jobs")
 
     def _uptime(self) -> float:
         """For how long Redis has been there for other workers to renew their leases."""
@@ -102,13 +110,23 @@ class Reaper:
     def _trusted(self) -> bool:
         """Whether a lease that ran out means that a worker is gone.
 
-        It does not after Redis was away or slow: then nobody could renew. As long as a lease lasts,
-        the others have time to.
+        It does not after Redis was away or slow: then nobody could renew. Nor does it after the
+        clock of Redis was set, which a clock of our own shows that nobody can set. As long as a
+        lease lasts, the others have time to renew.
         """
         asked = time.monotonic()
-        self._store.ping()
+        clock = self._store.clock()
         answered = time.monotonic()
-        if self._answers_since is None or answered - asked > SLOW_SECONDS:
+        offset, before = clock - answered, self._offset
+        self._offset = offset
+        step = 0.0 if before is None else offset - before
+        if abs(step) > self._tolerance:
+            logger.warning("the clock of Redis was set by %+.1f s; leases are renewed first", step)
+        if (
+            self._answers_since is None
+            or answered - asked > SLOW_SECONDS
+            or abs(step) > self._tolerance
+        ):
             self._answers_since = answered
         return answered - self._answers_since >= self._lease
 
@@ -118,24 +136,29 @@ class Reaper:
                 "job %s: nothing was heard of attempt %d on %s: %s",
                 *(reaped.id, reaped.attempt, reaped.worker, reaped.state.value),
             )
+        record = reaped.record
+        if record is None:  # nobody can say where its files are; it is set aside when it waits
+            return
         if reaped.state is JobState.QUEUED:
             # It goes before those that nobody has begun.
-            priority, kind = reaped.options.priority, reaped.spec.kind
+            priority, kind = record.options.priority, record.spec.kind
             self._queue.enqueue_many([Announcement(reaped.id, priority, kind, begun=True)])
         else:
             from animator.workspace.staging import discard  # it brings the media libraries
 
-            discard(reaped.spec.output, reaped.id, self._settings)
+            discard(record.spec.output, reaped.id, self._settings)
 
     def _sweep(self) -> None:
         """Remove what workers that were killed between a job's end and its folder's left behind."""
         found = self._store.unswept(SWEEP_LEASES * self._lease)
+        kept = [job_id for job_id, record in found.items() if record and _waits(record)]
         for job_id, record in found.items():
-            if record is not None and record.state.ended:
+            if record is not None and record.state.ended and job_id not in kept:
                 from animator.workspace.staging import discard  # it brings the media libraries
 
                 discard(record.spec.output, job_id, self._settings)
-        self._store.swept(*found)
+        self._store.sweep_later(*kept)
+        self._store.swept(*(job_id for job_id in found if job_id not in kept))
 
     def _remind(self) -> None:
         """Tell the workers of jobs again that wait while their queue is empty."""
@@ -150,3 +173,11 @@ class Reaper:
                 self._queue.enqueue_many(map(Announcement.of, records))
                 self._store.told(*(record.id for record in records))
                 logger.warning("%d waiting jobs are told to the workers again", len(records))
+
+
+def _waits(record: JobRecord) -> bool:
+    """Whether what is rendered of a failed job is kept for a retry."""
+    if record.error is None or record.error.code != "output_exists" or record.finished is None:
+        return False
+    age = datetime.now(UTC) - datetime.fromisoformat(record.finished)
+    return record.state is JobState.FAILED and age < timedelta(days=KEPT_DAYS)

@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 KEEP_TRYING_SECONDS = 600.0
 """How long the end of a job is offered to a store that does not answer."""
+UPLOAD_BEGINS = "the upload begins"
+"""A line of a job's log, by which a later attempt knows an output as perhaps its own."""
 PRIORITIES = {"high": 1, "normal": 0, "low": -1}
 """What the engine makes of a job's priority."""
 
@@ -148,12 +150,16 @@ class JobRun:
         job, record, settings = self._job, self._record, self._worker.settings
         spec = settings.apply_to(record.spec)
         # Local: the output itself or a file that is uploaded in the end.
-        output = open_output(spec.output, settings)
-        self._workspace = Workspace.take(output, record.id, record.attempt)
+        output = open_output(spec.output, record.id, settings)
+        replaces = record.options.overwrite or (spec.output.is_url and self._has_uploaded())
+        # A file in the outbox is the job's own in any case.
+        keeps = not (replaces or spec.output.is_url)
+        self._workspace = Workspace.take(output, record.id, record.attempt, replaces=not keeps)
         # What is fetched is held in the cache until the job has ended.
         if spec.source.is_url or spec.driving.is_url:
             job.report(Progress("fetch"))
-        with stage(spec, settings, self._check) as staged, ExitStack() as running:
+        staging = stage(spec, settings, self._check, job_id=record.id, replaces=replaces)
+        with staging as staged, ExitStack() as running:
             if shares_segments(spec.output, settings):
                 # What an attempt on another machine had finished is fetched, and ours is sent.
                 self._shared = SharedSegments(self._workspace, record.id, settings)
@@ -172,11 +178,19 @@ class JobRun:
             )
             if staged.uploads:
                 job.report(Progress("upload"))
+                staged.check_free()
+                self._store.log(record.id, UPLOAD_BEGINS, self._worker.presence.id)
             if staged.uploads or spec.keep_result:
                 # That the video may be published was asked before it was put in place here.
                 if not self._worker.leases.may_publish(job):
                     raise LeaseLost("the job is not this attempt's any more")
             return staged.deliver(result)
+
+    def _has_uploaded(self) -> bool:
+        """Whether an attempt before this one may have put the output where it is to go."""
+        return self._record.attempt > 1 and any(
+            line.text == UPLOAD_BEGINS for line in self._store.logs(self._record.id)
+        )
 
     def _check(self) -> None:
         """Called while files are on their way, for which a watchdog has to wait."""
@@ -240,7 +254,8 @@ class JobRun:
         if error.code != "out_of_memory":
             if self._leave(lambda: self._store.fail(record.id, record.attempt, error)):
                 self.outcome = "failed"
-            self._clean_up()
+            if error.code != "output_exists":  # else what is rendered waits for a retry
+                self._clean_up()
         elif record.suspect:
             self._crashed(error)
         else:
@@ -276,7 +291,7 @@ class JobRun:
             self._workspace.remove()
             if self._shared is not None:
                 self._shared.discard()
-            close_output(self._record.spec.output, self._worker.settings)
+            close_output(self._record.spec.output, self._record.id, self._worker.settings)
 
     def _note(self, text: str) -> None:
         try:

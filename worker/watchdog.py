@@ -1,13 +1,12 @@
 """The watchdog, a thread that gives up jobs of threads that hang, so that the worker can go on.
 
-It also ends a worker that has gone deaf, for whatever supervises it to start it again.
+It also notices a consumer that has gone deaf, which then begins again.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
 import threading
 import time
 
@@ -22,6 +21,7 @@ from worker import metrics
 from worker.dispatch import CeleryQueue
 from worker.held_jobs import HeldJob, LeaseKeeper
 from worker.logs import job_context
+from worker.loop import start_loop
 from worker.pool import TaskPool
 from worker.presence import Presence
 from worker.shutdown import ending, stopping
@@ -35,7 +35,7 @@ LISTEN_SECONDS = 5.0
 """Time between two looks at whether messages are left lying."""
 DEAF_SECONDS = 30.0
 """How long messages may lie while a thread is free. After a lost connection, Celery's consumer has
-been seen to run on without taking any."""
+been seen to run on without taking any; it then begins again with a new connection."""
 EXIT_HUNG = 70
 """Status of a worker that ends because too many of its threads hang; EX_SOFTWARE."""
 
@@ -68,6 +68,7 @@ class Watchdog:
 
     Attributes:
         pool: the threads; None if jobs run in another kind of pool, which cannot replace them.
+        deaf: set when the consumer is to begin again; cleared by who sees to it.
     """
 
     def __init__(
@@ -85,14 +86,14 @@ class Watchdog:
         self._given_up = 0
         self._hurried: float | None = None
         self._listened = 0.0
+        self.deaf = threading.Event()
         self._deaf: tuple[float, int] | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin; further calls do nothing."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
-            self._thread.start()
+            self._thread = start_loop("watchdog", self._run)
 
     def _run(self) -> None:
         while True:
@@ -101,9 +102,6 @@ class Watchdog:
                 self.look()
             except AnimatorError as error:
                 logger.warning("a job that hangs is not given back yet: %s", error)
-            except Exception:
-                # Without this thread a job that hangs would hang for ever.
-                logger.exception("a fault in the search for threads that hang")
 
     def look(self) -> None:
         """Do what is to be done now.
@@ -125,7 +123,7 @@ class Watchdog:
         self._listen(len(jobs))
 
     def _listen(self, jobs: int) -> None:
-        """End the worker, once its jobs are done, if it takes none although some wait."""
+        """Have the consumer begin again if it takes no jobs although some wait."""
         now, begun = time.monotonic(), self._leases.begun
         if now - self._listened < LISTEN_SECONDS:
             return
@@ -138,8 +136,8 @@ class Watchdog:
             self._deaf = now, begun
         elif now - self._deaf[0] >= DEAF_SECONDS:
             self._deaf = None
-            logger.critical("messages are left lying; the worker ends after running jobs")
-            os.kill(os.getpid(), signal.SIGTERM)
+            logger.error("messages are left lying; the consumer begins again")
+            self.deaf.set()
 
     def _out_of_patience(self) -> bool:
         """Whether the worker was to end at once, and something keeps it."""

@@ -33,6 +33,7 @@ from animator.jobs.webhook import (
 )
 from worker import metrics
 from worker.logs import about_job
+from worker.loop import start_loop
 from worker.outbox import Event, Outbox
 
 logger = logging.getLogger(__name__)
@@ -83,18 +84,17 @@ class Deliverer:
         self._taken_seconds = taken_seconds
         self._reachable = True
         self._ended = threading.Event()
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._run()), name="webhooks", daemon=True
-        )
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin to send."""
-        self._thread.start()
+        self._thread = start_loop("webhooks", lambda: asyncio.run(self._run()), self._ended)
 
     def stop(self, seconds: float = PARTING_SECONDS) -> None:
         """Send what is due now and end; what that leaves over, others will send."""
         self._ended.set()
-        self._thread.join(seconds)
+        if self._thread is not None:
+            self._thread.join(seconds)
 
     async def _run(self) -> None:
         tries: set[asyncio.Task[None]] = set()
@@ -121,7 +121,8 @@ class Deliverer:
 
     def _take(self, limit: int) -> list[Event]:
         try:
-            events = self._outbox.take(limit, self._taken_seconds) if limit else []
+            waits = (self._first_wait, LONGEST_WAIT)
+            events = self._outbox.take(limit, self._taken_seconds, *waits) if limit else []
         except AnimatorError as error:
             if self._reachable:
                 logger.warning("webhooks wait for the store: %s", error)
@@ -210,7 +211,7 @@ class Deliverer:
             if (record.state.value, record.attempt) == (event.state, event.attempt):
                 job = record.as_dict()
         except AnimatorError as error:
-            if error.code != "no_such_job":
+            if error.code not in ("no_such_job", "record_unreadable"):
                 raise
         message = {"event": f"job.{event.state}", "delivery": event.id, "job": job}
         return json.dumps(message).encode()

@@ -46,6 +46,9 @@ def connect(url: str) -> redis.Redis:
             socket_connect_timeout=5,
             health_check_interval=30,
             retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
+            # After a fail-over the old connection leads to what takes no writes any more, and the
+            # same address, asked again, to what does.
+            retry_on_error=[redis.exceptions.ReadOnlyError],
         )
     except ValueError as error:
         raise AnimatorError("invalid_option", f"ANIMATOR_BROKER_URL: {error}.") from error
@@ -96,4 +99,10 @@ class RedisBase:
             source = f"local PREFIX = '{PREFIX}'\n{script.source}"
             self._registered[name] = self.client.register_script(source)
         with queue_errors():
-            return self._registered[name](args=script.in_order(arguments), client=client)
+            try:
+                return self._registered[name](args=script.in_order(arguments), client=client)
+            except redis.ResponseError as error:
+                # From within a script it is an error of another kind, but the same holds.
+                if "READONLY" in str(error):
+                    self.client.connection_pool.disconnect(inuse_connections=False)
+                raise

@@ -63,7 +63,8 @@ class Client:
 
         Args:
             spec: the job.
-            overwrite: whether the output may replace a file, or that of a job before it.
+            overwrite: whether the output may replace a file, now or in the end, or that of a job
+                before it.
             options: how it is treated. With a key that a job has already, that job is returned and
                 nothing is checked or queued; the key "auto" is made of the files' content, the
                 settings and the weights.
@@ -90,7 +91,11 @@ class Client:
             AnimatorError: as `submit`. If only some outputs are taken by other jobs
                 (`output_exists`), the rest is submitted nevertheless.
         """
-        requests = [self._with_key(request) for request in requests]
+        # The wish travels with the job, which may end when a file has appeared meanwhile.
+        requests = [
+            replace(one, options=replace(one.options, overwrite=overwrite))
+            for one in map(self._with_key, requests)
+        ]
         # Of jobs that are there already nothing is checked or made: their files may be gone by now.
         keys = [request.options.key for request in requests if request.options.key]
         there = self.store.find_keys(keys)
@@ -135,13 +140,18 @@ class Client:
             discard(record, self.settings)
         return record
 
-    def retry(self, job_id: str) -> JobRecord:
+    def retry(self, job_id: str, *, overwrite: bool = False) -> JobRecord:
         """Queue a failed or cancelled job again and tell the workers.
+
+        Args:
+            job_id: the job.
+            overwrite: whether its output may replace a file from now on; if not, that stays as it
+                was asked for.
 
         Raises:
             AnimatorError: as `JobStore.retry`.
         """
-        record = self.store.retry(job_id)
+        record = self.store.retry(job_id, overwrite=overwrite)
         self._announce([record])
         return record
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 from animator.broker.connection import PREFIX, queue_errors
 from animator.jobs.records import QUEUES, JobRecords
 from animator.jobs.scripts import RATE_BUCKET_SECONDS, RATE_SECONDS
 from animator.spec import JobRecord, JobState, Kind, Priority
-from animator.values import iso, now
+from animator.values import iso, now, plain
 
 RATE_MINUTES = (1, 10, 60)
 _PURGE_STEP = 500
@@ -68,7 +69,7 @@ class JobHistory(JobRecords):
             ids = cast(
                 "list[bytes]", self.client.zrevrangebyscore(index, last, first, offset, limit)
             )
-        return self.get_many([job_id.decode() for job_id in ids])
+        return self.get_many([plain(job_id) for job_id in ids])
 
     def counts(self) -> dict[JobState, int]:
         """How many jobs are in each state."""
@@ -91,7 +92,7 @@ class JobHistory(JobRecords):
         found: set[str] = set()
         with queue_errors():
             for job_id, _ in self.client.zscan_iter(f"{PREFIX}jobs", f"{text}*", count=2000):
-                found.add(job_id.decode())
+                found.add(plain(job_id))
                 if len(found) >= limit:
                     break
         return sorted(found)
@@ -106,7 +107,8 @@ class JobHistory(JobRecords):
             pipeline = self.client.pipeline(transaction=False)
             for age in range(RATE_SECONDS // width):
                 pipeline.hmget(f"{PREFIX}ended:{seconds // width - age}", fields)
-            buckets = [[int(value or 0) for value in found] for found in pipeline.execute()]
+            found = pipeline.execute(raise_on_error=False)
+            buckets = [_counts(each, len(fields)) for each in found]
         rates = {}
         for minutes in RATE_MINUTES:
             # The first bucket is the present one, so the average lags by up to its width.
@@ -170,7 +172,21 @@ class JobHistory(JobRecords):
         """A job's log, the oldest line first; empty if there is none."""
         with queue_errors():
             lines = cast("list[bytes]", self.client.lrange(f"{PREFIX}log:{job_id}", 0, -1))
-        return [LogLine(*json.loads(line)) for line in lines]
+        return [_line(line) for line in lines]
+
+
+def _line(text: bytes) -> LogLine:
+    with suppress(ValueError, TypeError):
+        time, worker, line = json.loads(text)
+        return LogLine(str(time), str(worker), str(line))
+    return LogLine("", "", plain(text))
+
+
+def _counts(values: Any, count: int) -> list[int]:
+    """Numbers of a bucket; none count where that is damaged."""
+    with suppress(ValueError, TypeError):
+        return [int(value or 0) for value in values]
+    return [0] * count
 
 
 def _microseconds(moment: datetime) -> int:

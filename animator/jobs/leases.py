@@ -7,14 +7,20 @@ that have waited for long can be told again.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from animator import __version__
+from animator.broker.connection import PREFIX, queue_errors
+from animator.errors import AnimatorError
+from animator.jobs.reading import Unreadable
 from animator.jobs.records import QUEUES, JobRecords
-from animator.spec import JobError, JobOptions, JobRecord, JobSpec, JobState
-from animator.values import now
+from animator.spec import JobError, JobRecord, JobState
+from animator.values import now, plain
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,8 +44,8 @@ class Reaped:
     """The attempt that was not heard of."""
     worker: str
     """Its worker."""
-    spec: JobSpec
-    options: JobOptions
+    record: JobRecord | None
+    """The job as it is now; None if its record cannot be read."""
 
 
 class JobLeases(JobRecords):
@@ -56,7 +62,16 @@ class JobLeases(JobRecords):
             lease_seconds: how long it is the worker's without a word from it.
             isolated: whether it is run in a process of its own. A suspect job always is, so look
                 at the record that comes back.
+
+        Raises:
+            AnimatorError: `record_unreadable`. Nobody gets such a job: it fails, or is left to
+                workers of the newer version that wrote it.
         """
+        # Before it is taken, as afterwards a worker of another version could not have it.
+        (before,) = self.read_each([job_id])
+        if isinstance(before, Unreadable):
+            self.set_aside(before)
+            raise AnimatorError(before.error.code, before.error.message)
         # The token tells a claim that is sent twice from that of another worker.
         attempt = self._run(
             "claim",
@@ -85,33 +100,56 @@ class JobLeases(JobRecords):
             for job_id, answer in zip(attempts, answers, strict=True)
         }
 
-    def reap(self, max_attempts: int, limit: int = 100) -> list[Reaped]:
+    def clock(self) -> float:
+        """The time by the clock of Redis: seconds since 1970."""
+        with queue_errors():
+            seconds, micros = self.client.time()
+        return float(seconds + micros / 1e6)
+
+    def reap(
+        self, max_attempts: int, limit: int = 100, *, expected: tuple[float, float] | None = None
+    ) -> list[Reaped]:
         """Queue the jobs again whose lease ran out, or end them; workers are not told yet.
+
+        A lease that ends later than its worker can have asked for is shortened first.
 
         Args:
             max_attempts: how many of a job's leases may run out before it ends as failed.
             limit: most jobs at a time.
+            expected: the time that Redis's clock is expected to show, and how far off it may be,
+                in seconds. If it is further off, nothing is done.
         """
         sentence = f"The workers of {max_attempts} attempts ended without a word."
         # Of jobs that end here; made before it is known whether there are any.
         error = JobError("too_many_attempts", sentence, True)
+        damaged = JobError("record_unreadable", "The job's record is damaged.")
+        clock, tolerance = expected or (0.0, 0.0)
         found = self._run(
-            "reap", time=now(), max_lapses=max_attempts, limit=limit, failure=error.to_json()
+            "reap",
+            time=now(),
+            max_lapses=max_attempts,
+            limit=limit,
+            failure=error.to_json(),
+            damaged=damaged.to_json(),
+            expected=_milliseconds(clock),
+            tolerance=_milliseconds(tolerance),
         )
+        records = self.read_each([plain(job_id) for job_id, *_ in found])
         return [
             Reaped(
-                id=job_id.decode(),
+                id=plain(job_id),
                 state=JobState(state.decode()),
-                attempt=int(attempt),
-                worker=worker.decode(),
-                spec=JobSpec.from_json(spec),
-                options=JobOptions.from_json(options) if options else JobOptions(),
+                attempt=int(attempt) if attempt.isdigit() else 0,
+                worker=plain(worker),
+                record=record if isinstance(record, JobRecord) else None,
             )
-            for job_id, state, attempt, worker, spec, options in found
+            for (job_id, state, attempt, worker), record in zip(found, records, strict=True)
         ]
 
     def waiting(self, older_than_seconds: float, limit: int = 100) -> list[JobRecord]:
         """Queued jobs that workers were told of at least so long ago, the longest ago first.
+
+        Those among them whose records cannot be read are set aside.
 
         Args:
             older_than_seconds: how long ago.
@@ -119,20 +157,56 @@ class JobLeases(JobRecords):
         """
         age = _milliseconds(older_than_seconds)
         ids = self._run("waiting", age=age, limit=limit, queues=[*QUEUES.values()])
-        # By now some may have been taken.
-        records = self.get_many([job_id.decode() for job_id in ids])
-        return [record for record in records if record.state is JobState.QUEUED]
+        ids = [plain(job_id) for job_id in ids]
+        waiting = []
+        for job_id, found in zip(ids, self.read_each(ids), strict=True):
+            if isinstance(found, JobRecord):
+                # By now some may have been taken.
+                if found.state is JobState.QUEUED:
+                    waiting.append(found)
+            elif found is not None:
+                self.set_aside(found)
+            else:
+                self._set_aside(job_id, JobError("record_unreadable", "There is no record."))
+        return waiting
+
+    def set_aside(self, found: Unreadable) -> None:
+        """End a queued job whose record cannot be read, so that it holds up no other.
+
+        One that a newer version wrote is not ended: workers of that version can run it.
+        """
+        if found.state not in (JobState.QUEUED, None):
+            return  # it is somebody's, or has ended
+        if found.newer:
+            logger.warning("%s It is left to workers of that version.", found.error.message)
+            self.told(found.id)
+            return
+        logger.error("%s", found.error.message)
+        self._set_aside(found.id, found.error)
+
+    def _set_aside(self, job_id: str, error: JobError) -> None:
+        queues = [*QUEUES.values()]
+        self._run("set_aside", id=job_id, time=now(), failure=error.to_json(), queues=queues)
 
     def unswept(self, older_than_seconds: float, limit: int = 100) -> dict[str, JobRecord | None]:
         """Jobs that ended at least so long ago, by id, and were not looked after since.
 
         A worker removes the folder of a job that it ended, but may be killed just before. The
-        record is None if it has been purged.
+        record is None if it has been purged or cannot be read.
         """
         found = self._run("unswept", age=_milliseconds(older_than_seconds), limit=limit)
-        ids = [job_id.decode() for job_id in found]
-        records = {record.id: record for record in self.get_many(ids)}
-        return {job_id: records.get(job_id) for job_id in ids}
+        ids = [plain(job_id) for job_id in found]
+        return {
+            job_id: record if isinstance(record, JobRecord) else None
+            for job_id, record in zip(ids, self.read_each(ids), strict=True)
+        }
+
+    def sweep_later(self, *ids: str) -> None:
+        """Have these jobs looked after as if they had ended just now."""
+        if ids:
+            score = _milliseconds(self.clock())
+            with queue_errors():
+                self.client.zadd(f"{PREFIX}unswept", dict.fromkeys(ids, score), xx=True)
 
     def swept(self, *ids: str) -> None:
         """Note that nothing is left of these jobs beside their records and outputs."""

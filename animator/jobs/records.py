@@ -1,29 +1,20 @@
-"""Job records in Redis: made, and read."""
+"""Job records in Redis: made, and read each by itself."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
 from animator import __version__
 from animator.broker.connection import PREFIX, RedisBase, queue_errors
 from animator.errors import AnimatorError
+from animator.jobs.reading import Unreadable, read_record
 from animator.jobs.scripts import SCRIPTS
-from animator.spec import (
-    JobError,
-    JobOptions,
-    JobRecord,
-    JobSpec,
-    JobState,
-    Kind,
-    Priority,
-    Progress,
-    Result,
-)
+from animator.spec import JobOptions, JobRecord, JobSpec, JobState, Kind, Priority
 from animator.values import now
 
 QUEUES: dict[tuple[Kind, Priority], str] = {
@@ -34,6 +25,7 @@ QUEUES: dict[tuple[Kind, Priority], str] = {
 """Names of the queues by who can run their jobs and how urgent these are."""
 _ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # no letters that look like digits
 _ID_LENGTH = 12
+_STATES = {state.value.encode() for state in JobState}
 _CHUNK = 500
 """Commands that are sent in one go."""
 
@@ -125,7 +117,8 @@ class JobRecords(RedisBase):
         with queue_errors():
             answers = pipeline.execute()
         # 0: earlier jobs with the same key, whose records are the answer.
-        there = {record.id: record for record in self.get_many(_texts(answers, 0))}
+        others = _texts(answers, 0)
+        there = dict(zip(others, self.read_each(others), strict=True))
         found: list[Submission | AnimatorError] = []
         for job_id, request, (code, other) in zip(ids, requests, answers, strict=True):
             if code == 1:
@@ -141,8 +134,10 @@ class JobRecords(RedisBase):
             elif code == -1:
                 sentence = f"Job {other.decode()} is going to write {request.spec.output!r}."
                 found.append(AnimatorError("output_exists", sentence))
-            elif record := there.get(other.decode()):
+            elif isinstance(record := there.get(other.decode()), JobRecord):
                 found.append(Submission(record, False))
+            elif record is not None:
+                found.append(AnimatorError(record.error.code, record.error.message))
             else:  # removed in this very moment
                 found += self._create_chunk([request], overwrite)
         return found
@@ -151,14 +146,29 @@ class JobRecords(RedisBase):
         """The record of one job.
 
         Raises:
-            AnimatorError: `no_such_job`.
+            AnimatorError: `no_such_job`; `record_unreadable` if this version cannot read it.
         """
-        for record in self.get_many([job_id]):
-            return record
-        raise AnimatorError("no_such_job", f"There is no job {job_id!r}.")
+        (found,) = self.read_each([job_id])
+        if isinstance(found, Unreadable):
+            raise AnimatorError(found.error.code, found.error.message)
+        if found is None:
+            raise AnimatorError("no_such_job", f"There is no job {job_id!r}.")
+        return found
 
     def get_many(self, ids: Sequence[str]) -> list[JobRecord]:
-        """The records of those of the jobs that exist, in the order given."""
+        """The records of those of the jobs that exist, in the order given.
+
+        For one that cannot be read stands a record of the same id and state, whose error has the
+        code `record_unreadable`.
+        """
+        return [
+            one.stand_in() if isinstance(one, Unreadable) else one
+            for one in self.read_each(ids)
+            if one is not None
+        ]
+
+    def read_each(self, ids: Sequence[str]) -> list[JobRecord | Unreadable | None]:
+        """For each job its record, or why it cannot be read; None if there is none."""
         if not ids:
             return []
         with queue_errors():
@@ -168,12 +178,12 @@ class JobRecords(RedisBase):
             pipeline.zmscore(f"{PREFIX}leases", cast("Any", ids))
             for job_id in ids:
                 pipeline.hgetall(f"{PREFIX}job:{job_id}")
-            (seconds, micros), expiries, *found = pipeline.execute()
+            # What is no record is an answer of its own, not the end of all the others.
+            (seconds, micros), expiries, *found = pipeline.execute(raise_on_error=False)
         clock = seconds + micros / 1e6
         return [
-            _record(job_id, values, None if expiry is None else expiry / 1000 - clock)
+            read_record(job_id, values, None if expiry is None else expiry / 1000 - clock)
             for job_id, values, expiry in zip(ids, found, expiries, strict=True)
-            if values
         ]
 
     def states(self, ids: Sequence[str]) -> dict[str, JobState]:
@@ -184,11 +194,11 @@ class JobRecords(RedisBase):
             pipeline = self.client.pipeline(transaction=False)
             for job_id in ids:
                 pipeline.hget(f"{PREFIX}job:{job_id}", "state")
-            found = pipeline.execute()
+            found = pipeline.execute(raise_on_error=False)
         return {
             job_id: JobState(state.decode())
             for job_id, state in zip(ids, found, strict=True)
-            if state
+            if state in _STATES
         }
 
     def find_keys(self, keys: Sequence[str]) -> dict[str, JobRecord]:
@@ -198,8 +208,12 @@ class JobRecords(RedisBase):
         with queue_errors():
             ids = cast("list[bytes | None]", self.client.hmget(f"{PREFIX}keys", list(keys)))
         there = {key: job_id.decode() for key, job_id in zip(keys, ids, strict=True) if job_id}
-        records = {record.id: record for record in self.get_many(list(there.values()))}
-        return {key: records[job_id] for key, job_id in there.items() if job_id in records}
+        records = self.read_each(list(there.values()))
+        return {
+            key: record
+            for key, record in zip(there, records, strict=True)
+            if isinstance(record, JobRecord)
+        }
 
 
 def _new_id() -> str:
@@ -208,34 +222,3 @@ def _new_id() -> str:
 
 def _texts(answers: Sequence[tuple[int, bytes]], wanted: int) -> list[str]:
     return [text.decode() for code, text in answers if code == wanted]
-
-
-def _record(job_id: str, values: Mapping[bytes, bytes], lease: float | None) -> JobRecord:
-    """A record from its fields; an older version wrote fewer of them."""
-
-    def text(name: str) -> str | None:
-        value = values.get(name.encode())
-        return None if value is None else value.decode()
-
-    progress, error, result = text("progress"), text("error"), text("result")
-    options = text("options")
-    return JobRecord(
-        id=job_id,
-        spec=JobSpec.from_json(values[b"spec"]),
-        state=JobState(values[b"state"].decode()),
-        created=values[b"created"].decode(),
-        version=values[b"version"].decode(),
-        attempt=int(values[b"attempt"]),
-        progress=None if progress is None else Progress.from_json(progress),
-        error=None if error is None else JobError.from_json(error),
-        result=None if result is None else Result.from_json(result),
-        started=text("started"),
-        finished=text("finished"),
-        worker=text("worker"),
-        cancel_requested=text("cancel") == "1",
-        options=JobOptions() if options is None else JobOptions.from_json(options),
-        suspect=text("suspect") == "1",
-        crashes=int(values.get(b"crashes", 0)),
-        lease=None if lease is None else round(max(lease, 0.0), 3),
-        resumed=int(values.get(b"resumed", 0)),
-    )

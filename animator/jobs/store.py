@@ -22,6 +22,8 @@ hint to look at it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from animator.broker.connection import PREFIX, connect, queue_errors
 from animator.errors import AnimatorError
 from animator.jobs.history import JobHistory, LogLine, Rate
@@ -164,14 +166,19 @@ class JobStore(JobLeases, JobHistory, WorkerRegistry):
             raise AnimatorError("no_such_job", f"There is no job {job_id!r}.")
         return JobState(state.decode())
 
-    def retry(self, job_id: str) -> JobRecord:
+    def retry(self, job_id: str, *, overwrite: bool = False) -> JobRecord:
         """Queue a failed or cancelled job again; workers are not told yet.
+
+        Args:
+            job_id: the job.
+            overwrite: whether its output may replace a file from now on.
 
         Raises:
             AnimatorError: `no_such_job`; `wrong_state` for a job that runs or succeeded;
                 `output_exists` if another job is going to write its output.
         """
-        answer = self._run("retry", id=job_id, time=now())
+        options = replace(self.get(job_id).options, overwrite=True).to_json() if overwrite else ""
+        answer = self._run("retry", id=job_id, time=now(), options=options)
         if answer is None:
             raise AnimatorError("no_such_job", f"There is no job {job_id!r}.")
         code, text = answer[0], answer[1].decode()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict, dataclass
 from typing import cast
 
 from animator.broker.connection import PREFIX, RedisBase, queue_errors
-from animator.values import load_fields
+from animator.errors import AnimatorError
+from animator.values import load_fields, plain
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,25 @@ class WorkerInfo:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> WorkerInfo:
-        """The sign of life from JSON, which a worker of another version may have written."""
+        """The sign of life from JSON, which a worker of another version may have written.
+
+        Raises:
+            AnimatorError: `invalid_option` if it cannot be read.
+        """
         values = load_fields(cls, text, "sign of life")
-        for name in ("jobs", "queues"):
-            values[name] = tuple(values.get(name, ()))
-        return cls(**values)
+        try:
+            for name in ("jobs", "queues"):
+                values[name] = tuple(map(str, values.get(name, ())))
+            found = cls(**values)
+            texts = (found.id, found.host, found.started, found.version, found.kind)
+            valid = all(isinstance(text, str) for text in texts)
+            numbers = (found.pid, found.concurrency, found.fps, found.memory_mb)
+            valid = valid and all(isinstance(number, int | float) for number in numbers)
+        except (TypeError, ValueError):
+            valid = False
+        if not valid:
+            raise AnimatorError("invalid_option", "The sign of life has no such fields.")
+        return found
 
 
 class WorkerRegistry(RedisBase):
@@ -78,9 +96,16 @@ class WorkerRegistry(RedisBase):
                 return []
             found = cast(
                 "list[bytes | None]",
-                self.client.mget([f"{PREFIX}worker:{worker.decode()}" for worker in ids]),
+                self.client.mget([f"{PREFIX}worker:".encode() + worker for worker in ids]),
             )
             # Killed workers: their key has expired, their id is still in the set.
             if gone := [worker for worker, text in zip(ids, found, strict=True) if text is None]:
                 self.client.srem(f"{PREFIX}workers", *gone)
-        return [WorkerInfo.from_json(text) for text in found if text is not None]
+        alive = []
+        for worker, text in zip(ids, found, strict=True):
+            if text is not None:
+                try:
+                    alive.append(WorkerInfo.from_json(text))
+                except AnimatorError as error:  # the others live all the same
+                    logger.warning("the sign of life of %s is left out: %s", plain(worker), error)
+        return alive

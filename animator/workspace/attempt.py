@@ -9,10 +9,15 @@ neither add to the video nor publish it.
     .out.mp4.JOB.parts/3/plan.npz            the third attempt's
                          00000.mp4 00001.mp4  finished segments
                          00001.npz 00002.npz  the state after one segment, and after two
+                       published             which files this job has given the output's name
+
+A job may be told not to replace a file that it finds there in the end. One that an attempt before
+it published, whose worker died before it could say so, is its own.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -27,7 +32,21 @@ from animator.files.output import coded_errors, write_whole
 from gfla.files import sync_folder
 
 _FINISHED = re.compile(r"plan\.npz|\d{5,}\.(mp4|npz)", re.ASCII)
+_PUBLISHED = "published"
+_ATTRIBUTE = "user.animator.job"
+"""Extended attribute of a video that may not replace another: the job that made it."""
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
+"""What file systems without hard links answer."""
 _TRIES = 20
+
+
+def appeared(output: str | Path) -> AnimatorError:
+    """The error of a job that finds a file where it was to write, and may not replace it."""
+    return AnimatorError(
+        "output_exists",
+        f"{str(output)!r} appeared while the job was at work, and was not replaced. What was "
+        "rendered is kept for a week: move that file away, or retry the job with --force.",
+    )
 
 
 class Workspace:
@@ -40,14 +59,16 @@ class Workspace:
         path: the folder.
         output: where the video is going to be, symbolic links followed.
         attempt: whose it is.
+        replaces: whether the output may replace a file that is not the job's own.
     """
 
-    def __init__(self, output: Path, job_id: str, attempt: int) -> None:
-        self.output, self.attempt = output, attempt
+    def __init__(self, output: Path, job_id: str, attempt: int, *, replaces: bool = True) -> None:
+        self.output, self.attempt, self.replaces = output, attempt, replaces
+        self._job_id = job_id.encode()
         self.path = _job_folder(output, job_id) / str(attempt)
 
     @classmethod
-    def take(cls, output: str | Path, job_id: str, attempt: int) -> Self:
+    def take(cls, output: str | Path, job_id: str, attempt: int, *, replaces: bool = True) -> Self:
         """The folder of an attempt, with what the latest attempt before it had finished.
 
         Raises:
@@ -56,7 +77,8 @@ class Workspace:
             AnimatorError: output_not_writable, disk_full.
         """
         with coded_errors(Path(output)):
-            workspace = cls(Path(os.path.realpath(output)), job_id, attempt)
+            place = Path(os.path.realpath(output))
+            workspace = cls(place, job_id, attempt, replaces=replaces)
             # A loser of a race finds other folders the next time.
             for _ in range(_TRIES):
                 # Another attempt may take over or remove at the same time.
@@ -100,21 +122,69 @@ class Workspace:
 
         Raises:
             LeaseLost: if the folder is gone.
-            AnimatorError: output_not_writable, disk_full.
+            AnimatorError: output_not_writable, disk_full; output_exists if there is a file that
+                may not be replaced.
         """
-        # The video last: who sees it finds the files beside it.
-        places = [*(beside or {}).items(), (name, self.output)]
         done: list[Path] = []
         with self.owned(), coded_errors(self.output):
+            if not self.replaces:
+                # Before anything is put beside a video that is not ours.
+                self._refuse_other()
+                self._note(self.path / name)
             try:
-                for file, place in places:
+                # The video last: who sees it finds the files beside it.
+                for file, place in (beside or {}).items():
                     os.replace(self.path / file, place)
                     done.append(place)
-            except OSError:
+                self._name(self.path / name)
+            except (OSError, AnimatorError):
                 for place in done:
                     place.unlink(missing_ok=True)
                 raise
             sync_folder(self.output.parent)
+
+    def _name(self, file: Path) -> None:
+        """Give a file the output's name."""
+        if not self.replaces and not self.output.exists():
+            try:
+                os.link(file, self.output)  # which, unlike renaming, never replaces
+            except FileExistsError:
+                raise appeared(self.output) from None
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+            else:
+                file.unlink(missing_ok=True)
+                return
+            self._refuse_other()
+        os.replace(file, self.output)
+
+    def _refuse_other(self) -> None:
+        """Refuse to go on if the output is there, and is not what this job published."""
+        try:
+            there = _mark(self.output)
+            own = self._marks().read_text().splitlines() if self._marks().exists() else []
+        except FileNotFoundError:
+            return
+        # After its end the folder is gone. A Redis that was killed may have forgotten that end.
+        with suppress(OSError, AttributeError):
+            if os.getxattr(self.output, _ATTRIBUTE) == self._job_id:
+                return
+        if there not in own:
+            raise appeared(self.output)
+
+    def _note(self, file: Path) -> None:
+        """Note that a file is about to get the output's name."""
+        # Not all systems and file systems have such attributes; the other note is for those.
+        with suppress(OSError, AttributeError):
+            os.setxattr(file, _ATTRIBUTE, self._job_id)
+        with self._marks().open("a") as marks:
+            marks.write(_mark(file) + "\n")
+            marks.flush()
+            os.fsync(marks.fileno())
+
+    def _marks(self) -> Path:
+        return self.path.parent / _PUBLISHED
 
     def finished(self) -> list[str]:
         """Names of the files that are whole and that another attempt goes on from.
@@ -135,6 +205,8 @@ class Workspace:
             if attempt <= self.attempt:
                 _remove_tree(path)
         with suppress(OSError):
+            if not _attempts(self.path.parent):
+                self._marks().unlink(missing_ok=True)
             self.path.parent.rmdir()
 
     @staticmethod
@@ -176,6 +248,12 @@ class Workspace:
 
 def _job_folder(output: Path, job_id: str) -> Path:
     return output.parent / f".{output.name[:40]}.{job_id}.parts"
+
+
+def _mark(file: Path) -> str:
+    """What a file keeps when it gets another name on its file system."""
+    found = os.stat(file)
+    return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"
 
 
 def _attempts(folder: Path) -> dict[int, Path]:

@@ -1,7 +1,7 @@
 """Jobs whose files lie elsewhere: inputs are brought to this machine, outputs are taken from it.
 
 A job whose output is a URL makes its video, and what belongs to it, in a folder of its own (its
-outbox), where its segments lie, too:
+outbox), which two jobs of one URL do not share, and where its segments lie, too:
 
     outbox/DIGEST/NAME.mp4   NAME.landmarks.npz   .NAME.mp4.JOB.parts/
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ from animator.settings import Settings
 from animator.spec import JobSpec, Result
 from animator.values import Location, is_url
 from animator.workspace import shared
-from animator.workspace.attempt import Workspace
+from animator.workspace.attempt import Workspace, appeared
 
 FORGOTTEN_SECONDS = 7 * 86_400.0
 """After this time what a job left on this machine is removed, should it have gone on elsewhere."""
@@ -39,20 +40,20 @@ FORGOTTEN_SECONDS = 7 * 86_400.0
 Check = Callable[[], object]
 
 
-def local_output(output: Location, settings: Settings) -> Path:
+def local_output(output: Location, job_id: str, settings: Settings) -> Path:
     """Where a job writes its video on this machine: the output itself unless that is a URL."""
     if not output.is_url:
         return output.path
-    return _outbox(settings) / _digest(output) / output.name
+    return _outbox(settings) / _digest(f"{output} {job_id}") / output.name
 
 
-def open_output(output: Location, settings: Settings) -> Path:
+def open_output(output: Location, job_id: str, settings: Settings) -> Path:
     """As `local_output`; for a URL, the folder is there afterwards.
 
     Raises:
         AnimatorError: `url_refused`, `output_not_writable`, `disk_full`.
     """
-    path = local_output(output, settings)
+    path = local_output(output, job_id, settings)
     if output.is_url:
         check_url(output, settings)
         with coded_errors(path):
@@ -65,9 +66,9 @@ def open_output(output: Location, settings: Settings) -> Path:
 
 def discard(output: Location, job_id: str, settings: Settings) -> None:
     """Remove what a job that has ended left behind, its output excepted."""
-    path = local_output(output, settings)
+    path = local_output(output, job_id, settings)
     Workspace.discard(path, job_id)
-    close_output(output, settings)
+    close_output(output, job_id, settings)
     if shares_segments(output, settings):
         shared.discard(job_id, settings)
 
@@ -77,11 +78,11 @@ def shares_segments(output: Location, settings: Settings) -> bool:
     return output.is_url and settings.storage is not None
 
 
-def close_output(output: Location, settings: Settings) -> None:
-    """Remove the folder that stands for a URL, unless an attempt at a job keeps segments there."""
+def close_output(output: Location, job_id: str, settings: Settings) -> None:
+    """Remove the folder that stands for a URL, unless an attempt keeps segments there."""
     if not output.is_url:
         return
-    folder = local_output(output, settings).parent
+    folder = local_output(output, job_id, settings).parent
     if not _attempts(folder):
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -92,7 +93,14 @@ def result_name(output: Location) -> str:
 
 
 @contextmanager
-def stage(spec: JobSpec, settings: Settings, check: Check = lambda: None) -> Iterator[Staged]:
+def stage(
+    spec: JobSpec,
+    settings: Settings,
+    check: Check = lambda: None,
+    *,
+    job_id: str | None = None,
+    replaces: bool = True,
+) -> Iterator[Staged]:
     """Bring a job's inputs to this machine for as long as the block runs.
 
     Args:
@@ -100,26 +108,29 @@ def stage(spec: JobSpec, settings: Settings, check: Check = lambda: None) -> Ite
         settings: which URLs are allowed, and where files are kept.
         check: called a few times a second while files are on their way; it may raise, such as
             `JobCancelled`.
+        job_id: the job; None for one that nobody else knows of.
+        replaces: whether a remote output may replace a file.
 
     Raises:
         AnimatorError: as `animator.files.cache.cached_input` and `open_output`. Those that the
             block raises name the URLs instead of the files that stand for them. Whether the
             block succeeds or not, nothing of a remote output is left here but segments.
     """
+    job_id = job_id or secrets.token_hex(6)
     # What may not be read is refused before anything is fetched.
     for location in (spec.source, spec.driving):
         if location.is_url:
             check_url(location, settings)
     with ExitStack() as stack:
         # First in, last out: the outbox goes when the inputs are released.
-        stack.callback(close_output, spec.output, settings)
+        stack.callback(close_output, spec.output, job_id, settings)
         here = replace(
             spec,
-            output=Location(open_output(spec.output, settings)),
+            output=Location(open_output(spec.output, job_id, settings)),
             source=_brought(stack, spec.source, settings, check),
             driving=_brought(stack, spec.driving, settings, check),
         )
-        staged = Staged(spec, here, settings, check)
+        staged = Staged(spec, here, settings, check, replaces)
         try:
             yield staged
         except AnimatorError as error:
@@ -137,12 +148,14 @@ class Staged:
     Attributes:
         original: the job as it was asked for.
         spec: the job with paths only.
+        replaces: whether a remote output may replace a file.
     """
 
     original: JobSpec
     spec: JobSpec
     settings: Settings
     check: Check
+    replaces: bool = True
 
     def deliver(self, result: Result) -> Result:
         """Take what the job made to where it was asked for.
@@ -168,6 +181,19 @@ class Staged:
         elif self.original.keep_result:
             write_whole(video.parent / name, content)
         return result
+
+    def check_free(self) -> None:
+        """Look whether a file has appeared where a remote output goes, which may not be replaced.
+
+        Not every store can be told to put a file only where there is none; so shortly before.
+
+        Raises:
+            AnimatorError: `output_exists`, or `storage_unavailable`.
+        """
+        output = self.original.output
+        if self.uploads and not self.replaces:
+            if Storage.open(output.folder, self.settings).info(output.name) is not None:
+                raise appeared(output)
 
     @property
     def uploads(self) -> bool:

@@ -27,34 +27,20 @@ from animator.jobs.store import JobRequest
 from animator.settings import Settings
 from animator.spec import JobRecord, JobSpec, JobState
 from gfla import checkpoint
+from tests.chaos import faults
 from tests.chaos.outputs import Outputs, content
 from tests.chaos.plan import Plan, Report
+from tests.chaos.setting import LEASE_SECONDS, SEGMENT_FRAMES, environment, specs
 from tests.helpers import small_generator
 from tests.worker.workers import Fleet, worker_command
 
-LEASE_SECONDS = 3
-SEGMENT_FRAMES = 6
-CLIP_SECONDS = 0.8
-MODES = ("crop", "side-by-side", "paste-back")
+__all__ = ["environment", "run"]
+
 STAGES = ("queued", "load", "landmarks", "generate", "assemble")
 """When jobs that are to be cancelled are; the last is once all frames are there."""
 COPIES = 3
 SETTLE_SECONDS = 30.0
 """How long workers that were stopped may take to find out and clean up."""
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """What the environment of this process, and so of its workers, has to say."""
-    (folder / "tmp").mkdir()
-    return {
-        "ANIMATOR_STATE_DIR": str(folder / "state"),
-        "ANIMATOR_BROKER_URL": EmbeddedRedis(folder / "state").url,
-        "ANIMATOR_LEASE_SECONDS": str(LEASE_SECONDS),
-        "ANIMATOR_SEGMENT_FRAMES": str(SEGMENT_FRAMES),
-        "ANIMATOR_DEVICE": "cpu",
-        "OMP_NUM_THREADS": "1",
-        "TMPDIR": str(folder / "tmp"),
-    }
 
 
 def run(plan: Plan, folder: Path, media: tuple[Path, Path], say: Callable[[str], object]) -> Report:
@@ -80,24 +66,6 @@ def run(plan: Plan, folder: Path, media: tuple[Path, Path], say: Callable[[str],
                 fleet.end()
     finally:
         server.stop()
-
-
-def specs(plan: Plan, media: tuple[Path, Path], weights: Path) -> list[JobSpec]:
-    """The kinds of jobs; their outputs are still to be named."""
-    source, driving = map(str, media)
-    return [
-        JobSpec(
-            source,
-            driving,
-            "/",
-            start=f"{number * CLIP_SECONDS / 2:.2f}",
-            end=f"{(number / 2 + 1) * CLIP_SECONDS:.2f}",
-            output_mode=MODES[number % len(MODES)],
-            size=128,
-            weights=str(weights),
-        )
-        for number in range(plan.specs)
-    ]
 
 
 @dataclass
@@ -139,6 +107,7 @@ class Chaos:
         self._jobs: dict[str, JobRecord] = {}
         self._kind_of: dict[str, int] = {}
         self._to_cancel: dict[str, str] = {}
+        self._damaged: list[str] = []
         self._sleepers: list[Sleeper] = []
         self._killed: list[tuple[datetime, list[str]]] = []
         self._began = time.monotonic()
@@ -155,6 +124,7 @@ class Chaos:
             self._check_records()
             self._check_outputs(outputs, references)
         self._check_rest()
+        self._check_workers()
         return self._report
 
     def _say(self, text: str) -> None:
@@ -191,6 +161,11 @@ class Chaos:
     def _look(self) -> None:
         self._jobs = {one.id: one for one in self._client.store.get_many(list(self._kind_of))}
 
+    def _open(self) -> bool:
+        """Whether something is still to happen to a job."""
+        damaged = self._client.store.states(self._damaged)
+        return bool(self._unfinished()) or any(not state.ended for state in damaged.values())
+
     def _unfinished(self) -> list[JobRecord]:
         return [job for job in self._jobs.values() if not job.state.ended]
 
@@ -201,9 +176,12 @@ class Chaos:
         deck: list[Callable[[], bool]] = [self._kill] * plan.kills + [self._pause] * plan.pauses
         deck += [self._duplicate] * plan.duplicates
         deck += [lambda seconds=seconds: self._outage(seconds) for seconds in plan.outages]
+        deck += [lambda seconds=seconds: self._failover(seconds) for seconds in plan.failovers]
+        deck += [self._garbage] * plan.garbage + [self._step] * plan.steps
+        deck += [self._damage] * plan.damaged
         self._random.shuffle(deck)
         due = time.monotonic()
-        while self._unfinished() or self._sleepers:
+        while self._open() or self._sleepers:
             if time.monotonic() - self._began > plan.patience:
                 for job in self._unfinished():
                     lines = [line.text for line in self._client.store.logs(job.id)]
@@ -292,6 +270,33 @@ class Chaos:
         self._say("Redis is back")
         return True
 
+    def _failover(self, seconds: float) -> bool:
+        if not any(job.state is JobState.RUNNING for job in self._jobs.values()):
+            return False
+        self._say(f"Redis is read only, for {seconds} s")
+        faults.fail_over(self._client.store.client, seconds)
+        self._report.failovers += 1
+        return True
+
+    def _garbage(self) -> bool:
+        self._report.garbage += faults.put_garbage(self._client.store.client)
+        self._say("garbage is among the messages")
+        return True
+
+    def _step(self) -> bool:
+        hours = 1 if self._report.steps % 2 else -1
+        faults.move_times(self._client.store.client, hours)
+        self._report.steps += 1
+        self._say(f"leases and reminders are moved by {hours} h")
+        return True
+
+    def _damage(self) -> bool:
+        spec = replace(self._kinds[0], output=str(self._out / "damaged.mp4"))
+        self._damaged.append(faults.damaged_job(self._client, spec))
+        self._report.damaged += 1
+        self._say(f"the record of {self._damaged[-1]} is damaged")
+        return True
+
     def _cancel(self) -> None:
         for one, stage in self._to_cancel.items():
             job = self._jobs[one]
@@ -368,6 +373,18 @@ class Chaos:
     def _check_rest(self) -> None:
         if left := sorted(path.name for path in (self._folder / "tmp").iterdir()):
             self._break(f"temporary files are left: {left}")
+
+    def _check_workers(self) -> None:
+        """No worker has ended that was not killed."""
+        ended = [status for status in self._fleet.deaths if status != -signal.SIGKILL]
+        if ended:
+            self._break(f"workers have ended by themselves: {ended}")
+        if len(self._fleet.deaths) > self._report.kills:
+            self._break(f"{len(self._fleet.deaths)} workers died, {self._report.kills} were killed")
+        found = self._client.store.get_many(self._damaged)
+        states = {job.state for job in found}
+        if len(found) != len(self._damaged) or not states <= {JobState.FAILED}:
+            self._break(f"damaged records are {sorted(states)}")
 
 
 def _in(job: JobRecord, stage: str) -> bool:

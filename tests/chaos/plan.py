@@ -25,6 +25,15 @@ class Plan:
     """Workers that are stopped and go on when their leases are gone."""
     duplicates: int = 1
     """How often messages of a few jobs are sent again, some times each."""
+    failovers: tuple[float, ...] = (1.5,)
+    """Redis is a replica of nobody, which takes no writes, for so many seconds."""
+    garbage: int = 1
+    """How often messages that nobody can read are put among the others."""
+    steps: int = 1
+    """How often all times on record are moved by an hour, as if the clock of Redis had been set:
+    forwards, backwards, and so on."""
+    damaged: int = 1
+    """How many jobs besides get records that nobody can read."""
     cancels: int = 0
     """Jobs besides that are cancelled, in every stage in turn."""
     every: float = 2.0
@@ -42,6 +51,10 @@ class Report:
     outages: int = 0
     pauses: int = 0
     duplicates: int = 0
+    failovers: int = 0
+    garbage: int = 0
+    steps: int = 0
+    damaged: int = 0
     cancelled: int = 0
     cancelled_late: int = 0
     """Jobs that had succeeded before they could be cancelled."""
@@ -62,7 +75,9 @@ class Report:
         return (
             f"seed {self.plan.seed}: {self.plan.jobs} jobs on {self.plan.workers} workers, "
             f"{self.kills} kills, {self.outages} outages, {self.pauses} pauses, "
-            f"{self.duplicates} duplicated messages, {self.cancelled} cancelled "
+            f"{self.duplicates} duplicated messages, {self.failovers} fail-overs, "
+            f"{self.garbage} messages of garbage, {self.steps} steps of the clock, "
+            f"{self.damaged} damaged records, {self.cancelled} cancelled "
             f"({self.cancelled_late} too late), {self.attempts} attempts, {self.resumed} of "
             f"{self.frames} frames resumed, jobs of killed workers queued again after at most "
             f"{self.noticed:.1f} s and begun after {self.begun:.1f} s, "

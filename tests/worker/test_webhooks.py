@@ -240,11 +240,11 @@ def test_an_outage_of_redis_ends_nothing(
 ) -> None:
     take, failures = Outbox.take, [True] * 3
 
-    def failing(self: Outbox, limit: int, seconds: float) -> Any:
+    def failing(self: Outbox, *arguments: Any) -> Any:
         if failures:
             failures.pop()
             raise AnimatorError("queue_unavailable", "Away.", retryable=True)
-        return take(self, limit, seconds)
+        return take(self, *arguments)
 
     monkeypatch.setattr(Outbox, "take", failing)
     with receiver() as here, deliverer(store):

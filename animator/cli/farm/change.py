@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import typer
 
@@ -23,12 +24,13 @@ def cancel_jobs(given: Sequence[str], *, all_queued: bool, as_json: bool) -> Non
     _change(ids, client.cancel, _say_cancelled, as_json)
 
 
-def retry_jobs(given: Sequence[str], *, failed: bool, as_json: bool) -> None:
+def retry_jobs(given: Sequence[str], *, failed: bool, force: bool, as_json: bool) -> None:
     """Queue the given jobs again, or all that failed."""
     _check(given, failed, "--failed")
     client = Client.connect()
     ids = _ids(client.store, given, JobState.FAILED)
-    _change(ids, client.retry, lambda record: say(f"Job {record.id} waits again."), as_json)
+    retry = partial(client.retry, overwrite=force)
+    _change(ids, retry, lambda record: say(f"Job {record.id} waits again."), as_json)
 
 
 def _check(given: Sequence[str], every: bool, option: str) -> None:

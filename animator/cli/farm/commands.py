@@ -89,12 +89,15 @@ def cancel(
 def retry(
     jobs: JobsOrNone = None,
     failed: Annotated[bool, typer.Option("--failed", help="All jobs that failed.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Let the outputs replace files that are there.")
+    ] = False,
     as_json: JsonArray = False,
 ) -> None:
     """Put failed or cancelled jobs into the queue again."""
     from animator.cli.farm.change import retry_jobs
 
-    retry_jobs(jobs or [], failed=failed, as_json=as_json)
+    retry_jobs(jobs or [], failed=failed, force=force, as_json=as_json)
 
 
 @farm_command

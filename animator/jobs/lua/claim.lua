@@ -17,7 +17,7 @@ move(id, state, 'running', time)
 local alone = isolated == '1' or field(id, 'suspect') == '1'
 redis.call('HDEL', job, 'error', 'result', 'finished', 'left')
 redis.call('HSET', job, 'worker', worker, 'started', time, 'version', version, 'claim', token,
-  'isolated', alone and '1' or '0')
+  'isolated', alone and '1' or '0', 'lease_ms', lease)
 redis.call('ZADD', PREFIX .. 'leases', clock() + lease, id)
 -- The number of the attempt is the fencing token: changes by an earlier attempt are refused.
 local attempt = redis.call('HINCRBY', job, 'attempt', 1)

@@ -9,8 +9,11 @@ local DEFAULT_QUEUE = 'any.normal'
 -- The key of a job's record.
 local function record(id) return PREFIX .. 'job:' .. id end
 
--- A field of a job's record; false if it has none.
-local function field(id, name) return redis.call('HGET', record(id), name) end
+-- A field of a job's record; false if it has none, or if what is there is no record.
+local function field(id, name)
+  local value = redis.pcall('HGET', record(id), name)
+  return type(value) == 'string' and value
+end
 
 -- Adds a line to a job's log.
 local function note(id, time, worker, text)
@@ -34,7 +37,8 @@ end
 
 -- Puts the webhook of a job that has ended into the outbox; `worker.outbox` sends it.
 local function announce(id, state)
-  local url = cjson.decode(field(id, 'options') or '{}').webhook
+  local readable, options = pcall(cjson.decode, field(id, 'options') or '{}')
+  local url = readable and type(options) == 'table' and options.webhook
   if type(url) ~= 'string' then return end
   local event = id .. '-' .. redis.call('INCR', PREFIX .. 'webhooks:number')
   redis.call('HSET', PREFIX .. 'webhooks:events', event, cjson.encode(
@@ -57,7 +61,7 @@ end
 -- Moves a job from one state to another. `frames` are those made, of a job that succeeds.
 local function move(id, from, to, time, frames)
   local job = record(id)
-  local created = redis.call('ZSCORE', PREFIX .. 'jobs', id)
+  local created = redis.call('ZSCORE', PREFIX .. 'jobs', id) or 1000 * clock()
   redis.call('HSET', job, 'state', to)
   redis.call('ZREM', PREFIX .. 'jobs:' .. from, id)
   redis.call('ZADD', PREFIX .. 'jobs:' .. to, created, id)
@@ -80,5 +84,30 @@ local function move(id, from, to, time, frames)
     -- With overwriting, the output may be that of a later job.
     local output, outputs = redis.call('HGET', job, 'output'), PREFIX .. 'outputs'
     if redis.call('HGET', outputs, output) == id then redis.call('HDEL', outputs, output) end
+  end
+end
+
+-- Takes a job whose record cannot be used out of all that workers look through. It fails, unless
+-- there is no record to say so in. `error` is JSON; `queues` are the names of all queues.
+local function set_aside(id, time, error, queues)
+  for _, state in ipairs({'queued', 'running', 'succeeded', 'failed', 'cancelled'}) do
+    redis.call('ZREM', PREFIX .. 'jobs:' .. state, id)
+  end
+  redis.call('ZREM', PREFIX .. 'leases', id)
+  redis.call('ZREM', waiting(id), id)
+  for _, queue in ipairs(queues) do redis.call('ZREM', PREFIX .. 'waiting:' .. queue, id) end
+
+  local kind = redis.call('TYPE', record(id)).ok
+  if kind == 'none' then redis.call('ZREM', PREFIX .. 'jobs', id) end
+  if kind ~= 'hash' then return end
+  local created = redis.call('ZSCORE', PREFIX .. 'jobs', id) or 1000 * clock()
+  redis.call('ZADD', PREFIX .. 'jobs:failed', created, id)
+  redis.call('HSET', record(id), 'state', 'failed', 'error', error, 'finished', time)
+  redis.call('HDEL', record(id), 'cancel', 'claim', 'isolated')
+  note(id, time, '', 'failed: the record cannot be read')
+  pcall(announce, id, 'failed')
+  local output, outputs = field(id, 'output'), PREFIX .. 'outputs'
+  if output and redis.call('HGET', outputs, output) == id then
+    redis.call('HDEL', outputs, output)
   end
 end

@@ -7,10 +7,9 @@ local attempts = tail(2) -- id, attempt, id, attempt, ...
 local expiry, answers = clock() + lease, {}
 for at = 1, #attempts, 2 do
   local id, answer = attempts[at], 0
-  local found = redis.call('HMGET', record(id), 'state', 'attempt', 'cancel')
-  if found[1] == 'running' and found[2] == attempts[at + 1] then
+  if field(id, 'state') == 'running' and field(id, 'attempt') == attempts[at + 1] then
     if lease ~= '0' then redis.call('ZADD', PREFIX .. 'leases', expiry, id) end
-    answer = found[3] and 2 or 1
+    answer = field(id, 'cancel') and 2 or 1
   end
   answers[#answers + 1] = answer
 end

@@ -1,8 +1,9 @@
 -- Queues a job again that failed or was cancelled; its attempts go on counting.
 -- Returns 1 and 'queued'; or 0 and the state that forbids it; or -1 and the id of another job that
 -- is going to write the output; or nil if there is no such job.
-local id   = ARGV[1]
-local time = ARGV[2] -- now: UTC, ISO 8601
+local id      = ARGV[1]
+local time    = ARGV[2] -- now: UTC, ISO 8601
+local options = ARGV[3] -- other options than before, as JSON, or ''
 
 local state = field(id, 'state')
 if not state then return false end
@@ -15,6 +16,7 @@ if redis.call('HSETNX', PREFIX .. 'outputs', output, id) == 0 then
 end
 redis.call('HDEL', record(id), 'error', 'result', 'finished', 'suspect', 'crashes', 'lapses',
   'left')
+if options ~= '' then redis.call('HSET', record(id), 'options', options) end
 move(id, state, 'queued', time)
 note(id, time, '', 'to be tried again')
 return {1, 'queued'}

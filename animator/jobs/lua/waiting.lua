@@ -17,6 +17,11 @@ end
 
 local found = {}
 for _, queue in ipairs(queues) do
+  -- Told in the future: the clock was set back since. It counts as told now.
+  local ahead = PREFIX .. 'waiting:' .. queue
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', ahead, '(' .. (clock() + 1000), '+inf')) do
+    redis.call('ZADD', ahead, clock(), id)
+  end
   local ids = redis.call('ZRANGEBYSCORE', PREFIX .. 'waiting:' .. queue, '-inf', clock() - age,
     'LIMIT', 0, limit)
   for _, id in ipairs(ids) do found[#found + 1] = id end

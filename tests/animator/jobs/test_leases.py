@@ -58,7 +58,8 @@ def test_a_lease_that_runs_out_makes_the_job_suspect_and_queued(store: JobStore)
     time.sleep(0.1)
     (reaped,) = store.reap(20)
     assert (reaped.id, reaped.state, reaped.attempt) == (job.id, JobState.QUEUED, 1)
-    assert (reaped.worker, reaped.spec, reaped.options) == ("w", job.spec, options)
+    assert reaped.record is not None
+    assert (reaped.worker, reaped.record.spec, reaped.record.options) == ("w", job.spec, options)
     assert store.reap(20) == []
     record = store.get(job.id)
     assert (record.state, record.suspect, record.lease) == (JobState.QUEUED, True, None)

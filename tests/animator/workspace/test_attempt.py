@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from animator.errors import AnimatorError, AttemptRepeated, LeaseLost
+from animator.workspace import attempt as attempt_module
 from animator.workspace.attempt import Workspace
 
 JOB = "0123abcd"
@@ -125,3 +127,66 @@ def test_a_folder_that_cannot_be_made_has_a_code(tmp_path: Path) -> None:
         with pytest.raises(AnimatorError) as caught:
             Workspace.take(output, JOB, 1)
         assert caught.value.code == "output_not_writable"
+
+
+def test_a_file_that_appeared_is_not_replaced(tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    first = Workspace.take(output, JOB, 1, replaces=False)
+    first.write("video", b"ours")
+    first.write("extra", b"beside it")
+    output.write_bytes(b"theirs")
+    with pytest.raises(AnimatorError) as caught:
+        first.publish("video", {"extra": tmp_path / "out.npz"})
+    assert caught.value.code == "output_exists"
+    assert output.read_bytes() == b"theirs"
+    assert not (tmp_path / "out.npz").exists()
+    # Once it is gone, or may be replaced, what was made is published.
+    Workspace.take(output, JOB, 2).write("video", b"ours")
+    Workspace(output, JOB, 2).publish("video")
+    assert output.read_bytes() == b"ours"
+    Workspace(output, JOB, 2).remove()
+    assert os.listdir(tmp_path) == ["out.mp4"]
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+def test_what_an_attempt_before_published_is_the_jobs_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    monkeypatch.setattr(attempt_module, "_ATTRIBUTE", "no.such.name")  # as where there are none
+    if not links:
+
+        def refused(*_: object) -> None:
+            raise PermissionError(errno.EPERM, "no hard links here")
+
+        monkeypatch.setattr(os, "link", refused)
+    output = tmp_path / "out.mp4"
+    for attempt in (1, 2, 3):  # as if its worker had died before it could say so
+        workspace = Workspace.take(output, JOB, attempt, replaces=False)
+        workspace.write("video", b"of attempt %d" % attempt)
+        workspace.publish("video")
+        assert output.read_bytes() == b"of attempt %d" % attempt
+    output.unlink()
+    output.write_bytes(b"theirs")
+    last = Workspace.take(output, JOB, 4, replaces=False)
+    last.write("video", b"ours")
+    with pytest.raises(AnimatorError):
+        last.publish("video")
+    last.remove()
+    assert os.listdir(tmp_path) == ["out.mp4"]
+    assert output.read_bytes() == b"theirs"
+
+
+def test_an_output_is_known_after_the_folder_is_gone(output: Path) -> None:
+    """A Redis that is killed may forget a job's end, which is then made again."""
+    first = Workspace.take(output, JOB, 1, replaces=False)
+    first.write("video", b"ours")
+    first.publish("video")
+    first.remove()
+    try:
+        os.getxattr(output, attempt_module._ATTRIBUTE)
+    except OSError:
+        pytest.skip("this file system has no extended attributes")
+    again = Workspace.take(output, JOB, 1, replaces=False)
+    again.write("video", b"ours, made again")
+    again.publish("video")
+    assert output.read_bytes() == b"ours, made again"

@@ -62,12 +62,12 @@ def outbox(settings: Settings) -> list[str]:
 def test_files_by_url_are_here_meanwhile_and_there_afterwards(
     s3: Bucket, settings: Settings, spec: JobSpec
 ) -> None:
-    with stage(spec, settings) as staged:
+    with stage(spec, settings, job_id=JOB) as staged:
         assert (
             replace(staged.spec, source=spec.source, driving=spec.driving, output=spec.output)
             == spec
         )
-        assert Path(staged.spec.output) == local_output(spec.output, settings)
+        assert Path(staged.spec.output) == local_output(spec.output, JOB, settings)
         result = staged.deliver(make(staged.spec))
     assert (result.output, result.warnings) == (spec.output, (f"{spec.source!r} is dark.",))
     names = ["v.frames/0.png", "v.landmarks.npz", "v.mp4", "v.result.json"]
@@ -102,7 +102,7 @@ def test_local_files_stay_where_they_are(tmp_path: Path, settings: Settings) -> 
         assert result.output == job.output
         assert (tmp_path / "v.result.json").exists() == job.keep_result
     assert json.loads((tmp_path / "v.result.json").read_text())["output"] == urls.output
-    assert local_output(Location(tmp_path / "v.mp4"), settings) == tmp_path / "v.mp4"
+    assert local_output(Location(tmp_path / "v.mp4"), JOB, settings) == tmp_path / "v.mp4"
     assert outbox(settings) == []
 
 
@@ -119,7 +119,7 @@ def test_an_upload_that_fails_shows_no_video_and_can_be_tried_again(
     assert (caught.value.code, caught.value.retryable) == ("storage_unavailable", True)
     assert spec.output in caught.value.message
     assert not {"out/v.mp4", "out/v.result.json"} & set(s3.keys())
-    close_output(spec.output, settings)
+    close_output(spec.output, JOB, settings)
     assert outbox(settings) == []
 
 
@@ -207,10 +207,10 @@ def test_a_key_is_of_the_content_wherever_it_lies(
 
 
 def test_segments_of_a_job_stay_until_it_has_ended(settings: Settings, spec: JobSpec) -> None:
-    first = Workspace.take(open_output(spec.output, settings), JOB, 1)
+    first = Workspace.take(open_output(spec.output, JOB, settings), JOB, 1)
     first.write("00000.mp4", b"segment")
-    close_output(spec.output, settings)
-    again = Workspace.take(open_output(spec.output, settings), JOB, 2)
+    close_output(spec.output, JOB, settings)
+    again = Workspace.take(open_output(spec.output, JOB, settings), JOB, 2)
     assert (again.path / "00000.mp4").read_bytes() == b"segment"
     discard(spec.output, JOB, settings)
     assert outbox(settings) == []
@@ -219,9 +219,8 @@ def test_segments_of_a_job_stay_until_it_has_ended(settings: Settings, spec: Job
 def test_the_end_of_one_job_leaves_the_segments_of_another(
     settings: Settings, spec: JobSpec
 ) -> None:
-    output = open_output(spec.output, settings)
-    Workspace.take(output, JOB, 1)
-    other = Workspace.take(output, "ffffffff", 1)
+    Workspace.take(open_output(spec.output, JOB, settings), JOB, 1)
+    other = Workspace.take(open_output(spec.output, "ffffffff", settings), "ffffffff", 1)
     other.write("00000.mp4", b"segment")
     discard(spec.output, JOB, settings)
     assert (other.path / "00000.mp4").exists()
@@ -230,18 +229,41 @@ def test_the_end_of_one_job_leaves_the_segments_of_another(
     assert (other.path / "00000.mp4").exists()
 
 
+def test_two_jobs_of_one_url_do_not_take_each_others_video(
+    s3: Bucket, settings: Settings, spec: JobSpec
+) -> None:
+    with stage(spec, settings, job_id=JOB) as one, stage(spec, settings, job_id="ffffffff") as two:
+        first, second = make(one.spec), make(two.spec)
+        one.deliver(first)
+        assert two.spec.output.path.exists()
+        two.deliver(second)
+    assert outbox(settings) == []
+
+
+def test_a_remote_output_that_has_appeared_is_not_replaced(
+    s3: Bucket, settings: Settings, spec: JobSpec
+) -> None:
+    with stage(spec, settings, job_id=JOB, replaces=False) as staged:
+        staged.check_free()
+        s3.put("out/v.mp4", b"somebody's")
+        with pytest.raises(AnimatorError) as caught:
+            staged.check_free()
+    assert caught.value.code == "output_exists"
+    assert spec.output in caught.value.message
+
+
 def test_what_was_forgotten_is_removed_one_day(settings: Settings, spec: JobSpec) -> None:
-    old = open_output(Location(spec.output.replace("v.mp4", "old.mp4")), settings)
+    old = open_output(Location(spec.output.replace("v.mp4", "old.mp4")), JOB, settings)
     Workspace.take(old, JOB, 1)
     then = time.time() - staging.FORGOTTEN_SECONDS - 1
     os.utime(old.parent, (then, then))
-    open_output(spec.output, settings)
+    open_output(spec.output, JOB, settings)
     assert not old.parent.exists()
 
 
 def test_outputs_of_one_name_do_not_meet(settings: Settings, s3: Bucket) -> None:
     outputs = [Location(f"{s3.url}/{name}") for name in ("a/v.mp4", "b/v.mp4", "v.mp4")]
-    paths = {local_output(output, settings) for output in outputs}
+    paths = {local_output(output, JOB, settings) for output in outputs}
     assert len({path.parent for path in paths}) == 3
     assert {path.name for path in paths} == {"v.mp4"}
 
