@@ -11,6 +11,7 @@ from redis.backoff import ExponentialBackoff
 from redis.commands.core import Script
 from redis.retry import Retry
 
+from animator.broker.private_socket import PrivateSocket, is_private
 from animator.broker.scripts import LuaScripts, Value
 from animator.errors import AnimatorError
 
@@ -32,11 +33,14 @@ def queue_errors() -> Iterator[None]:
 def connect(url: str) -> redis.Redis:
     """A client for `redis://`, `rediss://` or `redis+socket://`; nothing is sent yet.
 
+    At the address of an embedded server, every connection checks whose server answers there.
+
     Raises:
         AnimatorError: `invalid_option` if the address cannot be understood.
     """
     if url.startswith("redis+socket://"):
         url = "unix://" + url.removeprefix("redis+socket://")
+    kind = {"connection_class": PrivateSocket} if is_private(url) else {}
     try:
         return redis.Redis.from_url(
             url,
@@ -46,6 +50,7 @@ def connect(url: str) -> redis.Redis:
             socket_connect_timeout=5,
             health_check_interval=30,
             retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 3),
+            **kind,
         )
     except ValueError as error:
         raise AnimatorError("invalid_option", f"ANIMATOR_BROKER_URL: {error}.") from error
