@@ -9,7 +9,7 @@ from kombu.transport import redis
 from animator.broker.private_socket import MARK, OwnerChecked
 
 
-class Channel(redis.Channel):  # type: ignore[misc]
+class Channel(redis.Channel):
     """A channel whose connections are checked if the broker's address asks for it."""
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
@@ -21,7 +21,7 @@ class Channel(redis.Channel):  # type: ignore[misc]
         return params
 
 
-class Transport(redis.Transport):  # type: ignore[misc]
+class Transport(redis.Transport):
     """The transport that `worker.celery` names for `redis` and its kin."""
 
     Channel = Channel
