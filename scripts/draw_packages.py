@@ -33,8 +33,9 @@ FLOORS: tuple[dict[str, str], ...] = (
         "media": "pictures, video, sound",
         "weights": "library of models",
         "workspace": "an attempt's folder",
+        "broker": "Redis",
     },
-    {"files": "paths and URLs", "broker": "Redis"},
+    {"files": "paths and URLs"},
     {"watch": "progress, cancelling", "settings": "of a process"},
     {"spec": "what a job is"},
     {

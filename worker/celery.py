@@ -8,6 +8,7 @@ from functools import cache
 
 from celery import Celery
 from kombu import Queue
+from kombu.transport import TRANSPORT_ALIASES
 
 from animator.errors import AnimatorError
 from animator.jobs.queue import queue_url
@@ -43,6 +44,9 @@ def make_app(url: str, concurrency: int = 1, kind: Kind = "any") -> Celery:
         concurrency: jobs that a worker of it runs at the same time.
         kind: which jobs it takes: those for "any" worker, and those for its own kind.
     """
+    # By name, so that a command that sends nothing does not import it.
+    for scheme in ("redis", "rediss"):
+        TRANSPORT_ALIASES[scheme] = "worker.transport:Transport"
     app = Celery("worker", include=["worker.tasks"])
     app.conf.update(
         broker_url=url,

@@ -16,7 +16,6 @@ from celery.bootsteps import CLOSE, TERMINATE
 from celery.worker.consumer import Consumer as CeleryConsumer
 
 from worker import metrics
-from worker.transport import Transport
 
 logger = logging.getLogger(__name__)
 
@@ -41,13 +40,6 @@ class Consumer(CeleryConsumer):
                 # From cleaning up after another error: Celery lets only the latter pass.
                 logger.exception("the consumer failed and begins again")
                 self._begin_again()
-
-    def connection_for_read(self, heartbeat: Any = None) -> Any:
-        """A connection that drops what is no message."""
-        connection = self.app.connection_for_read(heartbeat=heartbeat)
-        # Not by the name of another transport, which would stand in all addresses in the log.
-        connection.get_transport_cls = lambda: Transport
-        return self.ensure_connected(connection)
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
         """Note that there was no connection to consume from."""

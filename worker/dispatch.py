@@ -15,6 +15,7 @@ from typing import Any
 from kombu.exceptions import OperationalError
 
 from animator.errors import AnimatorError
+from animator.files.private import private_folder
 from animator.jobs.queue import Announcement, queue_url
 from animator.jobs.store import JobStore, WorkerInfo, queue_errors
 from animator.settings import Settings
@@ -156,7 +157,7 @@ class CeleryQueue:
         # Workers need not know of each other: the store tells who lives.
         command += ["--hostname", f"animator-{name}@%h", "--without-gossip", "--without-mingle"]
         try:
-            log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(log.parent)
             with log.open("wb") as output:
                 process = subprocess.Popen(
                     command,

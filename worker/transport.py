@@ -1,9 +1,10 @@
-"""The transport of a worker's consumer: kombu's for Redis, which drops what it cannot read.
+"""The transport of messages: kombu's for Redis, which drops what it cannot read.
 
 A message is only a hint that a job waits. One that is no message at all (another program wrote into
 the list, a hand slipped, bytes were lost) is dropped with a line in the log, and one that cannot be
 acknowledged because its connection is gone is left: whom it was about is on record. kombu raises in
-both cases, from places where Celery expects nothing, and the worker would end.
+both cases, from places where Celery expects nothing, and the worker would end. It also checks whose
+server is behind the socket of an embedded one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any
 from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
 from redis import RedisError
+
+from animator.broker.private_socket import MARK, OwnerChecked
 
 logger = logging.getLogger(__name__)
 
@@ -84,10 +87,21 @@ class QoS(kombu_redis.QoS):
 
 
 class Channel(kombu_redis.Channel):
-    """A channel that goes on after a message that nobody can read."""
+    """A channel that goes on after a message that nobody can read.
+
+    Its connections are checked if the broker's address asks for it.
+    """
 
     QoS = QoS
     Message = Message
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        params: dict[str, Any] = super()._connparams(asynchronous)
+        if params.pop(MARK, None):
+            # Kombu's own class, which tells the channel of connections that broke, comes second.
+            kind = params["connection_class"]
+            params["connection_class"] = type("Connection", (OwnerChecked, kind), {})
+        return params
 
     def basic_consume(self, queue: str, no_ack: bool, callback: Any, *args: Any, **options: Any):  # type: ignore[no-untyped-def]
         """Consume from a queue."""
@@ -113,7 +127,7 @@ class Channel(kombu_redis.Channel):
 
 
 class Transport(kombu_redis.Transport):
-    """The transport, for `kombu.Connection.transport_cls`."""
+    """The transport that `worker.celery` names for `redis` and its kin."""
 
     Channel = Channel
 

@@ -14,6 +14,7 @@ from animator.errors import AnimatorError
 from animator.faces.crop import fit_size
 from animator.files.local import SHEET_SUFFIXES, check_suffix
 from animator.files.output import check_output
+from animator.files.unchanged import unchanged
 from animator.media.decode import MediaLimits
 from animator.media.stills import write_picture
 from animator.settings import Settings
@@ -74,6 +75,7 @@ def explain(
     with coded_memory_errors():
         with watch.stage("load"):
             inputs = open_inputs(spec, settings)
+    with coded_memory_errors(), unchanged(inputs.files):
         plan = make_plan(spec, inputs, settings, watch)
         # The frame, which is known to exist only once the driving video was followed.
         number = furthest_frame(plan) if frame is None else frame

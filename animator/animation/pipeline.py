@@ -15,12 +15,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from animator.animation.extras import write_extras
-from animator.animation.plan import JobPlan, make_plan, open_inputs
+from animator.animation.plan import JobInputs, JobPlan, make_plan, open_inputs
 from animator.animation.quality import measure
 from animator.animation.render import VIDEO, SegmentRenderer
 from animator.animation.resume import load_plan, save_plan
 from animator.errors import LeaseLost
 from animator.files.output import check_output
+from animator.files.unchanged import unchanged
 from animator.media.decode import probe
 from animator.media.notes import is_reduced, sentence
 from animator.settings import Settings
@@ -84,8 +85,11 @@ def _animate(
 ) -> Result:
     began = time.monotonic()
     with coded_memory_errors():
+        with watch.stage("load"):
+            inputs = open_inputs(spec, settings)
+    with coded_memory_errors(), unchanged(inputs.files):
         # Render the segments that are lacking, and put the video together.
-        plan = _planned(spec, settings, watch, workspace)
+        plan = _planned(spec, settings, watch, workspace, inputs)
         notes = {
             "picture": plan.source.notes,
             "driving video": probe(spec.driving, settings.limits()).notes,
@@ -120,10 +124,11 @@ def _animate(
     )
 
 
-def _planned(spec: JobSpec, settings: Settings, watch: Watch, workspace: Workspace) -> JobPlan:
+def _planned(
+    spec: JobSpec, settings: Settings, watch: Watch, workspace: Workspace, inputs: JobInputs
+) -> JobPlan:
     """The plan that an earlier attempt has left, or a new one, which is kept for a later one."""
     with watch.stage("load"):
-        inputs = open_inputs(spec, settings)
         plan = load_plan(workspace, spec, settings, inputs)
     if plan is None:
         plan = make_plan(spec, inputs, settings, watch)

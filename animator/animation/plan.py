@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from animator.faces.detectors import make_detector
 from animator.faces.landmarks import Landmarks
 from animator.faces.motion import choose_anchor, fill_missing, keep_inside, retarget, smooth
 from animator.faces.tracking import FaceTracker, find_face
+from animator.files.unchanged import Stamp, Unchanged, check_unchanged
 from animator.media.decode import MediaLimits, VideoReader, content_hash, read_picture
 from animator.settings import Settings
 from animator.spec import JobSpec
@@ -98,10 +100,12 @@ class JobInputs:
     Attributes:
         model: the loaded networks, and the engine that steps them.
         hashes: SHA-256 of the two files, by name.
+        files: those that somebody may change meanwhile.
     """
 
     model: PortraitModel
     hashes: dict[str, str]
+    files: tuple[Unchanged, ...] = ()
 
 
 def open_inputs(spec: JobSpec, settings: Settings) -> JobInputs:
@@ -111,9 +115,16 @@ def open_inputs(spec: JobSpec, settings: Settings) -> JobInputs:
         AnimatorError: those of `load_portrait` and `content_hash`.
     """
     model = load_portrait(spec.weights, spec.device, spec.precision, settings)
-    files = {"source": spec.source, "driving": spec.driving}
     limits = settings.limits()
-    return JobInputs(model, {name: content_hash(path, limits) for name, path in files.items()})
+    hashes, files = {}, []
+    for name, path in (("source", spec.source), ("driving", spec.driving)):
+        # The stamp first: what happens from then on shows.
+        before = Stamp.of(path, limits)
+        hashes[name] = content_hash(path, limits)
+        # What the cache keeps is never written again, only touched when it was used.
+        if not Path(path).is_relative_to(settings.cache_dir):
+            files.append(Unchanged(path, before, hashes[name], limits))
+    return JobInputs(model, hashes, tuple(files))
 
 
 def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch) -> JobPlan:
@@ -124,14 +135,19 @@ def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch
         inputs: of the job.
         settings: what inputs may be at most, and where landmarks are kept.
         watch: takes times and progress.
+
+    Raises:
+        AnimatorError: input_changed, and those of what it calls.
     """
     limits, hashes = settings.limits(), inputs.hashes
+    # Before landmarks are kept under the hash: that they are of the file that has it.
+    check = partial(check_unchanged, inputs.files)
     with watch.stage("load"):
         cache = LandmarkCache(spec, settings)
-        source, known_source = find_source(spec, cache, hashes["source"], limits)
+        source, known_source = find_source(spec, cache, hashes["source"], limits, check)
     watch.check()
     # The driving landmarks are made once for all jobs, so this may be a wait for another one.
-    extract = partial(track_driving, spec, limits, watch)
+    extract = partial(track_driving, spec, limits, watch, check)
     driving, known_driving = cache.driving(hashes["driving"], limits, watch, extract)
     targets, kept, missing = plan_motion(spec, source, driving)
     known_inputs = (("source", known_source), ("driving", known_driving))
@@ -140,11 +156,19 @@ def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch
 
 
 def find_source(
-    spec: JobSpec, cache: LandmarkCache, sha256: str, limits: MediaLimits
+    spec: JobSpec,
+    cache: LandmarkCache,
+    sha256: str,
+    limits: MediaLimits,
+    check: Callable[[], None],
 ) -> tuple[Source, bool]:
-    """Read the portrait and find its face; also whether it had been found before."""
+    """Read the portrait and find its face; also whether it had been found before.
+
+    ``check`` is called once the file was read.
+    """
     still = read_picture(spec.source, limits)
     picture = still.pixels
+    check()
 
     def find() -> tuple[NDArray[np.float32], int]:
         found, faces = find_face(picture, make_detector(spec.detector, spec.device), spec.face)
@@ -155,9 +179,16 @@ def find_source(
 
 
 def track_driving(
-    spec: JobSpec, limits: MediaLimits, watch: Watch, goes_on: Callable[[], None]
+    spec: JobSpec,
+    limits: MediaLimits,
+    watch: Watch,
+    check: Callable[[], None],
+    goes_on: Callable[[], None],
 ) -> Driving:
-    """Follow the face through the driving video; ``goes_on`` is called after every few frames."""
+    """Follow the face through the driving video.
+
+    ``goes_on`` is called after every few frames, and ``check`` once the file was read.
+    """
     tracker = FaceTracker(make_detector(spec.detector, spec.device), spec.face)
     parts: list[Landmarks] = []
     pts: list[int] = []
@@ -172,6 +203,7 @@ def track_driving(
             pts.extend(batch.pts)
             goes_on()
             watch.advance(len(batch))
+        check()
         return Driving(
             Landmarks.concatenate(parts),
             pts,

@@ -11,6 +11,7 @@ from redis.backoff import ExponentialBackoff
 from redis.commands.core import Script
 from redis.retry import Retry
 
+from animator.broker.private_socket import PrivateSocket, is_private
 from animator.broker.scripts import LuaScripts, Value
 from animator.errors import AnimatorError
 
@@ -32,11 +33,14 @@ def queue_errors() -> Iterator[None]:
 def connect(url: str) -> redis.Redis:
     """A client for `redis://`, `rediss://` or `redis+socket://`; nothing is sent yet.
 
+    At the address of an embedded server, every connection checks whose server answers there.
+
     Raises:
         AnimatorError: `invalid_option` if the address cannot be understood.
     """
     if url.startswith("redis+socket://"):
         url = "unix://" + url.removeprefix("redis+socket://")
+    kind = {"connection_class": PrivateSocket} if is_private(url) else {}
     try:
         return redis.Redis.from_url(
             url,
@@ -49,6 +53,7 @@ def connect(url: str) -> redis.Redis:
             # After a fail-over the old connection leads to what takes no writes any more, and the
             # same address, asked again, to what does.
             retry_on_error=[redis.exceptions.ReadOnlyError],
+            **kind,
         )
     except ValueError as error:
         raise AnimatorError("invalid_option", f"ANIMATOR_BROKER_URL: {error}.") from error

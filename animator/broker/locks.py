@@ -19,6 +19,7 @@ from typing import Protocol
 from animator.broker.connection import connect
 from animator.broker.held_keys import HeldKey
 from animator.errors import AnimatorError
+from animator.files.private import private_folder
 from animator.settings import Settings
 
 EXPIRY_SECONDS = 6.0
@@ -66,7 +67,7 @@ class FileLock:
 
     def acquire(self) -> bool:
         """See `Lock.acquire`; a killed holder's is free at once."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(self._path.parent)
         # A descriptor of its own, since the kernel's lock belongs to the open file.
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

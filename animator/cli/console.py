@@ -132,10 +132,11 @@ def _internal(error: Exception) -> AnimatorError:
     what = f"{type(error).__name__}: {error}"
     report = "".join(traceback.format_exception(error))
     try:
+        from animator.files.private import private_folder
         from animator.settings import Settings
 
         folder = Settings.from_environment().log_dir
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(folder)
         path = folder / f"error-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.log"
         path.write_text(report, encoding="utf-8", errors="backslashreplace")
     except (AnimatorError, OSError):

@@ -27,6 +27,7 @@ from animator.errors import AnimatorError
 from animator.files.download import Fetched, RemoteFile, Transfer
 from animator.files.eviction import Room, evict, hold, is_at, lock, remove_unused
 from animator.files.output import coded_errors, write_whole
+from animator.files.private import private_folder
 from animator.files.remote import polled
 from animator.files.storage import Info
 from animator.files.urls import check_url
@@ -97,7 +98,7 @@ class InputCache:
         """The file at a URL; it is not removed while the block runs."""
         with coded_errors(self._blobs):
             for folder in (self._blobs, self._notes, self._parts):
-                folder.mkdir(parents=True, exist_ok=True)
+                private_folder(folder)
         # Asked before the answer: what is fetched from here on is new enough.
         source, asked = RemoteFile(url, self._settings), time.time()
         info = polled(source.info, check)
@@ -201,7 +202,9 @@ class InputCache:
         # Before the part gets its name: whoever locks the next part then finds what there is.
         note = _Note(fetched.version, fetched.sha256, fetched.size, time.time())
         with suppress(AnimatorError):  # it only spares the next fetch
-            write_whole(self._notes / _name(source.url), json.dumps(asdict(note)).encode())
+            write_whole(
+                self._notes / _name(source.url), json.dumps(asdict(note)).encode(), private=True
+            )
         held = self._publish(part, file, fetched, check)
         if held is None:
             return None

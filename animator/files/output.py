@@ -16,17 +16,20 @@ from av.codec.codec import UnknownCodecError
 
 from animator.errors import AnimatorError
 from animator.files.local import quoted
+from animator.files.private import ordinary_mode
 from gfla.files import DISK_FULL, sync_folder
 
 
 class OutputFile:
     """A temporary file in the output's folder, as libav writes it, until it is renamed.
 
-    A failure is kept for `check` and not raised into libav, which would go on writing and meet it
-    again and again.
+    On its way it is for this user alone; under its name it has the mode of any new file. A failure
+    is kept for `check` and not raised into libav, which would go on writing and meet it again and
+    again.
 
     Args:
         output: the file to be; its folder must exist. A symbolic link is followed.
+        private: whether it stays this user's alone.
 
     Raises:
         AnimatorError: output_exists_as_folder, output_not_writable, disk_full.
@@ -34,7 +37,7 @@ class OutputFile:
 
     name = "output.mp4"  # for libav, which never opens a file itself; of no meaning
 
-    def __init__(self, output: str | Path) -> None:
+    def __init__(self, output: str | Path, *, private: bool = False) -> None:
         with coded_errors(Path(output)):
             if "\0" in os.fspath(output):
                 raise OSError(errno.EINVAL, "the name has a zero byte")
@@ -42,7 +45,8 @@ class OutputFile:
             self.path = Path(os.path.realpath(output))
             _refuse_what_is_no_file(self.path)
             self._part = _part_of(self.path)
-            self._file = open(self._part, "xb", buffering=0)
+            self._file = open(self._part, "xb", buffering=0, opener=_open_private)
+        self._private = private
         self._failure: OSError | None = None
         self._abandoned = False
         self.seek, self.tell = self._file.seek, self._file.tell
@@ -74,6 +78,8 @@ class OutputFile:
             OSError: if that, or writing before, failed; the temporary file is still there.
         """
         self.check()
+        if not self._private:
+            _publish_mode(self._file.fileno())
         # First the content, then the name, then the folder that holds the name.
         os.fsync(self._file.fileno())
         self._file.close()
@@ -91,13 +97,13 @@ class OutputFile:
             os.unlink(self._part)
 
 
-def write_whole(output: str | Path, content: bytes) -> None:
-    """Write a file at once: whole, or not at all.
+def write_whole(output: str | Path, content: bytes, *, private: bool = False) -> None:
+    """Write a file at once: whole, or not at all; a private one stays this user's alone.
 
     Raises:
         AnimatorError: output_exists_as_folder, output_not_writable, disk_full.
     """
-    file = OutputFile(output)
+    file = OutputFile(output, private=private)
     try:
         with coded_errors(Path(output)):
             file.write(content)
@@ -107,11 +113,12 @@ def write_whole(output: str | Path, content: bytes) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; it takes its name when the block ends well.
+def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
+    """A temporary file beside `path` to write to; it takes its name when the block ends well.
 
     After an error nothing is left of it, and what was at `path` stays. The file is on disk before
-    it takes the name. The folder must exist.
+    it takes the name. The folder must exist. Until then it is for this user alone, and a private
+    one from then on, too.
 
     Raises:
         AnimatorError: output_not_writable, disk_full for what the system says, also in the block.
@@ -120,8 +127,12 @@ def replacing(path: Path) -> Iterator[Path]:
     part = _part_of(path)
     try:
         with coded_errors(path):
+            # It is there, and empty: whoever writes to it by its name leaves its mode.
+            os.close(_open_private(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
             yield part
             with open(part, "rb+") as file:
+                if not private:
+                    _publish_mode(file.fileno())
                 os.fsync(file.fileno())
             os.replace(part, path)
             sync_folder(path.parent)
@@ -156,6 +167,16 @@ def coded_errors(output: Path) -> Iterator[None]:
         code = "disk_full" if error.errno in DISK_FULL else "output_not_writable"
         message = f"{quoted(output)} cannot be written: {error.strerror or error}."
         raise AnimatorError(code, message, retryable=code == "disk_full") from error
+
+
+def _open_private(path: str | Path, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _publish_mode(descriptor: int) -> None:
+    # Some file systems know no modes.
+    with suppress(OSError):
+        os.fchmod(descriptor, ordinary_mode())
 
 
 def _part_of(path: Path) -> Path:

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from animator.errors import AnimatorError
 from animator.files.output import coded_errors, replacing, write_whole
+from animator.files.private import private_folder
 from animator.files.remote import file_system, refused, try_remote
 from animator.files.urls import check_name, check_url
 from animator.settings import Settings
@@ -67,6 +68,8 @@ class Storage:
         """Use `Storage.open`, which checks that the URL is allowed."""
         self.url = url.rstrip("/") or "/"
         self.local = None if is_url(url) else Path(url)
+        # What is kept in the state folder is nobody else's.
+        self._private = self.local is not None and self.local.is_relative_to(settings.state_dir)
         self._fs: Any = None
         self._root = url
         if self.local is None:
@@ -138,8 +141,8 @@ class Storage:
         """Write a file, whole or not at all; folders are made."""
         where = self.location(name)
         if self.local is not None:
-            _make_parent(Path(where))
-            write_whole(where, content)
+            self._make_parent(Path(where))
+            write_whole(where, content, private=self._private)
             return
         options = self._upload_options()
         self._put(
@@ -151,7 +154,8 @@ class Storage:
         """Write a file with the content of a local one, whole or not at all."""
         where = self.location(name)
         if self.local is not None:
-            _copy_whole(path, Path(where))
+            self._make_parent(Path(where))
+            _copy_whole(path, Path(where), private=self._private)
             return
         with coded_reading(str(path)):
             size = path.stat().st_size
@@ -165,6 +169,7 @@ class Storage:
         """Fetch a file; `path` is whole or not there. Its folder must exist."""
         where = self.location(name)
         if self.local is not None:
+            _make_parent(path)
             _copy_whole(Path(where), path)
             return
         remote = self._remote(name)
@@ -230,6 +235,21 @@ class Storage:
         if self.local is not None:
             with suppress(OSError):
                 os.rmdir(self.location(folder))
+
+    def close_folder(self, folder: str) -> None:
+        """Make a folder that only this user may enter, if it is on this machine's file systems."""
+        if self.local is not None:
+            path = Path(self.location(folder))
+            _make_parent(path)
+            with coded_errors(path):
+                private_folder(path)
+
+    def _make_parent(self, path: Path) -> None:
+        if not self._private:
+            _make_parent(path)
+            return
+        with coded_errors(path):
+            private_folder(path.parent)
 
     def _remote(self, name: str) -> str:
         return f"{self._root}/{name}"
@@ -339,11 +359,10 @@ def _make_parent(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _copy_whole(source: Path, target: Path) -> None:
+def _copy_whole(source: Path, target: Path, *, private: bool = False) -> None:
     """Copy a file under a temporary name and rename it."""
     with coded_reading(str(source)):
         content = open(source, "rb")
     with content:
-        _make_parent(target)
-        with replacing(target) as part, open(part, "xb") as copy:
+        with replacing(target, private=private) as part, open(part, "wb") as copy:
             shutil.copyfileobj(content, copy, 1 << 20)

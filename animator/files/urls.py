@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from urllib.parse import unquote, urlsplit
 
 from animator.errors import AnimatorError
@@ -11,8 +12,10 @@ from animator.values import is_url
 
 _NAME = re.compile(r"[^/\0\\]+(/[^/\0\\]+)*")
 _WEB = ("http", "https")
-_UNQUOTED = 4
+_UNQUOTED = 8
 """How often quoting is undone to look for steps up: some servers do so more than once."""
+_DISGUISED = re.compile(r"%(c0|e0%80|f0%80%80)%(2e|2f|5c|ae|af|9c)|%u(00|ff)(2e|2f|5c|0e|0f)", re.I)
+"""Dots and slashes in UTF-8 that is longer than allowed, or as some servers of old quote them."""
 
 
 def check_url(url: str, settings: Settings) -> None:
@@ -61,12 +64,21 @@ def _is_plain(url: str) -> bool:
 
 
 def _leads_up(path: str) -> bool:
-    """Whether a step of a path is `.` or `..`, also as `%2e` or after a backslash."""
+    """Whether a step of a path is `.` or `..`, however it is written, or something is hidden in it.
+
+    Quoted as `%2e`, after a backslash, or with what servers cut off before they look: parameters
+    after a semicolon, spaces, and control characters, which are refused anywhere.
+    """
     for _ in range(_UNQUOTED):
-        if {".", ".."} & set(path.replace("\\", "/").split("/")):
+        if _DISGUISED.search(path) or any(unicodedata.category(letter) == "Cc" for letter in path):
             return True
-        path = unquote(path)
-    return False
+        plain = unicodedata.normalize("NFKC", path).replace("\\", "/")
+        if any(step.partition(";")[0].strip() in (".", "..") for step in plain.split("/")):
+            return True
+        path, before = unquote(path), path
+        if path == before:
+            return False
+    return True
 
 
 def _is_under(url: str, prefix: str) -> bool:

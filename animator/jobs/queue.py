@@ -14,6 +14,7 @@ from typing import Protocol
 
 from animator.broker.embedded import EmbeddedRedis
 from animator.errors import AnimatorError
+from animator.files.private import close_state_folder
 from animator.jobs.store import JobStore, WorkerInfo, connect
 from animator.settings import Settings
 from animator.spec import JobRecord, Kind, Priority
@@ -99,6 +100,7 @@ def queue_url(settings: Settings) -> str:
     Raises:
         AnimatorError: `queue_unavailable` if the embedded one cannot be started.
     """
+    close_state_folder(settings.state_dir)
     if settings.broker_url is not None:
         return settings.broker_url
     # Starting it again does nothing, so every process may ask.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
 from animator.errors import AnimatorError
@@ -24,6 +24,13 @@ SIGNATURE_HEADER = "Animator-Signature"
 """`v1=` and the HMAC-SHA256, in hexadecimal, of the timestamp, a dot and the body."""
 
 _NAT64 = IPv6Network("64:ff9b::/96")
+_UNICAST = IPv6Network("2000::/3")
+"""All that is given to somebody for use everywhere; the rest is local, reserved, or translates."""
+_NOT_FOR_ALL = (IPv6Network("2001::/23"), IPv6Network("3fff::/20"), IPv6Network("5f00::/16"))
+"""Of protocols, Teredo's tunnels among them, and of documents."""
+_RELAYS = IPv4Network("192.88.99.0/24")
+_TUNNEL = 0x5EFE
+"""What is before the IPv4 address in the lower half of an IPv6 address of ISATAP."""
 
 
 def host_of(url: str) -> str:
@@ -94,13 +101,16 @@ def _matches(host: str, entry: str) -> bool:
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
     """Whether everybody can reach it, also where one address is wrapped in another."""
-    if isinstance(address, IPv6Address):
-        # IPv4 addresses in IPv6: mapped, 6to4, and NAT64 in the last 32 bits.
-        inner = address.ipv4_mapped or address.sixtofour
-        if address in _NAT64:
-            inner = IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None:
-            return _is_public(inner)
-        if address.teredo is not None:
-            return False
-    return address.is_global and not address.is_multicast
+    if isinstance(address, IPv4Address):
+        return address.is_global and not address.is_multicast and address not in _RELAYS
+    # IPv4 addresses in IPv6: mapped, 6to4, and in the last 32 bits NAT64 and ISATAP.
+    last = IPv4Address(int(address) & 0xFFFFFFFF)
+    if address in _NAT64:
+        return _is_public(last)
+    inner = address.ipv4_mapped or address.sixtofour
+    if inner is not None:
+        return _is_public(inner)
+    if int(address) >> 32 & 0xFDFFFFFF == _TUNNEL and not _is_public(last):
+        return False
+    wide = address in _UNICAST and not any(address in network for network in _NOT_FOR_ALL)
+    return wide and address.is_global

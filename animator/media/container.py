@@ -8,7 +8,9 @@ a protocol, an option or a pattern means nothing, and no format can make them op
 from __future__ import annotations
 
 import io
+import math
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -51,6 +53,11 @@ _SCRIPTS = (
     b"v=0\n",
 )
 
+MOST_BOXES = 200_000
+"""Boxes that an MP4 file may have side by side; hours of small fragments have fewer."""
+OPENING_SECONDS = 5.0
+"""Processor time that libav may take to open a file, which of a sound one is far below a second."""
+
 _STILLS = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*")
 
 
@@ -69,8 +76,12 @@ def open_media(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Iterat
         refuse_scripts(path, file)
         _refuse_photo(path, file)
         try:
+            if sum(1 for _ in _boxes(file)) > MOST_BOXES:
+                raise _TooSlow(f"more than {MOST_BOXES} boxes")
+            file.seek(0)
+            reader = _Nameless(file)
             container = av.open(
-                _Nameless(file),
+                reader,
                 mode="r",
                 container_options={"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"},
                 # Reaches every decoder that libav opens, also while it probes.
@@ -85,6 +96,9 @@ def open_media(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Iterat
         except (av.FFmpegError, OSError, ValueError) as error:
             _raise_unreadable(path, file, error)
         with container:
+            if reader.late:
+                _raise_unreadable(path, file, _TooSlow("it takes too long to open"))
+            reader.deadline = math.inf
             yield container
 
 
@@ -166,15 +180,9 @@ def _matroska_end(head: bytes) -> int:
 def _movie_end(file: io.FileIO, size: int) -> int:
     """Where the last box of an MP4 or QuickTime file says that it ends."""
     position, kind = 0, b""
-    while position + 8 <= size:
-        file.seek(position)
-        header = file.read(16)
-        length, kind = int.from_bytes(header[:4], "big"), header[4:8]
-        if position == 0 and kind not in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-            return 0
-        if length == 1:
-            length = int.from_bytes(header[8:16], "big")
-        if length < 8:
+    for number, (kind, length) in enumerate(_boxes(file)):
+        first = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+        if (number == 0 and kind not in first) or length < 8:
             return 0  # 0 is "up to the end of the file", less is not a box
         position += length
     # What overruns the file may also be something foreign that was appended.
@@ -183,18 +191,51 @@ def _movie_end(file: io.FileIO, size: int) -> int:
     return position if kind in (b"mdat", b"moov") else 0
 
 
+def _boxes(file: io.FileIO) -> Iterator[tuple[bytes, int]]:
+    """Kinds and lengths of an MP4 file's boxes; it ends after one that is none, or too many."""
+    size = os.fstat(file.fileno()).st_size
+    position = 0
+    for _ in range(MOST_BOXES + 1):
+        if position + 8 > size:
+            return
+        file.seek(position)
+        header = file.read(16)
+        length = int.from_bytes(header[:4], "big")
+        if length == 1:
+            length = int.from_bytes(header[8:16], "big")
+        yield header[4:8], length
+        if length < 8:
+            return
+        position += length
+
+
 def seconds_text(seconds: Fraction | float) -> str:
     """A time for a message."""
     return f"{float(seconds):.2f} s"
 
 
+class _TooSlow(OSError):
+    """The file is made so that opening it takes for ever."""
+
+
 class _Nameless:
-    """An open file without a name, from which libav could guess a format or find neighbours."""
+    """An open file without a name, from which libav could guess a format or find neighbours.
+
+    Attributes:
+        deadline: of this thread's processor time, after which nothing more is read.
+        late: whether it was met.
+    """
 
     def __init__(self, file: io.FileIO) -> None:
-        self.read = file.read
+        self._file = file
+        self.deadline, self.late = time.thread_time() + OPENING_SECONDS, False
         self.seek = file.seek
         self.tell = file.tell
+
+    def read(self, size: int) -> bytes:
+        # An exception would not keep libav from asking again; at the end of a file it gives up.
+        self.late = self.late or time.thread_time() > self.deadline
+        return b"" if self.late else self._file.read(size)
 
 
 def _refuse_second_file(url: str, flags: int, options: dict[str, str]) -> NoReturn:
@@ -212,6 +253,8 @@ def _raise_unreadable(path: str | Path, file: io.FileIO, error: Exception) -> No
     head = _head(file)
     if not head:
         reason = "is empty"
+    elif isinstance(error, _TooSlow):
+        reason = "is made of so many small parts that it takes too long to open"
     elif head.startswith(_STILLS) or (head.startswith(b"RIFF") and head[8:12] == b"WEBP"):
         reason = "is a picture; a video or an animated GIF is needed"
     else:

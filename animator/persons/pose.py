@@ -20,6 +20,7 @@ from animator import __version__
 from animator.errors import AnimatorError
 from animator.files.local import OUTPUT_SUFFIXES, SHEET_SUFFIXES, quoted
 from animator.files.output import check_output, coded_errors
+from animator.files.private import ordinary_mode
 from animator.media.decode import MediaLimits, read_image
 from animator.media.encode import VideoWriter
 from animator.media.stills import encode_picture, write_picture
@@ -353,8 +354,9 @@ def _new_folder(output: Path) -> Iterator[Path]:
     part = output.parent / f".{output.name[:40]}.{secrets.token_hex(4)}.part"
     try:
         with coded_errors(output):
-            part.mkdir()
+            part.mkdir(mode=0o700)
             yield part
+            part.chmod(ordinary_mode(0o777))
             os.replace(part, output)
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 
 from animator.errors import AnimatorError
 from animator.files.local import check_input
+from animator.files.private import private_folder
 from animator.settings import Settings
 from animator.values import DEFAULT_WEIGHTS_NAME, MAX_WEIGHTS_NAME, is_weights_name
 from animator.weights.library import (
@@ -244,7 +245,7 @@ def _library(settings: Settings) -> Iterator[None]:
     """The library's folder, for one writer at a time."""
     folder = settings.weights_dir
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(folder)
         # The lock goes with the process that holds it, however that ends.
         handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

@@ -215,12 +215,13 @@ class Workspace:
         _remove_tree(_job_folder(Path(os.path.realpath(output)), job_id))
 
     def _take(self) -> None:
-        self.path.parent.mkdir(exist_ok=True)
+        # Frames of somebody's face are nobody else's business before they are published.
+        self.path.parent.mkdir(mode=0o700, exist_ok=True)
         found = _attempts(self.path.parent)
         latest = max(found, default=None)
         # The first attempt, unless another came in between: then look again.
         if latest is None:
-            self.path.mkdir()
+            self.path.mkdir(mode=0o700)
             if len(_attempts(self.path.parent)) > 1:
                 self.path.rmdir()
                 raise FileNotFoundError("another attempt was being renamed while it was looked for")

@@ -92,6 +92,7 @@ class SharedSegments:
                 return
             with suppress(FileNotFoundError):  # a state that a later one has made needless
                 content = (self._workspace.path / name).read_bytes()
+                self._storage.close_folder(self._folder)
                 self._copied.add(name)
                 self._storage.write(f"{self._folder}/{name}", content)
         # States that later ones have replaced.

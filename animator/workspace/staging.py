@@ -25,6 +25,7 @@ from pathlib import Path, PurePosixPath
 from animator.errors import AnimatorError
 from animator.files.cache import cached_input
 from animator.files.output import coded_errors, write_whole
+from animator.files.private import private_folder
 from animator.files.remote import polled
 from animator.files.storage import Storage
 from animator.files.urls import check_url
@@ -57,7 +58,7 @@ def open_output(output: Location, job_id: str, settings: Settings) -> Path:
     if output.is_url:
         check_url(output, settings)
         with coded_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(path.parent)
             # So that another job does not take it for forgotten.
             os.utime(path.parent)
         _forget_old(_outbox(settings))
