@@ -19,6 +19,7 @@ from animator.jobs.queue import Announcement, queue_url
 from animator.jobs.store import JobStore, WorkerInfo, queue_errors
 from animator.settings import Settings
 from animator.spec import Kind, Priority
+from animator.values import without_users
 from worker.celery import KEY_PREFIX, PARENT_VARIABLE, TASK, make_app
 from worker.queues import queue_name
 
@@ -112,7 +113,9 @@ class CeleryQueue:
                     )
         except OperationalError as error:
             raise AnimatorError(
-                "queue_unavailable", f"The job queue does not answer: {error}.", retryable=True
+                "queue_unavailable",
+                f"The job queue does not answer: {without_users(str(error))}.",
+                retryable=True,
             ) from error
 
     def waiting(self, like: Announcement) -> int:

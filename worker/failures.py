@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from animator.errors import AnimatorError
 from animator.spec import JobError
+from animator.values import without_users
 
 
 def describe(error: Exception) -> JobError:
@@ -14,5 +15,5 @@ def describe(error: Exception) -> JobError:
     if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
         message = "The machine has not enough memory for this job."
         return JobError("out_of_memory", message, True)
-    message = f"{type(error).__name__}: {error} (the traceback is in the worker's log)."
+    message = f"{type(error).__name__}: {without_users(str(error))} (the traceback is in the worker's log)."
     return JobError("internal", message)

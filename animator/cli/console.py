@@ -20,6 +20,7 @@ from rich.table import Table
 
 from animator.errors import AnimatorError
 from animator.spec import JobState
+from animator.values import without_users
 
 P = ParamSpec("P")
 _WIDE = 400
@@ -128,7 +129,7 @@ def _fail(error: AnimatorError, as_json: bool, state: JobState | None) -> None:
 
 
 def _internal(error: Exception) -> AnimatorError:
-    what = f"{type(error).__name__}: {error}"
+    what = f"{type(error).__name__}: {without_users(str(error))}"
     report = "".join(traceback.format_exception(error))
     try:
         from animator.settings import Settings
