@@ -112,11 +112,8 @@ class CeleryQueue:
                         retry_policy=policy,
                     )
         except OperationalError as error:
-            raise AnimatorError(
-                "queue_unavailable",
-                f"The job queue does not answer: {without_users(str(error))}.",
-                retryable=True,
-            ) from error
+            message = f"The job queue does not answer: {without_users(str(error))}."
+            raise AnimatorError("queue_unavailable", message, retryable=True) from error
 
     def waiting(self, like: Announcement) -> int:
         """How many messages no worker has taken yet of those about such jobs.

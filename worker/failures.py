@@ -15,5 +15,6 @@ def describe(error: Exception) -> JobError:
     if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
         message = "The machine has not enough memory for this job."
         return JobError("out_of_memory", message, True)
-    message = f"{type(error).__name__}: {without_users(str(error))} (the traceback is in the worker's log)."
+    what = f"{type(error).__name__}: {without_users(str(error))}"
+    message = f"{what} (the traceback is in the worker's log)."
     return JobError("internal", message)

@@ -24,7 +24,8 @@ def check_url(url: str, settings: Settings) -> None:
     allowed = [*settings.allowed_urls, *([settings.storage] if settings.storage else [])]
     if not _is_plain(url) or not any(_is_under(url, prefix) for prefix in allowed):
         names = ", ".join(shown_url(prefix) for prefix in allowed if is_url(prefix)) or "none"
-        message = f"{shown_url(url)!r} is not allowed; allowed (ANIMATOR_ALLOWED_URLS) is what is under: {names}."
+        where = "allowed (ANIMATOR_ALLOWED_URLS) is what is under"
+        message = f"{shown_url(url)!r} is not allowed; {where}: {names}."
         raise AnimatorError("url_refused", message)
 
 
