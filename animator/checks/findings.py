@@ -188,7 +188,7 @@ def _of_driving_faces(driving: DrivingFacts) -> Iterator[Finding]:
     most = max(sample.faces for sample in driving.samples)
     if most > 1:
         message = f"The driving video shows {most} faces at once."
-        advice = "The largest one is followed; choose with --face N or --driving-face N, or crop the video."
+        advice = "Choose with --face N, or --driving-face N for the video alone, or crop it."
         yield _finding("note", "several_faces", "driving", message, advice)
     size = median(face.pixels for face in faces)
     if size < SMALL_DRIVING:

@@ -17,8 +17,9 @@ from animator.cli import pose as pose_options
 from animator.cli import report as report_command
 from animator.cli import train as train_command
 from animator.cli import weights as weights_commands
-from animator.cli.console import absolute, command, print_json, print_path, say
+from animator.cli.console import absolute, command, making_command, print_json, print_path, say
 from animator.cli.farm import commands
+from animator.cli.streams import prepare
 from animator.errors import AnimatorError
 from animator.files.local import free_names
 from animator.settings import Settings, share_cores
@@ -38,9 +39,7 @@ app.add_typer(evaluate_commands.app, name="evaluate")
 
 def main() -> None:
     """The console script."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # never fail on a file's name
+    prepare()
     share_cores()
     app()
 
@@ -62,7 +61,7 @@ def _root(
 
 
 @app.command()
-@command
+@making_command
 @opt.job_options(JobSpec)
 def run(
     source: opt.Source,
@@ -80,7 +79,7 @@ def run(
 
 
 @app.command()
-@command
+@making_command
 @opt.job_options(JobSpec, without=["output_mode"])
 def explain(
     source: opt.Source,
@@ -118,7 +117,7 @@ def explain(
 
 
 @app.command()
-@command
+@making_command
 def pose(
     source: pose_options.Source,
     target: pose_options.Target,
@@ -158,7 +157,7 @@ def check(
 
 
 @app.command()
-@command
+@making_command
 @opt.job_options(JobSpec, JobOptions)
 def submit(
     source: opt.Source,
@@ -210,7 +209,7 @@ app.command()(commands.purge)
 
 
 @app.command()
-@command
+@making_command
 def sample(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made if it does not exist.")],
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace what is there.")] = False,

@@ -10,7 +10,7 @@ from rich.filesize import decimal
 
 from animator import spec as job
 from animator.cli import options as opt
-from animator.cli.console import StopSignals, command, print_json, print_path, printable, say
+from animator.cli.console import StopSignals, making_command, print_json, print_path, printable, say
 from animator.cli.moments import moment
 from animator.cli.progress import clock, make_batch_view
 from animator.dataset.samples import NEEDED, OPTIONAL
@@ -29,7 +29,7 @@ FormatName = Literal["shards", "files"]
 _INPUTS, _OUTPUTS, _CALL = "Inputs", "Outputs", "This call"
 
 
-@command
+@making_command
 @opt.job_options(JobSpec, JobOptions, without=["key", "webhook"])
 def batch(
     manifest: Annotated[

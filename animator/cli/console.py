@@ -9,6 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -18,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from animator.cli.streams import need_output
 from animator.errors import AnimatorError
 from animator.spec import JobState
 from animator.values import without_users
@@ -94,15 +96,31 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
     return _guarded(function, JobState.FAILED)
 
 
+def making_command(function: Callable[P, None]) -> Callable[P, None]:
+    """The same for a command that makes something: what it says of it is no part of it.
+
+    If nobody can be told, as standard output is closed or full, it ends as if somebody had been.
+    """
+    return _guarded(function, JobState.FAILED, talks=False)
+
+
 def farm_command(function: Callable[P, None]) -> Callable[P, None]:
     """The same for a command about jobs that are there; its own mistake is no job that failed."""
     return _guarded(function, None)
 
 
-def _guarded(function: Callable[P, None], state: JobState | None) -> Callable[P, None]:
+def farm_making_command(function: Callable[P, None]) -> Callable[P, None]:
+    """The same for one that changes or copies something, whoever is told of it."""
+    return _guarded(function, None, talks=False)
+
+
+def _guarded(
+    function: Callable[P, None], state: JobState | None, *, talks: bool = True
+) -> Callable[P, None]:
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
+            need_output(talks)
             function(*args, **kwargs)
             sys.stdout.flush()
         except AnimatorError as error:
@@ -116,12 +134,26 @@ def _guarded(function: Callable[P, None], state: JobState | None) -> Callable[P,
         except typer.Exit:
             raise
         except Exception as error:  # noqa: BLE001 - the last resort of the program
-            _fail(_internal(error), bool(kwargs.get("as_json")), state)
+            _fail(_unsaid(error) or _internal(error), bool(kwargs.get("as_json")), state)
 
     return run
 
 
+def _unsaid(error: Exception) -> AnimatorError | None:
+    """The error for what could not be said, None if it is about something else."""
+    if not isinstance(error, OSError) or error.filename is not None:
+        return None
+    try:
+        sys.stdout.flush()
+    except OSError as again:
+        if again.errno == error.errno:
+            message = f"Standard output cannot be written: {again.strerror}."
+            return AnimatorError("output_not_writable", message)
+    return None
+
+
 def _fail(error: AnimatorError, as_json: bool, state: JobState | None) -> None:
+    need_output(False)
     if as_json:
         print_json(error_object(error, state))
     show_error(error.code, error.message)
@@ -183,7 +215,8 @@ class StopSignals:
         self.received = number
         if number == signal.SIGINT and not self._quiet:
             # Not by print(), which this signal may have interrupted.
-            os.write(2, b"\nstopping; Ctrl-C again stops at once\n")
+            with suppress(OSError):
+                os.write(2, b"\nstopping; Ctrl-C again stops at once\n")
 
 
 def absolute(path: str | Path) -> str:

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from animator.cli.console import command, print_path
+from animator.cli.console import making_command, print_path
 from animator.errors import AnimatorError
 from animator.files.local import check_suffix
 from animator.settings import Settings
 from animator.values import plain_location
 
 
-@command
+@making_command
 def report(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Folder or URL of the run.")],
     output: Annotated[

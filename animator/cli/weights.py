@@ -11,6 +11,7 @@ from rich.text import Text
 
 from animator.cli.console import (
     command,
+    making_command,
     print_json,
     print_path,
     print_table,
@@ -30,7 +31,7 @@ app = typer.Typer(
 
 
 @app.command("import")
-@command
+@making_command
 def import_(
     path: Annotated[
         Path,

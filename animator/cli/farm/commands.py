@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from animator.cli import options as opt
-from animator.cli.console import farm_command
+from animator.cli.console import farm_command, farm_making_command
 
 Jobs = Annotated[
     list[str],
@@ -71,7 +71,7 @@ def watch(
     watch_jobs(jobs or [], as_json=as_json)
 
 
-@farm_command
+@farm_making_command
 def cancel(
     jobs: JobsOrNone = None,
     all_queued: Annotated[
@@ -85,7 +85,7 @@ def cancel(
     cancel_jobs(jobs or [], all_queued=all_queued, as_json=as_json)
 
 
-@farm_command
+@farm_making_command
 def retry(
     jobs: JobsOrNone = None,
     failed: Annotated[bool, typer.Option("--failed", help="All jobs that failed.")] = False,
@@ -114,7 +114,7 @@ def logs(
     show_logs(job, follow=follow, as_json=as_json)
 
 
-@farm_command
+@farm_making_command
 def fetch(
     jobs: Jobs,
     output: Annotated[
@@ -152,7 +152,7 @@ def workers(as_json: JsonArray = False) -> None:
     show_workers(as_json=as_json)
 
 
-@farm_command
+@farm_making_command
 def purge(
     older_than: Annotated[
         str,
