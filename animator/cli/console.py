@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any, ParamSpec
 
 import typer
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 
@@ -25,8 +26,8 @@ from animator.spec import JobState
 from animator.values import without_users
 
 P = ParamSpec("P")
-_WIDE = 400
-"""Columns of a table that goes into a pipe or a file: nothing is cut there."""
+_WIDE = 10_000
+"""Columns of a table that goes into a pipe or a file: nothing is cut or broken there."""
 
 
 def printable(text: str) -> str:
@@ -57,7 +58,26 @@ def print_json_array(values: Iterable[object]) -> None:
 
 def print_table(table: Table) -> None:
     """A table on standard output, as wide as the terminal."""
-    Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False).print(table)
+    Console(width=table_width(), highlight=False).print(table)
+
+
+def table_width() -> int:
+    """How wide a table on standard output may be: as wide as the terminal, or as COLUMNS says."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isascii() and told.isdigit() and 0 < int(told) <= _WIDE:
+        return int(told)
+    return Console().width if sys.stdout.isatty() else _WIDE
+
+
+def cut_middle(text: str, width: int) -> str:
+    """The text in so many cells of a terminal, with a mark for what was left out in its middle."""
+    if cell_len(text) <= width:
+        return text
+    head, tail = (width - 1) // 2, width - 1 - (width - 1) // 2
+    after = len(text)
+    while after and cell_len(text[after - 1 :]) <= tail:
+        after -= 1
+    return set_cell_size(text, max(head, 0)).rstrip() + "\u2026" + text[after:]
 
 
 def print_path(path: str) -> None:
