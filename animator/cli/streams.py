@@ -20,7 +20,7 @@ class _Outlet(io.FileIO):
         super().__init__(number, "w", closefd=False)
         self.needed = needed
 
-    def write(self, data: Any) -> int | None:
+    def write(self, data: Any, /) -> int:
         """Write some bytes; gives how many."""
         try:
             return super().write(data)

@@ -164,6 +164,8 @@ def describe_plan(plan: RunPlan, devices: int) -> str:
         f"{plan.measured_batch} samples at once",
         f"loading          {plan.sample_seconds:.3f} s a sample in one process",
     ]
+    if plan.lacking:
+        lines.append(f"lacking          {plan.lacking}; measured with random ones")
     if devices > 1:
         lines.append(f"devices          {devices}; measured on one")
     return "\n".join(lines)

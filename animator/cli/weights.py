@@ -82,6 +82,23 @@ def list_(
 
 
 @app.command()
+@making_command
+def remove(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="Which weights of the library.", autocompletion=complete_weights
+        ),
+    ],
+) -> None:
+    """Remove weights from the library. Jobs that wait and name them fail then."""
+    from animator.weights.library import remove as remove_weights
+
+    remove_weights(name, Settings.from_environment())
+    say(f"{name} was removed")
+
+
+@app.command()
 @command
 def verify(
     weights: Annotated[

@@ -123,7 +123,8 @@ def fetch(
             "--output",
             "-o",
             metavar="FILE|DIR",
-            help="Where to copy the video to; a folder for several. \\[default: this folder]",
+            help="Where to copy the video to; for several, or with / at its end, a folder, "
+            "which is made. \\[default: this folder]",
             show_default=False,
         ),
     ] = None,
@@ -155,9 +156,11 @@ def workers(as_json: JsonArray = False) -> None:
 @farm_making_command
 def purge(
     older_than: Annotated[
-        str,
-        typer.Option(metavar="DAYS", help="Ended so long ago: days, or a time such as 12h or 2w."),
-    ],
+        str | None,
+        typer.Option(
+            metavar="DAYS", help="Ended so long ago: days, or a time such as 12h or 2w. Needed."
+        ),
+    ] = None,
     state: Annotated[
         opt.EndedState | None,
         typer.Option(
