@@ -10,11 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
-from urllib.parse import urlsplit
 
 from animator.errors import AnimatorError
 from animator.spec import Detector, JobSpec
-from animator.values import DEVICE, is_host_entry, is_url
+from animator.values import (
+    DEVICE,
+    check_broker_url,
+    is_host_entry,
+    is_url,
+    plain_location,
+)
 
 _SIZES = ("cache_bytes", "max_weights_bytes")
 _CHECK = ("check_seconds", "check_memory_mb")
@@ -29,7 +34,6 @@ _FARM = (
     "job_memory_mb",
 )
 MAX_RETENTION_DAYS = 36_500
-BROKER_SCHEMES = ("redis", "rediss", "redis+socket")
 AttentionBackend = Literal["auto", "torch", "triton"]
 LogFormat = Literal["text", "json"]
 
@@ -71,7 +75,7 @@ class Settings:
 
     state_dir: Path
     """Where the embedded queue and the logs live (`ANIMATOR_STATE_DIR`)."""
-    broker_url: str | None = None
+    broker_url: str | None = field(default=None, repr=False)
     """The Redis to use (`ANIMATOR_BROKER_URL`); None is the embedded one."""
     storage: str | None = None
     """Folder or URL of what machines share, such as landmarks of driving videos
@@ -143,15 +147,13 @@ class Settings:
         if not self.state_dir.is_absolute():
             raise _refuse("ANIMATOR_STATE_DIR", str(self.state_dir), "an absolute path")
         if self.broker_url is not None:
-            scheme = urlsplit(self.broker_url).scheme
-            if scheme not in BROKER_SCHEMES:
-                allowed = ", ".join(f"{name}://..." for name in BROKER_SCHEMES)
-                # The address may hold a password, so only its scheme is repeated.
-                raise _refuse("ANIMATOR_BROKER_URL", f"{scheme}://...", allowed)
+            check_broker_url(self.broker_url)
         if self.storage is not None and not (is_url(self.storage) or os.path.isabs(self.storage)):
             raise _refuse("ANIMATOR_STORAGE", self.storage, "an absolute path, or a URL")
         for url in self.allowed_urls:
-            if not is_url(url):
+            if is_url(url):
+                plain_location(url)
+            else:
                 raise _refuse("ANIMATOR_ALLOWED_URLS", url, "URLs such as s3://BUCKET/FOLDER")
         if self.detector not in get_args(Detector):
             raise _refuse("ANIMATOR_DETECTOR", self.detector, ", ".join(get_args(Detector)))

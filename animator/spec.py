@@ -98,11 +98,19 @@ class SharedOptions:
     )
     face: Face = option(
         "largest",
-        "Which face where there are several: the largest, or the N-th from the left.",
+        "Which face where there are several: the largest, or the N-th from the left; in both "
+        "files.",
         _FACE,
         shown="[largest|N]",
     )
     """Of the source and of the driving video; numbers begin at 1."""
+    source_face: Face | None = option(
+        None, "Which face of the source, if not that of --face.", _FACE, shown="[largest|N]"
+    )
+    """None is `face`; so is it of the next one."""
+    driving_face: Face | None = option(
+        None, "Which face of the driving video, likewise.", _FACE, shown="[largest|N]"
+    )
     anchor: Anchor = option(
         "auto",
         "The driving frame that counts as the source's own pose: the first, or (auto) the "
@@ -173,9 +181,11 @@ class JobSpec(SharedOptions, RowOptions):
             check_path("weights", self.weights, "default, a name of weights, or an absolute path")
         for name, item in _SPEC_OPTIONS.items():
             item.check(getattr(self, name))
-        number = type(self.face) is int and self.face >= 1
-        if self.face != "largest" and not number:
-            raise refuse("face", self.face, "largest, or the number of a face from 1")
+        for name in ("face", "source_face", "driving_face"):
+            face = getattr(self, name)
+            usual = face == "largest" or (face is None and name != "face")
+            if not usual and not (type(face) is int and face >= 1):
+                raise refuse(name, face, "largest, or the number of a face from 1")
         if not isinstance(self.device, str) or not DEVICE.fullmatch(self.device):
             raise refuse("device", self.device, "auto, cpu, cuda, cuda:N")
         for name in ("measure", "keep_result"):
@@ -205,6 +215,11 @@ class JobSpec(SharedOptions, RowOptions):
     def end_seconds(self) -> Fraction | None:
         """The end, exactly, in seconds from the driving video's first frame."""
         return None if self.end is None else parse_time(self.end)
+
+    def face_of(self, name: Literal["source", "driving"]) -> Face:
+        """Which face of one of the two files is meant."""
+        own = self.source_face if name == "source" else self.driving_face
+        return self.face if own is None else own
 
     @property
     def kind(self) -> Kind:

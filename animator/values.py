@@ -28,6 +28,12 @@ _WEBHOOK = re.compile(r"https?://[^\s/?#@\\]+([/?][!-~]*)?", re.ASCII | re.IGNOR
 MAX_WEBHOOK = 2000
 _URL = re.compile(r"[a-z][a-z0-9+.-]{1,30}://", re.ASCII)
 MAX_LOCATION = 4096
+_USER = re.compile(r"://.*@", re.DOTALL)
+BROKER_SCHEMES = ("redis", "rediss", "redis+socket")
+_USER_IN_TEXT = re.compile(r"://[^\s'\"]*@")
+_DATABASE = re.compile(r"(/\d{0,5})?", re.ASCII)
+_SOCKET = re.compile(r"/.+")
+_UNQUOTED_PERCENT = re.compile(r"%(?![0-9a-fA-F]{2})")
 _KEY = re.compile(r"[!-~]{1,200}", re.ASCII)
 
 
@@ -197,19 +203,68 @@ def is_url(text: str) -> bool:
     return _URL.match(text) is not None
 
 
+def shown_url(text: str) -> str:
+    """A location as messages show it: without user and password, however they were quoted."""
+    return _USER.sub("://...@", text) if is_url(text) else text
+
+
+def without_users(text: str) -> str:
+    """A sentence, such as another library's error, without the users and passwords of its URLs."""
+    return _USER_IN_TEXT.sub("://...@", text)
+
+
+def check_broker_url(url: str) -> None:
+    """Refuse what is not exactly an address of a Redis.
+
+    What a parser makes of a wrong address holds parts of the password, and so do its errors; so
+    an address is looked at here, before any of them sees it, and nothing of it is repeated.
+
+    Raises:
+        AnimatorError: `invalid_option`.
+    """
+    allowed = ", ".join(f"{name}://..." for name in BROKER_SCHEMES)
+    wrong = AnimatorError(
+        "invalid_option",
+        f"ANIMATOR_BROKER_URL is not the address of a Redis; allowed is {allowed}. In its user and "
+        "password / ? # @ and % are written %2F %3F %23 %40 and %25.",
+    )
+    try:
+        parts = urlsplit(url)
+        port, path, query = parts.port, parts.path, parts.query
+    except ValueError:
+        raise wrong from None
+    # What follows the host: the number of a database; of a socket, its path.
+    socket = parts.scheme == "redis+socket"
+    known = _SOCKET.fullmatch(path) if socket else _DATABASE.fullmatch(path)
+    where = bool(path.strip("/")) if socket else port != 0
+    if parts.netloc and ("@" in path or "@" in query or (socket and parts.hostname)):
+        known = None
+    plain = url.isprintable() and "#" not in url and url.count("@") <= 1
+    queried = not query or all("=" in pair for pair in query.split("&"))
+    quoted = not _UNQUOTED_PERCENT.search(url)
+    usable = parts.scheme in BROKER_SCHEMES and is_url(url) and known and where
+    if not (usable and plain and queried and quoted):
+        raise wrong
+
+
 def plain_location(text: str) -> str:
     """A path from the root, or a URL; `file:` URLs become paths.
 
     Raises:
-        AnimatorError: `invalid_option` for a `file:` URL of another host.
+        AnimatorError: `invalid_option` for what is no URL, or a `file:` URL of another host.
     """
     if not is_url(text):
         return os.path.abspath(text)
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - raises for nonsense
+    except ValueError:
+        # Not in the parser's words, which may hold a password.
+        raise AnimatorError("invalid_option", f"{shown_url(text)!r} is no URL.") from None
     if parts.scheme not in ("file", "local"):
         return text
     if parts.netloc not in ("", "localhost"):
-        message = f"{text!r} names another machine; a file URL is file:///PATH."
+        message = f"{shown_url(text)!r} names another machine; a file URL is file:///PATH."
         raise AnimatorError("invalid_option", message)
     return os.path.abspath(unquote(parts.path))
 
@@ -247,12 +302,9 @@ class Location(str):
         if not (isinstance(text, str) and len(text) <= MAX_LOCATION and is_url(text)):
             check_path(name, text, _LOCATIONS)
         elif not text.isprintable() or text.endswith("/"):
-            raise refuse(name, text, _LOCATIONS)
+            raise refuse(name, shown_url(text), _LOCATIONS)
         made = super().__new__(cls, text)
-        try:
-            made.plain = plain_location(text)
-        except ValueError as error:
-            raise AnimatorError("invalid_option", f"{text!r} is no URL: {error}.") from error
+        made.plain = plain_location(text)
         return made
 
     def __deepcopy__(self, memo: object) -> Location:

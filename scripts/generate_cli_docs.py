@@ -103,7 +103,7 @@ that take jobs.
 | `oldest` | when the oldest queued job was submitted |
 | `workers`, `slots` | workers that take jobs, and how many jobs these run at once |
 | `rates` | for the last `1`, `10` and `60` minutes: `jobs` and `frames` a minute |
-| `eta` | seconds until all have ended at this pace; `null` if nothing waits or ended lately |
+| `eta` | seconds until all have ended; `null` if nothing is left or it is not known yet |
 
 **A worker of `workers`**
 

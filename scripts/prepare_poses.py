@@ -44,7 +44,7 @@ def main() -> None:
         prepare_persons(
             media,
             options.out,
-            FrameOptions(**values),
+            frame_options(values),
             report,
             detector=detector,
             workers=options.workers,
@@ -53,6 +53,18 @@ def main() -> None:
     except (AnimatorError, GflaError) as error:
         sys.exit(f"error [{error.code}]: {error.message}")
     print(report.text())
+
+
+def frame_options(values: Mapping[str, Any]) -> FrameOptions:
+    """The options; what is wrong with one is said by the name that it has here."""
+    try:
+        return FrameOptions(**values)
+    except GflaError as error:
+        name = error.message.split(" ", 1)[0]
+        if name not in values:
+            raise
+        flag = f"--{name.replace('_', '-')}"
+        raise GflaError(error.code, flag + error.message.removeprefix(name)) from error
 
 
 def parser() -> argparse.ArgumentParser:

@@ -20,6 +20,7 @@ from animator.jobs.queue import Announcement, queue_url
 from animator.jobs.store import JobStore, WorkerInfo, queue_errors
 from animator.settings import Settings
 from animator.spec import Kind, Priority
+from animator.values import without_users
 from worker.celery import KEY_PREFIX, PARENT_VARIABLE, TASK, make_app
 from worker.queues import queue_name
 
@@ -112,9 +113,8 @@ class CeleryQueue:
                         retry_policy=policy,
                     )
         except OperationalError as error:
-            raise AnimatorError(
-                "queue_unavailable", f"The job queue does not answer: {error}.", retryable=True
-            ) from error
+            message = f"The job queue does not answer: {without_users(str(error))}."
+            raise AnimatorError("queue_unavailable", message, retryable=True) from error
 
     def waiting(self, like: Announcement) -> int:
         """How many messages no worker has taken yet of those about such jobs.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from animator.errors import AnimatorError, missing_library
 from animator.spec import JobError
+from animator.values import without_users
 
 
 def describe(error: Exception) -> JobError:
@@ -16,5 +17,6 @@ def describe(error: Exception) -> JobError:
         return JobError("out_of_memory", message, True)
     if isinstance(error, ImportError) and (known := missing_library(str(error))):
         return JobError.of(known)
-    message = f"{type(error).__name__}: {error} (the traceback is in the worker's log)."
+    what = f"{type(error).__name__}: {without_users(str(error))}"
+    message = f"{what} (the traceback is in the worker's log)."
     return JobError("internal", message)

@@ -31,6 +31,7 @@ from animator.jobs.webhook import (
     host_of,
     signature,
 )
+from animator.values import without_users
 from worker import metrics
 from worker.logs import about_job
 from worker.loop import start_loop
@@ -162,7 +163,7 @@ class Deliverer:
         except TimeoutError:
             return f"no answer within {self._try_seconds:g} s", False
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            return f"{type(error).__name__}: {error}", False
+            return f"{type(error).__name__}: {without_users(str(error))}", False
         if 200 <= status < 300:
             return None, False
         # 410 Gone: the receiver wants no more.

@@ -27,6 +27,8 @@ class Driving:
         size: width and height of a frame in pixels.
         audio: where the sound of the result begins and ends in the file, in seconds.
         faces: most faces seen in one frame.
+        cuts: the frames with which a new shot begins; None where that was not looked for, as in
+            what an older version has kept.
 
     Raises:
         ValueError: if there are not as many timestamps as landmarks.
@@ -39,6 +41,7 @@ class Driving:
     size: tuple[int, int]
     audio: tuple[Fraction | None, Fraction | None]
     faces: int
+    cuts: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check that the lengths agree."""
@@ -60,6 +63,7 @@ def driving_arrays(driving: Driving) -> dict[str, NDArray[Any]]:
         "size": driving.size,
         "audio": [_text(time) for time in driving.audio],
         "faces": driving.faces,
+        "cuts": driving.cuts,
     }
     return {
         "driving": from_text(json.dumps(numbers)),
@@ -88,7 +92,17 @@ def driving_of(arrays: Mapping[str, NDArray[Any]]) -> Driving:
         (width, height),
         (first, last),
         numbers["faces"],
+        _cuts(numbers.get("cuts"), len(arrays["pts"])),
     )
+
+
+def _cuts(numbers: Any, frames: int) -> tuple[int, ...] | None:
+    if numbers is None:
+        return None
+    edges = [0, *numbers, frames]
+    if not all(type(cut) is int for cut in edges) or sorted(set(edges)) != edges:
+        raise ValueError("these are no frames with which shots begin")
+    return tuple(numbers)
 
 
 def _text(value: Fraction | None) -> str | None:

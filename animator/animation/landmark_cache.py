@@ -32,7 +32,7 @@ from animator.files.eviction import Room
 from animator.files.storage import Storage
 from animator.media.decode import MediaLimits
 from animator.settings import Settings
-from animator.spec import JobSpec
+from animator.spec import Face, JobSpec
 from animator.watch import Watch
 
 FORMAT = 2
@@ -75,6 +75,9 @@ class LandmarkCache:
         limits: MediaLimits,
         watch: Watch,
         extract: Callable[[Callable[[], None]], Driving],
+        complete: Callable[[Driving, Callable[[], None]], Driving] = lambda driving, goes_on: (
+            driving
+        ),
     ) -> tuple[Driving, bool]:
         """What is kept of the job's driving video.
 
@@ -85,6 +88,7 @@ class LandmarkCache:
             limits: entries of videos that they refuse are passed over.
             watch: shows that the job waits, and may end the wait.
             extract: finds the landmarks; calls what it is given as it goes on.
+            complete: finds what an older version has not kept; calls it likewise.
 
         Returns:
             It, and whether it was kept.
@@ -93,12 +97,13 @@ class LandmarkCache:
         part = [
             None if time is None else str(time) for time in (spec.start_seconds, spec.end_seconds)
         ]
-        key = self._key("driving", sha256, *part)
+        key = self._key("driving", spec.face_of("driving"), sha256, *part)
 
         def read(arrays: dict[str, NDArray[Any]]) -> Driving:
             return _checked(driving_of(arrays), Path(spec.driving), limits)
 
-        if (known := self._read(key, read)) is not None:
+        known = self._read(key, read)
+        if known is not None and known.cuts is not None:
             return known, True
         if not self._usable:  # nobody could take over what one of them finds
             return extract(lambda: None), False
@@ -106,8 +111,13 @@ class LandmarkCache:
         # whoever had it before may have written.
         lock = lock_of(_hash(key), self._settings)
         with held(lock, lambda: _waiting(watch)):
-            if (known := self._read(key, read)) is not None:
+            known = self._read(key, read)
+            if known is not None and known.cuts is not None:
                 return known, True
+            if known is not None:
+                driving = complete(known, lock.keep)
+                self._write(key, driving_arrays(driving))
+                return driving, True
             driving = extract(lock.keep)
             if driving.landmarks.found.any():  # else the job fails
                 self._write(key, driving_arrays(driving))
@@ -122,15 +132,15 @@ class LandmarkCache:
             sha256: of the file.
             find: finds them. Nobody waits for another who does: it takes less than a second.
         """
-        key = self._key("source", sha256)
+        key = self._key("source", self._spec.face_of("source"), sha256)
         if (known := self._read(key, _found)) is not None:
             return known, True
         points, faces = find()
         self._write(key, {"source": points, "faces": np.array(faces)})
         return (points, faces), False
 
-    def _key(self, kind: str, *about: str | None) -> str:
-        return json.dumps([kind, *about, self._spec.face, self._detector, FORMAT])
+    def _key(self, kind: str, face: Face, *about: str | None) -> str:
+        return json.dumps([kind, *about, face, self._detector, FORMAT])
 
     def _read(self, key: str, make: Callable[[dict[str, NDArray[Any]]], T]) -> T | None:
         """What is kept under a key; None if there is nothing that can be used."""

@@ -20,6 +20,7 @@ from animator.animation.quality import measure
 from animator.animation.render import VIDEO, SegmentRenderer
 from animator.animation.resume import load_plan, save_plan
 from animator.errors import LeaseLost
+from animator.faces.shots import cuts_sentence
 from animator.files.output import check_output
 from animator.files.unchanged import unchanged
 from animator.media.decode import probe
@@ -159,10 +160,16 @@ def _warnings(
         across, down = output_size
         size = f"{width} x {height}"
         yield f"The picture has {size} pixels; the result shows it in {across} x {down}."
-    chosen = "the largest" if spec.face == "largest" else f"number {spec.face} from the left"
-    for name, faces in (("picture", plan.source.faces), ("driving video", plan.driving.faces)):
+    for name, wanted, faces in (
+        ("picture", spec.face_of("source"), plan.source.faces),
+        ("driving video", spec.face_of("driving"), plan.driving.faces),
+    ):
         if faces > 1:
+            chosen = "the largest" if wanted == "largest" else f"number {wanted} from the left"
             yield f"The {name} shows {faces} faces; {chosen} was used."
+    if plan.driving.cuts:
+        seconds = plan.driving.seconds
+        yield cuts_sentence([float(seconds[cut] - seconds[0]) for cut in plan.driving.cuts])
     if plan.missing:
         count = sum(last - first + 1 for first, last in plan.missing)
         done = {"hold": "hold the last pose", "interpolate": "move on evenly"}

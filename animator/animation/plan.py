@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from animator.faces.crop import Square, crop_square, face_square, in_units
 from animator.faces.detectors import make_detector
 from animator.faces.landmarks import Landmarks
 from animator.faces.motion import choose_anchor, fill_missing, keep_inside, retarget, smooth
+from animator.faces.shots import ShotDetector, spans
 from animator.faces.tracking import FaceTracker, find_face
 from animator.files.unchanged import Stamp, Unchanged, check_unchanged
 from animator.media.decode import MediaLimits, VideoReader, content_hash, read_picture
@@ -148,7 +149,8 @@ def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch
     watch.check()
     # The driving landmarks are made once for all jobs, so this may be a wait for another one.
     extract = partial(track_driving, spec, limits, watch, check)
-    driving, known_driving = cache.driving(hashes["driving"], limits, watch, extract)
+    complete = partial(with_cuts, spec, limits, watch, check)
+    driving, known_driving = cache.driving(hashes["driving"], limits, watch, extract, complete)
     targets, kept, missing = plan_motion(spec, source, driving)
     known_inputs = (("source", known_source), ("driving", known_driving))
     cached = tuple(name for name, was_known in known_inputs if was_known)
@@ -171,7 +173,9 @@ def find_source(
     check()
 
     def find() -> tuple[NDArray[np.float32], int]:
-        found, faces = find_face(picture, make_detector(spec.detector, spec.device), spec.face)
+        found, faces = find_face(
+            picture, make_detector(spec.detector, spec.device), spec.face_of("source")
+        )
         return found.points[0], faces
 
     (points, faces), known = cache.source(sha256, find)
@@ -189,7 +193,7 @@ def track_driving(
 
     ``goes_on`` is called after every few frames, and ``check`` once the file was read.
     """
-    tracker = FaceTracker(make_detector(spec.detector, spec.device), spec.face)
+    tracker = FaceTracker(make_detector(spec.detector, spec.device), spec.face_of("driving"))
     parts: list[Landmarks] = []
     pts: list[int] = []
     with (
@@ -212,7 +216,35 @@ def track_driving(
             (reader.info.width, reader.info.height),
             (reader.audio_start, reader.audio_end),
             tracker.faces,
+            tuple(tracker.shots.cuts),
         )
+
+
+def with_cuts(
+    spec: JobSpec,
+    limits: MediaLimits,
+    watch: Watch,
+    check: Callable[[], None],
+    driving: Driving,
+    goes_on: Callable[[], None],
+) -> Driving:
+    """The same driving video with its cuts, which an older version has not kept.
+
+    ``goes_on`` and ``check`` are called as by `track_driving`.
+    """
+    shots = ShotDetector()
+    with (
+        open_driving(spec, limits) as reader,
+        watch.stage("shots", reader.frames),
+        ahead(reader, 1, watch.check) as batches,
+    ):
+        for batch in batches:
+            for picture in batch.pixels:
+                shots.changed(picture)
+            goes_on()
+            watch.advance(len(batch))
+    check()
+    return replace(driving, cuts=tuple(shots.cuts))
 
 
 def plan_motion(
@@ -220,18 +252,26 @@ def plan_motion(
 ) -> tuple[NDArray[np.float32], NDArray[np.intp], tuple[tuple[int, int], ...]]:
     """Target landmarks of every frame of the result.
 
+    Each shot is a video of its own: gaps are filled within it, it is smoothed for itself, and its
+    motion begins at a frame of its own.
+
     Returns:
         T' x 68 x 2 in units of the crop, the driving frame of each, and the runs of frames that
         showed no face.
     """
-    # The driving face without gaps and jitter, and its pose that stands for the source's.
-    filled = fill_missing(driving.landmarks, spec.missing_face, driving.seconds)
-    points = smooth(filled.points, driving.seconds[filled.kept], spec.smoothing)
-    anchor = points[choose_anchor(source.points, points, spec.anchor)]
+    landmarks, policy = driving.landmarks, spec.missing_face
+    whole = fill_missing(landmarks, policy, driving.seconds)
+    moved = []
+    for shot in spans(driving.cuts or (), landmarks.found):
+        # The driving face without gaps and jitter, and its pose that stands for the source's.
+        seconds = driving.seconds[shot]
+        filled = fill_missing(landmarks.part(shot), policy, seconds)
+        points = smooth(filled.points, seconds[filled.kept], spec.smoothing)
+        anchor = points[choose_anchor(source.points, points, spec.anchor)]
+        moved.append(retarget(source.points, points, anchor, spec.motion))
     # That motion on the source's face, none of which may leave the square.
-    moved = retarget(source.points, points, anchor, spec.motion)
-    targets = source.crop_units(keep_inside(moved, source.square))
-    return targets, filled.kept, filled.missing
+    targets = source.crop_units(keep_inside(np.concatenate(moved), source.square))
+    return targets, whole.kept, whole.missing
 
 
 def open_driving(spec: JobSpec, limits: MediaLimits) -> VideoReader:

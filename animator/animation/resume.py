@@ -51,6 +51,9 @@ def identity(
     options = asdict(spec)
     for name in _NOT_OF_THE_FRAMES:
         del options[name]
+    for name in ("source_face", "driving_face"):
+        if options[name] is None:
+            del options[name]
     about = {
         "options": options,
         "hashes": {**hashes, "weights": generator.sha256},

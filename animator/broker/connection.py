@@ -18,12 +18,20 @@ from animator.errors import AnimatorError
 PREFIX = "animator:"
 """What all keys begin with, so that a Redis can be shared."""
 
+_REFUSALS = (redis.AuthenticationError, redis.exceptions.AuthorizationError)
+_REFUSED = (
+    "Redis refuses the user or the password of ANIMATOR_BROKER_URL, redis://USER:PASSWORD@HOST; "
+    "correct them there, or leave USER empty where there is only a password."
+)
+
 
 @contextmanager
 def queue_errors() -> Iterator[None]:
     """Turn what the Redis client raises into `queue_unavailable`, which a retry may cure."""
     try:
         yield
+    except _REFUSALS as error:
+        raise AnimatorError("queue_unavailable", _REFUSED) from error
     except (redis.RedisError, OSError) as error:
         raise AnimatorError(
             "queue_unavailable", f"The job queue does not answer: {error}.", retryable=True
@@ -42,7 +50,7 @@ def connect(url: str) -> redis.Redis:
         url = "unix://" + url.removeprefix("redis+socket://")
     kind = {"connection_class": PrivateSocket} if is_private(url) else {}
     try:
-        return redis.Redis.from_url(
+        client = redis.Redis.from_url(
             url,
             # Seconds. The retries, half a second apart at most, are for a connection that broke;
             # in an outage, callers wait in their own way.
@@ -55,8 +63,15 @@ def connect(url: str) -> redis.Redis:
             retry_on_error=[redis.exceptions.ReadOnlyError],
             **kind,
         )
-    except ValueError as error:
-        raise AnimatorError("invalid_option", f"ANIMATOR_BROKER_URL: {error}.") from error
+        # Made here, and not connected, so that an option that there is not is found at once.
+        client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
+    except (ValueError, TypeError):
+        # Not in the parser's words, nor as what it was raised from: they may hold the password.
+        raise AnimatorError(
+            "invalid_option",
+            "ANIMATOR_BROKER_URL has a part behind its question mark that cannot be understood.",
+        ) from None
+    return client
 
 
 class RedisBase:

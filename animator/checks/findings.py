@@ -16,7 +16,7 @@ CODES: dict[str, str] = {
     "other_detector": "The job may use another detector than the check, which finds more faces.",
     "several_faces": "An input shows several faces.",
     "face_missing": "Frames of the driving video show no face.",
-    "face_jumps": "The driving face changes its place or size at once, as at a cut.",
+    "face_jumps": "The driving video has cuts, or its face changes its place or size at once.",
     "small_face": "A face has few pixels.",
     "turned_face": "A face is turned far to the side.",
     "leaning_face": "The source's head leans far, or the picture lies on its side.",
@@ -101,9 +101,16 @@ def _of_source(spec: JobSpec, source: SourceFacts) -> Iterator[Finding]:
     # Which face, and is it large enough?
     face = source.face
     if source.faces > 1:
-        chosen = "the largest" if spec.face == "largest" else f"number {spec.face}"
+        wanted = spec.face_of("source")
+        chosen = "the largest" if wanted == "largest" else f"number {wanted}"
         message = f"The picture shows {source.faces} faces; {chosen} is taken."
-        yield _finding("note", "several_faces", "source", message, "Choose with --face N.")
+        yield _finding(
+            "note",
+            "several_faces",
+            "source",
+            message,
+            "Choose with --face N, or --source-face N for the picture alone.",
+        )
     if face.crop.side < SMALL_SOURCE * spec.size:
         message = (
             f"The square around the source's face has {face.crop.side} pixels and is enlarged "
@@ -198,7 +205,7 @@ def _of_driving_faces(driving: DrivingFacts) -> Iterator[Finding]:
     most = max(sample.faces for sample in driving.samples)
     if most > 1:
         message = f"The driving video shows {most} faces at once."
-        advice = "The largest one is followed; choose with --face N, or crop the video."
+        advice = "Choose with --face N, or --driving-face N for the video alone, or crop it."
         yield _finding("note", "several_faces", "driving", message, advice)
     size = median(face.pixels for face in faces)
     if size < SMALL_DRIVING:
@@ -212,10 +219,9 @@ def _of_driving_faces(driving: DrivingFacts) -> Iterator[Finding]:
         yield _finding("warning", "turned_face", "driving", message, advice)
     jumps = _jumps(driving)
     if jumps:
-        often = "once" if len(jumps) == 1 else f"{len(jumps)} times, first"
-        message = (
-            f"The driving face jumps {often} before {jumps[0]:.1f} s: a cut, or another person."
-        )
+        from animator.faces.shots import cuts_sentence  # it brings OpenCV
+
+        message = cuts_sentence(jumps, least=True)
         advice = "Choose one shot with --start and --end."
         yield _finding("warning", "face_jumps", "driving", message, advice)
     elif len(faces) > 3 and _motion(faces) < STILL:
@@ -230,17 +236,16 @@ def _of_driving_faces(driving: DrivingFacts) -> Iterator[Finding]:
 
 
 def _jumps(driving: DrivingFacts) -> list[float]:
-    """The times of samples whose face is not where, or as large as, the last one was."""
+    """The times of samples of another shot than the last, or with a face elsewhere."""
     jumps: list[float] = []
     last: Face | None = None
     for sample in driving.samples:
         face = sample.face
-        if face is None:
-            continue
         # Among several faces the check may have taken another one than the job would.
-        if last is not None and sample.faces == 1 and _apart(last, face) > JUMP:
+        moved = face is not None and last is not None and sample.faces == 1 and _apart(last, face)
+        if sample.cut or moved > JUMP:
             jumps.append(sample.seconds)
-        last = face
+        last = face or last
     return jumps
 
 

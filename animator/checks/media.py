@@ -27,6 +27,7 @@ from animator.faces.geometry import RIGID, fit_similarity
 from animator.faces.landmarks import FaceBox, FaceChoice, LandmarkDetector, Landmarks
 from animator.faces.measures import face_extent, head_turn, sharpness
 from animator.faces.motion import openings
+from animator.faces.shots import ShotDetector
 from animator.faces.tracking import SURE, FaceTracker, find_face
 from animator.media.decode import MediaLimits, VideoReader, read_picture
 from animator.media.sampling import Sampler, Timing, read_timing
@@ -73,7 +74,7 @@ def look_at_source(spec: JobSpec, detector: LandmarkDetector, limits: MediaLimit
     """
     still = read_picture(spec.source, limits)
     picture = still.pixels
-    found, faces = find_face(picture, detector, spec.face)
+    found, faces = find_face(picture, detector, spec.face_of("source"))
     height, width = picture.shape[:2]
     face = measure_face(picture, found.points[0])
     return SourceFacts(width, height, faces, face, still.notes)
@@ -103,7 +104,7 @@ def look_at_driving(
     length = _length(timing, info.duration, start, end)
     rate = _rate(timing, info.average_rate)
     # Frames from all over the part that is used; a second round looks between the first's.
-    watcher = _Watcher(detector, spec.face)
+    watcher = _Watcher(detector, spec.face_of("driving"))
     count = timing.frames or estimated
     wanted = frames if count is None else min(frames, count)
     # From the middle of each part; where all frames are looked at, at the time of each.
@@ -176,6 +177,7 @@ class _Watcher:
     def __init__(self, detector: LandmarkDetector, face: FaceChoice) -> None:
         self._detector, self._face = detector, face
         self._last: Landmarks | None = None
+        self._shots = ShotDetector()
         self.samples: list[SampledFrame] = []
         self.squares: list[Square] = []
         self._follow_seconds: list[float] = []
@@ -187,6 +189,9 @@ class _Watcher:
 
     def look(self, seconds: float, picture: NDArray[np.uint8]) -> None:
         """Note what a frame shows."""
+        if self.samples and seconds < self.samples[-1].seconds:
+            self._shots = ShotDetector()  # a second round
+        cut = self._shots.changed(picture)
         found, faces = self._follow(picture), 1
         if found is None or len(self.samples) % _LOOK_AROUND == 0:
             tracker = FaceTracker(self._detector, self._face)
@@ -198,7 +203,7 @@ class _Watcher:
             self.squares.append(face_square(found.points[0]))
             face = measure_face(picture, found.points[0])
             faces = max(faces, 1)
-        self.samples.append(SampledFrame(round(seconds, 3), faces, face))
+        self.samples.append(SampledFrame(round(seconds, 3), faces, face, cut))
 
     def _follow(self, picture: NDArray[np.uint8]) -> Landmarks | None:
         """The face at the place of the last one, if there is one."""

@@ -88,11 +88,13 @@ class SampledFrame:
         seconds: its time from the first frame of the file.
         faces: how many it shows.
         face: the chosen one, None if there is none.
+        cut: whether it is of another shot than the frame that was looked at before.
     """
 
     seconds: float
     faces: int
     face: Face | None
+    cut: bool = False
 
 
 @dataclass(frozen=True)

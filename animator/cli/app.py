@@ -17,8 +17,10 @@ from animator.cli import pose as pose_options
 from animator.cli import report as report_command
 from animator.cli import train as train_command
 from animator.cli import weights as weights_commands
-from animator.cli.console import absolute, command, print_json, print_path, say
+from animator.cli.console import absolute, command, making_command, print_json, print_path, say
 from animator.cli.farm import commands
+from animator.cli.help import ANIMATE, DATA, MACHINE, MODELS, QUEUE, plain_help
+from animator.cli.streams import prepare
 from animator.errors import AnimatorError
 from animator.files.local import free_names
 from animator.settings import Settings, share_cores
@@ -32,15 +34,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.add_typer(weights_commands.app, name="weights")
-app.add_typer(evaluate_commands.app, name="evaluate")
-
 
 def main() -> None:
     """The console script."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # never fail on a file's name
+    prepare()
     share_cores()
     app()
 
@@ -61,8 +58,8 @@ def _root(
     pass
 
 
-@app.command()
-@command
+@app.command(rich_help_panel=ANIMATE)
+@making_command
 @opt.job_options(JobSpec)
 def run(
     source: opt.Source,
@@ -79,8 +76,8 @@ def run(
     run_here(spec, Settings.from_environment(), overwrite=force, as_json=as_json)
 
 
-@app.command()
-@command
+@app.command(rich_help_panel=ANIMATE)
+@making_command
 @opt.job_options(JobSpec, without=["output_mode"])
 def explain(
     source: opt.Source,
@@ -117,8 +114,8 @@ def explain(
     explain_here(spec, frame, Settings.from_environment(), overwrite=force)
 
 
-@app.command()
-@command
+@app.command(rich_help_panel=ANIMATE)
+@making_command
 def pose(
     source: pose_options.Source,
     target: pose_options.Target,
@@ -141,7 +138,7 @@ def pose(
     )  # fmt: skip
 
 
-@app.command()
+@app.command(rich_help_panel=ANIMATE)
 @command
 @opt.job_options(JobSpec, without=["motion", "anchor", "smoothing", "output_mode"])
 def check(
@@ -157,8 +154,8 @@ def check(
     check_here(spec, Settings.from_environment(), as_json=as_json)
 
 
-@app.command()
-@command
+@app.command(rich_help_panel=QUEUE)
+@making_command
 @opt.job_options(JobSpec, JobOptions)
 def submit(
     source: opt.Source,
@@ -197,20 +194,20 @@ def submit(
     )  # fmt: skip
 
 
-app.command()(commands.status)
-app.command("list")(commands.list_jobs)
-app.command()(commands.watch)
-app.command()(commands.cancel)
-app.command()(commands.retry)
-app.command()(commands.logs)
-app.command()(commands.fetch)
-app.command()(commands.queue)
-app.command()(commands.workers)
-app.command()(commands.purge)
+app.command(rich_help_panel=QUEUE)(commands.status)
+app.command("list", rich_help_panel=QUEUE)(commands.list_jobs)
+app.command(rich_help_panel=QUEUE)(commands.watch)
+app.command(rich_help_panel=QUEUE)(commands.cancel)
+app.command(rich_help_panel=QUEUE)(commands.retry)
+app.command(rich_help_panel=QUEUE)(commands.logs)
+app.command(rich_help_panel=QUEUE)(commands.fetch)
+app.command(rich_help_panel=QUEUE)(commands.queue)
+app.command(rich_help_panel=QUEUE)(commands.workers)
+app.command(rich_help_panel=QUEUE)(commands.purge)
 
 
-@app.command()
-@command
+@app.command(rich_help_panel=ANIMATE)
+@making_command
 def sample(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made if it does not exist.")],
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace what is there.")] = False,
@@ -228,7 +225,7 @@ def sample(
         print_path(absolute(made))
 
 
-@app.command()
+@app.command(rich_help_panel=MACHINE)
 @command
 def doctor(
     as_json: Annotated[
@@ -247,7 +244,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=MACHINE)
 @command
 def stop(
     force: Annotated[
@@ -260,6 +257,9 @@ def stop(
     stop_embedded(force=force)
 
 
-app.command()(batch_command.batch)
-app.command()(report_command.report)
-app.command()(train_command.train)
+app.command(rich_help_panel=DATA)(batch_command.batch)
+app.command(rich_help_panel=DATA)(report_command.report)
+app.command(rich_help_panel=MODELS)(train_command.train)
+app.add_typer(weights_commands.app, name="weights", rich_help_panel=MODELS)
+app.add_typer(evaluate_commands.app, name="evaluate", rich_help_panel=MODELS)
+plain_help(app)

@@ -10,7 +10,7 @@ from rich.filesize import decimal
 
 from animator import spec as job
 from animator.cli import options as opt
-from animator.cli.console import StopSignals, command, print_json, print_path, printable, say
+from animator.cli.console import StopSignals, making_command, print_json, print_path, printable, say
 from animator.cli.moments import moment
 from animator.cli.progress import clock, make_batch_view
 from animator.dataset.samples import NEEDED, OPTIONAL
@@ -29,7 +29,7 @@ FormatName = Literal["shards", "files"]
 _INPUTS, _OUTPUTS, _CALL = "Inputs", "Outputs", "This call"
 
 
-@command
+@making_command
 @opt.job_options(JobSpec, JobOptions, without=["key", "webhook"])
 def batch(
     manifest: Annotated[
@@ -188,7 +188,7 @@ def batch(
     if out is None:
         raise AnimatorError("invalid_option", "--out is missing: the folder of the run.")
     settings = Settings.from_environment()
-    job_options["face"] = opt.face_choice(job_options["face"])
+    opt.read_faces(job_options)
     job_options["weights"] = for_spec(job_options["weights"], settings)
     row, shared = (
         {item.name: job_options[item.name] for item in fields(kind)}

@@ -9,21 +9,25 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any, ParamSpec
 
 import typer
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 
+from animator.cli.streams import need_output
 from animator.errors import AnimatorError, missing_library
 from animator.spec import JobState
+from animator.values import without_users
 
 P = ParamSpec("P")
-_WIDE = 400
-"""Columns of a table that goes into a pipe or a file: nothing is cut there."""
+_WIDE = 10_000
+"""Columns of a table that goes into a pipe or a file: nothing is cut or broken there."""
 
 
 def printable(text: str) -> str:
@@ -54,7 +58,26 @@ def print_json_array(values: Iterable[object]) -> None:
 
 def print_table(table: Table) -> None:
     """A table on standard output, as wide as the terminal."""
-    Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False).print(table)
+    Console(width=table_width(), highlight=False).print(table)
+
+
+def table_width() -> int:
+    """How wide a table on standard output may be: as wide as the terminal, or as COLUMNS says."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isascii() and told.isdigit() and 0 < int(told) <= _WIDE:
+        return int(told)
+    return Console().width if sys.stdout.isatty() else _WIDE
+
+
+def cut_middle(text: str, width: int) -> str:
+    """The text in so many cells of a terminal, with a mark for what was left out in its middle."""
+    if cell_len(text) <= width:
+        return text
+    head, tail = (width - 1) // 2, width - 1 - (width - 1) // 2
+    after = len(text)
+    while after and cell_len(text[after - 1 :]) <= tail:
+        after -= 1
+    return set_cell_size(text, max(head, 0)).rstrip() + "\u2026" + text[after:]
 
 
 def print_path(path: str) -> None:
@@ -93,15 +116,31 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
     return _guarded(function, JobState.FAILED)
 
 
+def making_command(function: Callable[P, None]) -> Callable[P, None]:
+    """The same for a command that makes something: what it says of it is no part of it.
+
+    If nobody can be told, as standard output is closed or full, it ends as if somebody had been.
+    """
+    return _guarded(function, JobState.FAILED, talks=False)
+
+
 def farm_command(function: Callable[P, None]) -> Callable[P, None]:
     """The same for a command about jobs that are there; its own mistake is no job that failed."""
     return _guarded(function, None)
 
 
-def _guarded(function: Callable[P, None], state: JobState | None) -> Callable[P, None]:
+def farm_making_command(function: Callable[P, None]) -> Callable[P, None]:
+    """The same for one that changes or copies something, whoever is told of it."""
+    return _guarded(function, None, talks=False)
+
+
+def _guarded(
+    function: Callable[P, None], state: JobState | None, *, talks: bool = True
+) -> Callable[P, None]:
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
+            need_output(talks)
             function(*args, **kwargs)
             sys.stdout.flush()
         except AnimatorError as error:
@@ -116,12 +155,27 @@ def _guarded(function: Callable[P, None], state: JobState | None) -> Callable[P,
             raise
         except Exception as error:  # noqa: BLE001 - the last resort of the program
             known = missing_library(str(error)) if isinstance(error, ImportError) else None
-            _fail(known or _internal(error), bool(kwargs.get("as_json")), state)
+            known = known or _unsaid(error) or _internal(error)
+            _fail(known, bool(kwargs.get("as_json")), state)
 
     return run
 
 
+def _unsaid(error: Exception) -> AnimatorError | None:
+    """The error for what could not be said, None if it is about something else."""
+    if not isinstance(error, OSError) or error.filename is not None:
+        return None
+    try:
+        sys.stdout.flush()
+    except OSError as again:
+        if again.errno == error.errno:
+            message = f"Standard output cannot be written: {again.strerror}."
+            return AnimatorError("output_not_writable", message)
+    return None
+
+
 def _fail(error: AnimatorError, as_json: bool, state: JobState | None) -> None:
+    need_output(False)
     if as_json:
         print_json(error_object(error, state))
     show_error(error.code, error.message)
@@ -129,7 +183,7 @@ def _fail(error: AnimatorError, as_json: bool, state: JobState | None) -> None:
 
 
 def _internal(error: Exception) -> AnimatorError:
-    what = f"{type(error).__name__}: {error}"
+    what = f"{type(error).__name__}: {without_users(str(error))}"
     report = "".join(traceback.format_exception(error))
     try:
         from animator.files.private import private_folder
@@ -184,7 +238,8 @@ class StopSignals:
         self.received = number
         if number == signal.SIGINT and not self._quiet:
             # Not by print(), which this signal may have interrupted.
-            os.write(2, b"\nstopping; Ctrl-C again stops at once\n")
+            with suppress(OSError):
+                os.write(2, b"\nstopping; Ctrl-C again stops at once\n")
 
 
 def absolute(path: str | Path) -> str:

@@ -17,6 +17,7 @@ from animator.broker.embedded import RECENT, EmbeddedRedis, is_recent, server_ve
 from animator.cli.console import printable
 from animator.errors import AnimatorError, missing_library
 from animator.settings import Settings
+from animator.values import shown_url, without_users
 from animator.weights.library import DEFAULT_WEIGHTS, list_weights
 from gfla.errors import GflaError
 
@@ -47,6 +48,12 @@ class DoctorReport:
 def examine() -> DoctorReport:
     """Look at everything; what is missing is reported, never raised."""
     report = DoctorReport()
+    # What most of it rests upon; wrong settings are one problem, and not one of every section.
+    try:
+        Settings.from_environment()
+    except AnimatorError as error:
+        report.problems.append(f"settings: {error.message}")
+    usable = report.healthy
     for name, look in (
         ("versions", _versions),
         ("device", _device),
@@ -58,7 +65,8 @@ def examine() -> DoctorReport:
         ("queue", _queue),
         ("files", _files),
     ):
-        report.sections[name] = _guarded(look, name, report.problems)
+        if usable or name in ("versions", "media"):
+            report.sections[name] = _guarded(look, name, report.problems)
     return report
 
 
@@ -83,7 +91,7 @@ def _guarded(
     except AnimatorError as error:
         problems.append(f"{name}: {error.message}")
     except Exception as error:  # noqa: BLE001 - a broken library is what this command looks for
-        problems.append(f"{name}: {type(error).__name__}: {error}")
+        problems.append(f"{name}: {type(error).__name__}: {without_users(str(error))}")
     return {}
 
 
@@ -225,8 +233,10 @@ def _files(problems: list[str]) -> dict[str, str]:
     settings = Settings.from_environment()
     shared = settings.storage or str(settings.cache_dir)
     found = {
-        "landmarks are kept in": shared + ("" if settings.storage else ", for this machine alone"),
-        "URLs that are allowed": ", ".join(settings.allowed_urls) or "none",
+        "landmarks are kept in": shown_url(shared)
+        + ("" if settings.storage else ", for this machine alone"),
+        "URLs that are allowed": ", ".join(shown_url(url) for url in settings.allowed_urls)
+        or "none",
         "cache": f"{settings.cache_dir}, at most {settings.cache_bytes / 1e9:.1f} GB",
     }
     Storage.open(shared, settings).names("landmarks")  # says what is wrong if it cannot be reached

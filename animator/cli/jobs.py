@@ -108,7 +108,8 @@ def submit_job(
         client = client or Client.connect(settings)
         record = record or _submit(client, spec, options, overwrite, named)
         if not as_json:
-            say(f"job {record.id}" + (f" has this key and is {record.state.value}" * there))
+            state = f" has this key and is {record.state.value};" if there else ""
+            say(f"job {record.id}{state} writes {printable(record.spec.output)}")
         # Wait for its end, and work the queue meanwhile if nobody else does
         if wait:
             with make_view(quiet=as_json) as view:
@@ -120,7 +121,7 @@ def submit_job(
         print_json(record.as_dict())
     if not wait:
         if not as_json:
-            print_path(record.spec.output)
+            print(record.id, flush=True)
         if not record.state.ended and not client.queue.alive_workers():
             say("No worker is running; start one with: celery -A worker worker")
         return

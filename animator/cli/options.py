@@ -64,9 +64,13 @@ def _listed(name: str) -> Any:
     option = OPTIONS[name]
     # A range of even numbers is more than Typer can check; the specification does.
     plain = option.kind == "number" and option.step in (None, 1)
+    text = option.help
+    if option.kind == "number" and not plain:
+        steps = f"{option.minimum:g} to {option.maximum:g} in steps of {option.step}"
+        text = f"{text.removesuffix('.')}, {steps}."
     return typer.Option(
         metavar=option.shown or None,
-        help=option.help,
+        help=text,
         min=option.minimum if plain else None,
         max=option.maximum if plain else None,
         autocompletion=complete_weights if name == "weights" else None,
@@ -117,23 +121,26 @@ def _parameter(option: Option) -> Parameter:
     )
 
 
-def face_choice(text: str) -> spec.Face:
-    """Which face a user means.
+def read_faces(options: dict[str, Any]) -> None:
+    """Put what a user means into the place of the texts of which face is taken.
 
     Raises:
         AnimatorError: `invalid_option`.
     """
-    if text == "largest":
-        return "largest"
-    if not (text.isascii() and text.isdigit()):
-        raise AnimatorError(
-            "invalid_option", f"--face is {text!r}; allowed is largest, or a number from 1."
-        )
-    return int(text)
+    for name in {"face", "source_face", "driving_face"} & set(options):
+        text = options[name]
+        if text is None or text == "largest":
+            continue
+        if not (text.isascii() and text.isdigit()):
+            flag = f"--{name.replace('_', '-')}"
+            raise AnimatorError(
+                "invalid_option", f"{flag} is {text!r}; allowed is largest, or a number from 1."
+            )
+        options[name] = int(text)
 
 
 def make_spec(
-    source: str, driving: str, output: str | None, *, face: str, weights: str, **options: Any
+    source: str, driving: str, output: str | None, *, weights: str, **options: Any
 ) -> JobSpec:
     """The specification that the command line asks for, with absolute paths; URLs stay as they are.
 
@@ -142,12 +149,12 @@ def make_spec(
     Raises:
         AnimatorError: `invalid_option`.
     """
+    read_faces(options)
     target = next(free_names(source, driving, Path.cwd())) if output is None else output
     return JobSpec(
         source=Location(plain_location(source), "source"),
         driving=Location(plain_location(driving), "driving"),
         output=Location(plain_location(str(target)), "output"),
-        face=face_choice(face),
         weights=for_spec(weights, Settings.from_environment()),
         **options,
     )

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from animator.cli.console import command, print_path
+from animator.cli.console import making_command, print_path
 from animator.errors import AnimatorError
 from animator.files.local import check_suffix
 from animator.settings import Settings
 from animator.values import plain_location
 
 
-@command
+@making_command
 def report(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Folder or URL of the run.")],
     output: Annotated[
@@ -25,14 +25,19 @@ def report(
         bool, typer.Option("--force", "-f", help="Replace the file if it exists.")
     ] = False,
 ) -> None:
-    """Draw a run as one page: progress, failures, quality, best and worst samples."""
-    from animator.dataset.report.write import write_report
+    """Draw a run as one page: progress, failures, quality, best and worst samples.
+
+    A page that this command drew before is replaced.
+    """
+    from animator.dataset.report.write import is_report, write_report
     from animator.files.output import check_output
 
     path = os.path.abspath(output)
     check_suffix(path, (".html", ".htm"))
-    if os.path.exists(path) and not force:
-        raise AnimatorError("output_exists", f"{path!r} exists; --force replaces it.")
+    if os.path.exists(path) and not force and not is_report(path):
+        raise AnimatorError(
+            "output_exists", f"{path!r} exists and is no page of a run; --force replaces it."
+        )
     check_output(path)
     write_report(plain_location(run), path, Settings.from_environment())
     print_path(path)

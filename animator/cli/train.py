@@ -17,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from animator.cli.console import StopSignals, command, print_path, printable, say
+from animator.cli.console import StopSignals, making_command, print_path, printable, say
 from animator.cli.progress import clock
 from animator.errors import AnimatorError
 
@@ -42,7 +42,7 @@ ERRORS = {
 """Codes of the trainer's errors, and ours; all others tell of the data."""
 
 
-@command
+@making_command
 def train(
     config: Annotated[
         str,
@@ -164,6 +164,8 @@ def describe_plan(plan: RunPlan, devices: int) -> str:
         f"{plan.measured_batch} samples at once",
         f"loading          {plan.sample_seconds:.3f} s a sample in one process",
     ]
+    if plan.lacking:
+        lines.append(f"lacking          {plan.lacking}; measured with random ones")
     if devices > 1:
         lines.append(f"devices          {devices}; measured on one")
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from animator.cli.console import (
     command,
+    making_command,
     print_json,
     print_path,
     print_table,
@@ -30,7 +31,7 @@ app = typer.Typer(
 
 
 @app.command("import")
-@command
+@making_command
 def import_(
     path: Annotated[
         Path,
@@ -78,6 +79,23 @@ def list_(
         print_json([info.as_dict() for info in found])
     else:
         _show_table(found)
+
+
+@app.command()
+@making_command
+def remove(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="Which weights of the library.", autocompletion=complete_weights
+        ),
+    ],
+) -> None:
+    """Remove weights from the library. Jobs that wait and name them fail then."""
+    from animator.weights.library import remove as remove_weights
+
+    remove_weights(name, Settings.from_environment())
+    say(f"{name} was removed")
 
 
 @app.command()

@@ -256,13 +256,40 @@ def check_same(info: RunInfo, inputs: Mapping[str, Any], options: RunOptions) ->
     Raises:
         AnimatorError: `other_run`, naming what differs.
     """
-    theirs, ours = info.options.as_dict(), options.as_dict()
-    differ = [name for name in ours if ours[name] != theirs[name]]
-    names = sorted({*info.inputs, *inputs})
-    differ += [name for name in names if info.inputs.get(name) != inputs.get(name)]
+    theirs = _flat({**info.options.as_dict(), **info.inputs})
+    ours = _flat({**options.as_dict(), **inputs})
+    differ = [
+        _difference(name, theirs.get(name), ours.get(name))
+        for name in dict.fromkeys([*ours, *theirs])
+        if theirs.get(name) != ours.get(name)
+    ]
     if differ:
         message = (
             f"The folder holds a run with other {', '.join(differ)}; give the same as then, or "
             "another --out."
         )
         raise AnimatorError("other_run", message)
+
+
+_FLAGS = {
+    "extras": "--extra", "filters": "--quality-filter", "sources": "--source",
+    "drivings": "--driving", "content": "content of the manifest", "manifest": "manifest",
+}  # fmt: skip
+"""Options that the command calls otherwise."""
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of rows among the others, all as JSON has them."""
+    plain = json.loads(json.dumps(values))
+    rows = plain.pop("defaults", None) or {}
+    return {**plain, **rows}
+
+
+def _difference(name: str, then: object, now: object) -> str:
+    """An option as the command calls it, with both values where these are short."""
+    flag = _FLAGS.get(name, f"--{name.replace('_', '-')}")
+    if name == "content":
+        return flag
+    words = ["none" if value in (None, [], "") else str(value) for value in (then, now)]
+    short = all(len(word) <= 60 for word in words)
+    return f"{flag} ({words[0]} then, {words[1]} now)" if short else flag

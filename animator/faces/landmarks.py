@@ -112,6 +112,10 @@ class Landmarks:
         """T: whether the frame has the face."""
         return np.asarray(np.isfinite(self.points).all((1, 2)), np.bool_)
 
+    def part(self, frames: slice) -> Landmarks:
+        """The landmarks of a stretch of the frames."""
+        return Landmarks(self.points[frames], self.boxes[frames], self.confidence[frames])
+
     @staticmethod
     def concatenate(parts: Iterable[Landmarks]) -> Landmarks:
         """The landmarks of successive stretches of one video as one value."""

@@ -20,6 +20,7 @@ from animator.faces.landmarks import (
     choose_face,
     missing_landmarks,
 )
+from animator.faces.shots import ShotDetector
 
 __all__ = [
     "FaceBox",
@@ -68,7 +69,7 @@ class FaceTracker:
 
     Attributes:
         faces: the largest number of faces seen in one frame.
-        cuts: the frames, from 0, with which a new shot began.
+        shots: which frames, from 0, begin a new shot.
 
     Raises:
         AnimatorError: invalid_option for a `face` that is not "largest" or 1, 2, ...
@@ -80,29 +81,22 @@ class FaceTracker:
     """Frames between two looks at who else is in the shot."""
     STILL = 0.6
     """Overlap with the box that was used from which a batch's landmarks are taken as they are."""
-    CUT = 0.4
-    """Mean change of a thumbnail, in units of its contrast, that makes a change of shot: cuts
-    show 0.5 and more, fast motion at most 0.3."""
 
     def __init__(self, detector: LandmarkDetector, face: FaceChoice = "largest") -> None:
         check_face_choice(face)
         self.detector = detector
         self.face = face
         self.faces = 0
-        self.cuts: list[int] = []
-        self._frames = 0
+        self.shots = ShotDetector()
         self._last: _Found | None = None
         self._away = 0
         self._doubts = 0
         self._tracked = 0
         self._others: list[FaceBox] = []
-        self._thumbnail: NDArray[np.float32] | None = None
 
     def track(self, frames: NDArray[np.uint8]) -> Landmarks:
         """The landmarks of the next T frames, uint8 T x H x W x 3, RGB."""
-        cuts = [self._shot_changed(frame) for frame in frames]
-        self.cuts += [self._frames + index for index, cut in enumerate(cuts) if cut]
-        self._frames += len(frames)
+        cuts = [self.shots.changed(frame) for frame in frames]
         parts: list[Landmarks] = []
         done = 0
         while done < len(frames):
@@ -211,16 +205,6 @@ class FaceTracker:
         self._others = [*others, *unseen]
         near.sort(key=lambda face: -face.overlap(last.box))
         return next(iter(_confirm(frame, near, self.detector)), None)
-
-    def _shot_changed(self, frame: NDArray[np.uint8]) -> bool:
-        step = max(min(frame.shape[:2]) // 96, 1)
-        small = cv2.resize(frame[::step, ::step], (24, 24), interpolation=cv2.INTER_AREA)
-        before, self._thumbnail = self._thumbnail, np.asarray(small, np.float32)
-        if before is None:
-            return False
-        # Noise alone must not turn two black frames into two shots.
-        contrast = (float(before.std()) + float(self._thumbnail.std())) / 2 + 4
-        return float(np.abs(self._thumbnail - before).mean()) > self.CUT * contrast
 
 
 def _reachable(last: FaceBox, face: FaceBox, away: int) -> bool:

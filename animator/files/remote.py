@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from animator.errors import AnimatorError
 from animator.settings import Settings
+from animator.values import shown_url, without_users
 from gfla.files import DISK_FULL
 
 T = TypeVar("T")
@@ -93,7 +94,7 @@ def _open(url: str, about: dict[str, str]) -> tuple[Any, str]:
         message = f"{scheme}:// needs a package that is not installed: {error}."
         raise AnimatorError("missing_package", message) from error
     except ValueError as error:
-        raise AnimatorError("invalid_option", f"{url!r} cannot be used: {error}.") from error
+        raise AnimatorError("invalid_option", f"{shown_url(url)!r} cannot be used.") from error
 
 
 _S3_CREDENTIALS = {
@@ -162,7 +163,7 @@ def refused(where: str, error: OSError, *, writing: bool = False) -> AnimatorErr
 def say(error: BaseException) -> str:
     """An error as part of a sentence."""
     lines = str(error).strip().splitlines()
-    return lines[0][:300].rstrip(".") if lines else type(error).__name__
+    return without_users(lines[0])[:300].rstrip(".") if lines else type(error).__name__
 
 
 def polled(operation: Callable[[], T], check: Callable[[], object], *, finish: bool = False) -> T:

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from animator.errors import AnimatorError
 from animator.settings import Settings
-from animator.values import is_url
+from animator.values import is_url, shown_url
 
 _NAME = re.compile(r"[^/\0\\]+(/[^/\0\\]+)*")
 _WEB = ("http", "https")
@@ -26,10 +26,9 @@ def check_url(url: str, settings: Settings) -> None:
     """
     allowed = [*settings.allowed_urls, *([settings.storage] if settings.storage else [])]
     if not _is_plain(url) or not any(_is_under(url, prefix) for prefix in allowed):
-        names = ", ".join(prefix for prefix in allowed if is_url(prefix)) or "none"
-        message = (
-            f"{url!r} is not allowed; allowed (ANIMATOR_ALLOWED_URLS) is what is under: {names}."
-        )
+        names = ", ".join(shown_url(prefix) for prefix in allowed if is_url(prefix)) or "none"
+        where = "allowed (ANIMATOR_ALLOWED_URLS) is what is under"
+        message = f"{shown_url(url)!r} is not allowed; {where}: {names}."
         raise AnimatorError("url_refused", message)
 
 

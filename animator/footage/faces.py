@@ -264,7 +264,7 @@ def _track(path: Path, options: PackOptions) -> tuple[Points, NDArray[np.float64
         for batch in reader:
             parts.append(tracker.track(batch.pixels).points)
             times += [float(pts * batch.time_base) for pts in batch.pts]
-    return np.concatenate(parts), np.asarray(times), tracker.cuts
+    return np.concatenate(parts), np.asarray(times), tracker.shots.changes
 
 
 def _crops(

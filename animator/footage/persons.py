@@ -147,6 +147,9 @@ def prepare_persons(
     # Tables of each side.
     if not rows:
         raise GflaError("invalid_data", f"no picture is left\n{report.text()}")
+    if TRAIN not in rows:
+        message = "no pair can be made: everybody is held out; give more persons, or --held-out 0"
+        raise GflaError("invalid_data", f"{message}\n{report.text()}")
     for split in sorted(rows):
         _write_tables(out / split, rows[split], options, report)
     report.write(out)

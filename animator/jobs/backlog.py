@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from statistics import mean
 from typing import Any, get_args
 
 from animator.jobs.history import Rate
 from animator.jobs.store import JobStore
-from animator.spec import JobState, Kind, Priority
+from animator.spec import JobRecord, JobState, Kind, Priority
 
-_ENOUGH = 5
-"""Jobs that tell the pace of the last minutes."""
+_LATELY = 20
+"""Jobs that tell how long one takes."""
+_MOST = 500
+"""Running jobs that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Backlog:
     rates: Mapping[int, Rate]
     """Jobs and frames a minute, on average of the last 1, 10 and 60 minutes."""
     eta: float | None
-    """Seconds until the last job has ended, if it goes on so; None where that cannot be told."""
+    """Seconds until the last job has ended, if it goes on so; None while that is not known."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `--json`."""
@@ -47,6 +51,7 @@ def look(store: JobStore) -> Backlog:
     # The newest come first, so the oldest queued job is the last of them.
     oldest = store.list_jobs(JobState.QUEUED, limit=1, offset=queued - 1) if queued else []
     takers = [worker for worker in store.workers() if worker.consuming]
+    slots = sum(worker.concurrency for worker in takers)
     return Backlog(
         queued=queued,
         running=running,
@@ -60,22 +65,64 @@ def look(store: JobStore) -> Backlog:
         },
         oldest=oldest[0].created if oldest else None,
         workers=len(takers),
-        slots=sum(worker.concurrency for worker in takers),
+        slots=slots,
         rates=rates,
-        eta=estimate(queued + running, rates),
+        eta=estimate(
+            queued,
+            store.list_jobs(JobState.RUNNING, limit=_MOST) if running else [],
+            store.list_jobs(JobState.SUCCEEDED, limit=_LATELY) if queued + running else [],
+            slots,
+        ),
     )
 
 
-def estimate(jobs: int, rates: Mapping[int, Rate]) -> float | None:
-    """Seconds until so many jobs have ended.
+def estimate(
+    waiting: int, running: Sequence[JobRecord], ended: Sequence[JobRecord], slots: int
+) -> float | None:
+    """Seconds until the last job has ended, from how long jobs take.
 
-    The pace is the best average of those that are made of enough jobs: the longer ones may hold
-    times at which there was nothing to do.
+    How many ended in the last minutes does not count: there may have been nothing to do.
+
+    Args:
+        waiting: how many jobs are queued.
+        running: the jobs that run; their own pace counts.
+        ended: jobs that succeeded lately, for how long a job takes.
+        slots: jobs that can run at once.
+
+    Returns:
+        None where nothing is left, or it cannot be told yet.
     """
-    # An average of few jobs says little; the longest one is taken whatever it is made of.
-    pace = max(
-        rate.jobs
-        for minutes, rate in rates.items()
-        if minutes == max(rates) or rate.jobs * minutes >= _ENOUGH
-    )
-    return jobs / pace * 60 if jobs and pace else None
+    # What a job takes: as those that ended, or else as those that run will have taken.
+    left = [_left(record) for record in running]
+    took = [record.result.seconds for record in ended if record.result is not None]
+    if not took:
+        took = [_ago(record) + rest for record, rest in zip(running, left, strict=True) if rest]
+    usual = mean(took) if took else None
+    if usual is None and (waiting or None in left):
+        return None
+    rest = [
+        max((usual or 0.0) - _ago(record), 0.0) if seconds is None else seconds
+        for record, seconds in zip(running, left, strict=True)
+    ]
+    if not waiting and not rest:
+        return None
+    # All slots are at work until the end, or the longest of what runs is the last.
+    work = sum(rest) + waiting * (usual or 0.0)
+    return max(work / max(slots, len(rest), 1), *rest, (usual or 0.0) if waiting else 0.0)
+
+
+def _left(record: JobRecord) -> float | None:
+    """Seconds that a running job still takes, by its own pace."""
+    progress = record.progress
+    if progress is None:
+        return None
+    if progress.eta is None and progress.stage == "generate" and progress.frames and progress.fps:
+        return (progress.frames - progress.frame) / progress.fps
+    return progress.eta
+
+
+def _ago(record: JobRecord) -> float:
+    """Seconds since a job was begun."""
+    if record.started is None:
+        return 0.0
+    return max((datetime.now(UTC) - datetime.fromisoformat(record.started)).total_seconds(), 0.0)

@@ -31,6 +31,10 @@ def content_key(spec: JobSpec, settings: Settings) -> str:
     values = asdict(spec)
     # Every other field counts, also one that a later version adds.
     del values["output"]
+    # Faces that were not chosen one by one have the keys that they had before there was a choice.
+    for name in ("source_face", "driving_face"):
+        if values[name] is None:
+            del values[name]
     for name in ("source", "driving"):
         values[name] = _hash_input(getattr(spec, name), settings)
     values["weights"] = _hash(resolve_spec(spec.weights, settings))

@@ -146,6 +146,31 @@ def resolve_spec(weights: str, settings: Settings) -> Path:
     return entry_path(weights, settings)
 
 
+def remove(name: str, settings: Settings) -> Path:
+    """Take weights out of the library, also damaged ones; gives the file that was removed.
+
+    Raises:
+        AnimatorError: `invalid_option` for those that are shipped, `no_such_weights`,
+            `output_not_writable`.
+    """
+    if name == DEFAULT_WEIGHTS_NAME:
+        message = "The default weights are shipped with the program and cannot be removed."
+        raise AnimatorError("invalid_option", message)
+    known = weights_names(settings)
+    if name not in known:
+        message = f"There are no weights {name!r} in the library; known are {', '.join(known)}."
+        raise AnimatorError("no_such_weights", message)
+    path = entry_path(name, settings)
+    try:
+        # A job that has opened the file goes on with it.
+        path.unlink(missing_ok=True)
+        record_path(name, settings).unlink(missing_ok=True)
+    except OSError as error:
+        message = f"{str(path)!r} cannot be removed: {error.strerror}."
+        raise AnimatorError("output_not_writable", message) from error
+    return path
+
+
 def entry_path(name: str, settings: Settings) -> Path:
     """Where the checkpoint of a name is, or would be."""
     return settings.weights_dir / f"{name}{SUFFIX}"

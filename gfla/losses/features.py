@@ -49,6 +49,8 @@ class VggFeatures(nn.Module):
         network: Network = "vgg19",
         path: str | Path | None = None,
         normalise: Normalisation = "imagenet",
+        *,
+        drawn: bool = False,
     ) -> None:
         """Read the weights.
 
@@ -60,6 +62,7 @@ class VggFeatures(nn.Module):
                 and downloaded once.
             normalise: ``imagenet`` as the network was trained, or ``none`` as GFLA was: pictures
                 go in as they are.
+            drawn: whether its weights are random ones, with which sizes and times are measured.
 
         Raises:
             GflaError: ``unknown_layer``; ``invalid_config`` for another network or normalisation;
@@ -78,7 +81,10 @@ class VggFeatures(nn.Module):
         self.taps = frozenset(layers)
         self.normalise = normalise
         # Its weights.
-        state = _download(network) if path is None else _read(Path(path))
+        if drawn:
+            state = _draw(network)
+        else:
+            state = _download(network) if path is None else _read(Path(path))
         self.convolutions = _convolutions(
             state, [VGG_LAYERS[network][name] for name in self.layers], f"{path or network}"
         )
@@ -162,6 +168,20 @@ def _download(network: str) -> dict[str, Tensor]:
             f"({error}); fetch {weights.url} elsewhere and put it into {folder}, or pass the path "
             "of a local file",
         ) from error
+
+
+def _draw(network: str) -> dict[str, Tensor]:
+    """Weights of the right shapes that have learnt nothing."""
+    state, channels = {}, 3
+    for name, place in VGG_LAYERS[network].items():
+        # "relu4_1" is of stage 4; stages double their channels up to 512.
+        wide = min(64 * 2 ** (int(name[4]) - 1), 512)
+        state[f"features.{place}.weight"] = (
+            torch.randn(wide, channels, 3, 3) / (9 * channels) ** 0.5
+        )
+        state[f"features.{place}.bias"] = torch.zeros(wide)
+        channels = wide
+    return state
 
 
 def _convolutions(state: Mapping[str, Tensor], places: Sequence[int], origin: str) -> nn.ModuleList:

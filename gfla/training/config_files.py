@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import types
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -196,7 +197,10 @@ def _known_only(value: Mapping[str, Any], known: list[str], where: str) -> None:
     unknown = [key for key in value if key not in known]
     if unknown:
         inside = f" in {where}" if where else ""
-        raise _invalid(f"unknown key {unknown[0]!r}{inside}; known are {', '.join(sorted(known))}")
+        near = difflib.get_close_matches(str(unknown[0]), known, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        names = ", ".join(sorted(known))
+        raise _invalid(f"unknown key {unknown[0]!r}{inside}{hint}; known are {names}")
 
 
 def _wrong(where: str, got: object, allowed: str) -> GflaError:

@@ -13,6 +13,7 @@ from torch.utils.data import default_collate
 
 from gfla.data.readers import open_samples
 from gfla.errors import GflaError
+from gfla.training.config import TrainingConfig
 from gfla.training.config_files import dump
 from gfla.training.launch import OpenData, RunRequest, make_fabric, open_samples_for
 from gfla.training.loader import Sturdy
@@ -39,6 +40,7 @@ class RunPlan:
         step_seconds: of a step with all its batches, without waiting for data.
         sample_seconds: to make a sample in one process.
         measured_batch: pairs or clips that were measured; times and bytes are scaled from them.
+        lacking: what the run itself will need and what is not here yet; empty if nothing.
     """
 
     config: str
@@ -50,6 +52,7 @@ class RunPlan:
     step_seconds: float
     sample_seconds: float
     measured_batch: int
+    lacking: str = ""
 
 
 def dry_run(request: RunRequest, open_data: OpenData = open_samples) -> RunPlan:
@@ -72,7 +75,7 @@ def dry_run(request: RunRequest, open_data: OpenData = open_samples) -> RunPlan:
     if len(found) < measured:
         raise GflaError("broken_data", samples[-1][1][-1].reason)
     # A run that nothing is written of.
-    run = Run(config)
+    run, features = _run(config)
     loop = Loop(fabric, run, request.out)
     batch: dict[str, Tensor] = default_collate(found)
     batch = {name: fabric.to_device(value) for name, value in batch.items()}
@@ -93,7 +96,18 @@ def dry_run(request: RunRequest, open_data: OpenData = open_samples) -> RunPlan:
         seconds * scale * config.accumulate,
         sample_seconds,
         measured,
+        features,
     )
+
+
+def _run(config: TrainingConfig) -> tuple[Run, str]:
+    """A run, and what it lacks: features that are not here take as long with random weights."""
+    try:
+        return Run(config), ""
+    except GflaError as error:
+        if error.code != "features_unavailable":
+            raise
+        return Run(config, drawn_features=True), error.message
 
 
 def _count(module: nn.Module) -> int:

@@ -98,6 +98,7 @@ class Loop:
         ):  # when all is where it belongs, so that the optimizers' means go there
             run.load_state_dict(state)
         self.clock = _Clock(run)
+        self.rate = 0.0
 
     def train(
         self,
@@ -136,7 +137,8 @@ class Loop:
             run.position += run.step_size
             end = self._end(limits, begun)
             self._keep(before, records, sheet_batch)
-        # The end: a checkpoint and a sheet, whatever their intervals.
+        # The end: metrics, a checkpoint and a sheet, whatever their intervals.
+        self._note_rest(records)
         self.save()
         self._draw(records, sheet_batch)
         return end
@@ -281,7 +283,7 @@ class Loop:
         # Means since the last line of metrics.
         means = {name: total / run.sums["steps"] for name, total in run.sums.items()}
         means.pop("steps")
-        rate = clock.tick(self.fabric.world_size)
+        rate = self.rate = clock.tick(self.fabric.world_size)
         if records is not None:
             left = run.config.steps - run.step
             pace = clock.seconds_a_step
@@ -294,14 +296,24 @@ class Loop:
         if run.step % run.config.record.log_every == 0:
             run.sums = {}
             if records is not None:
-                # What the line has besides: it tells speed, not success.
-                extra = {
-                    "learning_rate": run.learning_rate(),
-                    "images_per_second": rate,
-                    "waiting": clock.waiting,
-                    "failed": run.failed,
-                }
-                records.metrics(run.step, means | extra)
+                records.metrics(run.step, means | self._aside(rate))
+
+    def _aside(self, rate: float) -> dict[str, float]:
+        """What a line of metrics has besides: it tells speed, not success."""
+        return {
+            "learning_rate": self.run.learning_rate(),
+            "images_per_second": rate,
+            "waiting": self.clock.waiting,
+            "failed": self.run.failed,
+        }
+
+    def _note_rest(self, records: Records | None) -> None:
+        """Write the means since the last line of metrics; the run that goes on sums on."""
+        sums = self.run.sums
+        if records is None or not sums.get("steps"):
+            return
+        means = {name: total / sums["steps"] for name, total in sums.items() if name != "steps"}
+        records.metrics(self.run.step, means | self._aside(self.rate), part=True)
 
     def _end(self, limits: Limits, begun: int) -> End | None:
         """Whether to end, and why; all processes agree."""

@@ -18,6 +18,8 @@ from gfla.files import replacing, write_bytes, write_text
 from gfla.training.loader import Failure
 
 METRICS, SKIPPED, SHEETS, BOARD = "metrics.jsonl", "skipped.jsonl", "samples", "tensorboard"
+PART = "part"
+"""Key of a line of metrics that a run which goes on writes anew."""
 
 
 class Records:
@@ -48,11 +50,12 @@ class Records:
         if self._board is not None:
             self._board.close()
 
-    def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """A line of numbers, to five digits."""
+    def metrics(self, step: int, values: Mapping[str, float], *, part: bool = False) -> None:
+        """A line of numbers, to five digits; a ``part`` is of an interval that was cut short."""
         rounded = {name: float(f"{value:.5g}") for name, value in values.items()}
-        self._metrics.write(json.dumps({"step": step} | rounded) + "\n")
-        if self._board is not None:
+        mark = {PART: True} if part else {}
+        self._metrics.write(json.dumps({"step": step} | rounded | mark) + "\n")
+        if self._board is not None and not part:
             for name, value in rounded.items():
                 self._board.add_scalar(name, value, step)
 
@@ -101,7 +104,9 @@ def _forget_after(path: Path, step: int) -> None:
     kept = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            if json.loads(line)["step"] <= step:
+            values = json.loads(line)
+            # The means of an interval that was cut short are told again when it is over.
+            if values["step"] <= step and not values.get(PART):
                 kept.append(line + "\n")
         except (ValueError, KeyError, TypeError):
             continue  # the half line of a machine that stopped

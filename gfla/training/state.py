@@ -42,13 +42,21 @@ class Run:
         sums: of the metrics since the last line of them.
     """
 
-    def __init__(self, config: TrainingConfig, *, devices: int = 1, fresh: bool = True) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        *,
+        devices: int = 1,
+        fresh: bool = True,
+        drawn_features: bool = False,
+    ) -> None:
         """Begin a run: with ``start_from``'s weights if there are any, else random ones.
 
         Args:
             config: of the run.
             devices: processes that share a step.
             fresh: false for a run that gets a state next, which needs no weights to begin with.
+            drawn_features: whether the features are random, for a run that only is measured.
 
         Raises:
             GflaError: ``bad_checkpoint`` for those weights, or what ``VggFeatures`` raises.
@@ -64,9 +72,11 @@ class Run:
         # Judges: critics, and the features of a pretrained network.
         self.critics = build_critics(config) if config.has_critics else None
         layers, wanted = feature_layers(config), config.features
-        features = (
-            VggFeatures(layers, wanted.network, wanted.path, wanted.normalise) if layers else None
-        )
+        features = None
+        if layers:
+            features = VggFeatures(
+                layers, wanted.network, wanted.path, wanted.normalise, drawn=drawn_features
+            )
         # What is trained, and its mean over time.
         self.task: TrainingTask = build_task(config, generator, features)
         self.average = AveragedModel(generator, multi_avg_fn=_averaging(config.ema))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import traceback
+from contextlib import suppress
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -8,11 +10,12 @@ from typing import Any, get_args
 
 import pytest
 
+from animator.broker.connection import RedisBase, connect
 from animator.cli import options
 from animator.errors import AnimatorError
 from animator.settings import Settings
 from animator.spec import JobError, JobOptions, JobSpec, JobState, Progress, Result
-from animator.values import parse_time
+from animator.values import Location, parse_time
 
 PATHS = {"source": "/a/source.png", "driving": "/a/driving.mp4", "output": "/a/out.mp4"}
 
@@ -206,3 +209,48 @@ def test_wrong_settings_name_their_variable(name: str, value: str) -> None:
         Settings.from_environment({name: value})
     assert caught.value.code == "invalid_option"
     assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "letter", ["/", "#", "?", "@", "[", "%", ":", "\n", "\u2100", "/?#@", "?a=b"]
+)
+@pytest.mark.parametrize(
+    "form", ["redis://:{}@[::1]:1/0", "rediss://me:{}@[::1]:1", "redis://{}:x@[::1]:1"]
+)
+def test_no_part_of_a_password_is_repeated(letter: str, form: str) -> None:
+    """Whatever a parser takes for host, port, path or query may be a part of it."""
+    url = form.format(f"hunter2{letter}tail9")
+    try:
+        settings = Settings(Path("/state"), broker_url=url)
+        RedisBase(connect(url)).ping()
+    except AnimatorError as error:
+        said = "".join(traceback.format_exception(error)) + repr(error)
+        assert "hunter2" not in error.message and "tail9" not in error.message, said
+        assert error.code == ("queue_unavailable" if letter == ":" else "invalid_option"), said
+        assert error.__cause__ is None or letter == ":"
+    else:
+        pytest.fail(f"nothing answers there, {settings}")
+    with suppress(AnimatorError):
+        assert "hunter2" not in repr(Settings(Path("/state"), broker_url=url))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://127.0.0.1", "redis://[::1]:6379/15", "rediss://host/0?ssl_cert_reqs=none",
+        "redis://:a%2Fb%40c@host:6379/0", "redis://me:a:b@host:6379/",
+        "redis+socket:///run/my%20redis.sock?db=2", "redis+socket://:pw@/run/redis.sock",
+    ],
+)  # fmt: skip
+def test_addresses_of_brokers(url: str) -> None:
+    assert Settings(Path("/state"), broker_url=url).broker_url == url
+    connect(url).close()
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://me:hunter2@b/x/", "https://a:hunter2[@b/c", "s3://a:b@c/d@e\n"]
+)
+def test_locations_do_not_repeat_who_may_read_them(url: str) -> None:
+    with pytest.raises(AnimatorError) as caught:
+        Location(url)
+    assert "hunter2" not in caught.value.message and "a:b" not in caught.value.message

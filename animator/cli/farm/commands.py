@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from animator.cli import options as opt
-from animator.cli.console import farm_command
+from animator.cli.console import farm_command, farm_making_command
 
 Jobs = Annotated[
     list[str],
@@ -71,7 +71,7 @@ def watch(
     watch_jobs(jobs or [], as_json=as_json)
 
 
-@farm_command
+@farm_making_command
 def cancel(
     jobs: JobsOrNone = None,
     all_queued: Annotated[
@@ -85,7 +85,7 @@ def cancel(
     cancel_jobs(jobs or [], all_queued=all_queued, as_json=as_json)
 
 
-@farm_command
+@farm_making_command
 def retry(
     jobs: JobsOrNone = None,
     failed: Annotated[bool, typer.Option("--failed", help="All jobs that failed.")] = False,
@@ -117,7 +117,7 @@ def logs(
     show_logs(job, follow=follow, as_json=as_json)
 
 
-@farm_command
+@farm_making_command
 def fetch(
     jobs: Jobs,
     output: Annotated[
@@ -126,7 +126,8 @@ def fetch(
             "--output",
             "-o",
             metavar="FILE|DIR",
-            help="Where to copy the video to; a folder for several. \\[default: this folder]",
+            help="Where to copy the video to; for several, or with / at its end, a folder, "
+            "which is made. \\[default: this folder]",
             show_default=False,
         ),
     ] = None,
@@ -155,12 +156,14 @@ def workers(as_json: JsonArray = False) -> None:
     show_workers(as_json=as_json)
 
 
-@farm_command
+@farm_making_command
 def purge(
     older_than: Annotated[
-        str,
-        typer.Option(metavar="DAYS", help="Ended so long ago: days, or a time such as 12h or 2w."),
-    ],
+        str | None,
+        typer.Option(
+            metavar="DAYS", help="Ended so long ago: days, or a time such as 12h or 2w. Needed."
+        ),
+    ] = None,
     state: Annotated[
         opt.EndedState | None,
         typer.Option(

@@ -35,7 +35,9 @@ def fetch_jobs(given: Sequence[str], target: str | None, *, force: bool, as_json
     settings = Settings.from_environment()
     records = find_jobs(open_store(settings), given)
     videos = [_video(record, settings) for record in records]
-    copies = [_destination(video, target, len(videos)) for video in videos]
+    if target is not None and (target.endswith(os.sep) or len(videos) > 1):
+        _make_folder(Path(absolute(target)))
+    copies = [_destination(video, target) for video in videos]
     for number, (video, copy) in enumerate(zip(videos, copies, strict=True)):
         if copy in copies[:number]:
             raise AnimatorError(
@@ -68,13 +70,19 @@ def _video(record: JobRecord, settings: Settings) -> Location:
     return Location(output.plain)
 
 
-def _destination(video: Location, target: str | None, count: int) -> Path:
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"The folder {str(path)!r} cannot be made: {error.strerror}."
+        raise AnimatorError("output_not_writable", message) from error
+
+
+def _destination(video: Location, target: str | None) -> Path:
     target = target or "."
     path = Path(absolute(target))
     if path.is_dir():
         return path / video.name
-    if count > 1 or target.endswith(os.sep):
-        raise AnimatorError("output_not_writable", f"There is no folder {str(path)!r}.")
     return path
 
 

@@ -8,7 +8,14 @@ from datetime import UTC, datetime
 from rich.table import Table
 from rich.text import Text
 
-from animator.cli.console import print_json_array, print_table, printable, say
+from animator.cli.console import (
+    cut_middle,
+    print_json_array,
+    print_table,
+    printable,
+    say,
+    table_width,
+)
 from animator.cli.farm.status import detail_of, state_of
 from animator.cli.moments import moment
 from animator.jobs.queue import open_store
@@ -18,8 +25,12 @@ from animator.spec import JobRecord, JobState
 
 PAGE = 500
 """Records that are read at once."""
-_COLUMNS = {"JOB": 12, "STATE": 9, "CREATED": 19, "PROGRESS": 12, "OUTPUT": 20}
-"""Names of the columns, and their least widths, so that pages stand below one another."""
+_COLUMNS = {"STATE": 20, "CREATED": 19, "PROGRESS": 42}
+"""Columns between id and output, and their widths."""
+_NARROW_COLUMNS = {"STATE": 10, "CREATED": 11, "PROGRESS": 10}
+"""The same where there is little room; without seconds and pace."""
+_NARROW, _LEAST = 130, 8
+"""Cells of a line that are little room, and those that an output has at least."""
 
 
 def show_list(
@@ -61,12 +72,37 @@ def pages(
 
 
 def _show_table(records: Sequence[JobRecord], *, header: bool) -> None:
-    table = Table(box=None, pad_edge=False, show_header=header)
-    for name, width in _COLUMNS.items():
-        folded = name in ("PROGRESS", "OUTPUT")
-        table.add_column(name, no_wrap=not folded, overflow="fold", min_width=width)
+    # An id has to be typed and is whole; there is a line for each job, however narrow.
+    width = table_width()
+    narrow = width < _NARROW
+    widths = {"JOB": 12, **(_NARROW_COLUMNS if narrow else _COLUMNS)}
+    widths["OUTPUT"] = max(width - sum(widths.values()) - len(widths), _LEAST)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_header=header)
+    for name, least in widths.items():
+        # Set widths, so that pages stand below one another.
+        table.add_column(name, no_wrap=True, min_width=None if name == "OUTPUT" else least)
     for record in records:
-        created = record.created[:19]
-        cells = (record.id, state_of(record), created, detail_of(record), record.spec.output)
-        table.add_row(*(Text(printable(cell)) for cell in cells))
+        cells = (
+            record.id,
+            ("cancelling" if record.cancel_requested else "") or record.state.value
+            if narrow
+            else state_of(record),
+            record.created[5:16].replace("T", " ") if narrow else record.created[:19],
+            _briefly(record) if narrow else detail_of(record),
+            record.spec.output,
+        )
+        table.add_row(
+            *(
+                Text(cut_middle(printable(cell), wide))
+                for cell, wide in zip(cells, widths.values(), strict=True)
+            )
+        )
     print_table(table)
+
+
+def _briefly(record: JobRecord) -> str:
+    """The detail in a few letters."""
+    progress = record.progress
+    if record.state.ended or progress is None:
+        return detail_of(record)
+    return "" if progress.frames is None else f"{progress.frame}/{progress.frames}"

@@ -41,7 +41,7 @@ def _lines(backlog: Backlog) -> list[tuple[str, str]]:
     if not backlog.queued and not backlog.running:
         left = "nothing to do"
     elif backlog.eta is None:
-        left = "not known: no job has ended lately"
+        left = "not known yet"
     else:
         left = f"about {clock(backlog.eta)}"
     return [*lines, ("left", left)]

@@ -14,12 +14,17 @@ from animator.settings import Settings
 from animator.spec import JobState
 
 
-def purge_jobs(state: str | None, older_than: str, *, sure: bool, as_json: bool) -> None:
+def purge_jobs(state: str | None, older_than: str | None, *, sure: bool, as_json: bool) -> None:
     """Remove the records of jobs that ended long ago, after asking on a terminal.
 
     Raises:
         AnimatorError: `invalid_option`, also where nobody can be asked.
     """
+    if older_than is None:
+        raise AnimatorError(
+            "invalid_option",
+            "--older-than is missing: how long ago jobs must have ended, such as 30 (days) or 12h.",
+        )
     before = moment_before("--older-than", older_than)
     states = [item for item in JobState if item.ended] if state is None else [JobState(state)]
     store = open_store(Settings.from_environment())

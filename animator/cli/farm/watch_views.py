@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from animator.cli.console import printable
+from animator.cli.console import cut_middle, printable
 from animator.cli.farm.status import detail_of, state_of
 from animator.cli.progress import clock
 from animator.jobs.store import now
@@ -26,16 +26,17 @@ LINE_SECONDS = 10.0
 """Time between two lines of a job whose state and stage stay the same."""
 _BAR = 10
 _COLUMNS = {
-    "JOB": None,
-    "STATE": None,
-    "": None,
-    "FRAMES": None,
-    "FRAMES/S": None,
-    "LEFT": None,
-    "WORKER": 2,
-    "OUTPUT": 3,
+    "JOB": (12, 0),
+    "STATE": (12, 0),
+    "BAR": (_BAR, 90),
+    "FRAMES": (11, 0),
+    "FRAMES/S": (8, 70),
+    "LEFT": (7, 0),
+    "WORKER": (20, 110),
 }
-"""Columns and how they share what a narrow terminal leaves; the others keep their width."""
+"""Columns before the output: their width, and the terminal's from which they are shown."""
+_LEAST = 8
+"""Cells that an output has at least."""
 _FRAME_LINES = 4
 """Lines of the terminal that are no job's: the summary, the titles, the rest, the cursor."""
 Counts = Mapping[JobState, int]
@@ -126,16 +127,14 @@ def picture(records: Sequence[JobRecord], counts: Counts, rows: int) -> Group:
     ranked = sorted(
         records, key=lambda item: order.index(item.state) if item.state in order else len(order)
     )
-    table = Table(box=None, pad_edge=False, expand=True)
-    for name, share in _COLUMNS.items():
-        right = name in ("FRAMES", "FRAMES/S", "LEFT")
-        table.add_column(name, no_wrap=True, ratio=share, justify="right" if right else "left")
-    for record in ranked[:rows]:
-        _add_row(table, record)
-    parts: list[RenderableType] = [Text(summary(records, counts)), table]
+    parts: list[RenderableType] = [_line(summary(records, counts)), _Jobs(ranked[:rows])]
     if len(ranked) > rows:
-        parts.append(Text(f"... and {len(ranked) - rows} more"))
+        parts.append(_line(f"... and {len(ranked) - rows} more"))
     return Group(*parts)
+
+
+def _line(text: str) -> Text:
+    return Text(text, no_wrap=True, overflow="ellipsis")
 
 
 def summary(records: Sequence[JobRecord], counts: Counts) -> str:
@@ -147,7 +146,35 @@ def summary(records: Sequence[JobRecord], counts: Counts) -> str:
     return ", ".join(parts) or "no jobs"
 
 
-def _add_row(table: Table, record: JobRecord) -> None:
+class _Jobs:
+    """A table of jobs, a line for each, with as many columns as there is room for."""
+
+    def __init__(self, records: Sequence[JobRecord]) -> None:
+        self._records = records
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        # What gives way first is the bar, then who works, then the pace.
+        room = options.max_width
+        widths = {name: width for name, (width, least) in _COLUMNS.items() if room >= least}
+        widths["OUTPUT"] = max(room - sum(widths.values()) - len(widths), _LEAST)
+        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+        for name, width in widths.items():
+            right = name in ("FRAMES", "FRAMES/S", "LEFT")
+            title = "" if name == "BAR" else name
+            table.add_column(title, no_wrap=True, width=width, justify="right" if right else "left")
+        for record in self._records:
+            cells = _cells(record)
+            table.add_row(
+                *(
+                    cell if isinstance(cell := cells[name], ProgressBar)
+                    else Text(cut_middle(printable(cell), width))
+                    for name, width in widths.items()
+                )
+            )  # fmt: skip
+        yield table
+
+
+def _cells(record: JobRecord) -> dict[str, ProgressBar | str]:
     running = record.state is JobState.RUNNING
     progress = record.progress if running else None
     bar: ProgressBar | str = ""
@@ -162,8 +189,13 @@ def _add_row(table: Table, record: JobRecord) -> None:
     elif record.result is not None:
         frames = str(record.result.frames)
     stage = progress.stage if progress and not record.cancel_requested else state_of(record)
-    worker = record.worker or "" if running else ""
-    cells = (frames, pace, left, worker, Path(record.spec.output).name)
-    table.add_row(
-        record.id, Text(printable(stage)), bar, *(Text(printable(cell)) for cell in cells)
-    )
+    return {
+        "JOB": record.id,
+        "STATE": stage,
+        "BAR": bar,
+        "FRAMES": frames,
+        "FRAMES/S": pace,
+        "LEFT": left,
+        "WORKER": record.worker or "" if running else "",
+        "OUTPUT": Path(record.spec.output).name,
+    }

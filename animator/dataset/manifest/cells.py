@@ -136,10 +136,7 @@ def checked_location(text: str, settings: Settings) -> Location:
         message = f"A path or URL has {len(text)} characters; {MAX_LOCATION} are allowed."
         raise AnimatorError("invalid_option", message)
     _check_text("a path", text)
-    try:
-        location = Location(plain_location(text), "the input")
-    except ValueError as error:
-        raise AnimatorError("invalid_option", f"{text!r} is no URL: {error}.") from error
+    location = Location(plain_location(text), "the input")
     if location.is_url:
         check_url(location, settings)
     return location

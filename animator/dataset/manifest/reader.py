@@ -102,10 +102,7 @@ def read_manifest(location: str, settings: Settings, defaults: RowDefaults) -> M
             without a column that is needed. While rows are read only `bad_manifest` and
             `unreadable_file`, if the file turns out to be damaged.
     """
-    try:
-        location = plain_location(location)
-    except ValueError as error:
-        raise AnimatorError("invalid_option", f"{location!r} is no URL: {error}.") from error
+    location = plain_location(location)
     with ExitStack() as resources:
         path = _fetch(location, settings, resources) if is_url(location) else Path(location)
         file = resources.enter_context(open_file(path, settings.limits()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -25,6 +26,18 @@ BETTER: dict[str, Better] = {
     "eyes_opening": "lower",
 }
 """Which end of a measure is the good one."""
+
+_POSITIVE = (0.0, math.inf)
+BOUNDS: dict[str, tuple[float, float]] = {
+    "face_coverage": (0.0, 1.0),
+    "landmark_error": _POSITIVE,
+    "identity": (-1.0, 1.0),
+    "sharpness": _POSITIVE,
+    "jitter": _POSITIVE,
+    "mouth_opening": _POSITIVE,
+    "eyes_opening": _POSITIVE,
+}
+"""Least and greatest values that a measure can have."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +109,9 @@ def _distribution(
     if first == last:
         margin = abs(first) * 0.05 or 0.5
         first, last = first - margin, last + margin
+    # An axis does not go beyond what a measure can be, such as 100 %.
+    lowest, highest = BOUNDS[name]
+    first, last = max(first, lowest), min(last, highest)
     return Distribution(
         name=name,
         better=BETTER[name],

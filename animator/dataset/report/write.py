@@ -14,6 +14,10 @@ from animator.files.output import write_whole
 from animator.files.storage import Storage
 from animator.settings import Settings
 
+MARK = '<meta name="generator" content="animator report">'
+"""What the head of a page has, so that its next version may take its place."""
+_HEAD = 1000
+
 
 def write_report(location: str, output: str | Path, settings: Settings) -> None:
     """Write the page of a run, whether it is over or goes on.
@@ -30,7 +34,8 @@ def write_report(location: str, output: str | Path, settings: Settings) -> None:
     storage = Storage.open(location, settings)
     run = RunFolder.find(storage)
     if run is None:
-        raise AnimatorError("bad_data", f"There is no run in {location!r}.")
+        message = f"There is no run of `animator batch` in {location!r}; give the --out of one."
+        raise AnimatorError("bad_data", message)
     plan = read_plan(storage)
     told = summarise(
         title=location,
@@ -43,3 +48,12 @@ def write_report(location: str, output: str | Path, settings: Settings) -> None:
         video_of=run.video,
     )
     write_whole(output, render(told).encode())
+
+
+def is_report(path: str | Path) -> bool:
+    """Whether a file is a page that `write_report` has made."""
+    try:
+        with open(path, "rb") as file:
+            return MARK.encode() in file.read(_HEAD)
+    except OSError:
+        return False

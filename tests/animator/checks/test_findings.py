@@ -169,7 +169,7 @@ def test_a_cut_is_told_with_its_time(change: dict[str, Any]) -> None:
     cut = [sample(i, moved(i, **(change if i >= 10 else {}))) for i in range(24)]
     (finding,) = judge(SPEC, None, driving(samples=tuple(cut)))
     assert (finding.level, finding.code) == ("warning", "face_jumps")
-    assert "jumps once before 10.0 s" in finding.message
+    assert "at least 1 cut, before 10.0 s" in finding.message
 
 
 def test_another_face_of_several_is_no_cut() -> None:

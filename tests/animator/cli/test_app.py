@@ -278,7 +278,9 @@ def test_no_worker(animator: Run, state_dir: Path) -> None:
 def test_waiting_jobs_keep_their_outputs(animator: Run, folder: Path) -> None:
     for name in ("me--clip.mp4", "me--clip-1.mp4"):
         done = animator("submit", "me.png", "clip.mp4", "--no-wait")
-        assert done.stdout == f"{folder}/{name}\n"
+        job = done.stdout.removesuffix("\n")
+        assert done.stderr.splitlines()[0] == f"job {job} writes {folder}/{name}"
+        assert json.loads(animator("status", job, "--json").stdout)["id"] == job
     done = animator("submit", "me.png", "clip.mp4", "-o", "me--clip.mp4", "--no-wait")
     assert done.returncode == 1
     assert done.stderr.startswith("error [output_exists]: Job ")

@@ -54,8 +54,9 @@ def test_priority_and_webhook_are_recorded(submit: Submit, store: JobStore) -> N
 def test_a_key_is_submitted_once(submit: Submit, store: JobStore, tmp_path: Path, key: str) -> None:
     job = json.loads(submit("--key", key, "--json").stdout)["id"]
     done = submit("--key", key)
-    assert f"job {job} has this key and is queued" in done.stderr
-    assert done.stdout.strip() == str(tmp_path / "me--clip.mp4")
+    out = tmp_path / "me--clip.mp4"
+    assert f"job {job} has this key and is queued; writes {out}" in done.stderr
+    assert done.stdout == f"{job}\n"
     assert store.claim(job, "w")
     store.succeed(job, 1, Result(str(tmp_path / "me--clip.mp4"), 1, 1.0, 1.0))
     (tmp_path / "me--clip.mp4").touch()

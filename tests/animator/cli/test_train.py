@@ -95,9 +95,39 @@ def test_a_dry_run_prints_what_a_run_would_take(config: Path) -> None:
         assert re.search(what, done.stdout), what
 
 
+def test_a_dry_run_needs_no_features(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tells sizes and times, and what the run itself will lack; nothing is downloaded."""
+    monkeypatch.setattr(torch.hub, "download_url_to_file", _refused)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    done = CliRunner().invoke(
+        app, ["train", str(config), "--dry-run", "losses.feature_distance=1", "batch=1"]
+    )
+    assert done.exit_code == 0, done.output
+    assert re.search(r"step +\d+\.\d+ s", done.stdout)
+    assert "lacking          the weights of vgg19 can neither be read" in done.stdout
+
+
+def _refused(url: str, *rest: object, **options: object) -> None:
+    raise OSError("no network")
+
+
+def test_a_run_shorter_than_its_interval_has_metrics(config: Path, tmp_path: Path) -> None:
+    out, metrics = tmp_path / "run", tmp_path / "run" / "metrics.jsonl"
+    options = ["train", str(config), "--out", str(out), "--max-steps", "1", "record.log_every=50"]
+    for step in (1, 2):
+        done = CliRunner().invoke(app, options)
+        assert done.exit_code == 0, done.output
+        (line,) = [json.loads(line) for line in metrics.open()]
+        assert (line["step"], line["part"]) == (step, True) and len(line) > 4
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
+        (["{config}", "--out", "{out}", "optimizer.learning_rat=1"], "invalid_config",
+         "did you mean 'learning_rate'?"),
         (["nothing", "--out", "{out}"], "invalid_config", "neither a YAML file nor one of"),
         (["{config}", "--out", "{out}", "batch=0"], "invalid_config", "batch is 0"),
         (["{config}"], "invalid_option", "--out is missing"),

@@ -162,3 +162,15 @@ def test_doctor_names_what_there_is(library):
     report = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)
     assert report["weights"]["dance"].startswith("person animation, imported ")
     assert report["weights"]["face"].startswith("face animation, imported ")
+
+
+def test_weights_are_removed(library: Settings) -> None:
+    entry_path("dance", library).write_bytes(b"damaged")
+    for name in ("dance", "face"):
+        done = CliRunner().invoke(app, ["weights", "remove", name])
+        assert (done.exit_code, done.stderr) == (0, f"{name} was removed\n")
+        assert not entry_path(name, library).exists() and not record_path(name, library).exists()
+    assert [info.name for info in list_weights(library)] == ["default"]
+    for name, code in (("default", "invalid_option"), ("face", "no_such_weights")):
+        done = CliRunner().invoke(app, ["weights", "remove", name])
+        assert done.exit_code == 1 and done.stderr.startswith(f"error [{code}]: ")

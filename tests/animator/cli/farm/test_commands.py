@@ -6,6 +6,7 @@ import json
 import re
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from animator.errors import AnimatorError
 from animator.jobs.backlog import estimate
 from animator.jobs.client import Client
-from animator.jobs.store import JobStore, Rate
+from animator.jobs.store import JobStore
 from animator.jobs.workers import WorkerInfo
 from animator.settings import Settings
 from animator.spec import JobState, Progress
@@ -258,19 +259,40 @@ def test_queue(farm: Farm) -> None:
     assert "3 (1 high, 1 normal, 1 low)" in shown
 
 
-@pytest.mark.parametrize(
-    ("ended", "seconds"),
-    [
-        ({1: 0, 10: 0, 60: 0}, None),
-        ({1: 1, 10: 1, 60: 1}, 12 * 3600),  # too few to tell the pace of a minute
-        ({1: 6, 10: 6, 60: 6}, 120),  # it has begun to work a minute ago
-        ({1: 0, 10: 20, 60: 120}, 360),
-    ],
-)
-def test_the_time_left(ended: dict[int, int], seconds: float | None) -> None:
-    rates = {minutes: Rate(count / minutes, 0.0) for minutes, count in ended.items()}
-    assert estimate(12, rates) == (None if seconds is None else pytest.approx(seconds))
-    assert estimate(0, rates) is None
+def test_the_time_left(farm: Farm) -> None:
+    """By what jobs take; a time in which there was nothing to do does not count."""
+    running, started = farm.running(), datetime.now(UTC)
+    ended = farm.succeeded()  # after 8 seconds
+    soon = replace(running, progress=Progress("generate", 12, 48, 6.0, 6.0))
+    young = replace(running, progress=None)
+    paced = replace(running, progress=Progress("generate", 12, 48, 4.0))
+    old = replace(soon, started=(started - timedelta(seconds=14)).isoformat())
+    assert estimate(0, [], [ended], 1) is None
+    assert estimate(3, [], [], 1) is None
+    assert estimate(0, [young], [], 1) is None and estimate(1, [young], [], 1) is None
+    assert estimate(0, [soon], [], 1) == 6 and estimate(0, [paced], [], 1) == 9
+    assert estimate(0, [young], [ended], 1) == pytest.approx(8, abs=2)
+    assert estimate(3, [], [ended], 1) == 24 and estimate(3, [], [ended], 2) == 12
+    assert estimate(2, [soon], [ended], 1) == 22
+    assert estimate(2, [old], [], 1) == pytest.approx(46, abs=2)
+    assert estimate(1, [soon, soon], [ended], 8) == 8
+    assert estimate(1, [soon], [], 0) == pytest.approx(6 + 6, abs=2)
+
+
+def test_a_queue_that_stood_still_for_long(farm: Farm) -> None:
+    """One job ended in the last hour; thirty seconds of work are not three hours."""
+    farm.succeeded()
+    for _ in range(3):
+        farm.queued()
+    farm.running()
+    assert farm.json("queue")["eta"] == pytest.approx(3 * 8 + 6)
+    assert "left      about 0:30" in farm.call("queue").stdout
+
+
+def test_a_time_left_that_is_not_known(farm: Farm) -> None:
+    farm.queued()
+    assert farm.json("queue")["eta"] is None
+    assert "left      not known yet" in farm.call("queue").stdout
 
 
 def test_workers(farm: Farm) -> None:
