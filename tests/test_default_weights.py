@@ -18,6 +18,8 @@ from gfla import checkpoint
 from gfla.evaluation.faces import landmark_error
 from gfla.ops.regions import MOUTH, align, geometry
 
+pytestmark = pytest.mark.slow
+
 SIZE = 256
 INNER_LIPS = (62, 66)
 

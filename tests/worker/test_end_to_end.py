@@ -20,6 +20,8 @@ from gfla.build import build_generator, initialise
 from tests.helpers import NARROW
 from tests.worker.workers import ended, until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def media(samples: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -34,6 +34,8 @@ from tests.animator.media_files import write_video
 from tests.golden.faces import MEAN_FACE
 from tests.helpers import COMPACT, NARROW, small_generator
 
+pytestmark = pytest.mark.slow
+
 Samples = tuple[Path, Path]
 Picture = npt.NDArray[np.uint8]
 REPOSITORY = Path(__file__).parents[3]

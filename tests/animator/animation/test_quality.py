@@ -26,6 +26,8 @@ from animator.media.frames import FrameBatch
 from animator.spec import JobSpec, OutputMode, Progress
 from animator.watch import Watch
 
+pytestmark = pytest.mark.slow
+
 Pictures = list[np.ndarray[Any, Any]]
 SIZE, FRAMES = 256, 30
 MEASURES = {
