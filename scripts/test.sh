@@ -1,12 +1,24 @@
 #!/usr/bin/env bash
-# Installs what development needs and checks the project; arguments go to pytest.
+# Installs what development needs and checks the project; other arguments go to pytest.
 #
-#   bash scripts/test.sh [-k EXPRESSION | tests/animator | ...]
+#   bash scripts/test.sh [--quick] [-k EXPRESSION | tests/animator | ...]
+#
+# --quick leaves out the tests that are marked as slow; every package still has some.
 set -euo pipefail
 source -- "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
+
+selection=
+if [[ ${1:-} == --quick ]]; then
+    selection="not slow"
+    shift
+fi
+if (($# == 0)); then
+    # Where it is about all tests, every processor takes part.
+    set -- --numprocesses auto --maxprocesses 8 --dist worksteal
+fi
 
 prepare "dev"
 cd -- "$repository"
 "$venv/bin/ruff" check .
 "$venv/bin/mypy"
-exec "$venv/bin/python" -m pytest "$@"
+exec "$venv/bin/python" -m pytest --durations 30 -m "$selection" "$@"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import signal
@@ -62,10 +63,18 @@ def shared_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The sample portrait and driving video."""
-    from animator.samples.media import write_samples
+    """The sample portrait and driving video, which one of several test processes makes."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder = base / "sample" / "new" / "folder"
+    with (base / "sample.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            from animator.samples.media import write_samples
 
-    return write_samples(tmp_path_factory.mktemp("sample") / "new" / "folder")
+            write_samples(folder)
+    return folder / "source.png", folder / "driving.mp4"
 
 
 @pytest.fixture(scope="session")

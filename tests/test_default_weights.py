@@ -19,6 +19,8 @@ from gfla import checkpoint
 from gfla.evaluation.motion import landmark_error
 from gfla.ops.regions import MOUTH, align, geometry
 
+pytestmark = pytest.mark.slow
+
 SIZE = 256
 INNER_LIPS = (62, 66)
 

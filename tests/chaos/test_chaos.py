@@ -10,6 +10,8 @@ import pytest
 from tests.chaos import farm
 from tests.chaos.plan import Plan
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_job_succeeds_exactly_once_whatever_happens(
     samples: tuple[Path, Path], state_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

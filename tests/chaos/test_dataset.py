@@ -16,6 +16,8 @@ from tests.faulty_proxy import FaultyProxy, Plan
 from tests.object_store import Bucket
 from tests.worker.workers import Fleet, worker_command
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_data_set_is_the_same_after_its_makers_were_killed(
     samples: tuple[Path, Path],

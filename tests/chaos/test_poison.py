@@ -15,6 +15,8 @@ from animator.spec import JobState
 from tests.worker.conftest import queue, submit
 from tests.worker.workers import Submit, ended, supervised, until
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["queue", "submit"]
 
 GOOD = 40

@@ -26,6 +26,8 @@ from tests.deploy.compose import DEPLOY, REPOSITORY, Compose
 from tests.helpers import NARROW
 from tests.worker.test_metrics import scrape
 
+pytestmark = pytest.mark.slow
+
 _METRIC = r"\banimator_(?!worker_env)[a-z_]+\b"
 
 

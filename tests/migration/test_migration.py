@@ -31,7 +31,10 @@ from tests.migration.make_state import BATCH, ENVIRONMENT, ROOT
 from tests.worker.workers import REPOSITORY, until, worker_command
 
 ARCHIVES = sorted(Path(__file__).parent.glob("state-*.tar.xz"))
-pytestmark = pytest.mark.skipif(find_server() is None, reason="there is no Redis server")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_server() is None, reason="there is no Redis server"),
+]
 
 
 @dataclass(frozen=True)

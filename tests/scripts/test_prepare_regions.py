@@ -12,6 +12,8 @@ import pytest
 from gfla.data.packs import read_pack, write_pack
 from tests.golden.faces import MEAN_FACE
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[2]
 FRAMES = {"train/clip.npz": 6, "train/still.npz": 1, "test/clip.npz": 2}
 

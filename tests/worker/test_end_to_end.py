@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -13,19 +14,21 @@ import av
 import pytest
 
 from animator.jobs.client import Client
-from animator.samples.media import write_samples
 from animator.spec import JobRecord, JobSpec, JobState
 from gfla import checkpoint
 from gfla.build import build_generator, initialise
 from tests.helpers import NARROW
 from tests.worker.workers import ended, until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
-def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def media(samples: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with sample media and a small model with random weights."""
     folder = tmp_path_factory.mktemp("media")
-    write_samples(folder)
+    for path in samples:
+        shutil.copy(path, folder)
     generator = build_generator(NARROW)
     initialise(generator)
     checkpoint.save(folder / "random.safetensors", generator, {"name": "random"})

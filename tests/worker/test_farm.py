@@ -16,6 +16,8 @@ from animator.spec import JobOptions, JobRecord, JobState
 from animator.workspace.attempt import Workspace
 from tests.worker.workers import Submit, ended, until, worker
 
+pytestmark = pytest.mark.slow
+
 LEASE = 1
 
 

@@ -21,6 +21,8 @@ from animator.workspace.attempt import Workspace
 from tests.worker.workers import REPOSITORY, until
 from worker import isolated
 
+pytestmark = pytest.mark.slow
+
 FAKE = [sys.executable, "-m", "tests.worker.fake_worker"]
 
 

@@ -24,6 +24,8 @@ from worker import tasks as worker_tasks
 from worker.held_jobs import HeldJob
 from worker.process import WorkerProcess
 
+pytestmark = pytest.mark.slow
+
 LEASE = 1
 SubmitRemote = Callable[..., JobRecord]
 

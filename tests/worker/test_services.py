@@ -20,6 +20,8 @@ from tests.worker.test_metrics import free_port, scrape
 from tests.worker.workers import ended, until, worker
 from worker.celery import make_app
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def client(settings: Settings, store: JobStore, monkeypatch: pytest.MonkeyPatch) -> Client:

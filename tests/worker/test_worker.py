@@ -51,6 +51,7 @@ def test_jobs_end_as_they_should(store: JobStore, queue: Queue, submit: Submit) 
         assert store.get(good.id).attempt == 1
 
 
+@pytest.mark.slow
 def test_cancelling_a_running_and_a_waiting_job(
     store: JobStore, queue: Queue, submit: Submit
 ) -> None:
@@ -67,6 +68,7 @@ def test_cancelling_a_running_and_a_waiting_job(
         assert not Path(store.get(waiting.id).spec.output).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signals", [["TERM", "TERM"], ["INT", "INT"], ["QUIT"]])
 def test_a_job_is_given_back_when_the_worker_must_end(
     store: JobStore, queue: Queue, submit: Submit, signals: list[str]
@@ -85,6 +87,7 @@ def test_a_job_is_given_back_when_the_worker_must_end(
         assert (record.state, record.attempt) == (JobState.SUCCEEDED, 2)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_told_to_end_finishes_its_job_and_takes_no_other(
     store: JobStore, queue: Queue, submit: Submit
 ) -> None:
@@ -99,6 +102,7 @@ def test_a_worker_that_is_told_to_end_finishes_its_job_and_takes_no_other(
         assert store.get(second.id).state is JobState.QUEUED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", ["prefork", "solo"])
 def test_other_pools(store: JobStore, queue: Queue, submit: Submit, pool: str) -> None:
     with worker(queue, "-P", pool):
@@ -108,6 +112,7 @@ def test_other_pools(store: JobStore, queue: Queue, submit: Submit, pool: str) -
         assert ended(store, job).state is JobState.SUCCEEDED
 
 
+@pytest.mark.slow
 def test_a_restarted_broker_does_not_stop_a_job(
     state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +138,7 @@ def test_a_restarted_broker_does_not_stop_a_job(
         assert ended(client.store, second, 30).state is JobState.SUCCEEDED
 
 
+@pytest.mark.slow
 def test_the_real_worker_starts_with_nothing_configured(
     state_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +156,7 @@ def test_the_real_worker_starts_with_nothing_configured(
         child.kill()
 
 
+@pytest.mark.slow
 def test_a_worker_ends_with_the_process_that_started_it(state_dir: Path) -> None:
     code = (
         "import time; from animator.jobs.client import Client; client = Client.connect(); "
@@ -161,6 +168,7 @@ def test_a_worker_ends_with_the_process_that_started_it(state_dir: Path) -> None
     until(lambda: not store.workers())
 
 
+@pytest.mark.slow
 def test_a_broker_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
     for url, code in (("amqp://host", "invalid_option"), (None, "queue_unavailable")):
         (tmp_path / "file").touch()

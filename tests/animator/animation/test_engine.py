@@ -443,6 +443,7 @@ def test_a_fault_of_the_engine_leaves_nobody_waiting(
     assert len(render(engine, first(generator, 0), poses(0, 2))) == 2
 
 
+@pytest.mark.slow
 def test_it_does_not_hold_up_the_end_of_the_interpreter(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(

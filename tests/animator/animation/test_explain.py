@@ -36,6 +36,8 @@ from tests.animator.plans import planned
 from tests.golden.faces import MEAN_FACE
 from tests.helpers import COMPACT, NARROW, small_generator
 
+pytestmark = pytest.mark.slow
+
 Samples = tuple[Path, Path]
 Picture = npt.NDArray[np.uint8]
 REPOSITORY = Path(__file__).parents[3]

@@ -35,6 +35,8 @@ from tests.animator.animation.damage import damage, empty, truncate
 from tests.animator.media_files import write_video
 from tests.helpers import COMPACT, small_generator
 
+pytestmark = pytest.mark.slow
+
 FRAMES, SIZE = 14, (256, 256)
 EXTRACTED = re.compile(r"landmarks of driving ([0-9a-f]{12}) extracted: (\d+) frames")
 

@@ -25,6 +25,8 @@ from animator.media.encode import VideoWriter
 from animator.spec import JobSpec, OutputMode, Progress
 from tests.animator.plans import planned
 
+pytestmark = pytest.mark.slow
+
 Pictures = list[np.ndarray[Any, Any]]
 SIZE, FRAMES = 256, 30
 MEASURES = {

@@ -32,6 +32,8 @@ from tests.animator.conftest import mounted_disk
 from tests.animator.media_files import noise, video_times, write_video
 from tests.helpers import COMPACT, NARROW, small_generator
 
+pytestmark = pytest.mark.slow
+
 FRAMES, SEGMENT = 14, 4
 SIZE = (256, 256)
 Pictures = list[np.ndarray[Any, Any]]

@@ -60,6 +60,7 @@ def test_good_files_have_no_finding(spec: JobSpec, local: Settings) -> None:
     json.dumps(report.as_dict(), allow_nan=False)
 
 
+@pytest.mark.slow
 def test_only_the_part_that_is_used_is_looked_at(spec: JobSpec, local: Settings) -> None:
     driving = check_job(replace(spec, start="1", end="2"), local).driving
     assert driving is not None
@@ -69,6 +70,7 @@ def test_only_the_part_that_is_used_is_looked_at(spec: JobSpec, local: Settings)
     assert driving.frames == pytest.approx(driving.rate, abs=1)
 
 
+@pytest.mark.slow
 def test_an_estimate_times_the_networks(spec: JobSpec, local: Settings) -> None:
     report = check_job(replace(spec, end="1", size=128), local, estimate=True)
     estimate = report.estimate
@@ -179,6 +181,7 @@ def test_inputs_that_are_not_there_need_no_child(spec: JobSpec, local: Settings)
     assert found(report) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "code"),
     [("crash_on_source", "check_crashed"), ("eat_on_source", "out_of_memory")],
@@ -192,6 +195,7 @@ def test_after_a_death_the_other_file_is_looked_at(
     assert report.source is None and report.driving is not None
 
 
+@pytest.mark.slow
 def test_a_hanging_decoder_ends_in_time(spec: JobSpec, local: Settings) -> None:
     local = replace(local, check_seconds=8)
     report = check_job(spec, local, media_target=MISBEHAVIOUR + "hang_on_driving")
@@ -211,6 +215,7 @@ def test_too_little_memory_is_told(spec: JobSpec, local: Settings) -> None:
     assert {code for _, code in found(report)} <= {"out_of_memory", "check_crashed"}
 
 
+@pytest.mark.slow
 def test_another_detector_might_find_what_dlib_does_not(
     spec: JobSpec, local: Settings, tmp_path: Path
 ) -> None:
@@ -244,6 +249,7 @@ def animator(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_command_prints_what_it_found(spec: JobSpec, state_dir: Path, tmp_path: Path) -> None:
     done = animator("check", spec.source, spec.driving, "--device", "cpu", "--end", "1")
     assert done.returncode == 0, done.stderr
@@ -259,6 +265,7 @@ def test_the_command_prints_what_it_found(spec: JobSpec, state_dir: Path, tmp_pa
     assert report["driving"]["coverage"]["with_face"] == 24
 
 
+@pytest.mark.slow
 def test_submit_refuses_what_would_fail(spec: JobSpec, state_dir: Path, tmp_path: Path) -> None:
     driving = noisy_video(tmp_path / "noise.mp4")
     done = animator("submit", spec.source, str(driving), "-o", spec.output, "--device", "cpu")
@@ -267,6 +274,7 @@ def test_submit_refuses_what_would_fail(spec: JobSpec, state_dir: Path, tmp_path
     assert not (state_dir / "redis").exists()  # nothing was queued; the queue was not even started
 
 
+@pytest.mark.slow
 def test_submit_warns_of_what_looks_poor(
     spec: JobSpec, settings: Settings, tmp_path: Path, store: object
 ) -> None:

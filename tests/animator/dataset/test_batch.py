@@ -53,6 +53,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_manifest_with_faults(state_dir: Path, tmp_path: Path, media: list[str]) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"no video")
     (tmp_path / "pairs.csv").write_text(
@@ -104,6 +105,7 @@ def test_a_manifest_with_faults(state_dir: Path, tmp_path: Path, media: list[str
     assert again.returncode == 1 and "error [output_exists]" in again.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_cleanly_and_it_goes_on(
     state_dir: Path, tmp_path: Path, media: list[str]
 ) -> None:

@@ -17,6 +17,8 @@ from animator.dataset.report.data import summarise
 from animator.dataset.report.page import render
 from tests.animator.dataset.report_rows import BEGAN, hostile_report, make_report, make_videos
 
+pytestmark = pytest.mark.slow
+
 WIDTHS = (375, 1280)
 # In a frame, as a window of Chromium cannot be as narrow as a phone. What scrolls by itself may be
 # wider inside; everything else must end at the right edge.

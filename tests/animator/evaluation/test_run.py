@@ -80,6 +80,7 @@ def instruments(protocol: Protocol) -> Instruments:
     return Instruments(protocol, plain, make_detector("dlib"), None)
 
 
+@pytest.mark.slow
 def test_faces_from_the_command_to_the_tables(
     packs: Path, face_weights: Path, tmp_path: Path, state_dir: Path
 ) -> None:
@@ -156,6 +157,7 @@ def test_relative_motion_starts_from_the_sources_own_face() -> None:
     assert np.abs(found[1] - source - 0.04).max() < 1e-3  # the driving face is larger
 
 
+@pytest.mark.slow
 def test_copying_the_source_is_measured_as_what_it_is(packs: Path) -> None:
     (_, clip), *_ = clips = read_clips(packs, FACES)
     case = next(self_cases(clips, FACES))
@@ -190,6 +192,7 @@ def test_crops_are_measured_by_the_protocols_perceptual_metric(packs: Path) -> N
     assert label("eyes_perceptual", load_protocol("faces")) == "eyes LPIPS (alex, v0.1)"
 
 
+@pytest.mark.slow
 def test_drift_is_a_late_distance_over_an_early_one(packs: Path) -> None:
     options = ClipOptions(frames=4, drift_early=4, drift_late=9, drift_window=2)
     protocol = replace(FACES, metrics=("l1", "vgg16-features", "drift"), clips=options)
@@ -251,6 +254,7 @@ def test_a_face_is_like_itself_and_unlike_another(packs: Path, shared_dir: Path)
     assert similarity(first, later) > SAME_PERSON > similarity(first, model.embed(other, points))
 
 
+@pytest.mark.slow
 def test_one_command_makes_the_table_of_ablations(tmp_path: Path, state_dir: Path) -> None:
     widths = {"encoder_widths": (4, 6, 8), "flow_widths": (4, 4, 6, 6, 8), "attention_hidden": 8}
     write_prepared(tmp_path / "data" / "held-out", (64, 64), ("a.png", "b.png", "c.png"))
@@ -277,6 +281,7 @@ def test_one_command_makes_the_table_of_ablations(tmp_path: Path, state_dir: Pat
     assert len(list((tmp_path / "out" / "pictures").rglob("*.png"))) == 5 * 6
 
 
+@pytest.mark.slow
 def test_two_folders(tmp_path: Path, state_dir: Path) -> None:
     for name, shade in (("real", 100), ("fake", 110)):
         (tmp_path / name).mkdir()

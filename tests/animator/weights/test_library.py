@@ -122,7 +122,7 @@ def test_what_cannot_be_described_says_so_in_the_list(library):
     truncate(entry_path("face", library))
     info = list_weights(library)[2]
     assert info.problem is not None and "cannot be used" in info.problem
-    table = CliRunner().invoke(app, ["weights", "list"]).stdout
+    table = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["weights", "list"]).stdout
     assert [line.split()[0] for line in table.splitlines()] == ["NAME", "default", "dance", "face"]
     assert "problem: The weights" in table
 

@@ -21,6 +21,7 @@ def run_cases(**environment: str) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+@pytest.mark.slow
 def test_in_the_interpreter():
     run_cases(TRITON_INTERPRET="1")
 
@@ -30,6 +31,7 @@ def test_compiled_on_a_device():
     run_cases()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("TRITON_INTERPRET" in os.environ, reason="Triton interprets")
 @pytest.mark.parametrize(
     ("kernel", "narrow", "wide"), [(5, "bf16", "fp32"), (3, "fp32", "fp32"), (7, "fp64", "fp64")]
