@@ -14,7 +14,7 @@ CODES: dict[str, str] = {
     "unreadable_video": "A video is damaged, incomplete or in a format that is not known.",
     "unsupported_format": (
         "The file is of a kind that is refused on purpose, such as a playlist or a script that "
-        "names other files."
+        "names other files, a camera's raw photo, or an unknown kind of HEIF."
     ),
     "no_video_stream": "The file holds sound or data but no picture.",
     "no_frames": "The video, or the part of it between start and end, holds no frame.",
