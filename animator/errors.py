@@ -17,7 +17,7 @@ CODES: dict[str, str] = {
     "input_changed": "An input was changed or replaced while the job read it.",
     "unsupported_format": (
         "The file is of a kind that is refused on purpose, such as a playlist or a script that "
-        "names other files."
+        "names other files, a camera's raw photo, or an unknown kind of HEIF."
     ),
     "no_video_stream": "The file holds sound or data but no picture.",
     "no_frames": "The video, or the part of it between start and end, holds no frame.",

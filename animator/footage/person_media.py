@@ -15,7 +15,7 @@ from gfla.data.prepare.preparation import PreparationReport
 from gfla.errors import GflaError
 from gfla.joints import Joints
 
-STILLS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+STILLS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
 VIDEOS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".gif")
 _NUMBERED = re.compile(r"(.+)(?:_|/)(\d+)(?:\.\w+)?", re.ASCII)
 """What OpenPose (``clip_000000000012``) and AlphaPose (``12.jpg``) call the frames of a video."""

@@ -213,6 +213,7 @@ def encode_picture(
     image = Image.fromarray(picture)
     if suffix.lower() == ".png":
         info = PngImagePlugin.PngInfo()
+        info.add(b"sRGB", b"\0")  # the rendering intent: perceptual
         info.add_text("Comment", comment)
         image.save(encoded, format="PNG", optimize=True, pnginfo=info)
     else:

@@ -25,7 +25,7 @@ from gfla.joints import Joints, found
 
 ROW_MARK = "#"
 """Between the file of a table and the name of a row in it."""
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
 MakeDetector = Callable[[], BodyDetector]
 
 

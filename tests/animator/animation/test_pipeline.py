@@ -14,12 +14,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from animator.animation.pipeline import animate
 from animator.errors import AnimatorError, JobCancelled
 from animator.media.decode import VideoReader, probe, read_image
 from animator.spec import JobSpec, Progress
 from gfla import checkpoint
+from tests.animator.media.colours import in_other_colours, to_planes, write_tagged
 from tests.animator.media_files import (
     delay_seconds,
     edge_cases,
@@ -200,6 +202,25 @@ def test_of_two_faces_the_largest_is_taken_and_that_is_said(spec, samples, tmp_p
     with pytest.raises(AnimatorError) as caught:
         animate(replace(spec, face=3))
     assert caught.value.code == "face_not_found"
+
+
+def test_what_was_changed_about_the_inputs_is_said(spec, samples, faces, tmp_path, monkeypatch):
+    monkeypatch.setattr("animator.media.notes.LARGEST_SIDE", 300)
+    monkeypatch.setattr("animator.animation.compose.LARGEST_SIDE", 300)
+    picture = Image.open(samples[0]).convert("RGB")
+    picture.save(tmp_path / "a.png", icc_profile=b"no profile" * 20)
+    code = in_other_colours(faces[0], 9, 18)
+    tags = {"colorspace": 9, "color_range": 1, "color_primaries": 9, "color_trc": 18}
+    planes = to_planes(code, 9, False, 10)
+    write_tagged(tmp_path / "a.mkv", planes, "yuv420p10le", "ffv1", tags)
+    files = {"source": str(tmp_path / "a.png"), "driving": str(tmp_path / "a.mkv")}
+    said = animate(replace(spec, **files, end=None, output_mode="paste-back")).warnings
+    assert [warning.split(";")[0] for warning in said[:2]] == [
+        "The picture has a colour profile that makes no sense",
+        "The driving video is HDR",
+    ]
+    width, height = picture.size
+    assert f"{width} x {height} pixels; the result shows it in 300 x" in said[2]
 
 
 BAD = {

@@ -90,6 +90,21 @@ def test_nothing_is_said_of_good_inputs() -> None:
     assert judge(SPEC, None, None) == []
 
 
+def test_what_was_changed_about_an_input_is_said() -> None:
+    noted = replace(SOURCE, notes=("hdr", "broken_profile"))
+    assert said(judge(SPEC, noted, driving(notes=("hdr",)))) == [
+        ("note", "hdr", "source"),
+        ("note", "broken_profile", "source"),
+        ("note", "hdr", "driving"),
+    ]
+    large = replace(SOURCE, width=4001)
+    assert judge(SPEC, large, DRIVING) == []
+    pasted = replace(SPEC, output_mode="paste-back")
+    assert judge(pasted, SOURCE, DRIVING) == []
+    [finding] = judge(pasted, large, DRIVING)
+    assert finding.code == "reduced_picture" and "4001 x 512" in finding.message
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

@@ -95,12 +95,12 @@ def test_videos_show_their_colours(row: Row, tmp_path: Path) -> None:
         shown = next(iter(reader)).pixels[1]
         notes = reader.info.notes
     assert mean_error(shown, picture) <= 2
-    assert np.percentile(np.abs(shown.astype(int) - picture), 99) <= 6
+    assert np.percentile(np.abs(shown.astype(int) - picture), 99) <= 10
     assert notes == (("hdr",) if row.transfer in (16, 18) else ())
     assert read_picture(path).notes == notes
 
 
-@pytest.mark.parametrize("pix_fmt", ["gbrp", "gbrap", "bgra"])
+@pytest.mark.parametrize("pix_fmt", ["gbrp10le", "bgr0", "bgra"])
 def test_videos_in_rgb_show_their_colours(pix_fmt: str, tmp_path: Path) -> None:
     picture = colourful()
     path = tmp_path / "a.mkv"
@@ -213,12 +213,14 @@ def test_profiles_hold_for_transparent_grey_and_palette_pictures(tmp_path: Path)
     told.putalpha(Image.new("L", told.size, 128))
     told.save(tmp_path / "a.png", icc_profile=P3)
     assert mean_error(read_image(tmp_path / "a.png"), picture * (128 / 255) + 127) <= 2
-    palette = through(picture, PROPHOTO).quantize(256)
-    palette.save(tmp_path / "p.png", icc_profile=PROPHOTO)
-    assert mean_error(read_image(tmp_path / "p.png"), picture) <= 4
+    palette = Image.fromarray(picture).quantize(256)
+    expected = np.asarray(palette.convert("RGB"))
+    told = through(expected, PROPHOTO)
+    told.quantize(256).save(tmp_path / "p.png", icc_profile=PROPHOTO)
+    assert mean_error(read_image(tmp_path / "p.png"), expected) <= 2
     grey = Image.fromarray(np.full((40, 50), 100, np.uint8))
-    grey.save(tmp_path / "g.png", icc_profile=PROPHOTO)  # gamma 1.8 is lighter than it is here
-    assert abs(int(read_image(tmp_path / "g.png")[0, 0, 1]) - 129) <= 2
+    grey.save(tmp_path / "g.png", icc_profile=PROPHOTO)  # gamma 1.8, lighter than sRGB
+    assert abs(int(read_image(tmp_path / "g.png")[0, 0, 1]) - 119) <= 2
 
 
 def test_a_broken_profile_is_a_note(tmp_path: Path) -> None:
@@ -273,7 +275,8 @@ def test_numbers_of_avif_and_heif_are_heeded(primaries: int, transfer: int, tmp_
     )
     for name in ("a.avif", "a.heic"):
         still = read_picture(tmp_path / name)
-        assert mean_error(still.pixels, picture) <= 2, name
+        coarse = name == "a.avif" and transfer == 16  # whose 8 bits are far apart
+        assert mean_error(still.pixels, picture) <= (3 if coarse else 2), name
         assert still.notes == (("hdr",) if transfer > 15 else ()), name
 
 
@@ -314,23 +317,47 @@ def test_cmyk_lab_and_deep_pictures(tmp_path: Path) -> None:
 # -- files of phones and cameras ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("tile", [0, 64])
-@pytest.mark.parametrize("orientation", [1, 3, 6, 8, 2, 5])
-def test_heic_is_read_whole_and_upright(tile: int, orientation: int, tmp_path: Path) -> None:
-    picture = colourful(256, 160)
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    stored = Image.fromarray(picture)
-    stored.info["exif"] = exif.tobytes()
-    options = {"tile_size": tile} if tile else {}
-    pillow_heif.from_pillow(stored).save(
-        tmp_path / "a.heic", quality=95, exif=exif.tobytes(), **options
-    )
-    turned = {1: None, 3: 3, 6: 4, 8: 2, 2: 0, 5: 5}[orientation]
-    expected = stored if turned is None else stored.transpose(Image.Transpose(turned))
+UPRIGHT = {
+    (b"irot", 0): None,
+    (b"irot", 1): Image.Transpose.ROTATE_90,
+    (b"irot", 2): Image.Transpose.ROTATE_180,
+    (b"irot", 3): Image.Transpose.ROTATE_270,
+    (b"imir", 0): Image.Transpose.FLIP_TOP_BOTTOM,
+    (b"imir", 1): Image.Transpose.FLIP_LEFT_RIGHT,
+}
+
+
+@pytest.mark.parametrize("turned", UPRIGHT, ids=lambda turned: f"{turned[0].decode()}{turned[1]}")
+def test_heic_is_read_upright(turned: tuple[bytes, int], tmp_path: Path) -> None:
+    stored = Image.fromarray(colourful(256, 160))
+    pillow_heif.from_pillow(stored).save(tmp_path / "a.heic", quality=95)
+    data = bytearray((tmp_path / "a.heic").read_bytes())
+    at = data.index(b"colrnclx")  # a property that says no more than what is assumed without it
+    data[at : at + 5] = turned[0] + bytes([turned[1]])
+    (tmp_path / "a.heic").write_bytes(data)
+    expected = stored if UPRIGHT[turned] is None else stored.transpose(UPRIGHT[turned])
     shown = read_image(tmp_path / "a.heic")
     assert shown.shape[:2] == expected.size[::-1]
     assert mean_error(shown, np.asarray(expected)) <= 2
+
+
+@pytest.mark.parametrize("tile", [0, 64])
+@pytest.mark.parametrize(("orientation", "turned"), [(1, 0), (3, 2), (6, 3), (8, 1)])
+def test_tiled_heic_is_read_whole_and_turned_once(
+    tile: int, orientation: int, turned: int, tmp_path: Path
+) -> None:
+    """As phones write it: the orientation in the EXIF block is that of the box over again."""
+    picture = colourful(256, 160)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"tile_size": tile} if tile else {}
+    heif = pillow_heif.from_pillow(Image.fromarray(picture))
+    heif.save(tmp_path / "a.heic", quality=95, exif=exif.tobytes(), **options)
+    data = (tmp_path / "a.heic").read_bytes()
+    assert (b"irot" in data) == (turned > 0) and (b"grid" in data) == (tile > 0)
+    shown = read_image(tmp_path / "a.heic")
+    assert shown.shape == np.rot90(picture, turned).shape
+    assert mean_error(shown, np.rot90(picture, turned)) <= 2
 
 
 def test_the_main_picture_of_several_is_taken(tmp_path: Path) -> None:
@@ -348,14 +375,6 @@ def test_the_main_picture_of_several_is_taken(tmp_path: Path) -> None:
     Image.fromarray(main).save(tmp_path / "motion.jpg", quality=95)
     with (tmp_path / "motion.jpg").open("ab") as file:
         file.write(b"\0\0\0\x18ftypmp42" + bytes(4000))
-    small = Image.fromarray(main).resize((16, 16))
-    small.encoderinfo = {"tiffinfo": {254: 1}}
-    small.save(
-        tmp_path / "a.tiff",
-        save_all=True,
-        append_images=[Image.fromarray(main)],
-        tiffinfo={254: 1},
-    )
     Image.fromarray(main).save(tmp_path / "a.ico", sizes=[(16, 9), (160, 96)])
     for name in ("a.heic", "a.jpg", "motion.jpg", "a.ico"):
         assert mean_error(read_image(tmp_path / name), main) <= 2, name
