@@ -88,7 +88,7 @@ class SharedOptions:
 
     size: int = option(
         256,
-        "Side of the face square in pixels.",
+        "Side of the face square in pixels, an even number from 128 to 1024.",
         _LOOK,
         shown="PIXELS",
         minimum=128,

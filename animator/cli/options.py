@@ -64,13 +64,9 @@ def _listed(name: str) -> Any:
     option = OPTIONS[name]
     # A range of even numbers is more than Typer can check; the specification does.
     plain = option.kind == "number" and option.step in (None, 1)
-    text = option.help
-    if option.kind == "number" and not plain:
-        steps = f"{option.minimum:g} to {option.maximum:g} in steps of {option.step}"
-        text = f"{text.removesuffix('.')}, {steps}."
     return typer.Option(
         metavar=option.shown or None,
-        help=text,
+        help=option.help,
         min=option.minimum if plain else None,
         max=option.maximum if plain else None,
         autocompletion=complete_weights if name == "weights" else None,

@@ -126,8 +126,8 @@ def fetch(
             "--output",
             "-o",
             metavar="FILE|DIR",
-            help="Where to copy the video to; for several, or with / at its end, a folder, "
-            "which is made. \\[default: this folder]",
+            help="Where to copy the video to; a folder for several; with / at its end it "
+            "is made. \\[default: this folder]",
             show_default=False,
         ),
     ] = None,

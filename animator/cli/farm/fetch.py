@@ -35,9 +35,9 @@ def fetch_jobs(given: Sequence[str], target: str | None, *, force: bool, as_json
     settings = Settings.from_environment()
     records = find_jobs(open_store(settings), given)
     videos = [_video(record, settings) for record in records]
-    if target is not None and (target.endswith(os.sep) or len(videos) > 1):
+    if target is not None and target.endswith(os.sep):
         _make_folder(Path(absolute(target)))
-    copies = [_destination(video, target) for video in videos]
+    copies = [_destination(video, target, len(videos)) for video in videos]
     for number, (video, copy) in enumerate(zip(videos, copies, strict=True)):
         if copy in copies[:number]:
             raise AnimatorError(
@@ -78,11 +78,14 @@ def _make_folder(path: Path) -> None:
         raise AnimatorError("output_not_writable", message) from error
 
 
-def _destination(video: Location, target: str | None) -> Path:
+def _destination(video: Location, target: str | None, count: int) -> Path:
     target = target or "."
     path = Path(absolute(target))
     if path.is_dir():
         return path / video.name
+    if count > 1:
+        message = f"There is no folder {str(path)!r}; {target}/ with a slash makes it."
+        raise AnimatorError("output_not_writable", message)
     return path
 
 

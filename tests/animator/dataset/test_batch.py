@@ -96,9 +96,18 @@ def test_a_manifest_with_faults(state_dir: Path, tmp_path: Path, media: list[str
     mended = batch(tmp_path, *call, "--retry-failed", "--json", status=1)
     assert json.loads(mended.stdout)["succeeded"] == 2
     other = batch(tmp_path, *call, "--size", "256", status=1)
-    assert "error [other_run]" in other.stderr and "size" in other.stderr
+    assert "error [other_run]" in other.stderr and "--size (" in other.stderr
+    other = batch(tmp_path, *call, "--motion", "absolute", "--source-face", "2", status=1)
+    assert "--source-face (none then, 2 now)" in other.stderr
+    assert "--motion (relative then, absolute now)" in other.stderr
     report = [sys.executable, "-m", "animator", "report", "run", "-o", "report.html"]
     subprocess.run(report, cwd=tmp_path, check=True, timeout=60)
+    subprocess.run(report, cwd=tmp_path, check=True, timeout=60)  # over its own page
+    (tmp_path / "notes.html").write_text("<p>precious")
+    for target, run, code in (("notes.html", "run", "output_exists"), ("n.html", "in", "bad_data")):
+        command = [*report[:4], run, "-o", target]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1 and f"error [{code}]: " in done.stderr
     page = (tmp_path / "report.html").read_text()
     assert "invalid_id" in page and "no_frames" in page and "data:image/jpeg" in page
     again = subprocess.run(report, cwd=tmp_path, capture_output=True, text=True, timeout=60)

@@ -229,6 +229,9 @@ def test_a_queue_that_goes_away_ends_a_change(farm: Farm, monkeypatch: pytest.Mo
 def test_purge(farm: Farm) -> None:
     done, failed, waiting = farm.succeeded(), farm.failed(), farm.queued()
     assert farm.error("purge", "--older-than", "0").startswith("error [invalid_option]: --yes")
+    assert farm.error("purge", "--yes").startswith(
+        "error [invalid_option]: --older-than is missing"
+    )
     assert farm.json("purge", "--older-than", "1", "--yes")["purged"] == 0
     assert farm.json("purge", "--older-than", "0", "--state", "failed", "-y")["purged"] == 1
     assert "no_such_job" in farm.error("status", failed.id)

@@ -41,11 +41,20 @@ def test_fetch_of_a_video_that_is_here_already(farm: Farm, monkeypatch: pytest.M
     assert os.stat(record.spec.output).st_ino == before.st_ino
 
 
+def test_fetch_makes_the_folder(farm: Farm) -> None:
+    records = [farm.succeeded() for _ in range(2)]
+    farm.call("fetch", records[0].id, "-o", "there/")
+    farm.call("fetch", *(record.id for record in records), "-o", "a/b/")
+    assert {str(path) for path in Path().rglob("*.mp4")} == {
+        "there/out-1.mp4", "a/b/out-1.mp4", "a/b/out-2.mp4",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("target", "code"),
     [
         ("none/out.mp4", "output_not_writable"),
-        ("none/", "output_not_writable"),
+        ("taken.mp4/", "output_not_writable"),
         ("taken.mp4", "output_exists"),
         ("/proc/out.mp4", "output_not_writable"),
     ],
