@@ -71,13 +71,15 @@ class Parent:
         return self._permissions.get()
 
     def _listen(self) -> None:
-        for line in self._source:
-            message = json.loads(line)
-            if "publish" in message:
-                self._permissions.put(message["publish"])
-            else:
-                self._stop.set()
-        os._exit(1)  # the parent is gone
+        try:
+            for line in self._source:
+                message = json.loads(line)
+                if "publish" in message:
+                    self._permissions.put(message["publish"])
+                else:
+                    self._stop.set()
+        finally:
+            os._exit(1)  # the parent is gone, or is not understood
 
 
 def main(load_pipeline: Callable[[], Callable[..., Result]]) -> None:

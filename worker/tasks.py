@@ -179,7 +179,7 @@ class JobRun:
             if staged.uploads:
                 job.report(Progress("upload"))
                 staged.check_free()
-                self._store.log(record.id, UPLOAD_BEGINS, self._worker.presence.id)
+                self._note(UPLOAD_BEGINS)
             if staged.uploads or spec.keep_result:
                 # That the video may be published was asked before it was put in place here.
                 if not self._worker.leases.may_publish(job):
@@ -188,9 +188,12 @@ class JobRun:
 
     def _has_uploaded(self) -> bool:
         """Whether an attempt before this one may have put the output where it is to go."""
-        return self._record.attempt > 1 and any(
-            line.text == UPLOAD_BEGINS for line in self._store.logs(self._record.id)
-        )
+        if self._record.attempt == 1:
+            return False
+        try:
+            return any(line.text == UPLOAD_BEGINS for line in self._store.logs(self._record.id))
+        except AnimatorError:
+            return True  # a store that is away must not end a job
 
     def _check(self) -> None:
         """Called while files are on their way, for which a watchdog has to wait."""
