@@ -22,7 +22,7 @@ def test_millions_of_boxes_are_refused_at_once(kind: bytes, tmp_path: Path) -> N
     path = tmp_path / "boxes.mp4"
     path.write_bytes(FTYP + struct.pack(">I4s", 8, kind) * 3_000_000)
     began = time.process_time()
-    with pytest.raises(AnimatorError, match="small parts") as caught:
+    with pytest.raises(AnimatorError, match="too long to open") as caught:
         probe(path)
     assert caught.value.code == "unreadable_video"
     assert time.process_time() - began < 3
@@ -63,3 +63,19 @@ def test_reading_goes_on_after_the_time_for_opening(
         while time.thread_time() < until:
             pass
         assert sum(len(batch) for batch in reader) == 200
+
+
+@pytest.mark.parametrize("kind", ["wav", "avi"])
+def test_a_list_of_notes_without_end_is_refused(kind: str, tmp_path: Path) -> None:
+    notes = struct.pack("<4sI4s4sI", b"LIST", 0xFFFFFF00, b"INFO", b"ISFT", 4) + b"Lavf"
+    body = {
+        "wav": b"WAVE" + struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 48000, 96000, 2, 16) + notes,
+        "avi": b"AVI " + struct.pack("<4sI4s", b"LIST", 4096, b"hdrl") + notes,
+    }[kind]
+    path = tmp_path / f"notes.{kind}"
+    path.write_bytes(struct.pack("<4sI", b"RIFF", 49222) + body + bytes(50000))
+    began = time.process_time()
+    with pytest.raises(AnimatorError) as caught:
+        probe(path)
+    assert caught.value.code == "unreadable_video"
+    assert time.process_time() - began < 1
