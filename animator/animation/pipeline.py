@@ -21,6 +21,7 @@ from animator.animation.render import VIDEO, SegmentRenderer
 from animator.animation.resume import load_plan, save_plan
 from animator.errors import LeaseLost
 from animator.files.output import check_output
+from animator.files.private import close_state_folder
 from animator.files.unchanged import unchanged
 from animator.settings import Settings
 from animator.spec import JobSpec, Result, extra_files
@@ -67,6 +68,7 @@ def animate(
     folder = Workspace.temporary(spec.output) if workspace is None else workspace
     try:
         settings = settings or Settings.from_environment()
+        close_state_folder(settings.state_dir)
         return _animate(spec, settings, Watch(report, should_stop), folder, priority, may_publish)
     finally:
         if workspace is None:

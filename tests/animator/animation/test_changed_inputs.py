@@ -154,3 +154,13 @@ def test_what_goes_wrong_with_a_changed_file_is_laid_to_the_change(
 def test_rights_may_change(spec: JobSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     after(monkeypatch, render.Composer, "compose", lambda *_: os.chmod(spec.driving, 0o600))
     assert animate(spec).frames == 5
+
+
+def test_a_job_closes_an_old_state_folder(spec: JobSpec, state_dir: Path) -> None:
+    (state_dir / "cache" / "landmarks").mkdir(parents=True)
+    (state_dir / "cache").chmod(0o755)
+    state_dir.chmod(0o755)
+    animate(spec)
+    made = [state_dir, *state_dir.rglob("*")]
+    assert entries(state_dir) == 2
+    assert not any(path.stat().st_mode & 0o077 for path in made)
