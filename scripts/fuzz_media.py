@@ -203,6 +203,8 @@ def hunt(options: argparse.Namespace, folder: Path) -> Hunt:
         origin = seeds[number % len(seeds)]
         path = folder / f"case{origin.suffix}"
         path.write_bytes(mutate(origin.read_bytes(), dice))
+        if number % 1000 == 999:
+            print(f"at {number + 1}, {len(done.failures)} failures", flush=True)
         look = number % LOOK_EVERY == 0
         answer = reader.read(path, look)
         seconds = answer.get("seconds", 0.0)
