@@ -22,6 +22,7 @@ from animator.animation.resume import load_plan, save_plan
 from animator.errors import LeaseLost
 from animator.faces.shots import cuts_sentence
 from animator.files.output import check_output
+from animator.files.private import close_state_folder
 from animator.files.unchanged import unchanged
 from animator.media.decode import probe
 from animator.media.notes import is_reduced, sentence
@@ -70,6 +71,7 @@ def animate(
     folder = Workspace.temporary(spec.output) if workspace is None else workspace
     try:
         settings = settings or Settings.from_environment()
+        close_state_folder(settings.state_dir)
         return _animate(spec, settings, Watch(report, should_stop), folder, priority, may_publish)
     finally:
         if workspace is None:

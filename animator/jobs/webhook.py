@@ -28,7 +28,8 @@ _UNICAST = IPv6Network("2000::/3")
 """All that is given to somebody for use everywhere; the rest is local, reserved, or translates."""
 _NOT_FOR_ALL = (IPv6Network("2001::/23"), IPv6Network("3fff::/20"), IPv6Network("5f00::/16"))
 """Of protocols, Teredo's tunnels among them, and of documents."""
-_RELAYS = IPv4Network("192.88.99.0/24")
+_NOT_FOR_ALL_4 = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"))
+"""Of protocols, and of relays to IPv6."""
 _TUNNEL = 0x5EFE
 """What is before the IPv4 address in the lower half of an IPv6 address of ISATAP."""
 
@@ -102,7 +103,8 @@ def _matches(host: str, entry: str) -> bool:
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
     """Whether everybody can reach it, also where one address is wrapped in another."""
     if isinstance(address, IPv4Address):
-        return address.is_global and not address.is_multicast and address not in _RELAYS
+        known = any(address in network for network in _NOT_FOR_ALL_4)
+        return address.is_global and not address.is_multicast and not known
     # IPv4 addresses in IPv6: mapped, 6to4, and in the last 32 bits NAT64 and ISATAP.
     last = IPv4Address(int(address) & 0xFFFFFFFF)
     if address in _NAT64:

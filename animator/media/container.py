@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import av
 from av.codec import CodecContext
@@ -57,6 +57,8 @@ MOST_BOXES = 200_000
 """Boxes that an MP4 file may have side by side; hours of small fragments have fewer."""
 OPENING_SECONDS = 5.0
 """Processor time that libav may take to open a file, which of a sound one is far below a second."""
+_MOST_CHUNKS = 1000  # of a RIFF file that are looked at; what is slow comes early
+_OVERRUN = 1 << 24  # bytes by which a damaged length may be wrong without harm
 
 _STILLS = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*")
 
@@ -78,6 +80,7 @@ def open_media(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Iterat
         try:
             if sum(1 for _ in _boxes(file)) > MOST_BOXES:
                 raise _TooSlow(f"more than {MOST_BOXES} boxes")
+            _refuse_endless_notes(file)
             file.seek(0)
             reader = _Nameless(file)
             container = av.open(
@@ -209,6 +212,34 @@ def _boxes(file: io.FileIO) -> Iterator[tuple[bytes, int]]:
         position += length
 
 
+def _refuse_endless_notes(file: io.FileIO) -> None:
+    """Refuse a RIFF file whose list of notes goes on far behind its end, as libav looks for each.
+
+    Raises:
+        _TooSlow: if so.
+    """
+    size = os.fstat(file.fileno()).st_size
+    file.seek(0)
+    kind = file.read(4)
+    if kind not in (b"RIFF", b"RIFX", b"RF64"):
+        return
+    order: Literal["little", "big"] = "big" if kind == b"RIFX" else "little"
+    position = 12
+    for _ in range(_MOST_CHUNKS):
+        file.seek(position)
+        header = file.read(12)
+        if len(header) < 12:
+            return
+        kind, length, form = header[:4], int.from_bytes(header[4:8], order), header[8:]
+        if kind == b"LIST" and form in (b"INFO", b"adtl"):
+            if position + length > size + _OVERRUN:
+                raise _TooSlow("a list that is longer than the file")
+        elif kind == b"LIST" and form != b"movi":
+            position += 12
+            continue
+        position += 8 + length + length % 2
+
+
 def seconds_text(seconds: Fraction | float) -> str:
     """A time for a message."""
     return f"{float(seconds):.2f} s"
@@ -254,7 +285,7 @@ def _raise_unreadable(path: str | Path, file: io.FileIO, error: Exception) -> No
     if not head:
         reason = "is empty"
     elif isinstance(error, _TooSlow):
-        reason = "is made of so many small parts that it takes too long to open"
+        reason = "is made so that it takes too long to open"
     elif head.startswith(_STILLS) or (head.startswith(b"RIFF") and head[8:12] == b"WEBP"):
         reason = "is a picture; a video or an animated GIF is needed"
     else:
