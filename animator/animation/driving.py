@@ -27,6 +27,7 @@ class Driving:
         size: width and height of a frame in pixels.
         audio: where the sound of the result begins and ends in the file, in seconds.
         faces: most faces seen in one frame.
+        faults: sentences about what of picture and sound could not be read.
 
     Raises:
         ValueError: if there are not as many timestamps as landmarks.
@@ -39,6 +40,7 @@ class Driving:
     size: tuple[int, int]
     audio: tuple[Fraction | None, Fraction | None]
     faces: int
+    faults: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that the lengths agree."""
@@ -60,6 +62,7 @@ def driving_arrays(driving: Driving) -> dict[str, NDArray[Any]]:
         "size": driving.size,
         "audio": [_text(time) for time in driving.audio],
         "faces": driving.faces,
+        "faults": driving.faults,
     }
     return {
         "driving": from_text(json.dumps(numbers)),
@@ -87,6 +90,7 @@ def driving_of(arrays: Mapping[str, NDArray[Any]]) -> Driving:
         (width, height),
         (first, last),
         numbers["faces"],
+        tuple(numbers["faults"]),
     )
 
 

@@ -35,7 +35,7 @@ from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch
 
-FORMAT = 1
+FORMAT = 2
 """Of the entries, and of how faces are followed and found; to be raised with every change that
 may give other landmarks."""
 FOLDER = "landmarks"

@@ -104,7 +104,7 @@ def _animate(
         seconds=round(seconds, 3),
         fps=round((frames - resumed) / seconds, 2),
         timings=watch.timings,
-        warnings=(*_warnings(spec, plan), *lacking),
+        warnings=tuple(dict.fromkeys((*_warnings(spec, plan), *lacking))),
         missing=plan.missing,
         hashes=plan.hashes | {"weights": plan.generator.sha256},
         weights=plan.generator.name,
@@ -139,6 +139,7 @@ def _warnings(spec: JobSpec, plan: JobPlan) -> Iterator[str]:
     for name, faces in (("picture", plan.source.faces), ("driving video", plan.driving.faces)):
         if faces > 1:
             yield f"The {name} shows {faces} faces; {chosen} was used."
+    yield from plan.driving.faults
     if plan.missing:
         count = sum(last - first + 1 for first, last in plan.missing)
         done = {"hold": "hold the last pose", "interpolate": "move on evenly"}

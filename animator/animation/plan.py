@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from animator.faces.landmarks import Landmarks
 from animator.faces.motion import choose_anchor, fill_missing, keep_inside, retarget, smooth
 from animator.faces.tracking import FaceTracker, find_face
 from animator.media.decode import MediaLimits, VideoReader, content_hash, read_image
+from animator.media.sound_choice import sound_faults
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch
@@ -78,8 +81,17 @@ class JobPlan:
 
     @property
     def pts(self) -> list[int]:
-        """T' timestamps of the result, in units of the driving video's time base."""
-        return [self.driving.pts[index] for index in self.kept]
+        """T' timestamps of the result from 0, in units of the driving video's time base."""
+        pts = self.driving.pts
+        return [pts[index] - pts[self.kept[0]] for index in self.kept]
+
+    @property
+    def audio(self) -> tuple[Fraction | None, Fraction | None]:
+        """Where the result's sound begins and ends in the driving video, in seconds."""
+        driving = self.driving
+        start, end = driving.audio
+        left_out = driving.pts[self.kept[0]] * driving.time_base
+        return (start or 0) + left_out if left_out else start, end
 
     def start(self, size: int) -> RolloutState:
         """The state before the first frame, for results of ``size`` pixels."""
@@ -176,6 +188,7 @@ def track_driving(
             (reader.info.width, reader.info.height),
             (reader.audio_start, reader.audio_end),
             tracker.faces,
+            (*reader.faults, *sound_faults(Path(spec.driving), limits)),
         )
 
 
@@ -200,7 +213,13 @@ def plan_motion(
 
 def open_driving(spec: JobSpec, limits: MediaLimits) -> VideoReader:
     """The driving video's part that is asked for."""
-    return VideoReader(spec.driving, start=spec.start_seconds, end=spec.end_seconds, limits=limits)
+    return VideoReader(
+        spec.driving,
+        start=spec.start_seconds,
+        end=spec.end_seconds,
+        limits=limits,
+        forgiving=True,
+    )
 
 
 def driving_frames(

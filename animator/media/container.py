@@ -27,8 +27,16 @@ from animator.settings import DEFAULT_LIMITS, MediaLimits
 # are here to tell a person that the file has no picture, rather than that it is unknown.
 _DEMUXERS = (
     "mov,mp4,matroska,webm,avi,gif,apng,mpeg,mpegts,flv,asf,ogg,nut,mxf,ivf,yuv4mpegpipe,dv,"
-    "mp3,wav,flac,aac"
+    "h264,hevc,mpegvideo,m4v,mjpeg,mp3,wav,flac,aac"
 )
+
+RAW = ("h264", "hevc", "mpegvideo", "m4v", "mjpeg")
+"""Demuxers of bare streams, in which nothing has a time."""
+
+_MAKE_UP_TIMES = 1  # libav's AVFMT_FLAG_GENPTS, which PyAV sets
+
+# Where these lack a presentation time, libav would make one up in the order of coding.
+_WITHOUT_MADE_UP_TIMES = ("avi", "matroska", *RAW)
 
 _SCRIPTS = (
     b"#extm3u",
@@ -79,6 +87,8 @@ def open_media(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Iterat
         except (av.FFmpegError, OSError, ValueError) as error:
             _raise_unreadable(path, file, error)
         with container:
+            if container.format.name.startswith(_WITHOUT_MADE_UP_TIMES):
+                container.flags &= ~_MAKE_UP_TIMES
             yield container
 
 

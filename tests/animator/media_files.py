@@ -125,6 +125,17 @@ def video_times(path: Path) -> list[Fraction]:
         return [frame.pts * frame.time_base for frame in container.decode(video=0)]
 
 
+def shown_times(path: Path) -> list[Fraction]:
+    """The exact time in seconds of every frame, counted from the first."""
+    times = video_times(path)
+    return [time - times[0] for time in times]
+
+
+def shown_sound(path: Path, rate: int = 48000) -> npt.NDArray[np.float32]:
+    """As `sound_on_timeline`, with sample 0 at the time of the first frame."""
+    return sound_on_timeline(path, rate)[round(video_times(path)[0] * rate) :]
+
+
 def sound_on_timeline(path: Path, rate: int = 48000) -> npt.NDArray[np.float32]:
     """float32 N: mono sound at `rate`, sample 0 at time 0, silence where there is none."""
     pieces: list[tuple[int, npt.NDArray[np.float32]]] = []
