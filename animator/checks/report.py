@@ -116,6 +116,8 @@ class DrivingFacts:
         decode_seconds: time to decode a frame.
         landmark_seconds: time to follow a face into the next frame, None if there was none.
         memory_mb: what the child held at most while it read the files.
+        faults: sentences about what of the pictures could not be read, as far as it was tried.
+        sound_note: what is to be known of the sound, in a sentence.
     """
 
     width: int
@@ -135,6 +137,8 @@ class DrivingFacts:
     decode_seconds: float
     landmark_seconds: float | None
     memory_mb: float
+    faults: tuple[str, ...] = ()
+    sound_note: str | None = None
 
     @property
     def seen(self) -> tuple[Face, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -76,8 +77,8 @@ def two_channels(frame: AudioFrame) -> AudioFrame:
     return mixed
 
 
-def _floats(samples: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+def _floats(samples: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     if samples.dtype == np.uint8:
-        return (samples.astype(np.float32) - 128) / 128
-    full = np.iinfo(samples.dtype.name).max if samples.dtype.kind == "i" else 1
+        return ((samples.astype(np.float32) - 128) / 128).astype(np.float32)
+    full = np.iinfo(samples.dtype).max if samples.dtype.kind == "i" else 1
     return (samples / full).astype(np.float32)

@@ -149,6 +149,11 @@ class Sampler:
         finally:
             self._file.close()
 
+    @property
+    def faults(self) -> list[str]:
+        """Sentences about what could not be read so far."""
+        return self._file.faults
+
     def _reach(
         self, frame: tuple[int, VideoFrame] | None, zero: int, wanted: float, until: float
     ) -> tuple[int, VideoFrame] | None:
