@@ -1,7 +1,7 @@
 """Animated pictures that libav cannot play as browsers do, read by Pillow.
 
-These are WebP and AVIF, GIF with frames that have no control block, and GIF and APNG with frames
-that last no time. As in all players, a frame of at most 10 ms is one of 100 ms.
+These are WebP and AVIF, GIF with frames that have no control block or last 10 ms, and APNG with
+frames that last no time. As in all players, a frame of at most 10 ms is one of 100 ms.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _delay(image: Image.Image) -> int:
 
 
 def _lacks_delays(file: io.FileIO, kind: str) -> bool:
-    """Whether a GIF has pictures without a control block, or an APNG frames that last no time."""
+    """Whether libav would take frames for longer or shorter than browsers do."""
     content = file.read(_MOST_READ)
     try:
         return _gif_lacks(content) if kind == "GIF" else _apng_lacks(content)
@@ -138,7 +138,8 @@ def _gif_lacks(content: bytes) -> bool:
     place, controlled, pictures, lacking = 13 + _table(content[10]), False, 0, False
     while content[place] != 0x3B:
         if content[place] == 0x21:
-            controlled |= content[place + 1] == 0xF9
+            if content[place + 1] == 0xF9:
+                controlled = int.from_bytes(content[place + 4 : place + 6], "little") != 1
             place += 2
         elif content[place] == 0x2C:
             pictures += 1

@@ -33,6 +33,7 @@ _DEMUXERS = (
 RAW = ("h264", "hevc", "mpegvideo", "m4v", "mjpeg")
 """Demuxers of bare streams, in which nothing has a time."""
 
+_TS_PACKET = 188
 _MAKE_UP_TIMES = 1  # libav's AVFMT_FLAG_GENPTS, which PyAV sets
 
 # Where these lack a presentation time, libav would make one up in the order of coding.
@@ -119,6 +120,22 @@ def missing_bytes(path: str | Path, container: InputContainer) -> int:
         entries = stream.index_entries
         ends += [entry.pos + entry.size for entry in entries[max(len(entries) - 64, 0) :]]
     return max(0, max(ends) - size)
+
+
+def cut_packet(path: str | Path, container: InputContainer) -> int:
+    """How many bytes the last packet lacks, in formats that tell no length of the file."""
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        head = file.read(_TS_PACKET + 1)
+        if container.format.name == "mpegts" and head[:1] == head[_TS_PACKET:] == b"G":
+            return -size % _TS_PACKET
+        if container.format.name == "flv":
+            # At the end stands how long the last tag is, which begins with its own length.
+            file.seek(max(size - 4, 0))
+            length = int.from_bytes(file.read(4), "big")
+            file.seek(max(size - 4 - length, 0))
+            return int(int.from_bytes(file.read(4)[1:], "big") != length - 11)
+    return 0
 
 
 def _riff_end(head: bytes) -> int:

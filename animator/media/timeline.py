@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
@@ -15,6 +15,8 @@ _AHEAD = ("mpegts", "mpeg")  # in which it may also jump ahead; elsewhere that i
 
 _LARGEST_STEP_BACK = Fraction(1)  # seconds; frames are coded out of order within it
 _LARGEST_STEP = Fraction(10)  # seconds; in formats whose clock may jump, more is a jump
+_FEWEST_STEPS = 10  # to tell whether frames come evenly
+_REGULAR = 0.8  # least share of steps that are alike in a stream of even times
 _MOST_WAITING = 64  # frames that a decoder may hold back
 
 
@@ -70,6 +72,33 @@ class Joints:
         self._offset = self._last + (step or Fraction(1, 25)) - moment
         if self._found:
             self.offsets.append(self._offset)
+
+
+class Gaps:
+    """How many frames a stream lacks, by its times, if they are else even."""
+
+    def __init__(self) -> None:
+        self._steps: Counter[int] = Counter()
+        self._last: int | None = None
+
+    def add(self, pts: int) -> None:
+        """Note the time of the next frame."""
+        if self._last is not None:
+            self._steps[pts - self._last] += 1
+        self._last = pts
+
+    @property
+    def lacking(self) -> int:
+        """Frames that are missing between those there are; 0 where times are uneven."""
+        total = sum(self._steps.values())
+        if total < _FEWEST_STEPS:
+            return 0
+        usual = self._steps.most_common(1)[0][0]
+        regular = sum(n for step, n in self._steps.items() if 0.9 * usual <= step <= 1.1 * usual)
+        if regular < _REGULAR * total:
+            return 0
+        wide = ((step, n) for step, n in self._steps.items() if step > 1.75 * usual)
+        return sum(n * (round(step / usual) - 1) for step, n in wide)
 
 
 class FrameClock:

@@ -18,9 +18,9 @@ from av.video.stream import VideoStream
 from animator.errors import AnimatorError
 from animator.files.local import quoted
 from animator.media.animated import AnimatedPicture, open_animated
-from animator.media.container import RAW, missing_bytes, open_media, seconds_text
+from animator.media.container import RAW, cut_packet, missing_bytes, open_media, seconds_text
 from animator.media.streams import demux, video_stream
-from animator.media.timeline import DISCONTINUOUS, FrameClock, Joints
+from animator.media.timeline import DISCONTINUOUS, FrameClock, Gaps, Joints
 from animator.settings import MediaLimits
 
 _SEEK_MARGIN = 1  # seconds; lands before the key frame whose decoding order hides its time
@@ -121,8 +121,8 @@ class VideoFile:
     def __init__(self, path: Path, limits: MediaLimits, forgiving: bool = False) -> None:
         self._path, self._limits, self._forgiving = path, limits, forgiving
         self._resources = ExitStack()
-        self._lost = 0
-        self._missing = 0
+        self._lost = self._missing = 0
+        self._gaps = Gaps()
         self._may_jump: bool | None = None
         try:
             self._open()
@@ -142,6 +142,9 @@ class VideoFile:
                 f"The video is damaged: {packets} of it could not be decoded, whose frames are "
                 "missing."
             )
+        elif lacking := self._gaps.lacking:
+            frames = "1 frame is" if lacking == 1 else f"about {lacking} frames are"
+            sentences.append(f"The video has gaps: {frames} missing.")
         if self._missing:
             sentences.append(
                 f"The video is incomplete: at least {self._missing} bytes of its end are missing."
@@ -189,6 +192,8 @@ class VideoFile:
             duration = stream.duration * self.time_base
         elif container.duration is not None:
             duration = Fraction(container.duration, av.time_base)
+        if duration is not None and duration > self._limits.max_seconds and not self._can_jump():
+            duration = None  # it is that of a clock which jumps
         return FileFacts(
             rate=rate,
             duration=duration,
@@ -233,7 +238,9 @@ class VideoFile:
         assert self.stream.time_base is not None
         self.time_base = self.stream.time_base
         self._missing = missing_bytes(self._path, self.container)
-        if self._missing and not self._forgiving:
+        if self._forgiving:
+            self._missing = self._missing or cut_packet(self._path, self.container)
+        elif self._missing:
             message = (
                 f"{quoted(self._path)} is incomplete: at least {self._missing} bytes are missing."
             )
@@ -283,10 +290,14 @@ class VideoFile:
     def _timed_frames(self) -> Iterator[tuple[int, VideoFrame]]:
         clock = FrameClock(self._lacks_times)
         step, back = self._usual_step(), int(_LARGEST_STEP_BACK / self.time_base)
-        context = self.stream.codec_context
+        context, gaps = self.stream.codec_context, Gaps()
+        if self.container.format.name in DISCONTINUOUS:  # which lose packets without a trace
+            self._gaps = gaps
         for frame in self._raw_frames(clock):
             at_once = not context.has_b_frames
-            yield clock.time(frame.pts, frame.dts, step, back, at_once), frame
+            pts = clock.time(frame.pts, frame.dts, step, back, at_once)
+            gaps.add(pts)
+            yield pts, frame
 
     def _raw_frames(self, clock: FrameClock) -> Iterator[VideoFrame]:
         packets = self._packets()
@@ -319,8 +330,9 @@ class VideoFile:
                 seen = True
                 position = frame.time or position
                 yield frame
-        self._missing = missing_bytes(self._path, self.container)
-        if (self._missing and not self._forgiving) or (faults and not seen):
+        if (not self._forgiving and missing_bytes(self._path, self.container)) or (
+            faults and not seen
+        ):
             raise self._broken(position)
 
     def _decode(

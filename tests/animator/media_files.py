@@ -85,6 +85,8 @@ def write_video(
             audio = output.add_stream(sound_codec, rate=sound_rate, options=options)
             audio.layout = "mono" if sound_channels == 1 else "stereo"
             audio.codec_context.time_base = Fraction(1, sound_rate)
+            if sound_codec.startswith("wma"):
+                audio.codec_context.bit_rate = 128_000
         for index, time in enumerate(pts):
             picture = numbered(index, *size) if pictures is None else pictures[index]
             frame = av.VideoFrame.from_ndarray(picture, "rgb24")
