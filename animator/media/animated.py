@@ -18,6 +18,7 @@ from PIL import Image
 
 from animator.errors import AnimatorError
 from animator.files.local import open_file, quoted
+from animator.media.frame_source import FileFacts
 from animator.settings import MediaLimits
 
 _HEAD = 64  # bytes in which a file says what it is
@@ -80,6 +81,55 @@ class AnimatedPicture:
             shown = np.ascontiguousarray(pixels[..., :3] if opaque else pixels)
             yield pts, VideoFrame.from_ndarray(shown, "rgb24" if opaque else "rgba")
             pts += _delay(self._image)
+
+
+class AnimatedFile:
+    """An animated picture as a source of frames."""
+
+    def __init__(self, picture: AnimatedPicture) -> None:
+        self._picture = picture
+        self.time_base = picture.time_base
+        self._frames = picture.frames()
+
+    @property
+    def faults(self) -> list[str]:
+        """Sentences about what could not be read so far."""
+        return self._picture.faults
+
+    def next(self) -> tuple[int, VideoFrame] | None:
+        """The next frame and its timestamp."""
+        return next(self._frames, None)
+
+    def go_before(self, seconds: Fraction) -> tuple[int, VideoFrame] | None:
+        """The first frame again: there are no jumps."""
+        self._frames = self._picture.frames()
+        return self.next()
+
+    def facts(self) -> FileFacts:
+        """What the header says."""
+        rate = self._picture.rate
+        return FileFacts(
+            rate=rate,
+            duration=self._picture.count / rate,
+            frames=self._picture.count,
+            pixel_aspect=None,
+            has_audio=False,
+            format=self._picture.format,
+            codec=self._picture.format,
+        )
+
+    def moments(self) -> Iterator[int | None]:
+        """The times of all frames."""
+        for pts, _ in self._picture.frames():
+            yield pts
+
+    def key_times(self, most: int) -> list[int]:
+        """No times, as there is no index."""
+        return []
+
+    def close(self) -> None:
+        """Close the file."""
+        self._picture.close()
 
 
 def open_animated(path: Path, limits: MediaLimits) -> AnimatedPicture | None:

@@ -22,9 +22,10 @@ from animator.errors import AnimatorError
 from animator.files.local import content_hash, quoted
 from animator.media.container import open_media, seconds_text
 from animator.media.display import Display
+from animator.media.frame_source import check_frame_size
 from animator.media.frames import FrameBatch
 from animator.media.stills import read_still
-from animator.media.video_file import check_frame_size, open_video
+from animator.media.video_file import open_video
 from animator.settings import DEFAULT_LIMITS, MediaLimits
 
 __all__ = [

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
 
 import av
 from av.container import InputContainer
@@ -17,8 +15,9 @@ from av.video.stream import VideoStream
 
 from animator.errors import AnimatorError
 from animator.files.local import quoted
-from animator.media.animated import AnimatedPicture, open_animated
+from animator.media.animated import AnimatedFile, open_animated
 from animator.media.container import RAW, cut_packet, missing_bytes, open_media, seconds_text
+from animator.media.frame_source import FileFacts, FrameSource, check_frame_size
 from animator.media.streams import demux, video_stream
 from animator.media.timeline import DISCONTINUOUS, FrameClock, Gaps, Joints
 from animator.settings import MediaLimits
@@ -27,59 +26,6 @@ _SEEK_MARGIN = 1  # seconds; lands before the key frame whose decoding order hid
 _LARGEST_STEP_BACK = 1  # seconds; more is a clock that starts anew
 _THREADS = 2
 _FORGIVEN = 100  # packets that may fail before the first frame
-
-
-@dataclass(frozen=True)
-class FileFacts:
-    """What a file's header says.
-
-    Attributes:
-        rate: frames a second on average, None if unknown.
-        duration: seconds, None if unknown.
-        frames: how many, None if unknown.
-        pixel_aspect: width of a pixel divided by its height, None if unknown.
-        has_audio: whether there is a sound stream.
-        format: the container's name.
-        codec: the video codec's name.
-    """
-
-    rate: Fraction | None
-    duration: Fraction | None
-    frames: int | None
-    pixel_aspect: Fraction | None
-    has_audio: bool
-    format: str
-    codec: str
-
-
-class FrameSource(Protocol):
-    """The frames of a file of any kind; see `VideoFile`."""
-
-    @property
-    def time_base(self) -> Fraction:
-        """Seconds per unit of a timestamp."""
-
-    @property
-    def faults(self) -> list[str]:
-        """Sentences about what could not be read so far."""
-
-    def next(self) -> tuple[int, VideoFrame] | None:
-        """The next frame and its timestamp."""
-
-    def go_before(self, seconds: Fraction) -> tuple[int, VideoFrame] | None:
-        """Jump, and give a frame that is not later."""
-
-    def facts(self) -> FileFacts:
-        """What the header says."""
-
-    def moments(self) -> Iterator[int | None]:
-        """The times of all packets, in any order, without decoding; nothing can be read then."""
-
-    def key_times(self, most: int) -> list[int]:
-        """The times of key frames, by an index of so many entries at most."""
-
-    def close(self) -> None:
-        """Close the file."""
 
 
 def open_video(path: Path, limits: MediaLimits, forgiving: bool = False) -> FrameSource:
@@ -92,7 +38,7 @@ def open_video(path: Path, limits: MediaLimits, forgiving: bool = False) -> Fram
     except BaseException:
         animated.close()
         raise
-    return _Animated(animated)
+    return AnimatedFile(animated)
 
 
 class VideoFile:
@@ -364,48 +310,6 @@ class VideoFile:
         return AnimatorError("unreadable_video", message)
 
 
-class _Animated:
-    """An animated picture with the face of a `VideoFile`."""
-
-    def __init__(self, picture: AnimatedPicture) -> None:
-        self._picture = picture
-        self.time_base = picture.time_base
-        self._frames = picture.frames()
-
-    @property
-    def faults(self) -> list[str]:
-        return self._picture.faults
-
-    def next(self) -> tuple[int, VideoFrame] | None:
-        return next(self._frames, None)
-
-    def go_before(self, seconds: Fraction) -> tuple[int, VideoFrame] | None:
-        self._frames = self._picture.frames()
-        return self.next()
-
-    def facts(self) -> FileFacts:
-        rate = self._picture.rate
-        return FileFacts(
-            rate=rate,
-            duration=self._picture.count / rate,
-            frames=self._picture.count,
-            pixel_aspect=None,
-            has_audio=False,
-            format=self._picture.format,
-            codec=self._picture.format,
-        )
-
-    def moments(self) -> Iterator[int | None]:
-        for pts, _ in self._picture.frames():
-            yield pts
-
-    def key_times(self, most: int) -> list[int]:
-        return []
-
-    def close(self) -> None:
-        self._picture.close()
-
-
 def video_offsets(path: Path, limits: MediaLimits) -> list[Fraction]:
     """What is added to the times of a file's packets after each jump of the picture's clock.
 
@@ -428,13 +332,3 @@ def video_offsets(path: Path, limits: MediaLimits) -> list[Fraction]:
         return [Fraction(0)]
     finally:
         file.close()
-
-
-def check_frame_size(path: Path, width: int, height: int, limits: MediaLimits) -> None:
-    """Raise too_large if a frame has more pixels than allowed."""
-    if width * height > limits.max_frame_pixels:
-        message = (
-            f"{quoted(path)} has frames of {width} x {height} pixels; "
-            f"{limits.max_frame_pixels} in all are allowed."
-        )
-        raise AnimatorError("too_large", message)

@@ -146,7 +146,9 @@ def sound_on_timeline(path: Path, rate: int = 48000) -> npt.NDArray[np.float32]:
         resampler = av.AudioResampler("fltp", "mono", rate)
         for frame in container.decode(audio=0):
             for piece in resampler.resample(frame):
-                start, samples = round(piece.pts * piece.time_base * rate), piece.to_ndarray()[0]
+                samples, start = piece.to_ndarray()[0], following or 0
+                if piece.pts is not None:
+                    start = round(piece.pts * piece.time_base * rate)
                 # Timestamps in milliseconds jitter; what is farther off is a gap.
                 if following is not None and abs(start - following) <= 0.003 * rate:
                     start = following
