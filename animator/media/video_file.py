@@ -276,9 +276,9 @@ class VideoFile:
                 seen = True
                 position = frame.time or position
                 yield frame
-        if (not self._forgiving and missing_bytes(self._path, self.container)) or (
-            faults and not seen
-        ):
+        missing = missing_bytes(self._path, self.container)  # by now, the index may tell of more
+        self._missing = max(self._missing, missing)
+        if (missing and not self._forgiving) or (faults and not seen):
             raise self._broken(position)
 
     def _decode(
