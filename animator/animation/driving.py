@@ -29,6 +29,7 @@ class Driving:
         faces: most faces seen in one frame.
         cuts: the frames with which a new shot begins; None where that was not looked for, as in
             what an older version has kept.
+        faults: sentences about what of picture and sound could not be read.
 
     Raises:
         ValueError: if there are not as many timestamps as landmarks.
@@ -42,6 +43,7 @@ class Driving:
     audio: tuple[Fraction | None, Fraction | None]
     faces: int
     cuts: tuple[int, ...] | None = None
+    faults: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that the lengths agree."""
@@ -64,6 +66,7 @@ def driving_arrays(driving: Driving) -> dict[str, NDArray[Any]]:
         "audio": [_text(time) for time in driving.audio],
         "faces": driving.faces,
         "cuts": driving.cuts,
+        "faults": driving.faults,
     }
     return {
         "driving": from_text(json.dumps(numbers)),
@@ -93,6 +96,7 @@ def driving_of(arrays: Mapping[str, NDArray[Any]]) -> Driving:
         (first, last),
         numbers["faces"],
         _cuts(numbers.get("cuts"), len(arrays["pts"])),
+        tuple(map(str, numbers.get("faults", ()))),
     )
 
 

@@ -117,7 +117,9 @@ def _animate(
         seconds=round(seconds, 3),
         fps=round((frames - resumed) / seconds, 2),
         timings=watch.timings,
-        warnings=(*_warnings(spec, plan, notes, renderer.composer.output_size), *lacking),
+        warnings=tuple(
+            dict.fromkeys((*_warnings(spec, plan, notes, renderer.composer.output_size), *lacking))
+        ),
         missing=plan.missing,
         hashes=plan.hashes | {"weights": plan.generator.sha256},
         weights=plan.generator.name,
@@ -172,6 +174,7 @@ def _warnings(
     if plan.driving.cuts:
         seconds = plan.driving.seconds
         yield cuts_sentence([float(seconds[cut] - seconds[0]) for cut in plan.driving.cuts])
+    yield from plan.driving.faults
     if plan.missing:
         count = sum(last - first + 1 for first, last in plan.missing)
         done = {"hold": "hold the last pose", "interpolate": "move on evenly"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from animator.faces.shots import ShotDetector, spans
 from animator.faces.tracking import FaceTracker, find_face
 from animator.files.unchanged import Stamp, Unchanged, check_unchanged
 from animator.media.decode import MediaLimits, VideoReader, content_hash, read_picture
+from animator.media.sound_choice import sound_faults
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch
@@ -83,8 +85,17 @@ class JobPlan:
 
     @property
     def pts(self) -> list[int]:
-        """T' timestamps of the result, in units of the driving video's time base."""
-        return [self.driving.pts[index] for index in self.kept]
+        """T' timestamps of the result from 0, in units of the driving video's time base."""
+        pts = self.driving.pts
+        return [pts[index] - pts[self.kept[0]] for index in self.kept]
+
+    @property
+    def audio(self) -> tuple[Fraction | None, Fraction | None]:
+        """Where the result's sound begins and ends in the driving video, in seconds."""
+        driving = self.driving
+        start, end = driving.audio
+        left_out = driving.pts[self.kept[0]] * driving.time_base
+        return (start or 0) + left_out if left_out else start, end
 
     def start(self, size: int) -> RolloutState:
         """The state before the first frame, for results of ``size`` pixels."""
@@ -217,6 +228,7 @@ def track_driving(
             (reader.audio_start, reader.audio_end),
             tracker.faces,
             tuple(tracker.shots.cuts),
+            (*reader.faults, *sound_faults(Path(spec.driving), limits)),
         )
 
 
@@ -276,7 +288,13 @@ def plan_motion(
 
 def open_driving(spec: JobSpec, limits: MediaLimits) -> VideoReader:
     """The driving video's part that is asked for."""
-    return VideoReader(spec.driving, start=spec.start_seconds, end=spec.end_seconds, limits=limits)
+    return VideoReader(
+        spec.driving,
+        start=spec.start_seconds,
+        end=spec.end_seconds,
+        limits=limits,
+        forgiving=True,
+    )
 
 
 def driving_frames(

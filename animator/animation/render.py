@@ -99,7 +99,7 @@ class SegmentRenderer:
     def join(self) -> list[str]:
         """Put the video together; returns what it lacks, in sentences."""
         plan, driving, folder = self._plan, self._plan.driving, self._workspace.path
-        start, end = driving.audio
+        start, end = plan.audio
         with self._workspace.owned():
             return join(
                 [folder / segment_name(n) for n in range(len(self._checkpoint.segments))],

@@ -29,6 +29,8 @@ CODES: dict[str, str] = {
     "little_motion": "The driving face hardly moves.",
     "variable_rate": "The driving frames come at uneven times.",
     "no_sound": "The driving video has no sound, so the result has none.",
+    "sound_changed": "The sound of the driving video is left out, or another track is heard.",
+    "damaged_video": "The driving video is damaged or incomplete; the result lacks its frames.",
     "length_unknown": "The length of the driving video could not be told.",
     "partly_looked_at": "There was no time to look at as many frames as wanted.",
     "no_estimate": "Time and memory could not be estimated.",
@@ -273,7 +275,11 @@ def _of_stream(driving: DrivingFacts) -> Iterator[Finding]:
     if driving.variable_rate:
         message = "The driving frames come at uneven times; the result keeps them."
         yield _finding("note", "variable_rate", "driving", message)
-    if not driving.has_audio:
+    for fault in driving.faults:
+        yield _finding("warning", "damaged_video", "driving", fault)
+    if driving.sound_note is not None:
+        yield _finding("warning", "sound_changed", "driving", driving.sound_note)
+    elif not driving.has_audio:
         message = "The driving video has no sound, so the result has none."
         yield _finding("note", "no_sound", "driving", message)
     if driving.duration is None:

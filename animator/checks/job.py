@@ -230,8 +230,16 @@ def _driving(facts: Mapping[str, Any]) -> DrivingFacts:
         for sample in facts["samples"]
     )
     crop = None if facts["crop"] is None else Crop(**facts["crop"])
-    notes = tuple(facts["notes"])
-    return DrivingFacts(**{**facts, "samples": samples, "crop": crop, "notes": notes})
+    faults, note = tuple(map(str, facts["faults"])), facts["sound_note"]
+    sound_note = None if note is None else str(note)
+    made = {
+        "samples": samples,
+        "crop": crop,
+        "notes": tuple(facts["notes"]),
+        "faults": faults,
+        "sound_note": sound_note,
+    }
+    return DrivingFacts(**{**facts, **made})
 
 
 def _estimate(spec: JobSpec, settings: Settings, looked: _Looked) -> JobEstimate | None:

@@ -31,6 +31,7 @@ from animator.faces.shots import ShotDetector
 from animator.faces.tracking import SURE, FaceTracker, find_face
 from animator.media.decode import MediaLimits, VideoReader, read_picture
 from animator.media.sampling import Sampler, Timing, read_timing
+from animator.media.sound_choice import choose_sound
 from animator.sandbox import Message, Send
 from animator.spec import JobSpec
 
@@ -98,9 +99,12 @@ def look_at_driving(
     deadline = time.monotonic() + seconds
     path, start, end = Path(spec.driving), spec.start_seconds or Fraction(0), spec.end_seconds
     # What the header says, and the times of packets, as far as there is time to read them.
-    with VideoReader(path, start=spec.start_seconds, end=end, limits=limits) as reader:
-        info, estimated = reader.info, reader.frames
-    timing = read_timing(path, limits, start, end, _TIMING_SHARE * seconds)
+    with VideoReader(
+        path, start=spec.start_seconds, end=end, limits=limits, forgiving=True
+    ) as reader:
+        info, estimated, faults = reader.info, reader.frames, reader.faults
+    timing = read_timing(path, limits, start, end, _TIMING_SHARE * seconds, forgiving=True)
+    sound = choose_sound(path, limits)
     length = _length(timing, info.duration, start, end)
     rate = _rate(timing, info.average_rate)
     # Frames from all over the part that is used; a second round looks between the first's.
@@ -111,9 +115,10 @@ def look_at_driving(
     for offset in (0.0 if wanted == count else 0.5, 0.0):
         times = _spread(float(start), length, rate, wanted, offset)
         left = (deadline - time.monotonic()) / (1.5 if offset else 1)
-        sampler = Sampler(path, limits, times, left)
+        sampler = Sampler(path, limits, times, left, forgiving=True)
         for moment, picture in sampler:
             watcher.look(moment, picture)
+        faults = sampler.faults or faults
         if watcher.squares or (count is not None and wanted == count):
             break
     return DrivingFacts(
@@ -122,7 +127,7 @@ def look_at_driving(
         format=info.format,
         codec=info.codec,
         rotation=info.rotation,
-        has_audio=info.has_audio,
+        has_audio=sound.index is not None,
         duration=length,
         frames=count,
         counted=timing.frames is not None,
@@ -135,6 +140,8 @@ def look_at_driving(
         landmark_seconds=watcher.follow_seconds,
         memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         notes=info.notes,
+        faults=tuple(faults),
+        sound_note=sound.note,
     )
 
 

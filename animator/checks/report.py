@@ -120,6 +120,8 @@ class DrivingFacts:
         landmark_seconds: time to follow a face into the next frame, None if there was none.
         memory_mb: what the child held at most while it read the files.
         notes: codes of `animator.media.notes.NOTES`.
+        faults: sentences about what of the pictures could not be read, as far as it was tried.
+        sound_note: what is to be known of the sound, in a sentence.
     """
 
     width: int
@@ -140,6 +142,8 @@ class DrivingFacts:
     landmark_seconds: float | None
     memory_mb: float
     notes: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    sound_note: str | None = None
 
     @property
     def seen(self) -> tuple[Face, ...]:

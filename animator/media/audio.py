@@ -18,19 +18,17 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
-from av.stream import Discard
 
-from animator.files.local import quoted
-from animator.media.container import open_media
-from animator.media.video_file import demux
+from animator.media.mixing import Mixer
+from animator.media.sound_choice import choose_sound, encoded_rate, open_stream
+from animator.media.streams import demux
+from animator.media.timeline import DISCONTINUOUS, Joints
+from animator.media.video_file import video_offsets
 from animator.settings import DEFAULT_LIMITS, MediaLimits
 
-_COPIED = {"aac", "mp3", "mp3float", "ac3", "eac3", "opus", "libopus", "flac", "alac"}
-_AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000}
 _BITS_PER_CHANNEL = 96_000
 
 # Packets before a cut that a decoder needs to be in its steady state (Opus asks for 80 ms); the
@@ -88,38 +86,26 @@ def add_audio(
     resources = ExitStack()
     try:
         # The file's sound, if it has one that can be read.
-        source = _open_sound(path, limits, resources)
-        if source is None:
-            resources.close()
+        choice = choose_sound(path, limits)
+        if choice.note is not None:
+            warn(choice.note)
+        if choice.index is None:
             return None
-        context = source.codec_context
-        if context is None or context.sample_rate <= 0 or context.channels <= 0:
-            warn(f"The sound of {quoted(path)} is in a coding that cannot be read; it is left out.")
-            resources.close()
-            return None
+        source = open_stream(path, limits, resources, choice.index)
         # What lies far before the start is jumped over; where that fails, all is read from the
         # beginning.
         if start is not None and start > _SEEK_FROM and not _skip(source, start):
             resources.close()
-            source = _open_sound(path, limits, resources)
-            assert source is not None
+            source = open_stream(path, limits, resources, choice.index)
+        # Where the picture's clock jumps, the sound's does.
+        format = source.container.format.name
+        known = video_offsets(path, limits) if format in DISCONTINUOUS else None
         # MP4 takes some codings as they are, which loses nothing; others are coded anew.
-        kind = _Copied if context.name in _COPIED else _Encoded
-        return kind(output, source, resources, start, end, delay)
+        kind = _Copied if choice.copied else _Encoded
+        return kind(output, source, resources, Joints(format, known), start, end, delay)
     except BaseException:
         resources.close()
         raise
-
-
-def _open_sound(path: Path, limits: MediaLimits, resources: ExitStack) -> AudioStream | None:
-    container = resources.enter_context(open_media(path, limits))
-    source = container.streams.best("audio")
-    if not isinstance(source, AudioStream):
-        return None
-    for stream in container.streams:
-        if stream is not source:
-            stream.discard = Discard.all
-    return source
 
 
 def _skip(source: AudioStream, start: Fraction) -> bool:
@@ -147,11 +133,13 @@ class _Track:
         output: OutputContainer,
         source: AudioStream,
         resources: ExitStack,
+        joints: Joints,
         start: Fraction | None,
         end: Fraction | None,
         delay: Fraction,
     ) -> None:
         self._output, self._source, self._resources = output, source, resources
+        self._joints = joints
         self._shift = delay - (start or 0)  # from seconds in the file to seconds in the output
         self._cut = start is not None
         self._end = None if end is None else end + self._shift
@@ -166,7 +154,9 @@ class _Track:
     def _source_packets(self) -> Iterator[Packet[AudioStream]]:
         packets = demux(self._source.container, self._source)
         with suppress(av.FFmpegError):  # the picture says whether the file is damaged
-            yield from packets
+            for packet in packets:
+                self._joints.join(packet)
+                yield packet
 
 
 class _Copied(_Track):
@@ -225,15 +215,14 @@ class _Encoded(_Track):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         context = self._source.codec_context
-        self._rate = context.sample_rate if context.sample_rate in _AAC_RATES else 48000
+        self._rate = encoded_rate(context.sample_rate)
         channels = min(context.channels, 2)
         self._layout = "mono" if channels == 1 else "stereo"
         self._target = self._output.add_stream("aac", rate=self._rate)
         self._target.layout = self._layout
         self._target.codec_context.bit_rate = _BITS_PER_CHANNEL * channels
         self._target.codec_context.time_base = Fraction(1, self._rate)
-        self._resampler: AudioResampler | None = None
-        self._input: tuple[str, str, int] | None = None
+        self._mixer = Mixer(self._layout, self._rate)
         self._pending: list[npt.NDArray[np.float32]] = []
         self._pending_start: int | None = None  # output sample number of the first pending sample
         self._pending_count = 0
@@ -245,33 +234,20 @@ class _Encoded(_Track):
                 self._finish()
                 return
             try:
-                frames = packet.decode()
-            except av.FFmpegError:
+                converted = [part for frame in packet.decode() for part in self._mixer.mix(frame)]
+            except (av.FFmpegError, ValueError):
                 continue  # a damaged packet is a gap, which silence fills
-            for frame in frames:
-                for converted in self._resample(frame):
-                    self._place(converted)
+            for part in converted:
+                self._place(part)
             if self._end is not None and self._written >= self._end:
                 self._finish()
 
     def _finish(self) -> None:
-        if self._resampler is not None:
-            for converted in self._resampler.resample(None):
-                self._place(converted)
+        for converted in self._mixer.rest():
+            self._place(converted)
         self._encode(whole=False)
         self._output.mux(self._target.encode(None))
         self._done = True
-
-    def _resample(self, frame: AudioFrame) -> list[AudioFrame]:
-        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
-        converted = []
-        if kind != self._input:
-            if self._resampler is not None:
-                converted = self._resampler.resample(None)
-            self._resampler = AudioResampler("fltp", self._layout, self._rate)
-            self._input = kind
-        assert self._resampler is not None
-        return [*converted, *self._resampler.resample(frame)]
 
     def _place(self, frame: AudioFrame) -> None:
         """Put samples where their timestamp says, with silence in gaps and nothing twice."""

@@ -34,8 +34,17 @@ from animator.settings import DEFAULT_LIMITS, MediaLimits
 # are here to tell a person that the file has no picture, rather than that it is unknown.
 _DEMUXERS = (
     "mov,mp4,matroska,webm,avi,gif,apng,mpeg,mpegts,flv,asf,ogg,nut,mxf,ivf,yuv4mpegpipe,dv,"
-    "mp3,wav,flac,aac"
+    "h264,hevc,mpegvideo,m4v,mjpeg,mp3,wav,flac,aac"
 )
+
+RAW = ("h264", "hevc", "mpegvideo", "m4v", "mjpeg")
+"""Demuxers of bare streams, in which nothing has a time."""
+
+_TS_PACKET = 188
+_MAKE_UP_TIMES = 1  # libav's AVFMT_FLAG_GENPTS, which PyAV sets
+
+# Where these lack a presentation time, libav would make one up in the order of coding.
+_WITHOUT_MADE_UP_TIMES = ("avi", "matroska", *RAW)
 
 _SCRIPTS = (
     b"#extm3u",
@@ -102,6 +111,8 @@ def open_media(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Iterat
             if reader.late:
                 _raise_unreadable(path, file, _TooSlow("it takes too long to open"))
             reader.deadline = math.inf
+            if container.format.name.startswith(_WITHOUT_MADE_UP_TIMES):
+                container.flags &= ~_MAKE_UP_TIMES
             yield container
 
 
@@ -158,6 +169,22 @@ def missing_bytes(path: str | Path, container: InputContainer) -> int:
         entries = stream.index_entries
         ends += [entry.pos + entry.size for entry in entries[max(len(entries) - 64, 0) :]]
     return max(0, max(ends) - size)
+
+
+def cut_packet(path: str | Path, container: InputContainer) -> int:
+    """How many bytes the last packet lacks, in formats that tell no length of the file."""
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        head = file.read(_TS_PACKET + 1)
+        if container.format.name == "mpegts" and head[:1] == head[_TS_PACKET:] == b"G":
+            return -size % _TS_PACKET
+        if container.format.name == "flv":
+            # At the end stands how long the last tag is, which begins with its own length.
+            file.seek(max(size - 4, 0))
+            length = int.from_bytes(file.read(4), "big")
+            file.seek(max(size - 4 - length, 0))
+            return int(int.from_bytes(file.read(4)[1:], "big") != length - 11)
+    return 0
 
 
 def _riff_end(head: bytes) -> int:

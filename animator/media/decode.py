@@ -1,8 +1,8 @@
 """Pictures and videos as RGB frames with exact timestamps, in bounded memory.
 
 A frame comes out as a player shows it: turned and mirrored as its display matrix says, with square
-pixels, its transparency over white, in the size of the video's first frame. Timestamps are those of
-the file, exact, in the time base of its video stream.
+pixels, its transparency over white, in the size of the video's first frame. Timestamps count from
+the first frame, exact, in the time base of the file's video stream.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
-import av
 import numpy as np
 import numpy.typing as npt
 from av.video.frame import VideoFrame
@@ -24,9 +23,10 @@ from animator.files.local import content_hash, quoted
 from animator.media.colour import notes_of
 from animator.media.container import open_media, seconds_text
 from animator.media.display import Display
+from animator.media.frame_source import check_frame_size
 from animator.media.frames import FrameBatch
 from animator.media.stills import Still, read_still
-from animator.media.video_file import VideoFile, check_frame_size
+from animator.media.video_file import open_video
 from animator.settings import DEFAULT_LIMITS, MediaLimits
 
 __all__ = [
@@ -117,10 +117,11 @@ class VideoReader:
     The constructor reads up to the first frame, so that a bad file fails before work starts.
 
     A file that breaks off or is damaged in the middle raises when the damage is reached (or at
-    once, where its index shows it) instead of ending early: a silently short result is worse.
+    once, where its index shows it) instead of ending early: a silently short result is worse. A
+    caller that tells of `faults` may ask for the frames that there are.
 
-    With `start`, the timestamps count from the first frame that is kept, which gets 0; without it
-    they are those of the file, even where the first is not 0.
+    The timestamps count from the first frame that is kept, which gets 0, whatever it has in the
+    file; most players show it at once as well.
 
     Args:
         path: a local file.
@@ -128,6 +129,7 @@ class VideoReader:
         end: leave out frames from this many seconds after the first frame on.
         batch: frames a batch at most; large frames come in smaller batches.
         limits: what is refused.
+        forgiving: whether damage leaves out frames and is told in `faults`, instead of raising.
 
     Attributes:
         info: what the header says.
@@ -155,12 +157,13 @@ class VideoReader:
         end: Fraction | None = None,
         batch: int = 8,
         limits: MediaLimits = DEFAULT_LIMITS,
+        forgiving: bool = False,
     ) -> None:
         if batch < 1:
             raise ValueError(f"a batch holds at least one frame, got {batch}")
         _check_span(start, end)
         self._path, self._limits, self._start, self._end = Path(path), limits, start, end
-        self._file = VideoFile(self._path, limits)
+        self._file = open_video(self._path, limits, forgiving)
         try:
             first = self._file.next()
             if first is None:
@@ -180,6 +183,11 @@ class VideoReader:
     def __exit__(self, *raised: object) -> None:
         self.close()
 
+    @property
+    def faults(self) -> list[str]:
+        """Sentences about what could not be read so far."""
+        return self._file.faults
+
     def close(self) -> None:
         """Close the file; nothing can be read afterwards."""
         self._file.close()
@@ -198,28 +206,21 @@ class VideoReader:
             yield FrameBatch(pixels[: len(times)], tuple(times), self.info.time_base)
 
     def _describe(self, first: VideoFrame) -> VideoInfo:
-        stream, container = self._file.stream, self._file.container
-        self._display = Display(first, stream.sample_aspect_ratio)
+        facts = self._file.facts()
+        self._display = Display(first, facts.pixel_aspect)
         check_frame_size(self._path, self._display.width, self._display.height, self._limits)
-        # The stream's own length, else the container's, which is in libav's own unit.
-        rate, duration = self._file.usual_rate(), None
-        if stream.duration is not None:
-            duration = stream.duration * self._file.time_base
-        elif container.duration is not None:
-            duration = Fraction(container.duration, av.time_base)
-        frames = stream.frames or (round(duration * rate) if duration and rate else None)
         return VideoInfo(
             path=self._path,
             width=self._display.width,
             height=self._display.height,
             time_base=self._file.time_base,
-            average_rate=rate,
-            duration=duration,
-            frames=frames,
+            average_rate=facts.rate,
+            duration=facts.duration,
+            frames=facts.frames,
             rotation=self._display.rotation,
-            has_audio=bool(container.streams.audio),
-            format=container.format.name,
-            codec=stream.codec_context.name,
+            has_audio=facts.has_audio,
+            format=facts.format,
+            codec=facts.codec,
             notes=notes_of(first),
         )
 
@@ -247,7 +248,7 @@ class VideoReader:
         """Find the first frame to keep, and from it the times of the sound."""
         time_base, first_second = self.info.time_base, first[0] * self.info.time_base
         self.audio_end = None if self._end is None else first_second + self._end
-        self.audio_start, self._zero, self._first_kept = None, 0, first[0]
+        self.audio_start, self._zero = first_second or None, first[0]
         if self._start is None:
             return first
         wanted = first_second + self._start
@@ -260,7 +261,7 @@ class VideoReader:
             end = "its end" if self._end is None else seconds_text(self._end)
             message = f"{quoted(self._path)} has no frame between {seconds_text(self._start)}"
             raise AnimatorError("no_frames", f"{message} and {end}.")
-        self._zero = self._first_kept = frame[0]
+        self._zero = frame[0]
         self.audio_start = frame[0] * time_base
         return frame
 
@@ -272,7 +273,7 @@ class VideoReader:
             if self.audio_end is not None and frame[0] * self.info.time_base >= self.audio_end:
                 return
             count += 1
-            used = (frame[0] - self._first_kept) * self.info.time_base
+            used = (frame[0] - self._zero) * self.info.time_base
             self._refuse_if_too_long(used, count)
             yield frame[0] - self._zero, frame[1]
             frame = self._file.next()

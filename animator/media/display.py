@@ -10,6 +10,7 @@ import numpy.typing as npt
 from av.video.frame import VideoFrame
 
 from animator.media.colour import FrameColours
+from animator.media.orientation import orientation
 
 _WIDEST_PIXEL = (
     4  # a pixel more than four times as wide as high, or the reverse, is a broken header
@@ -31,7 +32,7 @@ class Display:
 
     def __init__(self, first: VideoFrame, pixel_aspect: Fraction | None) -> None:
         self._size = _square_pixels(first.width, first.height, pixel_aspect)
-        self._transposed, self._mirrored, self._flipped = _orientation(first)
+        self._transposed, self._mirrored, self._flipped = orientation(first)
         self.width, self.height = self._size[::-1] if self._transposed else self._size
         self.rotation = first.rotation
         self._colours = FrameColours()
@@ -51,18 +52,3 @@ def _square_pixels(width: int, height: int, aspect: Fraction | None) -> tuple[in
     if aspect > 1:
         return round(width * aspect), height
     return width, round(height / aspect)
-
-
-def _orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
-    """Whether to transpose, then to mirror left-right, then to flip top-bottom.
-
-    The display matrix takes a stored position (p, q) to (a p + c q, b p + d q), y down. Only
-    quarter turns and mirrorings occur in practice; others are rounded to the nearest.
-    """
-    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return False, False, False
-    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
-    if abs(a) + abs(d) >= abs(b) + abs(c):
-        return False, a < 0, d < 0
-    return True, c < 0, b < 0

@@ -14,7 +14,7 @@ from animator.errors import AnimatorError
 from animator.files.local import quoted
 from animator.media.container import open_media
 from animator.media.mp4 import Mp4Output, Sound, believable, last_duration
-from animator.media.video_file import demux
+from animator.media.streams import demux
 from animator.settings import MediaLimits
 
 _OWN = MediaLimits(max_bytes=2**62, max_frame_pixels=2**31 - 1)  # the files are our own

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from av.video.frame import VideoFrame
 
 from animator.media.display import Display
-from animator.media.video_file import VideoFile, demux
+from animator.media.video_file import open_video
 from animator.settings import MediaLimits
 
 _MOST_ENTRIES = 200_000  # of an index; reading a longer one takes more time than it saves
@@ -42,26 +42,28 @@ class Timing:
 
 
 def read_timing(
-    path: Path, limits: MediaLimits, start: Fraction, end: Fraction | None, seconds: float
+    path: Path,
+    limits: MediaLimits,
+    start: Fraction,
+    end: Fraction | None,
+    seconds: float,
+    forgiving: bool = False,
 ) -> Timing:
     """Read the times of packets, which takes no decoding, for so many seconds at most.
 
     Raises:
         AnimatorError: as `VideoFile`.
     """
-    file = VideoFile(path, limits)
+    file = open_video(path, limits, forgiving)
     times: list[float] = []
     untimed = 0
     complete = True
     try:
         deadline = time.monotonic() + seconds
-        for packet in demux(file.container, file.stream):
+        for moment in file.moments():
             if time.monotonic() > deadline or len(times) > limits.max_frames:
                 complete = False
                 break
-            if packet.size == 0:
-                continue
-            moment = packet.pts if packet.pts is not None else packet.dts
             untimed += moment is None
             if moment is not None:
                 times.append(float(moment * file.time_base))
@@ -99,6 +101,7 @@ class Sampler:
         limits: what is refused.
         times: seconds from the first frame, rising.
         seconds: that reading and what the caller does with the frames may take in all.
+        forgiving: as of `animator.media.video_file.VideoFile`.
 
     Attributes:
         decoded: how many frames were decoded so far.
@@ -109,13 +112,18 @@ class Sampler:
     """
 
     def __init__(
-        self, path: Path, limits: MediaLimits, times: Sequence[float], seconds: float
+        self,
+        path: Path,
+        limits: MediaLimits,
+        times: Sequence[float],
+        seconds: float,
+        forgiving: bool = False,
     ) -> None:
         self._times = times
         self._deadline = time.monotonic() + seconds
-        self._file = VideoFile(path, limits)
+        self._file = open_video(path, limits, forgiving)
         self._time_base = float(self._file.time_base)
-        self._keys = self._key_times()
+        self._keys = self._file.key_times(_MOST_ENTRIES)
         self._can_jump = True
         self.decoded, self.busy = 0, 0.0
 
@@ -125,7 +133,7 @@ class Sampler:
             first = frame = self._next()
             if first is None:
                 return
-            display = Display(first[1], self._file.stream.sample_aspect_ratio)
+            display = Display(first[1], self._file.facts().pixel_aspect)
             shown: int | None = None
             for index, wanted in enumerate(self._times):
                 now = time.monotonic()
@@ -141,6 +149,11 @@ class Sampler:
                     yield (frame[0] - first[0]) * self._time_base, display.rgb(frame[1])
         finally:
             self._file.close()
+
+    @property
+    def faults(self) -> list[str]:
+        """Sentences about what could not be read so far."""
+        return self._file.faults
 
     def _reach(
         self, frame: tuple[int, VideoFrame] | None, zero: int, wanted: float, until: float
@@ -171,12 +184,6 @@ class Sampler:
             nearest = bisect.bisect_right(self._keys, target - margin) - 1
             return nearest >= 0 and self._keys[nearest] > now
         return target - now > _WORTH_A_JUMP / self._time_base
-
-    def _key_times(self) -> list[int]:
-        entries = self._file.stream.index_entries
-        if not 1 < len(entries) <= _MOST_ENTRIES:
-            return []
-        return sorted(entry.timestamp for entry in entries if entry.is_keyframe)
 
     def _next(self) -> tuple[int, VideoFrame] | None:
         began = time.monotonic()

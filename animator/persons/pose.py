@@ -339,6 +339,7 @@ def _write_video(
         time_base=time_base,
         rate=poses.rate if timed else request.fps,
         audio_from=target.path if timed else None,
+        audio_start=poses.audio_start,
         metadata={"comment": _provenance(scene.generator)},
         limits=limits,
     ) as writer:

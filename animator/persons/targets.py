@@ -40,6 +40,7 @@ class Poses:
         pts: T timestamps in units of ``time_base``, those of the video; None if there is none.
         time_base: seconds.
         rate: frames a second on average, None if unknown.
+        audio_start: the time in the video, in seconds, at which the sound begins; None for 0.
         held: frames in which nobody was found, which repeat the pose before.
     """
 
@@ -49,6 +50,7 @@ class Poses:
     pts: tuple[int, ...] | None = None
     time_base: Fraction = Fraction(1)
     rate: Fraction | None = None
+    audio_start: Fraction | None = None
     held: int = 0
 
 
@@ -146,9 +148,14 @@ class Target:
                     found_joints.append(None if body is None else body.joints)
                     watch.advance(1)
                 pts.extend(batch.pts)
-            info = reader.info
+            info, audio_start = reader.info, reader.audio_start
         names = [f"{number:06d}" for number in range(len(pts))]
-        timing = {"pts": tuple(pts), "time_base": info.time_base, "rate": info.average_rate}
+        timing = {
+            "pts": tuple(pts),
+            "time_base": info.time_base,
+            "rate": info.average_rate,
+            "audio_start": audio_start,
+        }
         return _filled(found_joints, (info.height, info.width), names, self.path, **timing)
 
     def _look_at_pictures(self, detector: BodyDetector, watch: Watch) -> Poses:

@@ -105,6 +105,8 @@ def write_video(
             audio = output.add_stream(sound_codec, rate=sound_rate, options=options)
             audio.layout = "mono" if sound_channels == 1 else "stereo"
             audio.codec_context.time_base = Fraction(1, sound_rate)
+            if sound_codec.startswith("wma"):
+                audio.codec_context.bit_rate = 128_000
         for index, time in enumerate(pts):
             picture = numbered(index, *size) if pictures is None else pictures[index]
             frame = av.VideoFrame.from_ndarray(picture, "rgb24")
@@ -145,6 +147,17 @@ def video_times(path: Path) -> list[Fraction]:
         return [frame.pts * frame.time_base for frame in container.decode(video=0)]
 
 
+def shown_times(path: Path) -> list[Fraction]:
+    """The exact time in seconds of every frame, counted from the first."""
+    times = video_times(path)
+    return [time - times[0] for time in times]
+
+
+def shown_sound(path: Path, rate: int = 48000) -> npt.NDArray[np.float32]:
+    """As `sound_on_timeline`, with sample 0 at the time of the first frame."""
+    return sound_on_timeline(path, rate)[round(video_times(path)[0] * rate) :]
+
+
 def sound_on_timeline(path: Path, rate: int = 48000) -> npt.NDArray[np.float32]:
     """float32 N: mono sound at `rate`, sample 0 at time 0, silence where there is none."""
     pieces: list[tuple[int, npt.NDArray[np.float32]]] = []
@@ -153,7 +166,9 @@ def sound_on_timeline(path: Path, rate: int = 48000) -> npt.NDArray[np.float32]:
         resampler = av.AudioResampler("fltp", "mono", rate)
         for frame in container.decode(audio=0):
             for piece in resampler.resample(frame):
-                start, samples = round(piece.pts * piece.time_base * rate), piece.to_ndarray()[0]
+                samples, start = piece.to_ndarray()[0], following or 0
+                if piece.pts is not None:
+                    start = round(piece.pts * piece.time_base * rate)
                 # Timestamps in milliseconds jitter; what is farther off is a gap.
                 if following is not None and abs(start - following) <= 0.003 * rate:
                     start = following

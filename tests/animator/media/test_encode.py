@@ -18,6 +18,8 @@ from tests.animator.media_files import (
     needs_footage,
     noise,
     number,
+    shown_sound,
+    shown_times,
     sound_on_timeline,
     video_times,
     write_video,
@@ -140,8 +142,8 @@ def make_sounding(name: str, folder: Path) -> Path:
 def test_sound_keeps_its_time(name: str, tmp_path: Path) -> None:
     source, output = make_sounding(name, tmp_path), tmp_path / "out.mp4"
     times = copy(source, output)
-    assert video_times(output) == times == video_times(source)
-    before, after = sound_on_timeline(source), sound_on_timeline(output)
+    assert video_times(output) == times == shown_times(source)
+    before, after = shown_sound(source), sound_on_timeline(output)
     assert abs(delay_seconds(before, after)) < 0.001
     assert abs(len(before) - len(after)) / 48000 < 0.06  # at most a codec's last packet longer
     with av.open(str(source)) as old, av.open(str(output)) as new:
@@ -235,11 +237,11 @@ def test_without_sound_there_is_no_sound_stream(tmp_path: Path) -> None:
 def test_edge_cases_keep_their_times(source: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
     copy(source, output)
-    assert video_times(output) == video_times(source)
+    assert video_times(output) == shown_times(source)
     with av.open(str(source)) as container:
         has_sound = bool(container.streams.audio)
     if has_sound:
-        before, after = sound_on_timeline(source), sound_on_timeline(output)
+        before, after = shown_sound(source), sound_on_timeline(output)
         assert abs(len(before) - len(after)) / 48000 < 0.025
         if np.abs(before).max() > 0.01:
             assert abs(delay_seconds(before, after)) < 0.001
