@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -183,7 +182,7 @@ def submit(
     **options: Any,
 ) -> None:
     """Put a job into the queue."""
-    treated = JobOptions(*(options.pop(item.name) for item in fields(JobOptions)))
+    treated = JobOptions(**{name: options.pop(name) for name in ("priority", "key", "webhook")})
     spec = opt.make_spec(source, driving, output, **options)
     from animator.cli.jobs import submit_job
 
