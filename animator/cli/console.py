@@ -62,10 +62,7 @@ def print_table(table: Table) -> None:
 
 
 def table_width() -> int:
-    """How wide a table on standard output may be: as wide as the terminal, or as COLUMNS says."""
-    told = os.environ.get("COLUMNS", "")
-    if told.isascii() and told.isdigit() and 0 < int(told) <= _WIDE:
-        return int(told)
+    """How wide a table on standard output may be: as wide as the terminal, if it is one."""
     return Console().width if sys.stdout.isatty() else _WIDE
 
 
