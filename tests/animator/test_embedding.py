@@ -38,6 +38,7 @@ READS_THE_ENVIRONMENT = {
     "worker/process.py": "a worker's start",
     # What is not about settings.
     "animator/cli/train.py": "quiets PyTorch",
+    "animator/broker/embedded.py": "where the system has this user's sockets",
     "animator/files/remote.py": "credentials, which clouds' libraries take from there",
     "animator/sandbox.py": "what a child is allowed to see",
     "gfla/ops/backends.py": "Triton's own switch",

@@ -29,6 +29,10 @@ def names(kind: type) -> set[str]:
     return {item.name for item in fields(kind)}
 
 
+OF_THE_FARM = names(JobOptions) - {"overwrite"}
+"""How a job is treated; whether it may replace a file is the option --force of each command."""
+
+
 def offered(command: str) -> dict[str, Any]:
     """The options of a command, by the names of its parameters."""
     group: Any = typer.main.get_command(app)
@@ -39,9 +43,9 @@ def offered(command: str) -> dict[str, Any]:
     ("command", "without"),
     [
         ("submit", set()),
-        ("run", names(JobOptions)),
+        ("run", OF_THE_FARM),
         ("batch", {"key", "webhook"}),
-        ("explain", names(JobOptions) | {"output_mode"}),
+        ("explain", OF_THE_FARM | {"output_mode"}),
     ],
 )
 def test_commands_have_all_options(command: str, without: set[str]) -> None:

@@ -75,7 +75,7 @@ def test_segments_lie_where_nobody_else_may_go_and_the_video_does_not(tmp_path: 
 def test_all_that_is_made_in_a_state_folder_is_closed(tmp_path: Path, umask: int) -> None:
     state = tmp_path / "new" / "state"
     settings = Settings(state, allowed_urls=("memory://out",))
-    open_output(Location("memory://out/private.mp4"), settings)
+    open_output(Location("memory://out/private.mp4"), "job", settings)
     Storage.open(str(settings.cache_dir), settings).write("landmarks/ab/x.npz", b"points")
     Storage.open(str(settings.cache_dir), settings).put("copy", state / "cache/landmarks/ab/x.npz")
     private_folder(settings.log_dir)
