@@ -16,7 +16,7 @@ import numpy.typing as npt
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, VideoReformatter
 
-from animator.media.curves import GAMUTS, HLG, PQ, Curve, coded, linear, to_bt709
+from animator.media.curves import GAMUTS, HLG, PQ, TransferCurve, coded, linear, to_bt709
 
 _SD = (1024, 576)  # width and height up to which frames without a tag are in BT.601
 _BT601, _BT709, _BT2020 = 5, 1, 9
@@ -139,7 +139,7 @@ def shown_planes(
         uint8 H W 3 RGB.
     """
     height, width = planes[0].shape
-    curve = Curve.SRGB if still else Curve.BT1886
+    curve = TransferCurve.SRGB if still else TransferCurve.BT1886
     into, out = _tables(tags.transfer, white, curve)
     matrix = to_bt709(tags.primaries)
     shown = np.empty((height, width, 3), np.uint8)
@@ -171,7 +171,9 @@ _ROOT = 1.25  # square root of the light that the table of output values ends at
 
 
 @lru_cache(maxsize=16)
-def _tables(transfer: int, white: int, curve: Curve) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def _tables(
+    transfer: int, white: int, curve: TransferCurve
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """From 16-bit code to light, and from the root of light to 8-bit code."""
     steps = np.linspace(0, 1, _TOP + 1)
     light = linear(np.minimum(steps * (_TOP / white), 1), transfer, curve)

@@ -42,14 +42,14 @@ _BRADFORD = np.array(
 )
 
 
-class Curve(Enum):
+class TransferCurve(Enum):
     """How an SDR screen makes light of a code: for videos and for photos."""
 
     BT1886 = "BT.1886"
     SRGB = "sRGB"
 
 
-def linear(code: Values, transfer: int, curve: Curve) -> Values:
+def linear(code: Values, transfer: int, curve: TransferCurve) -> Values:
     """Light of a code 0..1; of HLG the scene's, 0..1, without the system gamma."""
     if transfer == PQ:
         root = code ** (32 / 2523)
@@ -58,21 +58,21 @@ def linear(code: Values, transfer: int, curve: Curve) -> Values:
     if transfer == HLG:
         a, b, c = 0.17883277, 0.28466892, 0.55991073
         return np.where(code <= 0.5, code**2 / 3, (np.exp((code - c) / a) + b) / 12)
-    if transfer == 4 and curve is Curve.SRGB:
+    if transfer == 4 and curve is TransferCurve.SRGB:
         return code**2.2
     if transfer in (5, 8, 17):
         return code ** {5: 2.8, 8: 1.0, 17: 2.6}[transfer] * (52.37 / 48 if transfer == 17 else 1)
     if transfer in (9, 10):
         decades = 2.0 if transfer == 9 else 2.5
         return np.where(code > 0, 10 ** (decades * (code - 1)), 0.0)
-    if curve is Curve.BT1886:
+    if curve is TransferCurve.BT1886:
         return code**2.4
     return np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
 
 
-def coded(light: Values, curve: Curve, *, soft: bool) -> Values:
+def coded(light: Values, curve: TransferCurve, *, soft: bool) -> Values:
     """Code 0..1 of light for an SDR screen, which what is brighter runs into if ``soft``."""
-    if curve is Curve.BT1886:
+    if curve is TransferCurve.BT1886:
         code = light ** (1 / 2.4)
     else:
         code = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)

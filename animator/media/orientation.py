@@ -1,4 +1,4 @@
-"""How stored frames are to be turned and mirrored, whatever else is stored with them."""
+"""The orientation of a video frame: the turns and mirrorings with which it is shown."""
 
 from __future__ import annotations
 
