@@ -121,7 +121,11 @@ class AttemptRepeated(LeaseLost):
     """
 
 
-_MISSING = re.compile(r"(lib[\w.+-]*\.so[\w.]*): cannot open shared object file")
+_MISSING = re.compile(
+    r"(?:^|[\s/])(lib[\w.+-]*\.so[\w.]*): "
+    r"(?:cannot open shared object file|file too short|invalid ELF header|wrong ELF class)"
+)
+"""What the loader of libraries says of one that is not there, or is none."""
 _OF_DISPLAYS = ("libGL", "libEGL", "libgthread", "libglib", "libSM", "libICE", "libX", "libxcb")
 """Beginnings of the libraries that the ordinary OpenCV wheel takes from the system."""
 

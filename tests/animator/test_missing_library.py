@@ -68,4 +68,6 @@ def test_other_libraries_are_named() -> None:
     assert (
         known is not None and "libsndfile.so.1" in known.message and "OpenCV" not in known.message
     )
+    assert missing_library("/lib/x86_64-linux-gnu/libGL.so.1: file too short") is not None
+    assert missing_library("/x/cv2.abi3.so: undefined symbol: f") is None
     assert missing_library("No module named 'cv2'") is None
