@@ -19,7 +19,7 @@ from animator.animation.plan import JobInputs, JobPlan, make_plan, open_inputs
 from animator.animation.quality import measure
 from animator.animation.render import VIDEO, SegmentRenderer
 from animator.animation.resume import load_plan, save_plan
-from animator.errors import LeaseLost
+from animator.errors import AnimatorError, LeaseLost
 from animator.faces.shots import cuts_sentence
 from animator.files.output import check_output
 from animator.files.private import close_state_folder
@@ -41,6 +41,7 @@ def animate(
     workspace: Workspace | None = None,
     priority: int = 0,
     may_publish: Callable[[], bool] = lambda: True,
+    overwrite: bool = True,
 ) -> Result:
     """Animate one portrait with one driving video.
 
@@ -55,6 +56,9 @@ def animate(
             left as it is, whatever happens. None is a folder that is always removed.
         priority: of the job's frames among those of other jobs in this process, higher first.
         may_publish: asked just before the output gets its name.
+        overwrite: whether the output replaces a file that is there in the end. If not, the video
+            gets a free name like it and the error, output_exists, says which; with a workspace it
+            is the workspace's affair.
 
     Returns:
         What was made. The output is in place, whole, and so is what was asked for beside it.
@@ -68,11 +72,19 @@ def animate(
     check_output(spec.output)
     for path in extra_files(os.path.realpath(spec.output), spec.extras).values():
         check_output(path)
-    folder = Workspace.temporary(spec.output) if workspace is None else workspace
+    folder = workspace or Workspace.temporary(spec.output, replaces=overwrite)
     try:
         settings = settings or Settings.from_environment()
         close_state_folder(settings.state_dir)
         return _animate(spec, settings, Watch(report, should_stop), folder, priority, may_publish)
+    except AnimatorError as error:
+        if workspace is not None or error.code != "output_exists":
+            raise
+        place = folder.publish_beside(VIDEO)
+        message = (
+            f"{spec.output!r} appeared meanwhile and was not replaced; the video is {str(place)!r}."
+        )
+        raise AnimatorError("output_exists", message) from error
     finally:
         if workspace is None:
             folder.remove()

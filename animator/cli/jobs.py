@@ -43,7 +43,7 @@ def run_here(spec: JobSpec, settings: Settings, *, overwrite: bool, as_json: boo
     record = JobRecord("", spec, JobState.RUNNING, now(), __version__, attempt=1)
     with StopSignals() as signals, make_view(quiet=as_json) as view:
         try:
-            result = _animate(spec, settings, view, signals)
+            result = _animate(spec, settings, view, signals, overwrite)
             record = replace(record, state=JobState.SUCCEEDED, result=result)
         except JobCancelled:
             record = replace(record, state=JobState.CANCELLED)
@@ -55,7 +55,13 @@ def run_here(spec: JobSpec, settings: Settings, *, overwrite: bool, as_json: boo
     _conclude(record, signals, as_json)
 
 
-def _animate(spec: JobSpec, settings: Settings, view: ProgressView, signals: StopSignals) -> Result:
+def _animate(
+    spec: JobSpec,
+    settings: Settings,
+    view: ProgressView,
+    signals: StopSignals,
+    overwrite: bool,
+) -> Result:
     view.update("starting")
     from animator.animation.pipeline import animate
     from animator.workspace.staging import stage
@@ -73,6 +79,7 @@ def _animate(spec: JobSpec, settings: Settings, view: ProgressView, signals: Sto
             settings=settings,
             report=report,
             should_stop=signals.requested,
+            overwrite=overwrite or staged.uploads,
         )
         if staged.uploads:
             view.update("uploading")

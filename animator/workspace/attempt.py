@@ -18,6 +18,7 @@ it published, whose worker died before it could say so, is its own.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import re
 import secrets
@@ -89,9 +90,9 @@ class Workspace:
             return workspace
 
     @classmethod
-    def temporary(cls, output: str | Path) -> Self:
+    def temporary(cls, output: str | Path, *, replaces: bool = True) -> Self:
         """A folder that nobody else knows of; errors as in `take`."""
-        return cls.take(output, secrets.token_hex(4), 1)
+        return cls.take(output, secrets.token_hex(4), 1, replaces=replaces)
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file into the folder, whole or not at all; errors as in `owned`."""
@@ -142,6 +143,21 @@ class Workspace:
                     place.unlink(missing_ok=True)
                 raise
             sync_folder(self.output.parent)
+
+    def publish_beside(self, name: str) -> Path:
+        """Give a file of the folder a free name like the output's, such as ``out-1.mp4``.
+
+        Raises:
+            AnimatorError: output_not_writable, disk_full.
+        """
+        with coded_errors(self.output):
+            for number in itertools.count(1):
+                place = self.output.with_stem(f"{self.output.stem}-{number}")
+                with suppress(FileExistsError), place.open("xb"):
+                    os.replace(self.path / name, place)
+                    break
+            sync_folder(place.parent)
+        return place
 
     def _name(self, file: Path) -> None:
         """Give a file the output's name."""

@@ -252,6 +252,20 @@ def test_an_output_that_cannot_be_written_is_told_before_the_work(spec, tmp_path
     assert not seen
 
 
+def test_a_file_that_appears_meanwhile_is_not_replaced(spec, tmp_path):
+    def report(progress: Progress) -> None:
+        if progress.stage == "generate":
+            Path(spec.output).write_bytes(b"precious")
+
+    (tmp_path / "out-1.mp4").write_bytes(b"precious, too")
+    with pytest.raises(AnimatorError, match="out-2.mp4") as caught:
+        animate(spec, report=report, overwrite=False)
+    assert caught.value.code == "output_exists"
+    assert Path(spec.output).read_bytes() == b"precious"
+    assert len(video_times(tmp_path / "out-2.mp4")) == 6
+    assert {path.name for path in tmp_path.iterdir()} == {"out.mp4", "out-1.mp4", "out-2.mp4"}
+
+
 def test_a_picture_without_a_face_has_a_code(spec, tmp_path):
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((200, 200, 3), 90, np.uint8))
     with pytest.raises(AnimatorError) as caught:
