@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from animator.animation.driving import Driving
 from animator.animation.landmark_cache import LandmarkCache
 from animator.animation.loading import PortraitModel, load_portrait
 from animator.animation.portrait import PortraitGenerator
+from animator.animation.result_time import ResultTime, result_time
 from animator.faces.crop import Square, crop_square, face_square, in_units
 from animator.faces.detectors import make_detector
 from animator.faces.landmarks import Landmarks
@@ -84,18 +84,14 @@ class JobPlan:
         return self.model.generator
 
     @property
-    def pts(self) -> list[int]:
-        """T' timestamps of the result from 0, in units of the driving video's time base."""
-        pts = self.driving.pts
-        return [pts[index] - pts[self.kept[0]] for index in self.kept]
+    def time(self) -> ResultTime:
+        """When the frames of the result are shown, and which sound goes with them."""
+        return result_time(self.driving, self.kept)
 
     @property
-    def audio(self) -> tuple[Fraction | None, Fraction | None]:
-        """Where the result's sound begins and ends in the driving video, in seconds."""
-        driving = self.driving
-        start, end = driving.audio
-        left_out = driving.pts[self.kept[0]] * driving.time_base
-        return (start or 0) + left_out if left_out else start, end
+    def pts(self) -> list[int]:
+        """T' timestamps of the result from 0, in units of the driving video's time base."""
+        return self.time.pts
 
     def start(self, size: int) -> RolloutState:
         """The state before the first frame, for results of ``size`` pixels."""

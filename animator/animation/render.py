@@ -68,8 +68,8 @@ class SegmentRenderer:
             spec.output_mode, source.picture, source.square, spec.size, plan.driving.size
         )
         self._checkpoint = load_checkpoint(workspace)
-        self._pts = plan.pts
-        self.total = len(self._pts)
+        self._time = plan.time
+        self.total = len(self._time.pts)
         done = len(self._checkpoint.segments) * settings.segment_frames
         self.resumed = min(done, self.total)
 
@@ -98,16 +98,17 @@ class SegmentRenderer:
 
     def join(self) -> list[str]:
         """Put the video together; returns what it lacks, in sentences."""
-        plan, driving, folder = self._plan, self._plan.driving, self._workspace.path
-        start, end = plan.audio
+        plan, folder, time = self._plan, self._workspace.path, self._time
+        start, end = time.audio
+        file, limits = Path(self._spec.driving), self._settings.limits()
         with self._workspace.owned():
             return join(
                 [folder / segment_name(n) for n in range(len(self._checkpoint.segments))],
                 folder / VIDEO,
-                self._pts,
-                driving.time_base,
-                rate=driving.rate,
-                sound=Sound(Path(self._spec.driving), start, end, self._settings.limits()),
+                time.pts,
+                plan.driving.time_base,
+                rate=time.rate,
+                sound=Sound(file, start, end, limits, time.holes),
                 metadata=provenance(plan.generator),
                 check=self._watch.check,
             )
@@ -139,7 +140,7 @@ class SegmentRenderer:
             for number in numbers:
                 (picture, state), shown = next(frames)
                 frame = self.composer.compose(fit_size(picture, self._spec.size), shown)
-                writer.write(frame, self._pts[number])
+                writer.write(frame, self._time.pts[number])
                 self._watch.advance(1, last_stage=True)
         return state
 

@@ -1,14 +1,15 @@
 """The sound of one file, carried into another at exactly the same times.
 
-Packets are copied untouched where MP4 players understand their coding, else decoded and encoded as
-AAC. Either way the sound keeps its place to the sample: encoder delay, a start before or after the
-picture, gaps and a cut in the middle of a packet all end in timestamps and edit lists.
+Packets are copied untouched where MP4 players understand their coding and nothing is taken out of
+their midst, else decoded and encoded as AAC. Either way the sound keeps its place to the sample:
+encoder delay, a start before or after the picture, gaps and a cut in the middle of a packet all end
+in timestamps and edit lists.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +23,7 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 
+from animator.media.holes import Holes
 from animator.media.mixing import Mixer
 from animator.media.sound_choice import choose_sound, encoded_rate, open_stream
 from animator.media.streams import demux
@@ -62,6 +64,7 @@ def add_audio(
     start: Fraction | None = None,
     end: Fraction | None = None,
     delay: Fraction = Fraction(0),
+    holes: Sequence[tuple[Fraction, Fraction]] = (),
     limits: MediaLimits = DEFAULT_LIMITS,
     warn: Callable[[str], None] = lambda sentence: None,
 ) -> AudioTrack | None:
@@ -74,6 +77,8 @@ def add_audio(
             heard. None keeps the file's times.
         end: the time in the file, in seconds, where the sound ends; None means its own end.
         delay: seconds by which all of it is later in the output.
+        holes: spans between start and end, first and last second of each in the file, ascending,
+            that are taken out; what follows moves up.
         limits: what is refused.
         warn: takes a sentence about sound that had to be left out.
 
@@ -100,9 +105,12 @@ def add_audio(
         # Where the picture's clock jumps, the sound's does.
         format = source.container.format.name
         known = video_offsets(path, limits) if format in DISCONTINUOUS else None
-        # MP4 takes some codings as they are, which loses nothing; others are coded anew.
-        kind = _Copied if choice.copied else _Encoded
-        return kind(output, source, resources, Joints(format, known), start, end, delay)
+        # MP4 takes some codings as they are, which loses nothing; others are coded anew, and so is
+        # what is cut, as packets are no place to cut at.
+        joints = Joints(format, known)
+        if choice.copied and not holes:
+            return _Copied(output, source, resources, joints, start, end, delay)
+        return _Encoded(output, source, resources, joints, start, end, delay, holes)
     except BaseException:
         resources.close()
         raise
@@ -210,10 +218,11 @@ class _Copied(_Track):
 
 
 class _Encoded(_Track):
-    """Decoded sound laid on a line of samples and encoded as AAC."""
+    """Decoded sound without its holes, laid on a line of samples and encoded as AAC."""
 
     def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+        *shared, holes = arguments
+        super().__init__(*shared)
         context = self._source.codec_context
         self._rate = encoded_rate(context.sample_rate)
         channels = min(context.channels, 2)
@@ -223,6 +232,11 @@ class _Encoded(_Track):
         self._target.codec_context.bit_rate = _BITS_PER_CHANNEL * channels
         self._target.codec_context.time_base = Fraction(1, self._rate)
         self._mixer = Mixer(self._layout, self._rate)
+        spans = [(begin + self._shift, end + self._shift) for begin, end in holes]
+        self._holes = Holes(spans, self._rate)
+        if self._end is not None:
+            self._end = self._holes.seconds_after(self._end, self._rate)
+        self._line: int | None = None  # what follows the latest samples, holes not yet taken out
         self._pending: list[npt.NDArray[np.float32]] = []
         self._pending_start: int | None = None  # output sample number of the first pending sample
         self._pending_count = 0
@@ -252,14 +266,21 @@ class _Encoded(_Track):
     def _place(self, frame: AudioFrame) -> None:
         """Put samples where their timestamp says, with silence in gaps and nothing twice."""
         samples: npt.NDArray[np.float32] = frame.to_ndarray()  # type: ignore[assignment]
-        following = self._following()
-        start = following or 0
+        start = self._line or 0
         if frame.pts is not None and frame.time_base is not None:
             start = round((frame.pts * frame.time_base + self._shift) * self._rate)
-        if following is not None and abs(start - following) <= _JITTER * self._rate:
-            start = following
-        self._written = Fraction(start + samples.shape[1], self._rate)
-        first = following
+        if self._line is not None and abs(start - self._line) <= _JITTER * self._rate:
+            start = self._line
+        stop = start + samples.shape[1]
+        for piece, place in self._holes.pieces(samples, start):
+            self._lay(piece, place)
+        if self._pending_start is not None:
+            self._line = stop if self._line is None else max(self._line, stop)
+        self._written = Fraction(self._holes.place(stop), self._rate)
+
+    def _lay(self, samples: npt.NDArray[np.float32], start: int) -> None:
+        """Append samples that belong at `start`, holes taken out, or what of them is new."""
+        first = self._following()
         if first is None:
             first = start if self._zero is None else max(start, round(self._zero * self._rate))
         samples, start = samples[:, max(first - start, 0) :], max(start, first)

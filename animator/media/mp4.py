@@ -38,12 +38,15 @@ class Sound:
             same times. See `animator.media.decode.VideoReader.audio_start`.
         end: the time in that file, in seconds, where the sound ends; None for its own end.
         limits: what is refused of the file.
+        holes: spans between start and end, first and last second of each in that file, ascending,
+            that are taken out; what follows moves up.
     """
 
     path: Path
     start: Fraction | None = None
     end: Fraction | None = None
     limits: MediaLimits = DEFAULT_LIMITS
+    holes: tuple[tuple[Fraction, Fraction], ...] = ()
 
 
 class Mp4Output:
@@ -132,6 +135,7 @@ class Mp4Output:
                 start=self._sound.start,
                 end=self._sound.end,
                 delay=self._shift * self.time_base,
+                holes=self._sound.holes,
                 limits=self._sound.limits,
                 warn=self._warn,
             )
