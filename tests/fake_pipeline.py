@@ -41,8 +41,9 @@ def animate(
     workspace: Workspace | None = None,
     priority: int = 0,
     may_publish: Callable[[], bool] = lambda: True,
+    overwrite: bool = True,
 ) -> Result:
-    folder = Workspace.temporary(spec.output) if workspace is None else workspace
+    folder = workspace or Workspace.temporary(spec.output, replaces=overwrite)
     try:
         return _animate(spec, report, should_stop, folder, may_publish)
     finally:
