@@ -17,6 +17,7 @@ PAGE = REPOSITORY / "docs" / "architecture.md"
 PICTURE = REPOSITORY / "docs" / "packages.svg"
 FLOORS: tuple[dict[str, str], ...] = (
     {"cli": "the command", "worker": "Celery: takes jobs"},
+    {"web": "a page and an API"},
     {
         "footage": "training data, cut",
         "evaluation": "tables of measures",

@@ -1,0 +1,1 @@
+"""The server: a page and an API over the client of the queue."""
