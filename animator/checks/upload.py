@@ -8,10 +8,8 @@ from __future__ import annotations
 import io
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal
-
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +17,14 @@ from PIL import Image
 
 from animator.checks.findings import judge
 from animator.checks.media import look_at_driving, measure_face
-from animator.checks.report import Crop, DrivingFacts, Finding, SourceFacts
+from animator.checks.report import (
+    Crop,
+    DrivingFacts,
+    Finding,
+    SeenFace,
+    SourceFacts,
+    UploadFacts,
+)
 from animator.errors import AnimatorError
 from animator.faces.crop import face_square, resize, whole_square
 from animator.faces.detectors.dlib import DlibDetector
@@ -35,7 +40,6 @@ from animator.sandbox import Message, Send
 from animator.settings import MediaLimits
 from animator.spec import JobSpec
 
-Kind = Literal["picture", "video"]
 Picture = npt.NDArray[np.uint8]
 
 THUMBNAIL = 640
@@ -49,6 +53,7 @@ _QUALITIES = (82, 70, 55, 35, 10)
 _SAMPLING_SHARE = 0.25  # of the time that the child has
 _ONE_FRAME_SECONDS = 5.0
 _ANY_LENGTH = 1 << 40  # how much of a video is used is the job's to say
+_TOO_FEW_FRAMES = ("face_jumps", "little_motion")  # the check of a job looks at enough for these
 _OTHERS = (b"<", b"%pdf", b"%!ps", b"#!", b"pk\x03\x04", b"{\\rtf", b"\x7felf", b"mz")
 """How texts, programs and archives begin, in lower case, which no decoder shall ever see."""
 
@@ -101,48 +106,6 @@ _NAMES = {
     "yuv4mpegpipe": "y4m",
 }
 """What `animator.web.media_types` calls the containers of libav and Pillow."""
-
-
-@dataclass(frozen=True)
-class SeenFace:
-    """A face of a picture.
-
-    Attributes:
-        box: left, top, right and bottom edge in pixels; they may lie outside the picture.
-        crop: the square that is animated, or would be.
-    """
-
-    box: tuple[float, float, float, float]
-    crop: Crop
-
-
-@dataclass(frozen=True)
-class UploadFacts:
-    """What is told of a file.
-
-    Attributes:
-        kind: whether it moves.
-        format: what it is, by a name of `animator.web.media_types`.
-        width: as it is shown, in pixels.
-        height: as it is shown, in pixels.
-        seconds: length of a video, None if unknown.
-        frames: number of a video's frames, None if unknown.
-        has_audio: whether a video has sound.
-        faces: those in the frame that the thumbnail shows, in the order of their numbers.
-        findings: what should be known before it is used.
-        shown_at: the time in seconds of the frame that the thumbnail shows.
-    """
-
-    kind: Kind
-    format: str
-    width: int
-    height: int
-    seconds: float | None
-    frames: int | None
-    has_audio: bool
-    faces: tuple[SeenFace, ...]
-    findings: tuple[Finding, ...]
-    shown_at: float = 0.0
 
 
 def look(task: Message, send: Send) -> None:
@@ -270,7 +233,11 @@ def _video(
         shown_at = next(sample.seconds for sample in facts.samples if sample.face is not None)
         picture = _frame_at(path, limits, shown_at)
         faces = find_faces(picture, detector)
-    findings = judge(_spec(path), None, facts)
+    findings = [
+        finding
+        for finding in judge(_spec(path), None, facts)
+        if finding.code not in _TOO_FEW_FRAMES
+    ]
     height, width = picture.shape[:2]
     told = UploadFacts(
         kind="video",
