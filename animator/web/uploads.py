@@ -14,7 +14,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -83,8 +83,8 @@ class UploadStore:
     """The uploads in the server's folder.
 
     Args:
-        server: where the folder is, and how much is taken.
         settings: of the process, for the look at each file.
+        server: where the folder is, and how much is taken.
         look: looks at a file; see `animator.web.looking.look_at`.
 
     Raises:
@@ -93,11 +93,11 @@ class UploadStore:
 
     def __init__(
         self,
-        server: ServerSettings,
         settings: Settings,
+        server: ServerSettings,
         look: Callable[[Path, Settings], Looked] = look_at,
     ) -> None:
-        self.server, self.settings, self.look = server, settings, look
+        self.settings, self.server, self.look = settings, server, look
         self.root = server.folder / "uploads"
         for folder in (server.folder, self.root):
             with disk_errors():
@@ -182,7 +182,7 @@ class UploadStore:
             used = time.time()
         return datetime.fromtimestamp(used + self.server.upload_days * _DAY, UTC)
 
-    def sweep(self, in_use: set[Path]) -> int:
+    def sweep(self, in_use: Iterable[str | Path]) -> int:
         """Remove what was not used for long, and half uploads that nobody goes on with.
 
         Args:
@@ -192,7 +192,7 @@ class UploadStore:
             How many were removed.
         """
         removed = 0
-        used = {path.parent.name for path in in_use}
+        used = {Path(path).parent.name for path in in_use}
         for file_id in self._ids():
             folder = self.root / file_id
             if not os.path.lexists(folder / ABOUT):
