@@ -61,6 +61,14 @@ def test_a_new_job_is_queued(store: JobStore) -> None:
     assert store.counts()[JobState.QUEUED] == 1
 
 
+def test_a_job_knows_whose_it_is(store: JobStore) -> None:
+    record = store.create(SPEC, options=JobOptions(owner="studio"))
+    assert store.get(record.id).as_dict()["owner"] == "studio"
+    # As an older version wrote it.
+    store.client.hset(f"animator:job:{record.id}", "options", '{"priority": "low"}')
+    assert store.get(record.id).as_dict()["owner"] == ""
+
+
 def test_an_unknown_job_is_said_to_be_unknown(store: JobStore) -> None:
     for call in (store.get, store.request_cancel):
         with pytest.raises(AnimatorError) as caught:
