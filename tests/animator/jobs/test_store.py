@@ -20,6 +20,7 @@ from animator.spec import (
     Progress,
     Result,
 )
+from tests.lost_answers import SentTwice
 from tests.racing import racing
 
 SPEC = JobSpec("/a/source.png", "/a/driving.mp4", "/a/out.mp4", face=2)
@@ -28,14 +29,6 @@ RESULT = Result("/a/out.mp4", 150, 20.0, 7.5, {"generate": 12.0}, ("two faces",)
 
 def info(worker: str, *, consuming: bool = True) -> WorkerInfo:
     return WorkerInfo(worker, "host", 1, "2026-01-01T00:00:00+00:00", 1, consuming, "0")
-
-
-class SentTwice(JobStore):
-    """A store whose every script runs twice, as after an answer that was lost on its way."""
-
-    def _run(self, name: str, /, *, client: Any = None, **arguments: Any) -> Any:
-        super()._run(name, **arguments)
-        return super()._run(name, client=client, **arguments)
 
 
 @pytest.fixture(params=[JobStore, SentTwice])
