@@ -41,8 +41,8 @@ _PAGE = 1000
 _OWNERS = 20_000
 _MOST_WAITING = 1000
 """Events that a stream may be behind; one that is further is closed, and comes back by itself."""
-_MOST_STREAMS = 800
-"""Streams of all callers together: well below the 1,024 files that a process may usually open."""
+_MOST_STREAMS = 1000
+"""Streams of all callers together; below the connections of `animator.web.protocol`."""
 _EVERYBODY = Caller()
 
 
@@ -151,14 +151,20 @@ class EventHub:
     Args:
         store: of the jobs; only the hub's thread waits with it.
         streams: that one caller may have open.
+
+    Attributes:
+        position: the id of the newest event that is known; a page can go on from it.
     """
 
     def __init__(self, store: JobStore, streams: int = 256) -> None:
         self._store = store
         self._streams = streams
         self._open: Counter[str] = Counter()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
         self._watching: dict[str | None, set[Subscription]] = {}
-        # Of the loop: the newest events, and what they are found by.
+        # Of the loop, and before it begins of the thread: the newest events, and their order.
+        self.position = NO_EVENT
         self._news: list[News] = []
         self._orders: list[tuple[int, int]] = []
         self._whole = False
@@ -169,30 +175,24 @@ class EventHub:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
-    async def start(self) -> None:
-        """Begin to read; the streams live in the loop that calls."""
-        loop = asyncio.get_running_loop()
-
-        def hand_over(tell: Callable[[], None]) -> None:
-            if not self._stopping.is_set():
-                loop.call_soon_threadsafe(tell)
-
-        self._thread = threading.Thread(
-            target=self._read, args=(hand_over,), name="events", daemon=True
-        )
+    def start(self) -> None:
+        """Begin to read; the loop that the streams live in may begin later."""
+        self._thread = threading.Thread(target=self._read, name="events", daemon=True)
         self._thread.start()
 
-    def end_streams(self) -> None:
-        """Let all streams end, so that they do not keep the server from ending."""
+    def close(self) -> None:
+        """End the streams, which would keep the server from ending, and soon after the thread.
+
+        Called in the loop, if there is one.
+        """
         self._stopping.set()
-        for subscription in [one for every in self._watching.values() for one in every]:
+        for subscription in self._subscriptions():
             subscription.close()
 
-    async def stop(self) -> None:
-        """End the streams and the thread."""
-        self.end_streams()
+    def join(self) -> None:
+        """Wait for the thread's end."""
         if self._thread is not None:
-            await run_in_threadpool(self._thread.join, 2 * WAIT_SECONDS)
+            self._thread.join()
 
     # Streams
 
@@ -227,6 +227,7 @@ class EventHub:
             job: only of this job; None for all jobs.
             caller: whose jobs alone are told of.
         """
+        self._bind()
         subscription = Subscription(job, caller)
         if self._stopping.is_set():
             subscription.close()
@@ -271,11 +272,6 @@ class EventHub:
             subscription.skip(self._news[-1].id)
         return [news for news in self._news[place:] if subscription.concerns(news)]
 
-    @property
-    def position(self) -> str:
-        """The id of the newest event that is known; a page can go on from it."""
-        return self._news[-1].id if self._news else NO_EVENT
-
     async def ended(self, job_id: str, seconds: float) -> bool:
         """Whether a job has ended, or ends within some seconds."""
         with self.subscribed(job_id) as subscription:
@@ -306,6 +302,8 @@ class EventHub:
             self._whole = whole
         self._news += news
         self._orders += [one.order for one in news]
+        if reset or news:
+            self.position = self._news[-1].id if self._news else NO_EVENT
         # Cut seldom, as it moves the whole list.
         if len(self._news) > EVENTS + EVENTS // 10:
             del self._news[:-EVENTS]
@@ -315,30 +313,47 @@ class EventHub:
         self._moved.set()
         self._moved = asyncio.Event()
         if reset:
-            for subscription in [one for every in self._watching.values() for one in every]:
+            for subscription in self._subscriptions():
                 subscription.start_anew()
             return
         for one in news:
             for subscription in (*self._watching.get(one.job, ()), *self._watching.get(None, ())):
                 subscription.offer(one)
 
+    def _subscriptions(self) -> list[Subscription]:
+        return [one for every in self._watching.values() for one in every]
+
+    def _bind(self) -> None:
+        """Have everything happen in the running loop from now on."""
+        if self._loop is None:
+            with self._lock:
+                self._loop = asyncio.get_running_loop()
+
     # The thread
 
-    def _read(self, hand_over: Callable[[Callable[[], None]], None]) -> None:
+    def _hand_over(self, tell: Callable[[], None]) -> None:
+        """Have the loop do something; as long as nobody streams, it is done here."""
+        with self._lock:
+            if self._loop is None:
+                tell()
+            elif not self._stopping.is_set():
+                self._loop.call_soon_threadsafe(tell)
+
+    def _read(self) -> None:
         told = False
         while not self._stopping.is_set():
             try:
                 if self._position is None:
-                    self._begin(hand_over)
+                    self._begin()
                 assert self._position is not None
                 events = self._store.wait_events(self._position, WAIT_SECONDS)
                 # What was read before must still be there: a Redis that has lost its memory goes
                 # on with later ids, and the client connects to it again by itself.
                 if not self._goes_on(self._position):
-                    self._begin(hand_over)
+                    self._begin()
                 elif events:
                     news = self._news_of(events)
-                    hand_over(partial(self._deliver, news))
+                    self._hand_over(partial(self._deliver, news))
                     self._position = events[-1].id
                 told = False
             except AnimatorError as error:
@@ -358,7 +373,7 @@ class EventHub:
         first = self._store.events_after(_before(position), limit=1)
         return bool(first) and first[0].id == position
 
-    def _begin(self, hand_over: Callable[[Callable[[], None]], None]) -> None:
+    def _begin(self) -> None:
         """Read the whole stream, and have the streams look at the records."""
         position, events = NO_EVENT, []
         while page := self._store.events_after(position, limit=_PAGE):
@@ -370,7 +385,7 @@ class EventHub:
             for one in self._news_of(events[start : start + _PAGE])
         ]
         whole = len(events) < EVENTS
-        hand_over(partial(self._deliver, news, reset=True, whole=whole))
+        self._hand_over(partial(self._deliver, news, reset=True, whole=whole))
         self._position = position
 
     def _news_of(self, events: Sequence[JobEvent]) -> list[News]:

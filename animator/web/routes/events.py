@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from typing import Annotated, Any
 
@@ -20,14 +20,12 @@ from animator.web.context import Context, ServerContext
 from animator.web.events import News, Snapshot, Subscription, take_snapshot
 from animator.web.problems import problems
 from animator.web.reading import JobId, find_job
-from animator.web.schemas import News as NewsModel
+from animator.web.schemas import News as NewsData
 
 router = APIRouter(tags=["events"])
 
 BEAT_SECONDS = 15.0
 """How often a stream says something, so that proxies do not take it for dead."""
-CUT_SECONDS = 60.0
-"""How long a client may take nothing of what is sent."""
 _MOST = 100
 """Jobs of a state that a stream of all jobs begins with, the newest."""
 _BEGINNING = b"retry: 2000\n\n"
@@ -66,7 +64,7 @@ class EventStream(Response):
         self._frames, self._close = frames, close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the events end, the client goes, or it takes nothing for too long."""
+        """Send until the events end or the client goes."""
         sending = asyncio.ensure_future(self._send(send))
         going = asyncio.ensure_future(_disconnected(receive))
         try:
@@ -84,8 +82,8 @@ class EventStream(Response):
             {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         )
         async for frame in self._frames:
-            async with asyncio.timeout(CUT_SECONDS):
-                await send({"type": "http.response.body", "body": frame, "more_body": True})
+            # Waits if the client does not read; `animator.web.protocol` ends that.
+            await send({"type": "http.response.body", "body": frame, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
@@ -96,11 +94,15 @@ async def _disconnected(receive: Receive) -> None:
 
 def _stream_responses(*codes: str) -> dict[int | str, dict[str, Any]]:
     """What the document says of a stream."""
-    schema = {"type": "string", "description": "Events as `EventSource` reads them; see `News`."}
+    names = ", ".join(NewsData.model_fields)
+    example = (
+        "retry: 2000\n\nevent: progress\nid: 1767225600000-0\n"
+        'data: {"job": "7k2m9x4q1w3e", "state": "running", "attempt": 1, ...}\n\n'
+    )
     stream = {
-        "description": "Events `state`, `progress` and `removed`, whose data is a `News` as JSON.",
-        "content": {"text/event-stream": {"schema": schema}},
-        "headers": {"Cache-Control": {"schema": {"type": "string"}}},
+        "description": "Events `state`, `progress` and `removed`, as `EventSource` reads them. The "
+        f"data of each is a JSON object with {names}; what is not known is null.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": example}},
     }
     return {200: stream, **problems("invalid_option", *codes)}
 
@@ -220,14 +222,14 @@ async def _frames(
         news = await subscription.next(BEAT_SECONDS)
         if subscription.reset:
             subscription.reset = False
-            # A client whose stream ends comes back, and is told then if Redis is away.
-            with suppress(AnimatorError):
+            try:
                 snapshot = await run_in_threadpool(take_snapshot, context.client.store, read)
-                subscription.skip(snapshot.event_id)
-                yield snapshot.frames()
-                ended = _ends(subscription, snapshot, [])
-                continue
-            return
+            except AnimatorError:
+                return  # the client comes back, and is told then
+            subscription.skip(snapshot.event_id)
+            yield snapshot.frames()
+            ended = _ends(subscription, snapshot, [])
+            continue
         yield b"".join(one.frame() for one in news) or b":\n\n"
         ended = _ends(subscription, None, news)
 
@@ -240,7 +242,3 @@ def _ends(subscription: Subscription, snapshot: Snapshot | None, news: list[News
         return any(record.state.ended for record in snapshot.records)
     states = [one for one in news if one.kind != "progress"]
     return bool(states) and states[-1].last
-
-
-SCHEMAS = (NewsModel,)
-"""Models that the document shows though no answer is one of them."""
