@@ -1,7 +1,7 @@
 """Forms with files (multipart/form-data), taken from the network as they come.
 
-Text is kept in memory, in bounds; files go to where the caller has them written, in large pieces and
-in a thread, so that neither the event loop nor the memory notices how large they are.
+Text is kept in memory, in bounds; files go to where the caller has them written, in large pieces
+and in a thread, so that neither the event loop nor the memory notices how large they are.
 """
 
 from __future__ import annotations

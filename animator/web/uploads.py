@@ -1,9 +1,9 @@
 """Uploads: files that callers have sent, looked at before anything else reads them.
 
-Each has a folder of its own, `uploads/ID/`, with the file under a name of the server's, a thumbnail,
-and `about.json`, which is written last: an upload exists once it has that. A file that is on its way
-has `incoming.json` instead, which tells whose it is and which process receives it, so that what a
-killed server leaves is found. Several servers may share the folder.
+Each has a folder of its own, `uploads/ID/`, with the file under a name of the server's, a
+thumbnail, and `about.json`, which is written last: an upload exists once it has that. A file that
+is on its way has `incoming.json` instead, which tells whose it is and which process receives it, so
+that what a killed server leaves is found. Several servers may share the folder.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -138,7 +138,7 @@ class UploadStore:
         *,
         before: str | None = None,
         limit: int = 50,
-    ) -> list[Upload]:
+    ) -> Sequence[Upload]:
         """Uploads, the newest first.
 
         Args:
@@ -146,7 +146,7 @@ class UploadStore:
             before: only those that are older than the upload of this id, which may be gone.
             limit: at most so many.
         """
-        found: list[Upload] = []
+        found = []
         for file_id in sorted(self._ids(), reverse=True):
             if before is not None and file_id >= before:
                 continue
@@ -239,7 +239,7 @@ class UploadStore:
                 return self._read(upload.id)
         return None
 
-    def _known_uploads(self) -> list[Upload]:
+    def _known_uploads(self) -> Sequence[Upload]:
         return [one for one in map(self._read, self._ids()) if one is not None]
 
     def _stored(self, owner: str) -> int:
@@ -256,7 +256,7 @@ class UploadStore:
                     total += os.stat(self.root / file_id / _PART).st_size
         return total
 
-    def _ids(self) -> list[str]:
+    def _ids(self) -> Sequence[str]:
         ids = [entry.name for entry in folders_in(self.root) if is_id(entry.name)]
         if len(self._known) > len(ids):
             for gone in self._known.keys() - set(ids):
