@@ -66,6 +66,9 @@ def _repeat(name: str, seconds: float, work: Callable[[], None]) -> None:
                 work()
             except (AnimatorError, OSError) as error:
                 logger.warning("%s: %s", name, error)
+            except Exception:
+                # A fault in one look is no reason never to look again.
+                logger.exception("a fault in %s", name)
             time.sleep(seconds)
 
     threading.Thread(target=run, name=name, daemon=True).start()
