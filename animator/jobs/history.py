@@ -139,6 +139,7 @@ class JobHistory(JobRecords):
                     score=_microseconds(before),
                     skip=skip,
                     limit=_PURGE_STEP,
+                    time=now(),
                 )
                 removed, skip = removed + gone, skip + kept
                 if gone + kept < _PURGE_STEP:
@@ -152,7 +153,7 @@ class JobHistory(JobRecords):
             How many were removed.
         """
         return sum(
-            int(self._run("remove", ids=ids[start : start + _PURGE_STEP]))
+            int(self._run("remove", time=now(), ids=ids[start : start + _PURGE_STEP]))
             for start in range(0, len(ids), _PURGE_STEP)
         )
 
