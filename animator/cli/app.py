@@ -14,6 +14,7 @@ from animator.cli import evaluate as evaluate_commands
 from animator.cli import options as opt
 from animator.cli import pose as pose_options
 from animator.cli import report as report_command
+from animator.cli import serve as serve_commands
 from animator.cli import train as train_command
 from animator.cli import weights as weights_commands
 from animator.cli.console import absolute, command, making_command, print_json, print_path, say
@@ -203,6 +204,8 @@ app.command(rich_help_panel=QUEUE)(commands.fetch)
 app.command(rich_help_panel=QUEUE)(commands.queue)
 app.command(rich_help_panel=QUEUE)(commands.workers)
 app.command(rich_help_panel=QUEUE)(commands.purge)
+app.command(rich_help_panel=QUEUE)(serve_commands.serve)
+app.command(rich_help_panel=QUEUE)(serve_commands.token)
 
 
 @app.command(rich_help_panel=ANIMATE)
