@@ -124,6 +124,8 @@ def handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def refused(request: Request, error: HTTPException) -> JSONResponse:
+        if isinstance(error.__cause__, AnimatorError):  # raised while the body was read
+            return problem(error.__cause__)
         code = _BY_STATUS.get(error.status_code, "bad_request")
         # The framework's own sentences say no more than the status.
         return problem(AnimatorError(code, CODES[code]), dict(error.headers or {}))
