@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
+from animator.checks.report import Crop, Finding
 from animator.jobs.history import LogLine
 from animator.jobs.workers import WorkerInfo
 from animator.spec import JobRecord, JobState
 from animator.values import Location
+from animator.web.callers import Caller
+from animator.web.context import ServerContext
+from animator.web.reading import upload_of
+from animator.web.uploads import Upload
 
+FILES: tuple[FilePart, ...] = ("source", "driving")
 CLEAREST = 8
 """Steps in which a rendering job's picture grows clear."""
-_CLEAR_FROM = 0.75
+CLEAR_FROM = 0.75
 """Share of the frames from which it is quite clear."""
+_LARGEST_SHOWN = 20_000_000
+"""Bytes of a picture that is shown itself; of a larger one its thumbnail is."""
 FilePart = Literal["source", "driving"]
-
-
-@dataclass(frozen=True)
-class Box:
-    """A square around a face, in pixels of its picture."""
-
-    x: float
-    y: float
-    side: float
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,14 @@ class FileView:
         name: as whoever sent it calls it.
         video: whether it moves.
         bytes: its size.
-        width: in pixels, as it is shown; 0 if unknown; so is the next one.
+        width: in pixels, as it is shown; so is the next one.
         height: in pixels.
         seconds: of a video, if they are known.
         created: when it came: ISO 8601.
-        faces: squares around the faces that were found in its first picture.
+        faces: squares around the faces of its thumbnail, the largest first.
         content: path of the file itself.
         thumbnail: path of a small picture of it.
+        image: path of the best picture of it that browsers show.
     """
 
     id: str
@@ -53,19 +54,10 @@ class FileView:
     height: int
     seconds: float | None
     created: str
-    faces: tuple[Box, ...]
+    faces: tuple[Crop, ...]
     content: str
     thumbnail: str
-
-
-@dataclass(frozen=True)
-class FindingView:
-    """What a check found, in words of the page."""
-
-    level: str
-    about: str
-    message: str
-    advice: str = ""
+    image: str
 
 
 @dataclass(frozen=True)
@@ -84,7 +76,7 @@ class PartView:
     file: FileView | None
     earlier: Sequence[FileView] = ()
     error: str = ""
-    findings: Sequence[FindingView] = ()
+    findings: Sequence[Finding] = ()
 
 
 @dataclass(frozen=True)
@@ -93,26 +85,23 @@ class JobView:
 
     Attributes:
         record: what is known of it.
-        names: of its two files.
-        paths: of what it answers with: self, events, result, preview, poster, and whatever the
-            API's links have.
-        files: of its two files, those that are still here.
+        names: of its two files, without their endings.
+        files: those of the two that were uploaded and are still here.
         has_result: whether its video can be shown.
+        log: the lines of its log.
     """
 
     record: JobRecord
     names: Mapping[str, str]
-    paths: Mapping[str, str]
     files: Mapping[str, FileView] = field(default_factory=dict)
     has_result: bool = False
     log: Sequence[LogLine] = ()
 
     @property
     def state(self) -> str:
-        """Its state, or "stopping" while it is to be cancelled."""
-        record = self.record
-        stopping = record.cancel_requested and record.state is JobState.RUNNING
-        return "stopping" if stopping else record.state.value
+        """Its state, or "stopping" while it runs and is to be cancelled."""
+        stopping = self.record.cancel_requested and self.record.state is JobState.RUNNING
+        return "stopping" if stopping else self.record.state.value
 
     @property
     def ended(self) -> bool:
@@ -137,29 +126,22 @@ class JobView:
     @property
     def clear(self) -> int:
         """How clear its newest picture is shown, 0 to `CLEAREST`."""
-        if self.record.state is JobState.SUCCEEDED:
-            return CLEAREST
-        return min(round((self.share or 0) / _CLEAR_FROM * CLEAREST), CLEAREST)
-
-    @property
-    def changed(self) -> dict[str, Any]:
-        """Options that are not as by default."""
-        from animator.web.forms import OPTIONS, option_names
-
-        values = {**vars(self.record.spec), **vars(self.record.options)}
-        return {
-            name: values[name] for name in option_names() if values[name] != OPTIONS[name].default
-        }
+        return min(round((self.share or 0) / CLEAR_FROM * CLEAREST), CLEAREST)
 
 
 @dataclass(frozen=True)
 class WorkerView:
-    """A worker, and those of its jobs that may be seen."""
+    """A worker, and those of its jobs that may be seen.
+
+    Attributes:
+        info: its sign of life.
+        jobs: that it works on.
+        hidden: how many more there are, of others.
+    """
 
     info: WorkerInfo
     jobs: Sequence[JobView]
     hidden: int = 0
-    """How many of its jobs are others'."""
 
     @property
     def state(self) -> str:
@@ -167,7 +149,71 @@ class WorkerView:
         return "leaving" if not self.info.consuming else "works" if self.info.jobs else "idle"
 
 
-def stem(location: Location) -> str:
-    """The name of a file without its ending, for a job that was submitted elsewhere."""
-    name = location.name.partition("?")[0]
-    return name.rpartition(".")[0] or name or str(location)
+def view_file(upload: Upload, root_path: str) -> FileView:
+    """What is shown of an upload."""
+    facts, here = upload.facts, f"{root_path}/v1/files/{upload.id}"
+    video = facts.kind == "video"
+    shown = not video and upload.media_type.shown and upload.bytes <= _LARGEST_SHOWN
+    faces = sorted((face.crop for face in facts.faces), key=lambda crop: -crop.side)
+    return FileView(
+        id=upload.id,
+        name=upload.name,
+        video=video,
+        bytes=upload.bytes,
+        width=facts.width,
+        height=facts.height,
+        seconds=facts.seconds,
+        created=upload.created.isoformat(),
+        faces=tuple(faces),
+        content=f"{here}/content",
+        thumbnail=f"{here}/thumbnail.jpg",
+        image=f"{here}/content" if shown else f"{here}/thumbnail.jpg",
+    )
+
+
+def view_job(
+    context: ServerContext,
+    caller: Caller,
+    record: JobRecord,
+    root_path: str,
+    log: Sequence[LogLine] = (),
+) -> JobView:
+    """What is shown of a job."""
+    files, names = {}, _names_by_output(context, record)
+    for name in FILES:
+        location: Location = getattr(record.spec, name)
+        upload = upload_of(context, caller, location)
+        if upload is not None:
+            files[name] = view_file(upload, root_path)
+        called = location.name if upload is None else upload.name
+        if upload is not None or name not in names:
+            names[name] = stem(called)
+    output, has_result = record.spec.output, False
+    if record.state is JobState.SUCCEEDED and not output.is_url:
+        with suppress(OSError, ValueError):
+            has_result = output.path.is_file()
+    return JobView(record, names, files, has_result, log)
+
+
+def view_worker(
+    context: ServerContext, caller: Caller, info: WorkerInfo, root_path: str
+) -> WorkerView:
+    """What is shown of a worker."""
+    records = context.client.store.get_many(list(info.jobs))
+    seen = [record for record in records if caller.may_see(record.options.owner)]
+    jobs = [view_job(context, caller, record, root_path) for record in seen]
+    return WorkerView(info, jobs, len(records) - len(seen))
+
+
+def stem(name: str) -> str:
+    """A file's name without its ending."""
+    return name.rpartition(".")[0] or name or "?"
+
+
+def _names_by_output(context: ServerContext, record: JobRecord) -> dict[str, str]:
+    """What the inputs were called, by the name of the video that is made of them here."""
+    output = record.spec.output
+    if output.is_url or not context.results.owns(output.path):
+        return {}
+    source, between, driving = stem(output.name).partition("--")
+    return {"source": source, "driving": driving} if between else {}
