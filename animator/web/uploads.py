@@ -1,9 +1,9 @@
 """Uploads: files that callers have sent, looked at before anything else reads them.
 
-Each has a folder of its own, `uploads/ID/`, with the file under a name of the server's, a thumbnail,
-and `about.json`, which is written last: an upload exists once it has that. A file that is on its way
-has `incoming.json` instead, which tells whose it is and which process receives it, so that what a
-killed server leaves is found. Several servers may share the folder.
+Each has a folder of its own, `uploads/ID/`, with the file under a name of the server's, a
+thumbnail, and `about.json`, which is written last: an upload exists once it has that. A file that
+is on its way has `incoming.json` instead, which tells whose it is and which process receives it, so
+that what a killed server leaves is found. Several servers may share the folder.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -83,8 +83,8 @@ class UploadStore:
     """The uploads in the server's folder.
 
     Args:
-        server: where the folder is, and how much is taken.
         settings: of the process, for the look at each file.
+        server: where the folder is, and how much is taken.
         look: looks at a file; see `animator.web.looking.look_at`.
 
     Raises:
@@ -93,11 +93,11 @@ class UploadStore:
 
     def __init__(
         self,
-        server: ServerSettings,
         settings: Settings,
+        server: ServerSettings,
         look: Callable[[Path, Settings], Looked] = look_at,
     ) -> None:
-        self.server, self.settings, self.look = server, settings, look
+        self.settings, self.server, self.look = settings, server, look
         self.root = server.folder / "uploads"
         for folder in (server.folder, self.root):
             with disk_errors():
@@ -138,7 +138,7 @@ class UploadStore:
         *,
         before: str | None = None,
         limit: int = 50,
-    ) -> list[Upload]:
+    ) -> Sequence[Upload]:
         """Uploads, the newest first.
 
         Args:
@@ -146,7 +146,7 @@ class UploadStore:
             before: only those that are older than the upload of this id, which may be gone.
             limit: at most so many.
         """
-        found: list[Upload] = []
+        found = []
         for file_id in sorted(self._ids(), reverse=True):
             if before is not None and file_id >= before:
                 continue
@@ -182,7 +182,7 @@ class UploadStore:
             used = time.time()
         return datetime.fromtimestamp(used + self.server.upload_days * _DAY, UTC)
 
-    def sweep(self, in_use: set[Path]) -> int:
+    def sweep(self, in_use: Iterable[str | Path]) -> int:
         """Remove what was not used for long, and half uploads that nobody goes on with.
 
         Args:
@@ -192,7 +192,7 @@ class UploadStore:
             How many were removed.
         """
         removed = 0
-        used = {path.parent.name for path in in_use}
+        used = {Path(path).parent.name for path in in_use}
         for file_id in self._ids():
             folder = self.root / file_id
             if not os.path.lexists(folder / ABOUT):
@@ -239,7 +239,7 @@ class UploadStore:
                 return self._read(upload.id)
         return None
 
-    def _known_uploads(self) -> list[Upload]:
+    def _known_uploads(self) -> Sequence[Upload]:
         return [one for one in map(self._read, self._ids()) if one is not None]
 
     def _stored(self, owner: str) -> int:
@@ -256,7 +256,7 @@ class UploadStore:
                     total += os.stat(self.root / file_id / _PART).st_size
         return total
 
-    def _ids(self) -> list[str]:
+    def _ids(self) -> Sequence[str]:
         ids = [entry.name for entry in folders_in(self.root) if is_id(entry.name)]
         if len(self._known) > len(ids):
             for gone in self._known.keys() - set(ids):
