@@ -11,9 +11,12 @@ from fastapi import Path, Request, Response
 
 from animator.errors import AnimatorError
 from animator.spec import ENDINGS, JobRecord
+from animator.values import Location
 from animator.web.callers import Caller
 from animator.web.context import ServerContext
+from animator.web.names import is_id
 from animator.web.schemas import JOB_ID
+from animator.web.uploads import Upload
 
 JobId = Annotated[str, Path(pattern=JOB_ID, description="Id of a job.")]
 
@@ -54,6 +57,31 @@ def job_links(request: Request, record: JobRecord) -> dict[str, Any]:
         "poster": f"{here}/poster.jpg",
         "driving": f"{here}/driving",
     }
+
+
+def job_values(request: Request, context: ServerContext, record: JobRecord) -> dict[str, Any]:
+    """A job as it is answered: its record as `--json` has it, its uploads, and links."""
+    uploads = {
+        name: _upload_id(context, getattr(record.spec, name)) for name in ("source", "driving")
+    }
+    return {**record.as_dict(), "files": uploads, "links": job_links(request, record)}
+
+
+def upload_of(context: ServerContext, caller: Caller, location: Location) -> Upload | None:
+    """The upload that a job's input is; None if it is none, or is gone."""
+    file_id = _upload_id(context, location)
+    try:
+        return None if file_id is None else context.uploads.get(file_id, caller.may_see)
+    except AnimatorError:
+        return None
+
+
+def _upload_id(context: ServerContext, location: Location) -> str | None:
+    """The id of the upload at a place, which may be gone by now."""
+    if location.is_url:
+        return None
+    folder = location.path.parent
+    return folder.name if folder.parent == context.uploads.root and is_id(folder.name) else None
 
 
 class JsonAnswer(Response):

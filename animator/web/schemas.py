@@ -165,7 +165,9 @@ Spec: type[Plain] = create_model(
 )
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 Code = Annotated[str, Field(json_schema_extra={"enum": list(CODES)})]
-Moment = Annotated[str, Field(description="UTC, ISO 8601.", examples=["2026-03-01T12:30:00.000+00:00"])]
+Moment = Annotated[
+    str, Field(description="UTC, ISO 8601.", examples=["2026-03-01T12:30:00.000+00:00"])
+]
 Path = Annotated[str, Field(description="A path on this server.")]
 
 

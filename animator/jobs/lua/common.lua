@@ -65,7 +65,7 @@ local function announce(id, state)
   redis.call('ZADD', PREFIX .. 'webhooks', clock(), event)
 end
 
--- Removes a job that has ended in a state: its key of submission, record and log.
+-- Removes a job that has ended in a state: its key of submission, record, log and preview.
 local function forget(id, state, time)
   event(id, 'removed', time, state)
   local key = field(id, 'key')
@@ -73,7 +73,7 @@ local function forget(id, state, time)
   if key and redis.call('HGET', PREFIX .. 'keys', key) == id then
     redis.call('HDEL', PREFIX .. 'keys', key)
   end
-  redis.call('DEL', record(id), PREFIX .. 'log:' .. id)
+  redis.call('DEL', record(id), PREFIX .. 'log:' .. id, PREFIX .. 'preview:' .. id)
   redis.call('ZREM', PREFIX .. 'jobs', id)
   redis.call('ZREM', PREFIX .. 'jobs:' .. state, id)
 end

@@ -78,9 +78,7 @@ class EventStream(Response):
             self._close()
 
     async def _send(self, send: Send) -> None:
-        await send(
-            {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-        )
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         async for frame in self._frames:
             # Waits if the client does not read; `animator.web.protocol` ends that.
             await send({"type": "http.response.body", "body": frame, "more_body": True})
