@@ -156,7 +156,11 @@ def form_values(
         "parts_of": parts,
         "findings": [found for found in findings if not found.about],
         "fine": draft.findings is not None and all(one.level == "note" for one in findings),
-        "form": option_form(draft.fields, draft.errors, weights_names(context.settings)),
+        "form": option_form(
+            draft.fields,
+            {name: _labelled(name, error, t) for name, error in draft.errors.items()},
+            weights_names(context.settings),
+        ),
         "no_workers": not any(worker.consuming for worker in context.client.store.workers()),
     }
 
@@ -188,6 +192,14 @@ def in_words(sentence: str, t: Messages) -> str:
 def _worded(found: Finding, t: Messages) -> Finding:
     message, advice = in_words(found.message, t), in_words(found.advice, t)
     return replace(found, message=message, advice=advice)
+
+
+def _labelled(name: str, error: str, t: Messages) -> str:
+    """A sentence about an option that begins with the page's name for it."""
+    key = f"option.{name}.label"
+    if key in t and error.startswith(f"{name} "):
+        return t.raw(key) + error.removeprefix(name)
+    return error
 
 
 def _quoted(name: str, t: Messages, instead: str = "") -> str:

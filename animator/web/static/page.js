@@ -90,6 +90,14 @@ function listen(url, heard, lost = () => {}) {
   return () => { source.onerror = null; source.close(); };
 }
 
+// Where a slider is, and how much of it is filled.
+function setPosition(slider, video, text) {
+  const share = video.currentTime / video.duration || 0;
+  slider.value = share * 1000;
+  slider.style.setProperty("--at", `${share * 100}%`);
+  slider.setAttribute("aria-valuetext", text);
+}
+
 function setToggle(button, on, label) {
   const [first, second] = all("[data-when]", button);
   first.hidden = on;
@@ -137,8 +145,7 @@ function make(form) {
     video.controls = false;
     const there = () => { mini.hidden = video.hidden || !video.duration; moments.hidden = mini.hidden; };
     const follow = () => {
-      position.value = (video.currentTime / video.duration) * 1000 || 0;
-      position.setAttribute("aria-valuetext", clock(video.currentTime));
+      setPosition(position, video, clock(video.currentTime));
       find("[data-time]", mini).value = clock(video.currentTime);
       outline.classList.toggle("faint", !samples.length && video.currentTime > 0.1);
       if (samples.length) drawFace(outline, faceAt(video.currentTime));
@@ -475,9 +482,7 @@ function prepareTheatre() {
   }
   function show() {
     const { currentTime, duration } = result;
-    position.value = (currentTime / duration) * 1000 || 0;
-    const text = fill(said.position, { time: clock(currentTime), duration: clock(duration) });
-    position.setAttribute("aria-valuetext", text);
+    setPosition(position, result, fill(said.position, { time: clock(currentTime), duration: clock(duration) }));
     find("#position-text").value = `${clock(currentTime)} / ${clock(duration)}`;
   }
   function follow() {
