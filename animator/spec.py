@@ -21,6 +21,7 @@ from animator.values import (
     Option,
     check_choice,
     check_key,
+    check_owner,
     check_path,
     check_webhook,
     is_weights_name,
@@ -289,6 +290,9 @@ class JobOptions:
     overwrite: bool = True
     """Whether the output may replace a file that is there in the end. `Client.submit` says so;
     records of older versions, which do not, have always replaced it."""
+    owner: str = ""
+    """Whose job it is where several submit through one server; empty for the command. Up to 64
+    letters, digits, dots, hyphens and underscores."""
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -299,6 +303,7 @@ class JobOptions:
             check_key(self.key)
         if self.webhook is not None:
             check_webhook(self.webhook)
+        check_owner(self.owner)
 
     def to_json(self) -> str:
         """The options as one line of JSON."""
@@ -479,6 +484,7 @@ class JobRecord:
             "priority": self.options.priority,
             "key": self.options.key,
             "webhook": self.options.webhook,
+            "owner": self.options.owner,
             "suspect": self.suspect,
             "crashes": self.crashes,
             "lease": self.lease,

@@ -35,6 +35,7 @@ _DATABASE = re.compile(r"(/\d{0,5})?", re.ASCII)
 _SOCKET = re.compile(r"/.+")
 _UNQUOTED_PERCENT = re.compile(r"%(?![0-9a-fA-F]{2})")
 _KEY = re.compile(r"[!-~]{1,200}", re.ASCII)
+_OWNER = re.compile(r"[A-Za-z0-9._-]{0,64}", re.ASCII)
 
 
 def is_weights_name(text: str) -> bool:
@@ -82,6 +83,12 @@ def check_key(got: object) -> None:
     """Refuse a key that could not be typed again."""
     if not isinstance(got, str) or not _KEY.fullmatch(got):
         raise refuse("key", got, "1 to 200 printable ASCII characters without spaces")
+
+
+def check_owner(got: object) -> None:
+    """Refuse what is no name of an owner; the empty one is that of nobody in particular."""
+    if not isinstance(got, str) or not _OWNER.fullmatch(got):
+        raise refuse("owner", got, "up to 64 letters, digits, dots, hyphens and underscores")
 
 
 def refuse(name: str, got: object, allowed: str) -> AnimatorError:

@@ -1,4 +1,4 @@
-"""The watch over a running job: how far it is, and whether it is to stop."""
+"""The watch over a running job: how far it is, whether it is to stop, and who looks at it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 
@@ -17,12 +18,24 @@ REPORT_SECONDS = 0.1
 """Least time between two reports within a stage."""
 
 
+class PreviewSink(Protocol):
+    """Who takes a job's newest frames; both are called in its thread and must not block."""
+
+    @property
+    def preview_wanted(self) -> bool:
+        """Whether somebody looks at them now."""
+
+    def show_preview(self, picture: bytes) -> None:
+        """Take the newest frame, as a JPEG."""
+
+
 @dataclass
 class Watch:
     """Keeps times, reports progress, and stops the job when it is told to."""
 
     report: OnProgress
     should_stop: Callable[[], bool]
+    preview: PreviewSink | None = None
     timings: dict[str, float] = field(default_factory=dict)
     _progress: Progress = field(default_factory=lambda: Progress("start"))
     _resumed: int = 0

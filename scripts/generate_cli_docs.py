@@ -69,6 +69,7 @@ which `run` and `submit` say `"state": "failed"`.
 | `error` | `code` (see [errors.md](errors.md)), `message` and `retryable` of a job that failed |
 | `attempt` | how often a worker has begun it |
 | `priority`, `key`, `webhook` | as submitted |
+| `owner` | who submitted it to a server that several use; empty for the command |
 | `suspect` | whether it runs in a process of its own, because a worker died with it |
 | `crashes` | how many such processes died |
 | `lease` | seconds until its worker counts as dead unless it is heard of; `null` unless it runs |

@@ -1,5 +1,7 @@
 """A pipeline that only sleeps and counts, for tests of what is around it.
 
+Its frames, which only a preview shows, are grey and grow lighter from the first to the last.
+
 The driving file of a job says in JSON what the job does:
 
     frames, seconds   how many, and how long all of them take
@@ -21,12 +23,15 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
 from animator.settings import Settings
 from animator.spec import JobSpec, Progress, Result
 from animator.workspace.attempt import Workspace
+
+if TYPE_CHECKING:
+    from animator.watch import PreviewSink
 
 VIDEO = "video"
 """Name of the finished file in the workspace."""
@@ -42,10 +47,11 @@ def animate(
     priority: int = 0,
     may_publish: Callable[[], bool] = lambda: True,
     overwrite: bool = True,
+    preview: PreviewSink | None = None,
 ) -> Result:
     folder = workspace or Workspace.temporary(spec.output, replaces=overwrite)
     try:
-        return _animate(spec, report, should_stop, folder, may_publish)
+        return _animate(spec, report, should_stop, folder, may_publish, preview)
     finally:
         if workspace is None:
             folder.remove()
@@ -57,6 +63,7 @@ def _animate(
     should_stop: Callable[[], bool],
     workspace: Workspace,
     may_publish: Callable[[], bool],
+    preview: PreviewSink | None,
 ) -> Result:
     plan = json.loads(Path(spec.driving).read_text())
     if "error" in plan:
@@ -66,11 +73,15 @@ def _animate(
     frames, segment = plan.get("frames", 10), plan.get("segment", 10)
     with workspace.owned():
         resumed = segment * len([*workspace.path.glob("*.mp4")])
+    show: Callable[[int], None] | None = None
     for frame in range(resumed, frames):
         if should_stop():
             raise JobCancelled
         _misbehave(plan, frame)
         report(Progress("generate", frame + 1, frames, 10.0, 1.0))
+        if preview is not None and preview.preview_wanted:
+            show = show or _previews(preview)
+            show(255 * (frame + 1) // frames)
         time.sleep(plan.get("seconds", 0.1) / frames)
         if (frame + 1) % segment == 0:
             workspace.write(f"{frame // segment:05}.mp4", b"%d " % frame)
@@ -84,6 +95,19 @@ def _animate(
         spec.output, frames, 1.0, 10.0, {"generate": 1.0}, ("as [planned]",), ((2, 3),),
         resumed=resumed,
     )  # fmt: skip
+
+
+def _previews(sink: PreviewSink) -> Callable[[int], None]:
+    """Offers grey frames to the pipeline's own previews.
+
+    Those bring heavy libraries, and most tests look at no frames.
+    """
+    import numpy as np
+
+    from animator.animation.preview import Preview
+
+    preview = Preview(sink)
+    return lambda shade: preview.offer(np.full((40, 60, 3), shade, np.uint8))
 
 
 def _misbehave(plan: dict[str, Any], frame: int) -> None:

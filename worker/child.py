@@ -6,6 +6,7 @@ who look at the list of processes.
 
 from __future__ import annotations
 
+import base64
 import faulthandler
 import json
 import logging
@@ -36,12 +37,16 @@ class Parent:
     Args:
         source: what it says.
         sink: what it hears.
+
+    Attributes:
+        preview_wanted: whether it wants to see the newest frames.
     """
 
     def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
         self._source, self._sink = source, sink
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self.preview_wanted = False
         self._permissions: queue.SimpleQueue[bool] = queue.SimpleQueue()
 
     def order(self) -> dict[str, Any]:
@@ -61,6 +66,10 @@ class Parent:
         """Say how far the job is."""
         self.tell("progress", asdict(progress))
 
+    def show_preview(self, picture: bytes) -> None:
+        """Show the newest frame, a JPEG."""
+        self.tell("preview", base64.b64encode(picture).decode())
+
     def should_stop(self) -> bool:
         """Whether the parent said so."""
         return self._stop.is_set()
@@ -76,6 +85,8 @@ class Parent:
                 message = json.loads(line)
                 if "publish" in message:
                     self._permissions.put(message["publish"])
+                elif "preview" in message:
+                    self.preview_wanted = message["preview"]
                 else:
                     self._stop.set()
         finally:
@@ -113,6 +124,7 @@ def main(load_pipeline: Callable[[], Callable[..., Result]]) -> None:
             ),
             priority=order["priority"],
             may_publish=parent.may_publish,
+            preview=parent,
         )
         parent.tell("result", result.to_json())
     except JobCancelled:

@@ -1,4 +1,4 @@
-"""The jobs that this process runs: their leases, their progress, and whether they are to stop.
+"""The jobs that this process runs: their leases, progress, previews, and whether they are to stop.
 
 One thread speaks with the store for all of them, so that a pipeline never waits for Redis: while
 that is away, jobs go on, and as soon as it answers again, their leases are prolonged.
@@ -40,6 +40,7 @@ class HeldJob:
         cancelled: whether someone asked for it to be cancelled.
         lost: whether it is another attempt's by now, so that nothing of it may be touched.
         ending: whether the pipeline is through and the end is being written.
+        preview_wanted: whether somebody looks at its newest frame.
     """
 
     def __init__(
@@ -48,7 +49,8 @@ class HeldJob:
         self.record = record
         self.message = message
         self.progress: Progress | None = None
-        self.cancelled = self.lost = self.ending = False
+        self.cancelled = self.lost = self.ending = self.preview_wanted = False
+        self._preview: bytes | None = None
         self._stopping = stopping
         self._moved = time.monotonic()
         self._written: Progress | None = None
@@ -60,6 +62,19 @@ class HeldJob:
         before, self.progress = self.progress, progress
         if before is None or (before.stage, before.frame) != (progress.stage, progress.frame):
             self.touch()
+
+    def show_preview(self, picture: bytes) -> None:
+        """Note the newest frame, as a JPEG; the thread that keeps the leases stores it."""
+        self._preview = picture
+
+    def new_preview(self) -> bytes | None:
+        """The newest frame, unless it has been stored."""
+        return self._preview
+
+    def stored_preview(self, picture: bytes) -> None:
+        """Note that this frame has been stored; by now there may be a newer one."""
+        if self._preview is picture:
+            self._preview = None
 
     def touch(self) -> None:
         """Note that the job has not stalled."""
@@ -81,6 +96,7 @@ class HeldJob:
             self.lost = True
         elif renewal.cancel:
             self.cancelled = True
+        self.preview_wanted = renewal.preview
 
     def due(self) -> Progress | None:
         """The progress, if it is time to write it."""
@@ -168,12 +184,18 @@ class LeaseKeeper:
         return False
 
     def flush(self, job: HeldJob) -> None:
-        """Write the latest progress of a job that has ended, if the store answers."""
+        """Write the latest progress and frame of a job that is done, if the store answers."""
         try:
             if job.progress is not None:
                 self._store.report(job.record.id, job.record.attempt, job.progress)
+            self._store_preview(job)
         except AnimatorError as error:
             logger.warning("job %s: the progress was not written: %s", job.record.id, error)
+
+    def _store_preview(self, job: HeldJob) -> None:
+        if (picture := job.new_preview()) is not None:
+            self._store.store_preview(job.record.id, job.record.attempt, picture)
+            job.stored_preview(picture)
 
     def _run(self) -> None:
         reachable = True
@@ -208,8 +230,10 @@ class LeaseKeeper:
             if job.lost:
                 with job_context(job.record.id, job.record.attempt):
                     logger.warning("job %s: another worker has it now", job.record.id)
-            elif (progress := job.due()) is not None:
+                continue
+            if (progress := job.due()) is not None:
                 self._store.report(job.record.id, job.record.attempt, progress)
                 if job.wrote(progress):
                     text = f"stage {progress.stage!r}"
                     self._store.log(job.record.id, text, job.record.worker or "")
+            self._store_preview(job)

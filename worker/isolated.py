@@ -7,6 +7,7 @@ its standard output, one JSON object a line. It dies with its parent, which says
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -25,6 +26,7 @@ from animator.spec import JobError, JobSpec, Progress, Result
 
 if TYPE_CHECKING:
     from animator.settings import Settings
+    from animator.watch import PreviewSink
     from animator.workspace.attempt import Workspace
 
 COMMAND = [sys.executable, "-m", "worker.child"]
@@ -68,6 +70,7 @@ def animate(
     workspace: Workspace,
     priority: int,
     may_publish: Callable[[], bool],
+    preview: PreviewSink,
     bounds: Bounds,
     job_id: str,
 ) -> Result:
@@ -93,7 +96,7 @@ def animate(
     child = _Child(job_id)
     try:
         child.tell(order)
-        return _converse(child, report, should_stop, may_publish, bounds.stall_seconds)
+        return _converse(child, report, should_stop, may_publish, preview, bounds.stall_seconds)
     except _ChildSilent as silence:
         # One that stalls is killed at once; else it is dying, and its status says of what.
         status = child.end(0.0 if silence.stalled else EXIT_SECONDS)
@@ -115,13 +118,15 @@ def _converse(
     report: Callable[[Progress], None],
     should_stop: Callable[[], bool],
     may_publish: Callable[[], bool],
+    preview: PreviewSink,
     stall_seconds: float,
 ) -> Result:
     """Hear what the child has to say until it says how it ended."""
     last = Progress("start")
     moved, stopped = time.monotonic(), None
+    watched = False
     while True:
-        # What it says: progress, a question, or how it ended.
+        # What it says: progress, its newest frame, a question, or how it ended.
         for kind, value in child.listen(POLL_SECONDS, last.stage):
             if kind == "progress":
                 progress = Progress(**value)
@@ -129,12 +134,17 @@ def _converse(
                     moved = time.monotonic()
                 last = progress
                 report(progress)
+            elif kind == "preview":
+                preview.show_preview(base64.b64decode(value))
             elif kind == "publish":
                 child.tell({"publish": may_publish()})
                 moved = time.monotonic()
             else:
                 return _outcome(kind, value)
-        # What it is told: to stop. One that does not is killed.
+        # What it is told: whether somebody looks, and to stop. One that does not is killed.
+        if preview.preview_wanted != watched:
+            watched = not watched
+            child.tell({"preview": watched})
         if stopped is None and should_stop():
             stopped = time.monotonic()
             child.tell({"stop": True})

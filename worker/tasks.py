@@ -175,6 +175,7 @@ class JobRun:
                 workspace=self._workspace,
                 priority=PRIORITIES[record.options.priority],
                 may_publish=lambda: self._worker.leases.may_publish(job),
+                preview=job,
             )
             if staged.uploads:
                 job.report(Progress("upload"))

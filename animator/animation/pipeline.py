@@ -28,7 +28,7 @@ from animator.media.decode import probe
 from animator.media.notes import is_reduced, sentence
 from animator.settings import Settings
 from animator.spec import JobSpec, Result, extra_files
-from animator.watch import OnProgress, Watch, coded_memory_errors
+from animator.watch import OnProgress, PreviewSink, Watch, coded_memory_errors
 from animator.workspace.attempt import Workspace
 
 
@@ -42,6 +42,7 @@ def animate(
     priority: int = 0,
     may_publish: Callable[[], bool] = lambda: True,
     overwrite: bool = True,
+    preview: PreviewSink | None = None,
 ) -> Result:
     """Animate one portrait with one driving video.
 
@@ -59,6 +60,8 @@ def animate(
         overwrite: whether the output replaces a file that is there in the end. If not, the video
             gets a free name like it and the error, output_exists, says which; with a workspace it
             is the workspace's affair.
+        preview: takes the newest frame as a small JPEG, once a second at most and only while it
+            says that it wants one.
 
     Returns:
         What was made. The output is in place, whole, and so is what was asked for beside it.
@@ -76,7 +79,8 @@ def animate(
     try:
         settings = settings or Settings.from_environment()
         close_state_folder(settings.state_dir)
-        return _animate(spec, settings, Watch(report, should_stop), folder, priority, may_publish)
+        watch = Watch(report, should_stop, preview)
+        return _animate(spec, settings, watch, folder, priority, may_publish)
     except AnimatorError as error:
         if workspace is not None or error.code != "output_exists":
             raise

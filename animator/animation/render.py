@@ -15,6 +15,7 @@ from animator.animation.ahead import ahead
 from animator.animation.compose import Composer
 from animator.animation.plan import JobPlan, driving_frames
 from animator.animation.portrait import PortraitGenerator
+from animator.animation.preview import Preview
 from animator.animation.resume import load_checkpoint, save_checkpoint, segment_name
 from animator.faces.crop import fit_size
 from animator.media.encode import VideoWriter
@@ -45,7 +46,7 @@ class SegmentRenderer:
         workspace: where its segments are and go.
         settings: what inputs may be at most, and how many frames a segment has; the last may have
             fewer.
-        watch: counts frames, and says when to stop.
+        watch: counts frames, says when to stop, and takes the newest frame where that is wanted.
 
     Attributes:
         composer: makes the frames of the video.
@@ -63,6 +64,7 @@ class SegmentRenderer:
     ) -> None:
         self._spec, self._plan, self._workspace = spec, plan, workspace
         self._settings, self._watch = settings, watch
+        self._preview = Preview(watch.preview)
         source = plan.source
         self.composer = Composer(
             spec.output_mode, source.picture, source.square, spec.size, plan.driving.size
@@ -141,6 +143,7 @@ class SegmentRenderer:
                 (picture, state), shown = next(frames)
                 frame = self.composer.compose(fit_size(picture, self._spec.size), shown)
                 writer.write(frame, self._time.pts[number])
+                self._preview.offer(frame)
                 self._watch.advance(1, last_stage=True)
         return state
 

@@ -11,6 +11,7 @@ from animator.errors import AnimatorError
 
 Level = Literal["error", "warning", "note"]
 Subject = Literal["source", "driving"]
+Kind = Literal["picture", "video"]
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,48 @@ class DrivingFacts:
         """Share of frames with a face, and its 95 % interval, by the sampled frames."""
         low, high = wilson_interval(len(self.seen), len(self.samples))
         return len(self.seen) / max(len(self.samples), 1), low, high
+
+
+@dataclass(frozen=True)
+class SeenFace:
+    """A face of a picture.
+
+    Attributes:
+        box: left, top, right and bottom edge in pixels; they may lie outside the picture.
+        crop: the square that is animated, or would be.
+    """
+
+    box: tuple[float, float, float, float]
+    crop: Crop
+
+
+@dataclass(frozen=True)
+class UploadFacts:
+    """What is told of a file.
+
+    Attributes:
+        kind: whether it moves.
+        format: what it is, by a name of `animator.web.media_types`.
+        width: as it is shown, in pixels.
+        height: as it is shown, in pixels.
+        seconds: length of a video, None if unknown.
+        frames: number of a video's frames, None if unknown.
+        has_audio: whether a video has sound.
+        faces: those in the frame that the thumbnail shows, in the order of their numbers.
+        findings: what should be known before it is used.
+        shown_at: the time in seconds of the frame that the thumbnail shows.
+    """
+
+    kind: Kind
+    format: str
+    width: int
+    height: int
+    seconds: float | None
+    frames: int | None
+    has_audio: bool
+    faces: tuple[SeenFace, ...]
+    findings: tuple[Finding, ...]
+    shown_at: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -265,31 +265,66 @@ def find_face(
             invalid_option for a `face` that is not "largest" or 1, 2, ...
     """
     check_face_choice(face)
-    # Look in a small picture, then around it, then turned.
+    search = _search(image, detector)
+    if search is None:
+        raise AnimatorError("no_face", "No face was found in the picture.")
+    box = choose_face([found.box for found in search.faces], face)
+    if box is None:
+        count = "1 face" if len(search.faces) == 1 else f"{len(search.faces)} faces"
+        raise AnimatorError(
+            "face_not_found", f"Face {face} was asked for, but the picture shows {count}."
+        )
+    found = next(found for found in search.faces if found.box is box)
+    return search.in_picture(found), len(search.faces)
+
+
+def find_faces(
+    image: NDArray[np.uint8], detector: LandmarkDetector, *, most: int = 16
+) -> list[Landmarks]:
+    """The landmarks of each face of one picture, in the order of their numbers, at most so many.
+
+    They are looked for as `find_face` does; what there is none of is an empty list.
+    """
+    search = _search(image, detector)
+    if search is None:
+        return []
+    from_left = sorted(search.faces, key=lambda found: found.box.x0 + found.box.x1)
+    return [search.in_picture(found) for found in from_left[:most]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """The faces that were found in a smaller, wider or turned copy of a picture."""
+
+    image: NDArray[np.uint8]
+    detector: LandmarkDetector
+    canvas: _Canvas
+    scale: float
+    faces: list[_Found]
+
+    def in_picture(self, face: _Found) -> Landmarks:
+        """The landmarks of a face in pixels of the picture itself."""
+        # Pixels count from their centres, so half a pixel goes with every change of scale.
+        found = face.landmarks
+        points = (self.canvas.to_image.apply(found.points) + 0.5) / self.scale - 0.5
+        boxes, rolls = self.detector.boxes_of(points)
+        if self.scale < 1:
+            # The large picture shows the same face with more detail.
+            fine = _fit(self.image, boxes, rolls, self.detector)
+            if fine.box.confidence >= SURE:
+                return fine.landmarks
+        return Landmarks(points.astype(np.float32), boxes, found.confidence)
+
+
+def _search(image: NDArray[np.uint8], detector: LandmarkDetector) -> _Search | None:
+    """Look in a small picture, then around it, then turned; None if no face was found."""
     scale = min(_SEARCH_SIDE / max(image.shape[:2]), 1.0)
     small = image if scale == 1 else _shrink(image, scale)
     for canvas in _views_of(small):
         candidates = detector.find_faces(canvas.image, thorough=True)
-        faces = _confirm(canvas.image, candidates, detector)
-        if not faces:
-            continue
-        box = choose_face([found.box for found in faces], face)
-        if box is None:
-            count = "1 face" if len(faces) == 1 else f"{len(faces)} faces"
-            raise AnimatorError(
-                "face_not_found", f"Face {face} was asked for, but the picture shows {count}."
-            )
-        found = next(found for found in faces if found.box is box).landmarks
-        # Pixels count from their centres, so half a pixel goes with every change of scale.
-        points = (canvas.to_image.apply(found.points) + 0.5) / scale - 0.5
-        boxes, rolls = detector.boxes_of(points)
-        if scale < 1:
-            # The large picture shows the same face with more detail.
-            fine = _fit(image, boxes, rolls, detector)
-            if fine.box.confidence >= SURE:
-                return fine.landmarks, len(faces)
-        return Landmarks(points.astype(np.float32), boxes, found.confidence), len(faces)
-    raise AnimatorError("no_face", "No face was found in the picture.")
+        if faces := _confirm(canvas.image, candidates, detector):
+            return _Search(image, detector, canvas, scale, faces)
+    return None
 
 
 def _shrink(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:

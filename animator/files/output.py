@@ -7,12 +7,11 @@ import io
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-import av
-from av.codec.codec import UnknownCodecError
+from typing import Any
 
 from animator.errors import AnimatorError
 from animator.files.local import quoted
@@ -155,18 +154,30 @@ def coded_errors(output: Path) -> Iterator[None]:
     """Raise the coded error for what libav or the system says while the output is written."""
     try:
         yield
-    except MemoryError as error:
+    except Exception as error:
+        coded = _coded(error, output)
+        if coded is None:
+            raise
+        raise coded from error
+
+
+def _coded(error: Exception, output: Path) -> AnimatorError | None:
+    """The coded error for one that came while the output was written; None for any other."""
+    # Not imported for this: what it has not been, has not raised anything.
+    av: Any = sys.modules.get("av")
+    if isinstance(error, MemoryError):
         message = f"Writing {quoted(output)} needs more memory than there is."
-        raise AnimatorError("out_of_memory", message, retryable=True) from error
-    except UnknownCodecError as error:
-        raise AnimatorError("encoding_failed", f"There is no encoder {error}.") from error
-    except av.FFmpegError as error:
+        return AnimatorError("out_of_memory", message, retryable=True)
+    if av is not None and isinstance(error, av.codec.codec.UnknownCodecError):
+        return AnimatorError("encoding_failed", f"There is no encoder {error}.")
+    if av is not None and isinstance(error, av.FFmpegError):
         message = f"{quoted(output)} cannot be encoded: {error.strerror}."
-        raise AnimatorError("encoding_failed", message) from error
-    except OSError as error:
+        return AnimatorError("encoding_failed", message)
+    if isinstance(error, OSError):
         code = "disk_full" if error.errno in DISK_FULL else "output_not_writable"
         message = f"{quoted(output)} cannot be written: {error.strerror or error}."
-        raise AnimatorError(code, message, retryable=code == "disk_full") from error
+        return AnimatorError(code, message, retryable=code == "disk_full")
+    return None
 
 
 def _open_private(path: str | Path, flags: int) -> int:

@@ -71,6 +71,45 @@ class JobHistory(JobRecords):
             )
         return self.get_many([plain(job_id) for job_id in ids])
 
+    def list_ids(
+        self,
+        state: JobState | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: tuple[int, str] | None = None,
+        limit: int = 50,
+    ) -> list[tuple[int, str]]:
+        """When jobs were created, in microseconds since 1970, and their ids, the newest first.
+
+        Args:
+            state: as in `list_jobs`, as are the next two.
+            since: only jobs created at this moment or later.
+            until: only jobs created before this moment.
+            before: only what comes after this place of the list, wherever newer jobs have put it.
+            limit: at most so many.
+        """
+        index = f"{PREFIX}jobs" if state is None else f"{PREFIX}jobs:{state.value}"
+        first = "-inf" if since is None else str(_microseconds(since))
+        last = "+inf" if until is None else f"({_microseconds(until)}"
+        if before is not None and (until is None or before[0] < _microseconds(until)):
+            last = str(before[0])
+        found: list[tuple[int, str]] = []
+        skip = 0
+        while len(found) < limit:
+            with queue_errors():
+                page = cast(
+                    "list[tuple[bytes, float]]",
+                    self.client.zrevrangebyscore(index, last, first, skip, limit, withscores=True),
+                )
+            places = [(int(score), plain(job_id)) for job_id, score in page]
+            # Several of one microsecond are in the order of their ids.
+            found += [place for place in places if before is None or place < before]
+            if len(page) < limit:
+                break
+            skip += len(page)
+        return found[:limit]
+
     def counts(self) -> dict[JobState, int]:
         """How many jobs are in each state."""
         with queue_errors():
@@ -139,6 +178,7 @@ class JobHistory(JobRecords):
                     score=_microseconds(before),
                     skip=skip,
                     limit=_PURGE_STEP,
+                    time=now(),
                 )
                 removed, skip = removed + gone, skip + kept
                 if gone + kept < _PURGE_STEP:
@@ -152,7 +192,7 @@ class JobHistory(JobRecords):
             How many were removed.
         """
         return sum(
-            int(self._run("remove", ids=ids[start : start + _PURGE_STEP]))
+            int(self._run("remove", time=now(), ids=ids[start : start + _PURGE_STEP]))
             for start in range(0, len(ids), _PURGE_STEP)
         )
 

@@ -31,6 +31,8 @@ class Renewal:
     """False once the job is no longer this attempt's."""
     cancel: bool
     """Whether someone asked for it to be cancelled."""
+    preview: bool = False
+    """Whether somebody looks at its newest frame."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class JobLeases(JobRecords):
         flat = [part for pair in attempts.items() for part in pair]
         answers = self._run("renew", lease=_milliseconds(lease_seconds), attempts=flat)
         return {
-            job_id: Renewal(answer > 0, answer == 2)
+            job_id: Renewal(answer > 0, bool(answer & 2), bool(answer & 4))
             for job_id, answer in zip(attempts, answers, strict=True)
         }
 

@@ -96,7 +96,7 @@ def _record(job_id: str, values: Mapping[bytes, bytes], lease: float | None) -> 
         created=values[b"created"].decode(),
         version=values[b"version"].decode(),
         attempt=int(values[b"attempt"]),
-        progress=_progress(values.get(b"progress")),
+        progress=read_progress(values.get(b"progress")),
         error=None if error is None else JobError.from_json(error),
         result=None if result is None else Result.from_json(result),
         started=text("started"),
@@ -111,7 +111,7 @@ def _record(job_id: str, values: Mapping[bytes, bytes], lease: float | None) -> 
     )
 
 
-def _progress(text: bytes | None) -> Progress | None:
+def read_progress(text: bytes | None) -> Progress | None:
     """The progress; one that is damaged is soon written anew, and nothing depends on it."""
     with suppress(Exception):
         if text is not None:

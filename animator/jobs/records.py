@@ -112,6 +112,7 @@ class JobRecords(RedisBase):
                 output=os.fsencode(request.spec.output),
                 shared=int(overwrite),
                 key=request.options.key or "",
+                time=created,
                 fields=[part for pair in fields.items() for part in pair],
             )
         with queue_errors():

@@ -16,6 +16,12 @@ RATE_BUCKET_SECONDS = 10
 RATE_SECONDS = 3600
 """How far back rates can be told."""
 
+EVENTS = 10_000
+"""Events that are kept, the newest ones, and perhaps a hundred more."""
+
 SCRIPTS = LuaScripts(
-    "animator.jobs", RATE_BUCKET_SECONDS=RATE_BUCKET_SECONDS, RATE_SECONDS=RATE_SECONDS
+    "animator.jobs",
+    RATE_BUCKET_SECONDS=RATE_BUCKET_SECONDS,
+    RATE_SECONDS=RATE_SECONDS,
+    EVENTS=EVENTS,
 )

@@ -12,12 +12,15 @@ Keys, all of them under `animator:` so that a Redis can be shared:
     animator:keys              hash: key of a submission to the job that it made
     animator:outputs           hash: output path to the id of the job that is going to write it
     animator:ended:<n>         hash: what ended in ten seconds, for the rates; with a time to live
+    animator:events            stream: what became of jobs, the newest 10,000 changes
+    animator:preview:<id>      a job's newest frame, a JPEG, with a time to live
+    animator:preview:wanted:<id>  says that somebody looks at that; with a time to live
     animator:worker:<id>       a worker's last sign of life, as JSON, with a time to live
     animator:workers           set: ids of workers that may still have such a key
 
-Every change of state is one Lua script (`animator/jobs/lua`), so a job is never between two states
-and two workers never get the same job. The record is the truth; a message in the broker is only a
-hint to look at it.
+Every change of state is one Lua script (`animator/jobs/lua`), so a job is never between two states,
+two workers never get the same job, and a change is never without its event. The record is the
+truth; a message in the broker is only a hint to look at it.
 """
 
 from __future__ import annotations
@@ -26,8 +29,10 @@ from dataclasses import replace
 
 from animator.broker.connection import PREFIX, connect, queue_errors
 from animator.errors import AnimatorError
+from animator.jobs.events import JobEvents
 from animator.jobs.history import JobHistory, LogLine, Rate
 from animator.jobs.leases import JobLeases, Reaped, Renewal
+from animator.jobs.previews import JobPreviews
 from animator.jobs.records import JobRequest, Submission
 from animator.jobs.workers import WorkerInfo, WorkerRegistry
 from animator.spec import JobError, JobRecord, JobState, Progress, Result
@@ -49,7 +54,7 @@ __all__ = [
 ]
 
 
-class JobStore(JobLeases, JobHistory, WorkerRegistry):
+class JobStore(JobLeases, JobHistory, JobEvents, JobPreviews, WorkerRegistry):
     """Job records behind atomic changes of state.
 
     Every method raises `AnimatorError` with `queue_unavailable` if Redis does not answer.
@@ -78,6 +83,7 @@ class JobStore(JobLeases, JobHistory, WorkerRegistry):
             attempt=attempt,
             progress=progress.to_json(),
             resumed="" if resumed is None else resumed,
+            time=now(),
         )
         return bool(answer)
 

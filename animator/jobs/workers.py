@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import asdict, dataclass
-from typing import cast
+from typing import Any, cast
 
 from animator.broker.connection import PREFIX, RedisBase, queue_errors
 from animator.errors import AnimatorError
@@ -45,6 +45,12 @@ class WorkerInfo:
     def to_json(self) -> str:
         """The sign of life as one line of JSON."""
         return json.dumps(asdict(self))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The sign of life for `--json`."""
+        values = asdict(self)
+        slots, since = values.pop("concurrency"), values.pop("started")
+        return {**values, "slots": slots, "since": since}
 
     @classmethod
     def from_json(cls, text: str | bytes) -> WorkerInfo:

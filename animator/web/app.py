@@ -12,7 +12,7 @@ from animator.web import pages
 from animator.web.context import ServerContext
 from animator.web.guard import GuardMiddleware
 from animator.web.problems import Problem, handle_errors
-from animator.web.routes import checks, events, farm, files, jobs
+from animator.web.routes import checks, events, farm, files, jobs, results
 
 DESCRIPTION = """\
 Animates portraits with the motion of driving videos: send both files, submit a job, watch it, and
@@ -46,7 +46,7 @@ def make_api() -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
     )
     handle_errors(api)
-    for routes in (files, checks, jobs, events, farm):
+    for routes in (files, checks, jobs, results, events, farm):
         api.include_router(routes.router)
     api.include_router(pages.router, include_in_schema=False)
     api.openapi = lambda: describe(api)  # type: ignore[method-assign]

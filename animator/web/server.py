@@ -95,7 +95,7 @@ def make_context(settings: Settings, server: ServerSettings) -> ServerContext:
         client=client,
         uploads=UploadStore(settings, server),
         results=ResultFolder(server.folder),
-        events=EventHub(client.store),
+        events=EventHub(client.store, server.streams),
         guard=Guard(server, Sessions(client.store.client, server.folder), tokens),
     )
 

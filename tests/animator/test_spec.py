@@ -130,6 +130,11 @@ def test_parts_of_a_record_survive_json() -> None:
         ({"webhook": "https://host/a b"}, "webhook"),
         ({"webhook": "https://host/" + "x" * 2000}, "webhook"),
         ({"webhook": 3}, "webhook"),
+        ({"owner": None}, "owner"),
+        ({"owner": "two words"}, "owner"),
+        ({"owner": "a/b"}, "owner"),
+        ({"owner": "line\n"}, "owner"),
+        ({"owner": "o" * 65}, "owner"),
     ],
 )
 def test_options_are_checked(values: dict[str, Any], name: str) -> None:
@@ -140,8 +145,9 @@ def test_options_are_checked(values: dict[str, Any], name: str) -> None:
 
 
 def test_options_survive_json() -> None:
-    options = JobOptions("high", "a-key", "https://host:8443/hook?job=1")
+    options = JobOptions("high", "a-key", "https://host:8443/hook?job=1", owner="Studio_1.a-b")
     assert JobOptions.from_json(options.to_json()) == options
+    assert JobOptions.from_json('{"priority": "low"}') == JobOptions("low", owner="")
 
 
 @pytest.mark.parametrize(

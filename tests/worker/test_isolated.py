@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import os
 import signal
 import subprocess
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
 from animator.settings import Settings
@@ -31,11 +34,27 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolated, "COMMAND", FAKE)
 
 
+class Watching:
+    """Somebody who looks at the job from one moment to another, if at all."""
+
+    def __init__(self, begin: float = math.inf, end: float = math.inf) -> None:
+        self._begin, self._end = time.monotonic() + begin, time.monotonic() + end
+        self.seen: list[bytes] = []
+
+    @property
+    def preview_wanted(self) -> bool:
+        return self._begin <= time.monotonic() < self._end
+
+    def show_preview(self, picture: bytes) -> None:
+        self.seen.append(picture)
+
+
 def run(
     folder: Path,
     should_stop: Callable[[], bool] = lambda: False,
     may_publish: Callable[[], bool] = lambda: True,
     bound_mb: int | None = None,
+    preview: Watching | None = None,
     **plan: Any,
 ) -> tuple[Result, list[Progress]]:
     driving = folder / "plan.json"
@@ -52,6 +71,7 @@ def run(
             workspace=workspace,
             priority=1,
             may_publish=may_publish,
+            preview=preview or Watching(),
             bounds=isolated.Bounds(1.5, bound_mb),
             job_id="job",
         )
@@ -65,6 +85,24 @@ def test_a_result_and_progress_come_through(tmp_path: Path) -> None:
     assert (result.frames, result.missing, result.warnings) == (12, ((2, 3),), ("as [planned]",))
     assert [progress.frame for progress in seen] == list(range(1, 13))
     assert (tmp_path / "o.mp4").is_file()
+
+
+def brightness(picture: bytes) -> int:
+    """Of the grey JPEG that the fake pipeline draws."""
+    with Image.open(io.BytesIO(picture)) as image:
+        assert (image.format, image.size) == ("JPEG", (60, 40))
+        return image.convert("L").getpixel((0, 0))
+
+
+def test_frames_are_shown_while_somebody_looks(tmp_path: Path) -> None:
+    looks = Watching(0.5, 3)
+    run(tmp_path, preview=looks, frames=60, seconds=6)
+    # One a second, each newer than the one before.
+    shades = [brightness(picture) for picture in looks.seen]
+    assert 2 <= len(shades) <= 4 and shades == sorted(set(shades))
+    unseen = Watching()
+    run(tmp_path, preview=unseen, frames=20, seconds=1)
+    assert unseen.seen == []
 
 
 def test_errors_stops_and_refusals_come_through(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from rich.table import Table
 from rich.text import Text
@@ -51,17 +50,11 @@ def show_workers(*, as_json: bool) -> None:
     """Print the workers that live."""
     workers = open_store(Settings.from_environment()).workers()
     if as_json:
-        print_json_array(_values(worker) for worker in workers)
+        print_json_array(worker.as_dict() for worker in workers)
     elif workers:
         _show_table(workers)
     else:
         say("no workers; start one with: celery -A worker worker")
-
-
-def _values(worker: WorkerInfo) -> dict[str, object]:
-    values = asdict(worker)
-    slots, since = values.pop("concurrency"), values.pop("started")
-    return {**values, "slots": slots, "since": since}
 
 
 def _show_table(workers: Sequence[WorkerInfo]) -> None:

@@ -13,5 +13,6 @@ end
 -- The worker learns of it when it renews the lease.
 if state == 'running' and redis.call('HSETNX', record(id), 'cancel', '1') == 1 then
   note(id, time, '', 'asked to cancel')
+  event(id, 'state', time, state)
 end
 return state

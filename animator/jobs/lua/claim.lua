@@ -13,14 +13,14 @@ local job, state = record(id), field(id, 'state')
 if state == 'running' and field(id, 'claim') == token then return tonumber(field(id, 'attempt')) end
 if state ~= 'queued' then return 0 end
 
+-- The number of the attempt is the fencing token: changes by an earlier attempt are refused.
+local attempt = redis.call('HINCRBY', job, 'attempt', 1)
 move(id, state, 'running', time)
 local alone = isolated == '1' or field(id, 'suspect') == '1'
 redis.call('HDEL', job, 'error', 'result', 'finished', 'left')
 redis.call('HSET', job, 'worker', worker, 'started', time, 'version', version, 'claim', token,
   'isolated', alone and '1' or '0', 'lease_ms', lease)
 redis.call('ZADD', PREFIX .. 'leases', clock() + lease, id)
--- The number of the attempt is the fencing token: changes by an earlier attempt are refused.
-local attempt = redis.call('HINCRBY', job, 'attempt', 1)
 local where = alone and ' in a process of its own' or ''
 note(id, time, worker, 'attempt ' .. attempt .. ' begins' .. where)
 return attempt

@@ -1,5 +1,6 @@
 -- Functions for all scripts of jobs. `move` is the only way to another state.
--- `animator.jobs.store` lists the keys, RATE_BUCKET_SECONDS and RATE_SECONDS come from Python.
+-- `animator.jobs.store` lists the keys; RATE_BUCKET_SECONDS, RATE_SECONDS and EVENTS, the most
+-- events that are kept, come from Python.
 
 -- Lines that a job's log keeps, the last ones.
 local LOG_LINES = 200
@@ -20,6 +21,24 @@ local function note(id, time, worker, text)
   local log = PREFIX .. 'log:' .. id
   redis.call('RPUSH', log, cjson.encode({time, worker or '', text}))
   redis.call('LTRIM', log, -LOG_LINES, -1)
+end
+
+-- Tells those who watch of a change of a job, in the very step that makes it. `kind` is what
+-- `animator.jobs.events` says; `progress` is JSON, or nil.
+local function event(id, kind, time, state, progress)
+  local stream = PREFIX .. 'events'
+  local entry = {'XADD', stream, 'MAXLEN', '~', EVENTS, '*', 'job', id, 'kind', kind,
+    'state', state, 'attempt', field(id, 'attempt') or '0', 'time', time}
+  if progress then
+    entry[#entry + 1] = 'progress'
+    entry[#entry + 1] = progress
+  end
+  local answer = redis.pcall(unpack(entry))
+  -- What is there is no stream, or takes no more entries. No job may stop for that.
+  if type(answer) == 'table' and answer.err then
+    redis.call('DEL', stream)
+    redis.call(unpack(entry))
+  end
 end
 
 -- The key of the sorted set that a queued job waits in.
@@ -46,16 +65,17 @@ local function announce(id, state)
   redis.call('ZADD', PREFIX .. 'webhooks', clock(), event)
 end
 
--- Removes a job that has ended: its key of submission, record and log; `index` is its state's.
-local function forget(id, index)
+-- Removes a job that has ended in a state: its key of submission, record, log and preview.
+local function forget(id, state, time)
+  event(id, 'removed', time, state)
   local key = field(id, 'key')
   -- By now the key may be that of a later job.
   if key and redis.call('HGET', PREFIX .. 'keys', key) == id then
     redis.call('HDEL', PREFIX .. 'keys', key)
   end
-  redis.call('DEL', record(id), PREFIX .. 'log:' .. id)
+  redis.call('DEL', record(id), PREFIX .. 'log:' .. id, PREFIX .. 'preview:' .. id)
   redis.call('ZREM', PREFIX .. 'jobs', id)
-  redis.call('ZREM', index, id)
+  redis.call('ZREM', PREFIX .. 'jobs:' .. state, id)
 end
 
 -- Moves a job from one state to another. `frames` are those made, of a job that succeeds.
@@ -65,6 +85,7 @@ local function move(id, from, to, time, frames)
   redis.call('HSET', job, 'state', to)
   redis.call('ZREM', PREFIX .. 'jobs:' .. from, id)
   redis.call('ZADD', PREFIX .. 'jobs:' .. to, created, id)
+  event(id, 'state', time, to)
 
   -- Nothing of the state before is left: no lease, no place in a queue, no token of a claim.
   redis.call('ZREM', PREFIX .. 'leases', id)
@@ -98,12 +119,15 @@ local function set_aside(id, time, error, queues)
   for _, queue in ipairs(queues) do redis.call('ZREM', PREFIX .. 'waiting:' .. queue, id) end
 
   local kind = redis.call('TYPE', record(id)).ok
-  if kind == 'none' then redis.call('ZREM', PREFIX .. 'jobs', id) end
+  if kind == 'none' and redis.call('ZREM', PREFIX .. 'jobs', id) == 1 then
+    event(id, 'removed', time, 'failed')
+  end
   if kind ~= 'hash' then return end
   local created = redis.call('ZSCORE', PREFIX .. 'jobs', id) or 1000 * clock()
   redis.call('ZADD', PREFIX .. 'jobs:failed', created, id)
   redis.call('HSET', record(id), 'state', 'failed', 'error', error, 'finished', time)
   redis.call('HDEL', record(id), 'cancel', 'claim', 'isolated')
+  event(id, 'state', time, 'failed')
   note(id, time, '', 'failed: the record cannot be read')
   pcall(announce, id, 'failed')
   local output, outputs = field(id, 'output'), PREFIX .. 'outputs'

@@ -6,7 +6,8 @@ local score  = ARGV[2] -- time of creation in microseconds, by which jobs are li
 local output = ARGV[3]
 local shared = ARGV[4] -- 1 if other jobs may be going to write the output
 local key    = ARGV[5] -- of the submission, or ''
-local fields = tail(6) -- of the record: name, value, name, value, ...
+local time   = ARGV[6] -- the same as the score: UTC, ISO 8601
+local fields = tail(7) -- of the record: name, value, name, value, ...
 
 -- Sent a second time: ids are never used twice.
 if redis.call('EXISTS', record(id)) == 1 then return {1, id} end
@@ -29,4 +30,5 @@ redis.call('HSET', record(id), 'state', 'queued', 'attempt', '0', 'output', outp
 redis.call('ZADD', PREFIX .. 'jobs', score, id)
 redis.call('ZADD', PREFIX .. 'jobs:queued', score, id)
 redis.call('ZADD', waiting(id), clock(), id)
+event(id, 'state', time, 'queued')
 return {1, id}

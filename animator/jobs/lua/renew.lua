@@ -1,6 +1,6 @@
 -- Prolongs the leases of attempts, and tells how things are with them.
--- Returns for each 0 if the job is no longer the attempt's, 1 if it is, 2 if it is and is to be
--- cancelled.
+-- Returns for each 0 if the job is no longer the attempt's; else 1, and 2 more if it is to be
+-- cancelled, and 4 more if somebody looks at it.
 local lease    = ARGV[1] -- milliseconds from now, or 0 to leave leases as they are
 local attempts = tail(2) -- id, attempt, id, attempt, ...
 
@@ -9,7 +9,8 @@ for at = 1, #attempts, 2 do
   local id, answer = attempts[at], 0
   if field(id, 'state') == 'running' and field(id, 'attempt') == attempts[at + 1] then
     if lease ~= '0' then redis.call('ZADD', PREFIX .. 'leases', expiry, id) end
-    answer = field(id, 'cancel') and 2 or 1
+    local cancel = field(id, 'cancel') and 2 or 0
+    answer = 1 + cancel + 4 * redis.call('EXISTS', PREFIX .. 'preview:wanted:' .. id)
   end
   answers[#answers + 1] = answer
 end

@@ -3,11 +3,13 @@ files and words; pictures are the networks' and the default weights' tests' busi
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import cv2
@@ -142,6 +144,20 @@ def test_the_file_says_that_it_is_generated(spec):
         comment = container.metadata["comment"]
     assert "AI-generated" in comment
     assert result.weights in comment
+
+
+def test_the_newest_frame_is_shown_to_who_looks(spec, monkeypatch):
+    monkeypatch.setattr("animator.animation.preview.PREVIEW_SECONDS", 0.0)
+    seen: list[bytes] = []
+    looking = SimpleNamespace(preview_wanted=True, show_preview=seen.append)
+    result = animate(spec, preview=looking)
+    shown = [np.asarray(Image.open(io.BytesIO(picture))) for picture in seen]
+    with VideoReader(spec.output) as reader:
+        made = [picture for batch in reader for picture in batch.pixels]
+    assert result.frames == len(made) == len(shown)
+    for one, other in zip(shown, made, strict=True):
+        # Both are coded with losses.
+        assert np.abs(one.astype(int) - other).mean() < 12
 
 
 def test_progress_counts_every_stage(spec):

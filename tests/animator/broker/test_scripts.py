@@ -109,7 +109,7 @@ def test_a_wrong_name_is_an_error_at_the_call(store: JobStore) -> None:
 
 def test_more_values_than_lua_can_unpack(store: JobStore) -> None:
     job = [f"job-{number}" for number in range(20_000)]
-    assert store._run("remove", ids=job) == 0
+    assert store._run("remove", time="", ids=job) == 0
 
 
 def test_constants_come_first() -> None:

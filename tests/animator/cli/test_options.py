@@ -29,8 +29,9 @@ def names(kind: type) -> set[str]:
     return {item.name for item in fields(kind)}
 
 
-OF_THE_FARM = names(JobOptions) - {"overwrite"}
-"""How a job is treated; whether it may replace a file is the option --force of each command."""
+OF_THE_FARM = names(JobOptions) - {"overwrite", "owner"}
+"""How a job is treated; whether it may replace a file is the option --force of each command, and
+whose it is a server says."""
 
 
 def offered(command: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from animator.spec import (
     Progress,
     Result,
 )
+from tests.lost_answers import SentTwice
 from tests.racing import racing
 
 SPEC = JobSpec("/a/source.png", "/a/driving.mp4", "/a/out.mp4", face=2)
@@ -28,14 +29,6 @@ RESULT = Result("/a/out.mp4", 150, 20.0, 7.5, {"generate": 12.0}, ("two faces",)
 
 def info(worker: str, *, consuming: bool = True) -> WorkerInfo:
     return WorkerInfo(worker, "host", 1, "2026-01-01T00:00:00+00:00", 1, consuming, "0")
-
-
-class SentTwice(JobStore):
-    """A store whose every script runs twice, as after an answer that was lost on its way."""
-
-    def _run(self, name: str, /, *, client: Any = None, **arguments: Any) -> Any:
-        super()._run(name, **arguments)
-        return super()._run(name, client=client, **arguments)
 
 
 @pytest.fixture(params=[JobStore, SentTwice])
@@ -59,6 +52,14 @@ def test_a_new_job_is_queued(store: JobStore) -> None:
     assert store.get(record.id) == record
     assert record.as_dict()["output"] == "/a/out.mp4"
     assert store.counts()[JobState.QUEUED] == 1
+
+
+def test_a_job_knows_whose_it_is(store: JobStore) -> None:
+    record = store.create(SPEC, options=JobOptions(owner="studio"))
+    assert store.get(record.id).as_dict()["owner"] == "studio"
+    # As an older version wrote it.
+    store.client.hset(f"animator:job:{record.id}", "options", '{"priority": "low"}')
+    assert store.get(record.id).as_dict()["owner"] == ""
 
 
 def test_an_unknown_job_is_said_to_be_unknown(store: JobStore) -> None:

@@ -1,0 +1,468 @@
+"""Uploads: files that callers have sent, looked at before anything else reads them.
+
+Each has a folder of its own, `uploads/ID/`, with the file under a name of the server's, a
+thumbnail, and `about.json`, which is written last: an upload exists once it has that. A file that
+is on its way has `incoming.json` instead, which tells whose it is and which process receives it, so
+that what a killed server leaves is found. Several servers may share the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from animator.checks.report import UploadFacts
+from animator.errors import AnimatorError
+from animator.files.private import private_folder
+from animator.settings import Settings
+from animator.web.folder import disk_errors, folders_in, open_private, write_whole
+from animator.web.looking import Looked, look_at, read_facts
+from animator.web.media_types import MEDIA_TYPES, MediaType
+from animator.web.names import clean_name, is_id, new_id
+from animator.web.settings import ServerSettings
+from gfla.files import sync_folder
+
+ABOUT, INCOMING, THUMBNAIL = "about.json", "incoming.json", "thumbnail.jpg"
+_PART = "incoming"
+_MOST_ABOUT = 1 << 20
+_HALF_SECONDS = 3600.0
+"""Age of the last byte from which a half upload is given up, also of a server that runs."""
+_ORPHAN_SECONDS = 300.0
+"""The same where the process that received it is gone."""
+_DAY = 24 * 3600
+_COUNT_SECONDS = 2.0  # for how long a count of what an owner has is believed
+_SYNC_BYTES = 64 * 1024**2  # after which written data goes to the disk, so that the end is quick
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that somebody has sent.
+
+    Attributes:
+        id: 20 letters and digits; it sorts by time.
+        owner: the name of the caller.
+        name: what the caller called it, made harmless; for people only.
+        sha256: of its content, 64 hexadecimal digits.
+        bytes: its size.
+        created: when it was there.
+        facts: what it is and shows.
+        path: where it lies.
+    """
+
+    id: str
+    owner: str
+    name: str
+    sha256: str
+    bytes: int
+    created: datetime
+    facts: UploadFacts
+    path: Path
+
+    @property
+    def media_type(self) -> MediaType:
+        """What such a file is called."""
+        return MEDIA_TYPES[self.facts.format]
+
+    @property
+    def thumbnail(self) -> Path:
+        """Where its thumbnail lies."""
+        return self.path.with_name(THUMBNAIL)
+
+
+class UploadStore:
+    """The uploads in the server's folder.
+
+    Args:
+        settings: of the process, for the look at each file.
+        server: where the folder is, and how much is taken.
+        look: looks at a file; see `animator.web.looking.look_at`.
+
+    Raises:
+        AnimatorError: `storage_unavailable`, `disk_full`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        server: ServerSettings,
+        look: Callable[[Path, Settings], Looked] = look_at,
+    ) -> None:
+        self.settings, self.server, self.look = settings, server, look
+        self.root = server.folder / "uploads"
+        for folder in (server.folder, self.root):
+            with disk_errors():
+                private_folder(folder)
+        self._known: dict[str, Upload] = {}
+        self._lock = threading.Lock()
+        self._arriving: dict[str, int] = {}  # bytes by owner, of this process
+        self._counted: dict[str, tuple[float, int]] = {}
+
+    def begin(self, owner: str, shown_name: str) -> Incoming:
+        """Make room for a file that is to come; what is returned is finished or abandoned.
+
+        Raises:
+            AnimatorError: `quota_exceeded`, `disk_full`, `storage_unavailable`.
+        """
+        self.check_quota(owner, 1)
+        return Incoming(self, owner, clean_name(shown_name))
+
+    def get(self, file_id: str, may_see: Callable[[str], bool] = lambda owner: True) -> Upload:
+        """An upload.
+
+        Args:
+            file_id: its id; any text.
+            may_see: tells of an owner whether what is theirs may be seen.
+
+        Raises:
+            AnimatorError: `no_such_upload`, also where it may not be seen.
+        """
+        upload = self._read(file_id) if is_id(file_id) else None
+        if upload is None or not may_see(upload.owner):
+            shown = repr(file_id) if is_id(file_id) else "this"
+            raise AnimatorError("no_such_upload", f"No uploaded file has {shown} as its id.")
+        return upload
+
+    def list(
+        self,
+        may_see: Callable[[str], bool] = lambda owner: True,
+        *,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> Sequence[Upload]:
+        """Uploads, the newest first.
+
+        Args:
+            may_see: tells of an owner whether what is theirs may be seen.
+            before: only those that are older than the upload of this id, which may be gone.
+            limit: at most so many.
+        """
+        found = []
+        for file_id in sorted(self._ids(), reverse=True):
+            if before is not None and file_id >= before:
+                continue
+            upload = self._read(file_id)
+            if upload is not None and may_see(upload.owner):
+                found.append(upload)
+                if len(found) == limit:
+                    break
+        return found
+
+    def touch(self, file_id: str) -> None:
+        """Note that an upload is used, which keeps it from being expired."""
+        if is_id(file_id):
+            with suppress(OSError):
+                os.utime(self.root / file_id / ABOUT)
+
+    def remove(self, file_id: str) -> None:
+        """Remove an upload; one that is not there is none."""
+        if not is_id(file_id):
+            return
+        folder = self.root / file_id
+        with suppress(OSError):
+            # From here on it does not exist, whatever becomes of the rest.
+            (folder / ABOUT).unlink()
+        self._forget(file_id)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def expires(self, upload: Upload) -> datetime:
+        """When an upload is removed if it is not used until then."""
+        try:
+            used = os.stat(upload.path.with_name(ABOUT)).st_mtime
+        except OSError:
+            used = time.time()
+        return datetime.fromtimestamp(used + self.server.upload_days * _DAY, UTC)
+
+    def sweep(self, in_use: Iterable[str | Path]) -> int:
+        """Remove what was not used for long, and half uploads that nobody goes on with.
+
+        Args:
+            in_use: paths of the inputs of jobs that wait or run, which stay.
+
+        Returns:
+            How many were removed.
+        """
+        removed = 0
+        used = {Path(path).parent.name for path in in_use}
+        for file_id in self._ids():
+            folder = self.root / file_id
+            if not os.path.lexists(folder / ABOUT):
+                removed += _remove_if_left(folder)
+            elif file_id not in used and _idle_seconds(folder) > self.server.upload_days * _DAY:
+                self.remove(file_id)
+                removed += 1
+        return removed
+
+    def check_quota(self, owner: str, more: int) -> None:
+        """Refuse what is more than an owner may have.
+
+        Raises:
+            AnimatorError: `quota_exceeded`.
+        """
+        with self._lock:
+            when, stored = self._counted.get(owner, (0.0, 0))
+            arriving = self._arriving.get(owner, 0)
+        if time.monotonic() - when > _COUNT_SECONDS or not when:
+            stored = self._stored(owner)
+            with self._lock:
+                self._counted[owner] = (time.monotonic(), stored)
+        if stored + arriving + more > self.server.quota_bytes:
+            message = (
+                f"Your files take up to {self.server.quota_bytes} bytes here; remove some that you "
+                "no longer need."
+            )
+            raise AnimatorError("quota_exceeded", message)
+
+    def arriving(self, owner: str, size: int) -> None:
+        """Count bytes that arrive, or, if negative, that have arrived or are given up."""
+        with self._lock:
+            self._arriving[owner] = self._arriving.get(owner, 0) + size
+            if self._arriving[owner] <= 0:
+                del self._arriving[owner]
+            if size < 0:
+                self._counted.pop(owner, None)
+
+    def same(self, owner: str, sha256: str) -> Upload | None:
+        """An upload of an owner with this content."""
+        for upload in self._known_uploads():
+            if upload.owner == owner and upload.sha256 == sha256:
+                self.touch(upload.id)
+                return self._read(upload.id)
+        return None
+
+    def _known_uploads(self) -> Sequence[Upload]:
+        return [one for one in map(self._read, self._ids()) if one is not None]
+
+    def _stored(self, owner: str) -> int:
+        """Bytes of an owner, with those that other servers receive at this moment."""
+        total = 0
+        for file_id in self._ids():
+            upload = self._read(file_id)
+            if upload is not None:
+                total += upload.bytes if upload.owner == owner else 0
+                continue
+            about = _read_json(self.root / file_id / INCOMING)
+            if about.get("owner") == owner and about.get("pid") != os.getpid():
+                with suppress(OSError):
+                    total += os.stat(self.root / file_id / _PART).st_size
+        return total
+
+    def _ids(self) -> Sequence[str]:
+        ids = [entry.name for entry in folders_in(self.root) if is_id(entry.name)]
+        if len(self._known) > len(ids):
+            for gone in self._known.keys() - set(ids):
+                self._forget(gone)
+        return ids
+
+    def _forget(self, file_id: str) -> None:
+        with self._lock:
+            gone = self._known.pop(file_id, None)
+            if gone is not None:
+                self._counted.pop(gone.owner, None)
+
+    def _read(self, file_id: str) -> Upload | None:
+        """An upload that exists; what was read of it once is kept, as it never changes."""
+        folder = self.root / file_id
+        known = self._known.get(file_id)
+        if known is not None:
+            if os.path.lexists(folder / ABOUT):
+                return known
+            self._forget(file_id)
+            return None
+        upload = _parse(folder, _read_json(folder / ABOUT))
+        if upload is not None:
+            with self._lock:
+                self._known[file_id] = upload
+        return upload
+
+
+class Incoming:
+    """A file on its way: it is written, then finished or abandoned.
+
+    Args:
+        store: where it goes.
+        owner: whose it is.
+        name: what it is called, for people.
+
+    Attributes:
+        size: bytes so far.
+
+    Raises:
+        AnimatorError: `disk_full`, `storage_unavailable`.
+    """
+
+    def __init__(self, store: UploadStore, owner: str, name: str) -> None:
+        self._store, self._owner, self._name = store, owner, name
+        self.size = self._unsynced = 0
+        self._hash = hashlib.sha256()
+        self._ended = False
+        self.id = new_id()
+        self._folder = store.root / self.id
+        with disk_errors():
+            self._folder.mkdir(mode=0o700)
+        try:
+            about = {"owner": owner, "pid": os.getpid(), "began": _began(os.getpid())}
+            write_whole(self._folder / INCOMING, json.dumps(about).encode())
+            with disk_errors():
+                self._file = open(self._folder / _PART, "xb", buffering=0, opener=open_private)
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Take the next bytes; after an error the file is abandoned.
+
+        Raises:
+            AnimatorError: `upload_too_large`, `quota_exceeded`, `disk_full`, `storage_unavailable`.
+        """
+        if self._ended:
+            raise AnimatorError("bad_request", "The upload was given up.")
+        try:
+            most = self._store.server.max_upload_bytes
+            if self.size + len(data) > most:
+                message = f"The file has more than {most} bytes."
+                raise AnimatorError("upload_too_large", message)
+            self._store.check_quota(self._owner, len(data))
+            self._store.arriving(self._owner, len(data))
+            self.size += len(data)
+            with disk_errors():
+                left = memoryview(data)
+                while left:
+                    left = left[self._file.write(left) :]
+                self._unsynced += len(data)
+                if self._unsynced >= _SYNC_BYTES:
+                    os.fdatasync(self._file.fileno())
+                    self._unsynced = 0
+        except BaseException:
+            self.abandon()
+            raise
+        self._hash.update(data)
+
+    def finish(self) -> Upload:
+        """Look at the file, and make it an upload; whatever is refused is removed.
+
+        Takes seconds. The same content of the same owner is the upload that is there already.
+
+        Raises:
+            AnimatorError: those of `animator.web.looking.look_at`, `disk_full`,
+                `storage_unavailable`.
+        """
+        if self._ended:
+            raise AnimatorError("bad_request", "The upload was given up.")
+        try:
+            sha256 = self._hash.hexdigest()
+            if (earlier := self._store.same(self._owner, sha256)) is not None:
+                return earlier
+            with disk_errors():
+                os.fsync(self._file.fileno())
+                os.utime(self._folder / INCOMING)  # nobody has given it up while it is looked at
+            looked = self._store.look(self._folder / _PART, self._store.settings)
+            return self._publish(sha256, looked)
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Give up what was not finished; more than once is once."""
+        if self._ended:
+            return
+        self._ended = True
+        with suppress(OSError):
+            self._file.close()
+        if not os.path.lexists(self._folder / ABOUT):
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._store.arriving(self._owner, -self.size)
+
+    def _publish(self, sha256: str, looked: Looked) -> Upload:
+        """Give the file its name, then write what makes it an upload."""
+        folder, facts = self._folder, looked.facts
+        path = folder / f"file{MEDIA_TYPES[facts.format].suffix}"
+        about = {
+            "id": self.id,
+            "owner": self._owner,
+            "name": self._name,
+            "sha256": sha256,
+            "bytes": self.size,
+            "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "facts": asdict(facts),
+        }
+        write_whole(folder / THUMBNAIL, looked.thumbnail)
+        with disk_errors():
+            os.rename(folder / _PART, path)
+            sync_folder(folder)
+        write_whole(folder / ABOUT, json.dumps(about).encode())
+        with disk_errors():
+            (folder / INCOMING).unlink()
+        sync_folder(self._store.root)
+        return self._store.get(self.id)
+
+
+def _parse(folder: Path, about: dict[str, Any]) -> Upload | None:
+    """An upload from its `about.json`; None if that makes no sense."""
+    try:
+        facts = read_facts(about["facts"])
+        path = folder / f"file{MEDIA_TYPES[facts.format].suffix}"
+        return Upload(
+            id=folder.name,
+            owner=str(about["owner"]),
+            name=clean_name(str(about["name"])),
+            sha256=str(about["sha256"]),
+            bytes=int(about["bytes"]),
+            created=datetime.fromisoformat(about["created"]),
+            facts=facts,
+            path=path,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """The object in a small file; an empty one if there is none."""
+    try:
+        with open(path, "rb") as file:
+            values = json.loads(file.read(_MOST_ABOUT))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _idle_seconds(folder: Path) -> float:
+    """How long an upload was not used."""
+    try:
+        return time.time() - os.stat(folder / ABOUT).st_mtime
+    except OSError:
+        return 0.0
+
+
+def _remove_if_left(folder: Path) -> bool:
+    """Remove a half upload if it is old, or younger but nobody is at it any more."""
+    newest = 0.0
+    for name in (".", INCOMING, _PART):
+        with suppress(OSError):
+            newest = max(newest, os.stat(folder / name).st_mtime)
+    idle = time.time() - newest
+    incoming = _read_json(folder / INCOMING)
+    pid, began = incoming.get("pid"), incoming.get("began")
+    gone = isinstance(pid, int) and _began(pid) != began
+    if idle > _HALF_SECONDS or (idle > _ORPHAN_SECONDS and gone):
+        shutil.rmtree(folder, ignore_errors=True)
+        return True
+    return False
+
+
+def _began(pid: int) -> str | None:
+    """When a process of this machine began, by which it is told from a later one of its number."""
+    try:
+        # The name, in parentheses, may hold anything.
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}:{fields[19]}"
+    except (OSError, IndexError):
+        return None
