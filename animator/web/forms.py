@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from animator.errors import AnimatorError
-from animator.spec import OPTIONS, JobOptions, JobSpec
+from animator.spec import OPTIONS, JobOptions, JobRecord, JobSpec
 from animator.values import Location, Option
 
 FILES = ("source", "driving")
@@ -149,6 +149,11 @@ def read_options(values: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, s
         wrong["end"] = error.message[:_SHOWN]
         right.pop("end")
     return right, wrong
+
+
+def job_options(record: JobRecord) -> dict[str, Any]:
+    """The values of all options of a job, by name."""
+    return {**record.spec.as_dict(), **asdict(record.options)}
 
 
 def written(value: Any) -> str:

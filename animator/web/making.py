@@ -14,7 +14,7 @@ from animator.errors import AnimatorError
 from animator.spec import OPTIONS, JobRecord
 from animator.web.callers import Caller
 from animator.web.context import ServerContext
-from animator.web.forms import option_form, option_names, read_options, written
+from animator.web.forms import job_options, option_form, option_names, read_options, written
 from animator.web.looking import in_a_thread_of_its_own
 from animator.web.messages import Messages
 from animator.web.names import is_id
@@ -22,7 +22,7 @@ from animator.web.problems import status_of
 from animator.web.reading import find_job, upload_of
 from animator.web.routes.checks import NewCheck, check_files
 from animator.web.schemas import JOB_ID
-from animator.web.views import FILES, FileView, FilePart, PartView, view_file
+from animator.web.views import FILES, FilePart, FileView, PartView, view_file
 from animator.weights.library import weights_names
 
 _EARLIER = 12
@@ -54,7 +54,7 @@ class Draft:
     status: int = 422
 
     @property
-    def chosen(self) -> dict[FilePart, str]:
+    def chosen(self) -> dict[str, str]:
         """Ids of the files that are chosen."""
         return {name: self.fields[name] for name in FILES if is_id(self.fields.get(name, ""))}
 
@@ -110,10 +110,10 @@ def draft_of_query(context: ServerContext, caller: Caller, query: Mapping[str, s
 
 def _fields_of(context: ServerContext, caller: Caller, record: JobRecord) -> dict[str, str]:
     """The fields of a job that there is, but for its key, which stands for that job alone."""
-    values = {**vars(record.spec), **vars(record.options), "key": None}
+    values = {**job_options(record), "key": None}
     fields = {name: written(values[name]) for name in option_names()}
     for name in FILES:
-        upload = upload_of(context, caller, values[name])
+        upload = upload_of(context, caller, getattr(record.spec, name))
         if upload is not None:
             fields[name] = upload.id
     return fields
@@ -156,7 +156,11 @@ def form_values(
         "parts_of": parts,
         "findings": [found for found in findings if not found.about],
         "fine": draft.findings is not None and all(one.level == "note" for one in findings),
-        "form": option_form(draft.fields, draft.errors, weights_names(context.settings)),
+        "form": option_form(
+            draft.fields,
+            {name: _labelled(name, error, t) for name, error in draft.errors.items()},
+            weights_names(context.settings),
+        ),
         "no_workers": not any(worker.consuming for worker in context.client.store.workers()),
     }
 
@@ -188,6 +192,14 @@ def in_words(sentence: str, t: Messages) -> str:
 def _worded(found: Finding, t: Messages) -> Finding:
     message, advice = in_words(found.message, t), in_words(found.advice, t)
     return replace(found, message=message, advice=advice)
+
+
+def _labelled(name: str, error: str, t: Messages) -> str:
+    """A sentence about an option that begins with the page's name for it."""
+    key = f"option.{name}.label"
+    if key in t and error.startswith(f"{name} "):
+        return t.raw(key) + error.removeprefix(name)
+    return error
 
 
 def _quoted(name: str, t: Messages, instead: str = "") -> str:

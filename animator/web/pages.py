@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -94,7 +92,7 @@ async def take_sample(request: Request, context: Context, caller: Who) -> Respon
     """Begin with the sample."""
     await run_in_threadpool(_check_form, request, context, await _small_form(request))
     made = await sample_uploads(context.uploads, caller.name)
-    return _see_other(request, "/?" + urlencode({name: made[name].id for name in FILES}))
+    return _see_other(request, "/?" + urlencode([(name, made[name].id) for name in FILES]))
 
 
 async def _read_form(request: Request, context: ServerContext, caller: Caller) -> making.Draft:
@@ -108,7 +106,8 @@ async def _read_form(request: Request, context: ServerContext, caller: Caller) -
     def check(fields: Mapping[str, str]) -> None:
         _check_form(request, context, fields)
 
-    form = await read_parts(request, begin, before_files=check, most_files=len(FILES))
+    # Each of the two can come from a field for a camera, too.
+    form = await read_parts(request, begin, before_files=check, most_files=2 * len(FILES))
     draft = making.Draft(dict(form.fields))
     try:
         for name, incoming in form.files.items():

@@ -97,7 +97,8 @@ def amount(count: float) -> str:
     """A number of bytes: 640 B, 12 KB, 3.4 MB."""
     for unit in ("B", "KB", "MB"):
         if count < 1000:
-            return f"{count:.1f} {unit}" if 0 < count < 10 and unit != "B" else f"{count:.0f} {unit}"
+            digits = 1 if count < 10 and unit != "B" else 0
+            return f"{count:.{digits}f} {unit}"
         count /= 1000
     return f"{count:.1f} GB"
 

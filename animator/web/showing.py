@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from animator.spec import OPTIONS, JobState
-from animator.web.forms import option_names, written
+from animator.web.forms import job_options, option_names, written
 from animator.web.making import in_words
 from animator.web.messages import Messages
 from animator.web.rendering import clock, moment, rate
@@ -40,10 +40,9 @@ def job_values(job: JobView, t: Messages, root_path: str) -> dict[str, Any]:
 def facts(job: JobView, t: Messages) -> list[tuple[str, str]]:
     """What is to be known of a job, by labels; of its options those that are not as usual."""
     record, result = job.record, job.record.result
-    values = {**vars(record.spec), **vars(record.options)}
+    values = job_options(record)
     found = [
-        (label_of(name, t), written(values[name]))
-        for name in ("size", "output_mode", "motion")
+        (label_of(name, t), written(values[name])) for name in ("size", "output_mode", "motion")
     ]
     found += [
         (label_of(name, t), written(values[name]))

@@ -179,7 +179,8 @@ def view_job(
     log: Sequence[LogLine] = (),
 ) -> JobView:
     """What is shown of a job."""
-    files, names = {}, _names_by_output(context, record)
+    files: dict[str, FileView] = {}
+    names = _names_by_output(context, record)
     for name in FILES:
         location: Location = getattr(record.spec, name)
         upload = upload_of(context, caller, location)

@@ -90,6 +90,14 @@ function listen(url, heard, lost = () => {}) {
   return () => { source.onerror = null; source.close(); };
 }
 
+// Where a slider is, and how much of it is filled.
+function setPosition(slider, video, text) {
+  const share = video.currentTime / video.duration || 0;
+  slider.value = share * 1000;
+  slider.style.setProperty("--at", `${share * 100}%`);
+  slider.setAttribute("aria-valuetext", text);
+}
+
 function setToggle(button, on, label) {
   const [first, second] = all("[data-when]", button);
   first.hidden = on;
@@ -116,7 +124,11 @@ function make(form) {
       input.addEventListener("change", () => input.files[0] && upload(part, input.files[0]));
     }
     for (const input of all("input[type=radio]", box)) {
-      input.addEventListener("change", () => { uploads[part]?.abort(); show(part); });
+      input.addEventListener("change", async () => {
+        uploads[part]?.abort();
+        await show(part);
+        check();
+      });
     }
     find("[data-stage]", box).addEventListener("click", (event) => {
       if (event.currentTarget.classList.contains("empty")) find("input[type=file]", box).click();
@@ -133,8 +145,7 @@ function make(form) {
     video.controls = false;
     const there = () => { mini.hidden = video.hidden || !video.duration; moments.hidden = mini.hidden; };
     const follow = () => {
-      position.value = (video.currentTime / video.duration) * 1000 || 0;
-      position.setAttribute("aria-valuetext", clock(video.currentTime));
+      setPosition(position, video, clock(video.currentTime));
       find("[data-time]", mini).value = clock(video.currentTime);
       outline.classList.toggle("faint", !samples.length && video.currentTime > 0.1);
       if (samples.length) drawFace(outline, faceAt(video.currentTime));
@@ -186,41 +197,33 @@ function make(form) {
   // Show a file at once, send it meanwhile, then have the server's view of it.
   function upload(part, file) {
     const box = card(part), said = box.dataset, progress = find("[data-progress]", box);
+    const request = new XMLHttpRequest(), body = new FormData();
     uploads[part]?.abort();
-    if (!/^(image|video)\//.test(file.type || "image/")) return tell(box, fill(said.wrongKind, { name: file.name }));
-    tell(box, "");
     preview(part, file);
     progress.hidden = false;
     progress.removeAttribute("value");
     ready.textContent = fill(said.uploading, { name: file.name });
-    for (const radio of all("input[type=radio]", box)) radio.checked = false;
-    const request = new XMLHttpRequest(), body = new FormData();
     body.append("file", file, file.name);
     request.upload.onprogress = (event) => { progress.value = (event.loaded / event.total) * 100; };
-    request.upload.onload = () => { progress.removeAttribute("value"); ready.textContent = said.checking; };
+    request.upload.onload = () => {
+      progress.removeAttribute("value");
+      ready.textContent = said.checking;
+    };
     request.responseType = "json";
-    const ended = new Promise((done) => { request.onloadend = () => done(request.response); });
     request.open("POST", form.dataset.files);
     request.setRequestHeader("X-CSRF-Token", csrf());
-    request.setRequestHeader("Accept", "application/json");
-    request.send(body);
-    const aborted = () => uploads[part] !== upload;
-    const result = ended.then(async (answer) => {
-      if (aborted()) return;
+    const own = { abort: () => { delete uploads[part]; request.abort(); } };
+    uploads[part] = own;
+    own.result = new Promise((done) => { request.onloadend = done; }).then(async () => {
+      if (uploads[part] !== own) return;
       delete uploads[part];
-      for (const input of all("input[type=file]", box)) input.value = "";
-      if (request.status >= 200 && request.status < 300 && answer?.id) {
-        await show(part, answer.id);
-        if (uploads[part]) return;
-        ready.textContent = fill(said.found, { name: file.name });
-      } else if (request.status || !request.aborted) {
-        await show(part, "");
-        tell(card(part), answer?.detail ?? form.dataset.failed);
-        ready.textContent = "";
-      }
+      const { id = "", detail = form.dataset.failed } = request.response ?? {};
+      await show(part, id);
+      ready.textContent = id ? fill(said.found, { name: file.name }) : "";
+      if (!id) tell(card(part), detail);
+      check();
     });
-    const upload = { result, abort: () => { delete uploads[part]; request.abort(); } };
-    uploads[part] = upload;
+    request.send(body);
   }
 
   function tell(box, sentence) {
@@ -235,9 +238,10 @@ function make(form) {
     if (moving) { video.removeAttribute("poster"); samples = []; }
     shown.src = URL.createObjectURL(file);
     shown.hidden = false;
-    shown.onload = shown.onloadeddata = () => URL.revokeObjectURL(shown.src);
     shown.onerror = () => { shown.hidden = true; };
     if (!moving) shown.alt = fill(image.dataset.alt, { name: file.name });
+    tell(box, "");
+    for (const radio of all("input[type=radio]", box)) radio.checked = false;
     find("[data-outline]", box).setAttribute("hidden", "");
     find("[data-blank]", box).hidden = true;
     find("[data-stage]", box).classList.remove("empty");
@@ -251,13 +255,13 @@ function make(form) {
     const given = Object.entries(ids).filter(([, value]) => value);
     const address = `${root}/${given.length ? "?" : ""}${new URLSearchParams(given)}`;
     const page = await fetchPage(address);
-    if (uploads[part] && id !== "") return;
+    if (uploads[part]) return;
     if (page === null) return tell(card(part), form.dataset.failed);
     if (part === "driving") samples = [];
+    for (const one of all("[src^=blob]", card(part))) URL.revokeObjectURL(one.src);
     swap(`#${part}-card`, page);
     history.replaceState(null, "", address);
     prepare(part);
-    await check();
   }
 
   // What the check says of both files, in the background.
@@ -265,12 +269,11 @@ function make(form) {
     const mine = ++checks, ids = { source: chosen("source"), driving: chosen("driving") };
     if (!ids.source || !ids.driving) return;
     const asked = { ...ids };
-    for (const name of ["output_mode", "motion", "start", "end"]) {
-      const value = new FormData(form).get(name)?.trim();
-      if (value) asked[name] = value;
+    for (const input of all(".options [name]", form)) {
+      const { name, value } = input;
+      if (!value || (input.type === "radio" && !input.checked) || ["priority", "key", "webhook"].includes(name)) continue;
+      asked[name] = input.type === "number" || /^\d+$/.test(value) && name.endsWith("face") ? Number(value) : value;
     }
-    const size = Number(new FormData(form).get("size"));
-    if (size) asked.size = size;
     let answer;
     try {
       const response = await fetch(form.dataset.check, {
@@ -292,7 +295,8 @@ function make(form) {
       list.append(item);
     }
     if (!answer.findings.some((one) => one.level !== "note")) ready.textContent = form.dataset.fine;
-    samples = (answer.driving?.samples ?? []).filter((one) => one.faces !== undefined);
+    samples = answer.driving?.samples ?? [];
+    if (answer.source) drawFace(find("[data-outline]", card("source")), answer.source.face.crop);
   }
 
   // A sentence of the check with the page's names for the command's options.
@@ -330,7 +334,7 @@ function make(form) {
     input.dispatchEvent(new Event("change", { bubbles: true }));
   });
   form.addEventListener("change", (event) => {
-    if (event.target.closest(".options > .main")) check();
+    if (event.target.closest(".options")) check();
   });
   form.addEventListener("submit", async (event) => {
     const button = find("#submit");
@@ -478,9 +482,7 @@ function prepareTheatre() {
   }
   function show() {
     const { currentTime, duration } = result;
-    position.value = (currentTime / duration) * 1000 || 0;
-    const text = fill(said.position, { time: clock(currentTime), duration: clock(duration) });
-    position.setAttribute("aria-valuetext", text);
+    setPosition(position, result, fill(said.position, { time: clock(currentTime), duration: clock(duration) }));
     find("#position-text").value = `${clock(currentTime)} / ${clock(duration)}`;
   }
   function follow() {
@@ -579,6 +581,14 @@ function workers() {
   setInterval(refresh, 3000);
 }
 
+for (const form of all("form[data-busy]")) {
+  form.addEventListener("submit", () => {
+    const button = find("button", form);
+    button.disabled = true;
+    find("#live").textContent = form.dataset.busy;
+    button.textContent = form.dataset.busy;
+  });
+}
 showLocalTimes(document);
 find("#told")?.focus();
 if (find("#make")) make(find("#make"));
