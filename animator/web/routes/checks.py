@@ -95,8 +95,16 @@ class Sample(Plain):
 @router.post(
     "/check",
     summary="Check a job",
+    response_description="What was found.",
     response_model=Check,
-    responses=problems("invalid_option", "no_such_upload", "url_refused", "missing_library"),
+    responses=problems(
+        "invalid_option",
+        "no_such_upload",
+        "url_refused",
+        "missing_library",
+        "too_slow",
+        "upload_too_large",
+    ),
 )
 async def post_check(context: Context, caller: Who, wanted: NewCheck) -> Response:  # type: ignore[valid-type]
     """Look at both files of a job and say what would come of it, before it is submitted.
@@ -109,6 +117,7 @@ async def post_check(context: Context, caller: Who, wanted: NewCheck) -> Respons
 @router.post(
     "/sample",
     summary="Take the sample",
+    response_description="Both files.",
     response_model=Sample,
     responses=problems(
         "quota_exceeded", "disk_full", "storage_unavailable", "check_timeout", "internal"
