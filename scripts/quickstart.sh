@@ -3,12 +3,20 @@
 #
 #   bash scripts/quickstart.sh                          with sample media that it makes first
 #   bash scripts/quickstart.sh SOURCE DRIVING [OUT]     with a portrait and a video of your own
+#   bash scripts/quickstart.sh serve [OPTIONS]          with a page, at the address that it prints;
+#                                                       the options are those of `animator serve`
 set -euo pipefail
 source -- "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh"
 
 usage() {
     echo "usage: bash scripts/quickstart.sh [SOURCE DRIVING [OUT]]"
+    echo "       bash scripts/quickstart.sh serve [OPTIONS]"
 }
+
+if [[ ${1:-} == serve ]]; then
+    prepare "serve"
+    exec "$venv/bin/animator" "$@"
+fi
 
 case $# in
     0) ;;

@@ -15,6 +15,7 @@ import typer.main
 
 from animator.cli import app
 from animator.settings import Settings
+from animator.web.settings import ServerSettings
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -70,7 +71,10 @@ def test_links_lead_somewhere() -> None:
 def test_every_setting_is_documented() -> None:
     page = (REPOSITORY / "docs" / "configuration.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `(ANIMATOR_\w+)`", page, re.MULTILINE))
-    assert documented == {f"ANIMATOR_{item.name.upper()}" for item in fields(Settings)}
+    known = {f"ANIMATOR_{item.name.upper()}" for item in fields(Settings)}
+    assert documented == known | {
+        f"ANIMATOR_SERVE_{item.name.upper()}" for item in fields(ServerSettings)
+    }
 
 
 def test_scripts_are_valid_bash() -> None:

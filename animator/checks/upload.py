@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,7 @@ from animator.checks.report import (
 from animator.errors import AnimatorError
 from animator.faces.crop import face_square, resize, whole_square
 from animator.faces.detectors.dlib import DlibDetector
-from animator.faces.landmarks import FaceBox, Landmarks
+from animator.faces.landmarks import Landmarks
 from animator.faces.tracking import find_faces
 from animator.files.local import open_file, quoted
 from animator.media.brands import brands, is_avif, is_heif, is_sequence
@@ -39,6 +40,7 @@ from animator.media.stills import encode_picture, read_still
 from animator.sandbox import Message, Send
 from animator.settings import MediaLimits
 from animator.spec import JobSpec
+from animator.values import Location
 
 Picture = npt.NDArray[np.uint8]
 
@@ -204,7 +206,7 @@ def _picture(
     faces = find_faces(pixels, detector)
     findings = [_no_face("The picture shows no face that was found.")]
     if faces:
-        chosen = max(faces, key=lambda face: FaceBox(*map(float, face.boxes[0]), 1.0).area)
+        chosen = max(faces, key=_area)
         face = measure_face(pixels, chosen.points[0])
         findings = judge(_spec(path), SourceFacts(width, height, len(faces), face, notes), None)
     return UploadFacts(
@@ -254,9 +256,15 @@ def _video(
     return told, picture
 
 
+def _area(face: Landmarks) -> float:
+    x0, y0, x1, y1 = (float(edge) for edge in face.boxes[0])
+    return (x1 - x0) * (y1 - y0)
+
+
 def _spec(path: Path) -> JobSpec:
     """A job of this file alone, of which only the options' defaults matter."""
-    return JobSpec(str(path), str(path), "/result.mp4")
+    file = Location(str(path), "source")
+    return JobSpec(file, file, Location("/result.mp4", "output"))
 
 
 def _no_face(message: str) -> Finding:

@@ -1,7 +1,9 @@
-"""Waiting for a job, and seeing to it that somebody works on it meanwhile."""
+"""Waiting for a job, and seeing to it that somebody works: for as long as that, or on and on."""
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from collections.abc import Mapping, Sequence
 
@@ -10,6 +12,8 @@ from animator.jobs.queue import Queue, WorkerHandle
 from animator.jobs.store import JobStore, WorkerInfo
 from animator.settings import Settings
 from animator.spec import JobRecord, JobSpec, JobState
+
+logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
 SUPERVISE_SECONDS = 1.0
@@ -20,6 +24,15 @@ CANCEL_SECONDS = 20.0
 """How long a job may take to stop after it was cancelled, before its worker is ended."""
 MOST_WORKERS = 5
 """Workers that are started for one job, each after the one before has died."""
+STEADY_SECONDS = 60.0
+"""A kept worker that lives for so long has not died at once."""
+LONGEST_PAUSE = 60.0
+"""Between two starts of a kept worker; doubled from a second on as it dies again and again."""
+PATIENCE_SECONDS = 8.0
+"""How long workers that live may take no jobs, or may be silent after an outage of the store,
+before another is started."""
+STOP_SECONDS = 5.0
+"""How long the thread that keeps a worker may take to end."""
 
 
 class OwnWorker:
@@ -39,6 +52,12 @@ class OwnWorker:
         self._handle: WorkerHandle | None = None
         self._started = 0
         self._seen = False
+        # Of a worker that is kept
+        self._born = self._next_start = 0.0
+        self._deaths = 0
+        self._trouble: str | None = None
+        self._outage = False
+        self._nobody_since: float | None = None
 
     @property
     def runs(self) -> bool:
@@ -55,10 +74,15 @@ class OwnWorker:
         Raises:
             AnimatorError: `queue_unavailable` if it never lived, or has died many times.
         """
-        self._bury()
-        workers = self._store.workers()
-        self._seen = self._seen or any(self.is_one(one.id) for one in workers)
-        return workers
+        died = self._bury()
+        # One that was never seen ended while it started, and would do so again.
+        if died is not None and (not self._seen or self._started >= MOST_WORKERS):
+            how = "ended at once" if not self._seen else "died again and again"
+            raise AnimatorError(
+                "queue_unavailable",
+                f"The worker {how}; its log is {died!r}. What waits stays in the queue.",
+            )
+        return self._living()
 
     def see_to(self, spec: JobSpec, workers: Sequence[WorkerInfo]) -> None:
         """Start it unless one of the workers takes such jobs.
@@ -70,12 +94,55 @@ class OwnWorker:
         if any(spec.kind in ("any", one.kind) for one in takers):
             return
         if self._handle is None:
-            self._handle = self._queue.start_worker(self._environment)
-            self._started += 1
-            self._seen = False
+            self._start()
         # It runs, takes jobs, and still none takes this one: it never will be.
         elif ours := [one for one in takers if self.is_one(one.id)]:
             raise _no_device(spec, ours[0])
+
+    def keep(self) -> str | None:
+        """Start it if nobody takes jobs; called about once a second for as long as that is wanted.
+
+        It is never given up: one that dies is started again, after longer and longer pauses while
+        it dies at once.
+
+        Returns:
+            A sentence of what stands in the way of working, if anything is known to.
+        """
+        try:
+            died = self._bury()
+            workers = self._living()
+        except AnimatorError as error:
+            self._outage, self._nobody_since = True, None
+            return error.message
+        now = time.monotonic()
+        if died is not None:
+            self._note_death(f"The worker of this process ended; its log is {died!r}.", now)
+        if any(one.consuming for one in workers):
+            self._outage, self._nobody_since, self._trouble = False, None, None
+            return None
+        if self._handle is not None:  # it begins, or cannot reach its broker
+            return self._trouble
+
+        # Others may be about to take jobs again, or to say that they live.
+        if self._nobody_since is None:
+            self._nobody_since = now
+        if (workers or self._outage) and now - self._nobody_since < PATIENCE_SECONDS:
+            return None
+        if now < self._next_start:
+            return self._trouble
+        try:
+            self._start()
+        except AnimatorError as error:
+            self._note_death(error.message, now)
+            return self._trouble
+        self._outage, self._nobody_since = False, None
+        return self._trouble
+
+    def _note_death(self, sentence: str, now: float) -> None:
+        """Have the next one wait, the longer the more often it has died soon."""
+        self._deaths = 1 if self._seen and now - self._born >= STEADY_SECONDS else self._deaths + 1
+        self._next_start = now + min(2.0 ** (self._deaths - 1), LONGEST_PAUSE)
+        self._trouble = sentence
 
     def thrives(self) -> None:
         """Forget earlier deaths: it has got something done since."""
@@ -88,29 +155,92 @@ class OwnWorker:
 
     def alive(self) -> bool:
         """Whether its process runs."""
-        return self._handle is not None and self._handle.alive()
+        handle = self._handle  # another thread may keep it
+        return handle is not None and handle.alive()
 
     def kill(self) -> None:
         """End it at once."""
         if self._handle is not None:
             self._handle.kill()
 
-    def _bury(self) -> None:
+    def _living(self) -> list[WorkerInfo]:
+        workers = self._store.workers()
+        self._seen = self._seen or any(self.is_one(one.id) for one in workers)
+        return workers
+
+    def _start(self) -> None:
+        self._handle = self._queue.start_worker(self._environment)
+        self._started += 1
+        self._seen = False
+        self._born = time.monotonic()
+
+    def _bury(self) -> str | None:
+        """Forget it if it has died; returns the path of its log then."""
         if self._handle is None or self._handle.alive():
-            return
-        log = str(self._handle.log)
+            return None
         # Its sign of life would last some seconds more, and nobody would be started.
         for one in self._store.workers():
             if self._handle.runs_as(one.id):
                 self._store.forget(one.id)
+        log = str(self._handle.log)
         self._handle = None
-        # One that was never seen ended while it started, and would do so again.
-        if not self._seen or self._started >= MOST_WORKERS:
-            how = "ended at once" if not self._seen else "died again and again"
-            raise AnimatorError(
-                "queue_unavailable",
-                f"The worker {how}; its log is {log!r}. What waits stays in the queue.",
-            )
+        return log
+
+
+class WorkerKeeper:
+    """A thread that keeps a worker for as long as this process wants one, see `OwnWorker.keep`.
+
+    Args:
+        store: where workers give their signs of life.
+        queue: starts it.
+        environment: variables of the worker beside those of this process.
+    """
+
+    def __init__(
+        self, store: JobStore, queue: Queue, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._worker = OwnWorker(store, queue, environment)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="worker keeper", daemon=True)
+        self._trouble: str | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """A sentence of what stands in the way of working, if anything is known to."""
+        return self._trouble
+
+    def alive(self) -> bool:
+        """Whether a worker that this process started runs."""
+        return self._worker.alive()
+
+    def start(self) -> None:
+        """Begin; to be called once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the worker to end once its running jobs are done, and keep none any more.
+
+        Returns within `STOP_SECONDS`; what the thread waits for longer, such as a store that is
+        away, ends with the process, and the worker follows that.
+        """
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_SECONDS)
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            try:
+                trouble = self._worker.keep()
+            except Exception as error:
+                # A fault in one look must not be the end of all.
+                logger.exception("a fault while a worker is kept")
+                trouble = str(error)
+            if trouble is not None and trouble != self._trouble:
+                logger.warning("%s", trouble)
+            self._trouble = trouble
+            self._over.wait(SUPERVISE_SECONDS)
+        # Here and once: asked a second time, it would give its jobs back.
+        self._worker.stop()
 
 
 class JobWait:

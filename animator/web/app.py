@@ -45,7 +45,7 @@ def make_api() -> FastAPI:
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
     )
-    handle_errors(api)
+    handle_errors(api, pages.error_page)
     for routes in (files, checks, jobs, results, events, farm):
         api.include_router(routes.router)
     api.include_router(pages.router, include_in_schema=False)

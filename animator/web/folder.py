@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -95,14 +95,14 @@ class ResultFolder:
             self._room.added(len(content), STILLS_BYTES)
         return content
 
-    def sweep(self, known: set[Path], days: float) -> int:
+    def sweep(self, known: Iterable[str | Path], days: float) -> int:
         """Remove results that no job has any more, once nothing in them was changed for so long.
 
         Returns:
             How many were removed.
         """
         removed = 0
-        kept = {path.parent.name for path in known}
+        kept = {Path(path).parent.name for path in known}
         before = time.time() - max(days * _DAY, _FRESH_SECONDS)
         for entry in folders_in(self._root):
             if entry.name not in kept and _last_change(Path(entry.path)) < before:

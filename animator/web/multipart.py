@@ -1,7 +1,7 @@
 """Forms with files (multipart/form-data), taken from the network as they come.
 
-Text is kept in memory, in bounds; files go to where the caller has them written, in large pieces and
-in a thread, so that neither the event loop nor the memory notices how large they are.
+Text is kept in memory, in bounds; files go to where the caller has them written, in large pieces
+and in a thread, so that neither the event loop nor the memory notices how large they are.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
 from urllib.parse import unquote_to_bytes
 
 import anyio
@@ -36,17 +35,6 @@ _FILE_NAME = re.compile(r"filename\*\s*=\s*utf-8'[^';\s]*'([^;\s]+)", re.ASCII |
 OpenFile = Callable[[str, str], Incoming]
 """Begins a file; it is given the field's name and what the file is called."""
 Check = Callable[[Mapping[str, str]], None]
-T = TypeVar("T")
-
-
-class Writable(Protocol):
-    """What a file's content goes to."""
-
-    def write(self, data: bytes) -> None:
-        """Take the next bytes."""
-
-    def abandon(self) -> None:
-        """Give up."""
 
 
 @dataclass
@@ -141,21 +129,6 @@ async def read_file(request: Request, begin: Callable[[], Incoming]) -> Incoming
         await _abandon([file])
         raise
     return file
-
-
-def check_length(request: Request, most: int) -> None:
-    """Refuse a body that says that it is too long, before any of it is read.
-
-    Args:
-        request: the request.
-        most: bytes of a file; what is around it in a form may be more.
-
-    Raises:
-        AnimatorError: `upload_too_large`.
-    """
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length[:20]) > most + _MOST_AROUND:
-        raise AnimatorError("upload_too_large", f"The request has more than {most} bytes.")
 
 
 def file_name(content_disposition: str) -> str | None:

@@ -1,9 +1,9 @@
 """Uploads: files that callers have sent, looked at before anything else reads them.
 
-Each has a folder of its own, `uploads/ID/`, with the file under a name of the server's, a thumbnail,
-and `about.json`, which is written last: an upload exists once it has that. A file that is on its way
-has `incoming.json` instead, which tells whose it is and which process receives it, so that what a
-killed server leaves is found. Several servers may share the folder.
+Each has a folder of its own, `uploads/ID/`, with the file under a name of the server's, a
+thumbnail, and `about.json`, which is written last: an upload exists once it has that. A file that
+is on its way has `incoming.json` instead, which tells whose it is and which process receives it, so
+that what a killed server leaves is found. Several servers may share the folder.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -83,8 +83,8 @@ class UploadStore:
     """The uploads in the server's folder.
 
     Args:
-        server: where the folder is, and how much is taken.
         settings: of the process, for the look at each file.
+        server: where the folder is, and how much is taken.
         look: looks at a file; see `animator.web.looking.look_at`.
 
     Raises:
@@ -93,18 +93,19 @@ class UploadStore:
 
     def __init__(
         self,
-        server: ServerSettings,
         settings: Settings,
+        server: ServerSettings,
         look: Callable[[Path, Settings], Looked] = look_at,
     ) -> None:
-        self.server, self.settings, self.look = server, settings, look
+        self.settings, self.server, self.look = settings, server, look
         self.root = server.folder / "uploads"
         for folder in (server.folder, self.root):
             with disk_errors():
                 private_folder(folder)
         self._known: dict[str, Upload] = {}
         self._lock = threading.Lock()
-        self._arriving: dict[str, int] = {}  # bytes by owner, of this process
+        self._arriving: dict[str, int] = {}  # bytes by owner, of this store
+        self._own: set[str] = set()  # ids of what arrives here
         self._counted: dict[str, tuple[float, int]] = {}
 
     def begin(self, owner: str, shown_name: str) -> Incoming:
@@ -138,7 +139,7 @@ class UploadStore:
         *,
         before: str | None = None,
         limit: int = 50,
-    ) -> list[Upload]:
+    ) -> Sequence[Upload]:
         """Uploads, the newest first.
 
         Args:
@@ -146,7 +147,7 @@ class UploadStore:
             before: only those that are older than the upload of this id, which may be gone.
             limit: at most so many.
         """
-        found: list[Upload] = []
+        found = []
         for file_id in sorted(self._ids(), reverse=True):
             if before is not None and file_id >= before:
                 continue
@@ -182,7 +183,7 @@ class UploadStore:
             used = time.time()
         return datetime.fromtimestamp(used + self.server.upload_days * _DAY, UTC)
 
-    def sweep(self, in_use: set[Path]) -> int:
+    def sweep(self, in_use: Iterable[str | Path]) -> int:
         """Remove what was not used for long, and half uploads that nobody goes on with.
 
         Args:
@@ -192,7 +193,7 @@ class UploadStore:
             How many were removed.
         """
         removed = 0
-        used = {path.parent.name for path in in_use}
+        used = {Path(path).parent.name for path in in_use}
         for file_id in self._ids():
             folder = self.root / file_id
             if not os.path.lexists(folder / ABOUT):
@@ -222,14 +223,20 @@ class UploadStore:
             )
             raise AnimatorError("quota_exceeded", message)
 
-    def arriving(self, owner: str, size: int) -> None:
-        """Count bytes that arrive, or, if negative, that have arrived or are given up."""
+    def arriving(self, owner: str, file_id: str, size: int) -> None:
+        """Count bytes of a file that arrive."""
         with self._lock:
+            self._own.add(file_id)
             self._arriving[owner] = self._arriving.get(owner, 0) + size
+
+    def arrived(self, owner: str, file_id: str, size: int) -> None:
+        """Count a file no longer as one that arrives: it is there, or given up."""
+        with self._lock:
+            self._own.discard(file_id)
+            self._counted.pop(owner, None)
+            self._arriving[owner] = self._arriving.get(owner, 0) - size
             if self._arriving[owner] <= 0:
                 del self._arriving[owner]
-            if size < 0:
-                self._counted.pop(owner, None)
 
     def same(self, owner: str, sha256: str) -> Upload | None:
         """An upload of an owner with this content."""
@@ -239,7 +246,7 @@ class UploadStore:
                 return self._read(upload.id)
         return None
 
-    def _known_uploads(self) -> list[Upload]:
+    def _known_uploads(self) -> Sequence[Upload]:
         return [one for one in map(self._read, self._ids()) if one is not None]
 
     def _stored(self, owner: str) -> int:
@@ -251,12 +258,12 @@ class UploadStore:
                 total += upload.bytes if upload.owner == owner else 0
                 continue
             about = _read_json(self.root / file_id / INCOMING)
-            if about.get("owner") == owner and about.get("pid") != os.getpid():
+            if about.get("owner") == owner and file_id not in self._own:
                 with suppress(OSError):
                     total += os.stat(self.root / file_id / _PART).st_size
         return total
 
-    def _ids(self) -> list[str]:
+    def _ids(self) -> Sequence[str]:
         ids = [entry.name for entry in folders_in(self.root) if is_id(entry.name)]
         if len(self._known) > len(ids):
             for gone in self._known.keys() - set(ids):
@@ -332,7 +339,7 @@ class Incoming:
                 message = f"The file has more than {most} bytes."
                 raise AnimatorError("upload_too_large", message)
             self._store.check_quota(self._owner, len(data))
-            self._store.arriving(self._owner, len(data))
+            self._store.arriving(self._owner, self.id, len(data))
             self.size += len(data)
             with disk_errors():
                 left = memoryview(data)
@@ -379,7 +386,7 @@ class Incoming:
             self._file.close()
         if not os.path.lexists(self._folder / ABOUT):
             shutil.rmtree(self._folder, ignore_errors=True)
-        self._store.arriving(self._owner, -self.size)
+        self._store.arrived(self._owner, self.id, self.size)
 
     def _publish(self, sha256: str, looked: Looked) -> Upload:
         """Give the file its name, then write what makes it an upload."""

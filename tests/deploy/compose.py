@@ -34,6 +34,8 @@ class Compose:
         self._folder = folder
         values = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
         self.services: dict[str, dict[str, Any]] = _filled(values["services"], environment)
+        secrets = _filled(values["secrets"], environment)
+        self.secrets = {name: DEPLOY / secret["file"] for name, secret in secrets.items()}
         # Of this process alone, so that tests at the same time do not meet.
         number = os.getpid()
         self._network = f"127.{1 + number // 250 % 250}.{1 + number % 250}"
@@ -75,6 +77,9 @@ class Compose:
 
     def _inside(self, service: str, text: str, replica: int) -> str:
         """A word or a value as it would be inside of the container."""
+        for name in self.services[service].get("secrets", []):
+            if text == f"/run/secrets/{name}":
+                return str(self.secrets[name])
         for volume in self.services[service].get("volumes", []):
             source, target = volume.split(":")[:2]
             if not source.startswith(("/", ".")) and (text + "/").startswith(target + "/"):

@@ -10,9 +10,11 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
@@ -20,6 +22,8 @@ from animator.broker.embedded import find_server
 from animator.errors import AnimatorError
 from animator.jobs.store import JobStore, connect
 from animator.settings import Settings
+from animator.web.settings import ServerSettings
+from animator.web.tokens import add_token
 from gfla import checkpoint
 from gfla.build import build_generator, initialise
 from tests.deploy.compose import DEPLOY, REPOSITORY, Compose
@@ -44,7 +48,12 @@ def compose(tmp_path: Path) -> Compose:
     if find_server() is None:
         pytest.skip("there is no Redis server on this machine")
     (tmp_path / "media").mkdir()
-    return Compose(tmp_path, {"ANIMATOR_MEDIA": str(tmp_path / "media"), "WORKERS": "2"})
+    environment = {
+        "ANIMATOR_MEDIA": str(tmp_path / "media"),
+        "ANIMATOR_TOKENS": str(tmp_path / "tokens"),
+        "WORKERS": "2",
+    }
+    return Compose(tmp_path, environment)
 
 
 @contextmanager
@@ -173,6 +182,49 @@ def _seconds(text: str) -> float:
     return int(number) * {"s": 1, "m": 60, "h": 3600}[unit]
 
 
+def test_the_server_and_a_worker_share_files(
+    compose: Compose, samples: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """What was sent to the one container is animated in the other and fetched from the first."""
+    token = add_token(tmp_path / "tokens", "studio")
+    address = f"http://{compose.address('serve')}:8420"
+    with ExitStack() as stack:
+        stack.enter_context(running(compose, "redis", 0, tmp_path / "redis.log"))
+        store = JobStore(connect(f"redis://{compose.address('redis')}:6379/0"))
+        until(lambda: answers(store))
+        server = stack.enter_context(running(compose, "serve", 0, tmp_path / "serve.log"))
+        until(lambda: status(f"{address}/livez") == 200)
+        check = compose.services["serve"]["healthcheck"]["test"]
+        check = [word.replace("127.0.0.1", compose.address("serve")) for word in check]
+        assert compose.start("serve", 0, check[1:]).wait(60) == 0
+        # It starts no worker of its own.
+        assert status(f"{address}/readyz") == 503 and status(f"{address}/v1/jobs") == 401
+        stack.enter_context(running(compose, "worker", 0, tmp_path / "worker.log"))
+        until(lambda: status(f"{address}/readyz") == 200)
+
+        headers = {"Authorization": f"Bearer {token}"}
+        client = stack.enter_context(httpx.Client(base_url=address, headers=headers, timeout=120))
+        source, driving = (path.read_bytes() for path in samples)
+        files = {"source": source, "driving": driving}
+        job = client.post("/v1/jobs", files=files, data={"end": "0.2"}).json()
+        record = until(lambda: (found := store.get(job["id"])).state.ended and found, 120)
+        assert record.error is None and record.options.owner == "studio"
+        (written,) = (tmp_path / "volumes" / "state" / "server" / "results").glob("*/*.mp4")
+        assert client.get(job["links"]["result"]).content == written.read_bytes()
+
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(_seconds(compose.services["serve"]["stop_grace_period"])) == 0
+        assert compose.start("serve", 0, check[1:], stderr=subprocess.DEVNULL).wait(60)
+
+
+def status(url: str) -> int:
+    """What a server answers; 0 if there is none."""
+    try:
+        return httpx.get(url, timeout=10).status_code
+    except httpx.TransportError:
+        return 0
+
+
 def test_a_worker_gives_its_jobs_back_before_it_is_killed(compose: Compose) -> None:
     worker = compose.services["worker"]
     grace = _seconds(worker["stop_grace_period"])
@@ -195,12 +247,42 @@ def test_redis_is_reached_by_the_containers_alone(compose: Compose) -> None:
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
 
 
+def test_the_units_of_systemd_can_be_loaded(tmp_path: Path) -> None:
+    if not (program := shutil.which("systemd-analyze")):
+        pytest.skip("there is no systemd-analyze on this machine")
+    for name in ("animator-serve.service", "animator-worker@.service"):
+        text = (DEPLOY / name).read_text().replace("/opt/animator/bin/", "/bin/true ")
+        unit = tmp_path / name
+        unit.write_text("".join(line for line in text.splitlines(True) if "man:" not in line))
+        done = subprocess.run(
+            [program, "verify", str(unit).replace("@", "@0")], capture_output=True, text=True
+        )
+        assert done.returncode == 0 and not done.stderr, done.stderr
+
+
+def test_the_server_is_as_confined_as_a_worker() -> None:
+    """What the worker's unit forbids, the server's does, too."""
+    worker, server = (
+        dict(re.findall(r"^(\w+)=(.*)", (DEPLOY / name).read_text(), re.MULTILINE))
+        for name in ("animator-worker@.service", "animator-serve.service")
+    )
+    wide = {"PrivateDevices", "DeviceAllow", "ReadWritePaths"}
+    confining = [name for name in worker if name.startswith(("Protect", "Restrict", "Private"))]
+    confining += [name for name in worker if name.startswith(("System", "NoNew", "Device", "Cap"))]
+    for name in {*confining, "UMask", "LockPersonality", "RemoveIPC", "StateDirectory"} - wide:
+        assert server[name] == worker[name], name
+    assert server["PrivateDevices"] == "yes" and not {"DeviceAllow", "ReadWritePaths"} & set(server)
+
+
 def test_settings_in_deploy_exist(compose: Compose) -> None:
     known = {f"ANIMATOR_{name.upper()}" for name in Settings.__dataclass_fields__}
+    known |= {f"ANIMATOR_SERVE_{item.name.upper()}" for item in fields(ServerSettings)}
     shown = set(compose.services["worker"]["environment"])
-    for name in ("worker.env", "farm.env.sample", "animator-worker@.service", "Dockerfile"):
+    shown |= set(compose.services["serve"]["environment"])
+    samples = ("worker.env", "serve.env", "farm.env.sample")
+    for name in (*samples, "animator-worker@.service", "animator-serve.service", "Dockerfile"):
         shown |= set(re.findall(r"\b(ANIMATOR_\w+)=", (DEPLOY / name).read_text()))
-    of_compose = {"ANIMATOR_MEDIA", "ANIMATOR_USER"}
+    of_compose = {"ANIMATOR_MEDIA", "ANIMATOR_USER", "ANIMATOR_TOKENS"}
     assert {name for name in shown if name.startswith("ANIMATOR_")} - of_compose <= known
 
 
