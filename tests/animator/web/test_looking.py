@@ -168,6 +168,28 @@ def test_looks_take_no_threads_from_others() -> None:
     assert most == CHILDREN
 
 
+def test_one_caller_cannot_fill_the_line() -> None:
+    ended = threading.Event()
+    refused: list[str] = []
+
+    async def go(who: str) -> None:
+        try:
+            await in_a_thread_of_its_own(lambda: ended.wait(10), who)
+        except AnimatorError as error:
+            refused.append(f"{who} {error.code}")
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            for who in [*["ann"] * 20, "bob"]:
+                group.start_soon(go, who)
+            await anyio.sleep(0.1)
+            ended.set()
+        await in_a_thread_of_its_own(lambda: None, "ann")
+
+    anyio.run(main)
+    assert refused == ["ann too_many_requests"] * 4
+
+
 def test_the_parent_loads_nothing_heavy() -> None:
     code = (
         "import sys, animator.web.looking, animator.web.uploads, animator.web.routes.files, "
