@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from animator.errors import CODES, AnimatorError
 
@@ -50,6 +51,7 @@ STATUS: dict[str, int] = {
 """Status of each code; any other is that of a job or file that cannot be used, 422."""
 _BY_STATUS = {404: "no_such_page", 405: "method_not_allowed", 413: "upload_too_large"}
 _SHOWN_ERRORS = 5
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Problem(BaseModel):
@@ -95,7 +97,8 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     """
     # The guard and the server's limits may answer any request.
     usual = (
-        "bad_request", "not_signed_in", "not_allowed", "too_many_requests", "queue_unavailable",
+        "bad_request", "not_signed_in", "not_allowed", "too_slow", "upload_too_large",
+        "too_many_requests", "queue_unavailable",
     )  # fmt: skip
     by_status: dict[int, list[str]] = {}
     for code in dict.fromkeys((*usual, *codes)):
@@ -139,15 +142,27 @@ def handle_errors(
     def refused(request: Request, error: HTTPException) -> Response:
         if isinstance(error.__cause__, AnimatorError):  # raised while the body was read
             return problem(error.__cause__)
-        code = _BY_STATUS.get(error.status_code, "bad_request")
+        code, headers = _BY_STATUS.get(error.status_code, "bad_request"), dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = _allowed(request)
         # The framework's own sentences say no more than the status.
-        return answer(request, AnimatorError(code, CODES[code]), dict(error.headers or {}))
+        return answer(request, AnimatorError(code, CODES[code]), headers)
 
     @app.exception_handler(Exception)
     def unexpected(request: Request, error: Exception) -> Response:
         # The server logs the traceback; a stranger is told nothing of it.
         sentence = "The server has failed; its log says how."
         return answer(request, AnimatorError("internal", sentence))
+
+
+def _allowed(request: Request) -> str:
+    """The methods that an address has; the framework names those of one of its routes."""
+    found = []
+    for method in _METHODS:
+        scope = {**request.scope, "method": method}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
+            found.append(method)
+    return ", ".join([*found, "HEAD"] if "GET" in found else found)
 
 
 def _sentence(error: RequestValidationError) -> str:
