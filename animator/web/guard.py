@@ -7,11 +7,12 @@ import ipaddress
 import re
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, quote
 
 from fastapi import Request
-from fastapi.responses import RedirectResponse
+from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -190,10 +191,17 @@ class GuardMiddleware:
     Args:
         app: what is guarded.
         guard: says who may.
+        as_page: what is answered for an error where somebody looks at a page; None where nobody
+            does.
     """
 
-    def __init__(self, app: ASGIApp, guard: Guard) -> None:
-        self._app, self._guard = app, guard
+    def __init__(
+        self,
+        app: ASGIApp,
+        guard: Guard,
+        as_page: Callable[[Scope, AnimatorError], Response | None] = lambda scope, error: None,
+    ) -> None:
+        self._app, self._guard, self._as_page = app, guard, as_page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it."""
@@ -212,7 +220,8 @@ class GuardMiddleware:
                 login = f"{scope.get('root_path', '')}/login?next={quote(scope['path'])}"
                 await RedirectResponse(login, 303)(scope, receive, reply.send)
                 return
-            await problem(error)(scope, receive, reply.send)
+            answer = self._as_page(scope, error) or problem(error)
+            await answer(scope, receive, reply.send)
             return
         await self._app(scope, body.receive, reply.send)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
@@ -109,31 +110,44 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def handle_errors(app: FastAPI) -> None:
-    """Have an app answer every error with a problem."""
+def handle_errors(
+    app: FastAPI, as_page: Callable[[Request, AnimatorError], Response | None]
+) -> None:
+    """Have an app answer every error with a problem.
+
+    Args:
+        app: the app.
+        as_page: what is answered instead where somebody looks at a page; None where nobody does.
+    """
+
+    def answer(
+        request: Request, error: AnimatorError, headers: dict[str, str] | None = None
+    ) -> Response:
+        return as_page(request, error) or problem(error, headers)
 
     @app.exception_handler(AnimatorError)
-    def expected(request: Request, error: AnimatorError) -> JSONResponse:
+    def expected(request: Request, error: AnimatorError) -> Response:
         if error.code == "internal":
             logger.error("%s %s: %s", request.method, request.url.path, error)
-        return problem(error)
+        return answer(request, error)
 
     @app.exception_handler(RequestValidationError)
-    def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return problem(AnimatorError("invalid_option", _sentence(error)))
+    def invalid(request: Request, error: RequestValidationError) -> Response:
+        return answer(request, AnimatorError("invalid_option", _sentence(error)))
 
     @app.exception_handler(HTTPException)
-    def refused(request: Request, error: HTTPException) -> JSONResponse:
+    def refused(request: Request, error: HTTPException) -> Response:
         if isinstance(error.__cause__, AnimatorError):  # raised while the body was read
             return problem(error.__cause__)
         code = _BY_STATUS.get(error.status_code, "bad_request")
         # The framework's own sentences say no more than the status.
-        return problem(AnimatorError(code, CODES[code]), dict(error.headers or {}))
+        return answer(request, AnimatorError(code, CODES[code]), dict(error.headers or {}))
 
     @app.exception_handler(Exception)
-    def unexpected(request: Request, error: Exception) -> JSONResponse:
+    def unexpected(request: Request, error: Exception) -> Response:
         # The server logs the traceback; a stranger is told nothing of it.
-        return problem(AnimatorError("internal", "The server has failed; its log says how."))
+        sentence = "The server has failed; its log says how."
+        return answer(request, AnimatorError("internal", sentence))
 
 
 def _sentence(error: RequestValidationError) -> str:

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from anyio import to_thread
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from animator.errors import AnimatorError
+from animator.errors import CODES, AnimatorError
 from animator.web.names import disposition
+from animator.web.problems import MEDIA_TYPE
 
 _BLOCK = 256 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
@@ -82,8 +83,7 @@ def send_file(
     start, end = part
     if start >= end:
         file.close()
-        headers["Content-Range"] = f"bytes */{status.st_size}"
-        return Response(status_code=416, headers=headers)
+        return _beyond(status.st_size)
     headers["Content-Range"] = f"bytes {start}-{end - 1}/{status.st_size}"
     return _FileAnswer(file, start, end, media_type, headers, status_code=206)
 
@@ -107,6 +107,19 @@ def send_bytes(
     if _has_it(request.headers, headers["ETag"], None):
         return Response(status_code=304, headers=headers)
     return Response(content, headers=headers, media_type=media_type)
+
+
+def _beyond(size: int) -> Response:
+    """The answer to a range that lies behind the end."""
+    content = {
+        "type": "about:blank",
+        "title": CODES["bad_request"],
+        "status": 416,
+        "detail": f"The range lies behind the end of the file, which has {size} bytes.",
+        "code": "bad_request",
+        "retryable": False,
+    }
+    return JSONResponse(content, 416, {"Content-Range": f"bytes */{size}"}, MEDIA_TYPE)
 
 
 class _FileAnswer(Response):

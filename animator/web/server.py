@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 import resource
 import socket
-import threading
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 
 import uvicorn
 
@@ -17,7 +14,6 @@ from animator.errors import AnimatorError
 from animator.jobs.client import Client
 from animator.jobs.supervision import WorkerKeeper
 from animator.settings import Settings
-from animator.spec import JobState
 from animator.web.app import make_app
 from animator.web.context import ServerContext
 from animator.web.events import EventHub
@@ -27,11 +23,9 @@ from animator.web.protocol import BoundedProtocol
 from animator.web.sessions import Sessions
 from animator.web.settings import ServerSettings
 from animator.web.tokens import Tokens
+from animator.web.upkeep import start_upkeep
 from animator.web.uploads import UploadStore
 
-logger = logging.getLogger(__name__)
-
-SWEEP_SECONDS = 300.0
 END_SECONDS = 3
 """How long answers that are being sent may take when the server ends."""
 _BACKLOG = 512
@@ -74,7 +68,7 @@ def serve(
             context.events.start()
             if keeper is not None:
                 keeper.start()
-            _Sweeper(context).start()
+            start_upkeep(context)
             _Server(config, context, lambda: announce(address)).run(sockets=[listener])
         finally:
             if keeper is not None:
@@ -167,33 +161,3 @@ class _Server(uvicorn.Server):
         """End what would never end by itself, and then the rest."""
         self._context.events.close()
         await super().shutdown(sockets)
-
-
-class _Sweeper:
-    """A thread that removes what nobody needs any more: half and old uploads, results of none."""
-
-    def __init__(self, context: ServerContext) -> None:
-        self._context = context
-
-    def start(self) -> None:
-        """Begin; it ends with the process."""
-        threading.Thread(target=self._run, name="sweeper", daemon=True).start()
-
-    def _run(self) -> None:
-        pause = threading.Event()
-        while True:
-            try:
-                self._context.uploads.sweep(self._in_use())
-            except (AnimatorError, OSError) as error:
-                logger.warning("old files were not removed: %s", error)
-            pause.wait(SWEEP_SECONDS)
-
-    def _in_use(self) -> set[str]:
-        """Inputs of jobs that have not ended."""
-        store, used, now = self._context.client.store, set(), datetime.now(UTC)
-        for state in (JobState.QUEUED, JobState.RUNNING):
-            offset = 0
-            while found := store.list_jobs(state, until=now, limit=500, offset=offset):
-                used |= {str(one) for job in found for one in (job.spec.source, job.spec.driving)}
-                offset += len(found)
-        return used

@@ -104,7 +104,8 @@ class UploadStore:
                 private_folder(folder)
         self._known: dict[str, Upload] = {}
         self._lock = threading.Lock()
-        self._arriving: dict[str, int] = {}  # bytes by owner, of this process
+        self._arriving: dict[str, int] = {}  # bytes by owner, of this store
+        self._own: set[str] = set()  # ids of what arrives here
         self._counted: dict[str, tuple[float, int]] = {}
 
     def begin(self, owner: str, shown_name: str) -> Incoming:
@@ -222,14 +223,20 @@ class UploadStore:
             )
             raise AnimatorError("quota_exceeded", message)
 
-    def arriving(self, owner: str, size: int) -> None:
-        """Count bytes that arrive, or, if negative, that have arrived or are given up."""
+    def arriving(self, owner: str, file_id: str, size: int) -> None:
+        """Count bytes of a file that arrive."""
         with self._lock:
+            self._own.add(file_id)
             self._arriving[owner] = self._arriving.get(owner, 0) + size
+
+    def arrived(self, owner: str, file_id: str, size: int) -> None:
+        """Count a file no longer as one that arrives: it is there, or given up."""
+        with self._lock:
+            self._own.discard(file_id)
+            self._counted.pop(owner, None)
+            self._arriving[owner] = self._arriving.get(owner, 0) - size
             if self._arriving[owner] <= 0:
                 del self._arriving[owner]
-            if size < 0:
-                self._counted.pop(owner, None)
 
     def same(self, owner: str, sha256: str) -> Upload | None:
         """An upload of an owner with this content."""
@@ -251,7 +258,7 @@ class UploadStore:
                 total += upload.bytes if upload.owner == owner else 0
                 continue
             about = _read_json(self.root / file_id / INCOMING)
-            if about.get("owner") == owner and about.get("pid") != os.getpid():
+            if about.get("owner") == owner and file_id not in self._own:
                 with suppress(OSError):
                     total += os.stat(self.root / file_id / _PART).st_size
         return total
@@ -332,7 +339,7 @@ class Incoming:
                 message = f"The file has more than {most} bytes."
                 raise AnimatorError("upload_too_large", message)
             self._store.check_quota(self._owner, len(data))
-            self._store.arriving(self._owner, len(data))
+            self._store.arriving(self._owner, self.id, len(data))
             self.size += len(data)
             with disk_errors():
                 left = memoryview(data)
@@ -379,7 +386,7 @@ class Incoming:
             self._file.close()
         if not os.path.lexists(self._folder / ABOUT):
             shutil.rmtree(self._folder, ignore_errors=True)
-        self._store.arriving(self._owner, -self.size)
+        self._store.arrived(self._owner, self.id, self.size)
 
     def _publish(self, sha256: str, looked: Looked) -> Upload:
         """Give the file its name, then write what makes it an upload."""

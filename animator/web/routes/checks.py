@@ -103,7 +103,7 @@ async def post_check(context: Context, caller: Who, wanted: NewCheck) -> Respons
 
     What is wrong with the files is a finding, and the answer is 200 all the same.
     """
-    return JSONResponse(await in_a_thread_of_its_own(partial(_check, context, caller, wanted)))
+    return JSONResponse(await in_a_thread_of_its_own(partial(check_files, context, caller, wanted)))
 
 
 @router.post(
@@ -125,7 +125,12 @@ async def post_sample(request: Request, context: Context, caller: Who) -> Respon
     )
 
 
-def _check(context: ServerContext, caller: Caller, wanted: Strict) -> dict[str, Any]:
+def check_files(context: ServerContext, caller: Caller, wanted: Strict) -> dict[str, Any]:
+    """Look at both files of a job, as `Check` describes the answer; takes seconds.
+
+    Raises:
+        AnimatorError: `no_such_upload`, `url_refused`, `invalid_option`, `too_many_requests`.
+    """
     options = wanted.model_dump()
     estimate = options.pop("estimate")
     uploads: dict[str, Upload] = {}

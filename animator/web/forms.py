@@ -1,0 +1,187 @@
+"""The fields of the page's form, made from the table of all options of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from animator.errors import AnimatorError
+from animator.spec import OPTIONS, JobOptions, JobRecord, JobSpec
+from animator.values import Location, Option
+
+FILES = ("source", "driving")
+"""Options that are files, which the page takes in its own way."""
+MADE_HERE = ("output",)
+"""Options that no form asks for: the server chooses where a video goes."""
+SHOWN = ("output_mode", "motion", "size", "start", "end")
+"""Options that are always seen, in this order; others are folded away."""
+_PICTURED = ("output_mode", "motion")
+"""Choices that are shown all at once."""
+_ANYWHERE = Location("/")
+_LONGEST = 2000
+_SHOWN = 300
+"""Characters of a value, and of a sentence about one."""
+_OF_QUEUE = {item.name for item in fields(JobOptions)}
+
+Control = Literal["radio", "select", "number", "check", "text"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of the form.
+
+    Attributes:
+        option: what it is for.
+        value: what stands in it; empty for the default of an option that may be left out.
+        choices: all values, if they are known.
+        error: what is wrong with the value, in a sentence; empty if nothing is.
+    """
+
+    option: Option
+    value: str
+    choices: tuple[str, ...] = ()
+    error: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name under which it is sent."""
+        return self.option.name
+
+    @property
+    def control(self) -> Control:
+        """What it is entered with."""
+        if self.choices:
+            return "radio" if self.name in _PICTURED else "select"
+        return {"number": "number", "flag": "check"}.get(self.option.kind, "text")  # type: ignore
+
+    @property
+    def step(self) -> str:
+        """What the browser lets a number be a multiple of."""
+        return "any" if self.option.step is None else str(self.option.step)
+
+    @property
+    def changed(self) -> bool:
+        """Whether it has another value than by default."""
+        return self.value != written(self.option.default)
+
+
+@dataclass(frozen=True)
+class OptionForm:
+    """The fields of the form.
+
+    Attributes:
+        shown: those that are always seen, by name.
+        folded: the others, under the headings of their groups.
+    """
+
+    shown: Mapping[str, Field]
+    folded: Mapping[str, Sequence[Field]]
+
+    @property
+    def open(self) -> bool:
+        """Whether there is something to see among those that are folded away."""
+        folded = [field for group in self.folded.values() for field in group]
+        return any(field.changed or field.error for field in folded)
+
+
+def option_names() -> list[str]:
+    """Names of the options that the form has a field for, in the order of the table."""
+    return [name for name in OPTIONS if name not in FILES + MADE_HERE]
+
+
+def option_form(
+    values: Mapping[str, str], errors: Mapping[str, str], weights: Iterable[str]
+) -> OptionForm:
+    """The form with values in it.
+
+    Args:
+        values: of some options, as texts; the rest has its default.
+        errors: sentences by name of the option that they are about.
+        weights: names that can be chosen.
+    """
+    made = {}
+    for name in option_names():
+        option = OPTIONS[name]
+        value = values.get(name, written(option.default))
+        choices = tuple(weights) if name == "weights" else option.choices
+        if choices and value not in choices:
+            # A wrong value cannot be shown as chosen, and weights may be gone by now.
+            value = written(option.default)
+        made[name] = Field(option, value, choices, errors.get(name, ""))
+    folded: dict[str, list[Field]] = {}
+    for field in made.values():
+        if field.name not in SHOWN:
+            folded.setdefault(field.option.group, []).append(field)
+    return OptionForm({name: made[name] for name in SHOWN}, folded)
+
+
+def read_options(values: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The options that a form was sent with, and what is wrong with them.
+
+    Fields that are empty or not there have their default. Each option is checked by itself, so
+    that every wrong one is named.
+
+    Returns:
+        The values of options that are right, by name, and sentences about the others.
+    """
+    right: dict[str, Any] = {}
+    wrong: dict[str, str] = {}
+    for name in option_names():
+        option, text = OPTIONS[name], values.get(name, "").strip()
+        if option.kind == "flag":
+            right[name] = bool(text)
+        elif len(text) > _LONGEST:
+            wrong[name] = f"{name} has {len(text)} characters; allowed are {_LONGEST}."
+        elif text:
+            try:
+                value = _typed(option, text)
+                _check(name, value)
+            except AnimatorError as error:
+                wrong[name] = error.message[:_SHOWN]
+            else:
+                right[name] = value
+    # Two times that are right may still be the wrong way round.
+    times = {name: right[name] for name in ("start", "end") if name in right}
+    try:
+        JobSpec(_ANYWHERE, _ANYWHERE, _ANYWHERE, **times)
+    except AnimatorError as error:
+        wrong["end"] = error.message[:_SHOWN]
+        right.pop("end")
+    return right, wrong
+
+
+def job_options(record: JobRecord) -> dict[str, Any]:
+    """The values of all options of a job, by name."""
+    return {**record.spec.as_dict(), **asdict(record.options)}
+
+
+def written(value: Any) -> str:
+    """A value of an option as a field of the form holds it."""
+    if value is None or value is False:
+        return ""
+    return "on" if value is True else str(value)
+
+
+def _typed(option: Option, text: str) -> Any:
+    """The value that a text stands for; one that is no number is left, and refused as it is."""
+    if option.kind == "number":
+        try:
+            return float(text) if option.step is None else int(text)
+        except ValueError:
+            return text
+    return int(text) if "face" in option.name and text.isascii() and text.isdecimal() else text
+
+
+def _check(name: str, value: Any) -> None:
+    """Refuse a value that an option cannot have."""
+    if name in _OF_QUEUE:
+        JobOptions(**{name: value})
+    elif name == "weights" and value.startswith("/"):
+        message = "weights is a path; allowed is the name of weights that are here."
+        raise AnimatorError("invalid_option", message)
+    elif name == "end":
+        # By itself; that it lies behind the start is another question.
+        JobSpec(_ANYWHERE, _ANYWHERE, _ANYWHERE, start=value)
+    else:
+        JobSpec(_ANYWHERE, _ANYWHERE, _ANYWHERE, **{name: value})

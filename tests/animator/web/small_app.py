@@ -1,0 +1,61 @@
+"""A small app with the routes of files and checks, for callers that a header names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from animator.jobs.client import Client
+from animator.settings import Settings
+from animator.web.callers import Caller
+from animator.web.context import ServerContext
+from animator.web.folder import ResultFolder
+from animator.web.problems import handle_errors
+from animator.web.routes import checks, files
+from animator.web.settings import ServerSettings
+from animator.web.uploads import UploadStore
+
+
+class Named:
+    """Has every request come from whom its header `X-Caller` names; `admin` sees all."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            name = dict(scope["headers"]).get(b"x-caller", b"ann").decode()
+            scope.setdefault("state", {})["caller"] = Caller(name, name == "admin")
+        await self._app(scope, receive, send)
+
+
+def make_app(settings: Settings, server: ServerSettings, client: Client | None = None) -> ASGIApp:
+    """The app, whose queue is asked only where files are removed."""
+    app = FastAPI()
+    handle_errors(app)
+    app.include_router(files.router)
+    app.include_router(checks.router)
+    app.state.context = ServerContext(
+        settings=settings,
+        server=server,
+        client=cast("Client", client),
+        uploads=UploadStore(settings, server),
+        results=ResultFolder(server.folder),
+        events=cast("Any", None),
+        guard=cast("Any", None),
+    )
+    return Named(app)
+
+
+def left_in(folder: Path) -> list[Path]:
+    """What lies in the folder of uploads."""
+    return sorted((folder / "uploads").iterdir())
+
+
+def client_of(app: ASGIApp) -> TestClient:
+    """A client of the app."""
+    return TestClient(app, raise_server_exceptions=False)
