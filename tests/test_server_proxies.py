@@ -149,12 +149,12 @@ def _check_names(client: httpx.Client, root_path: str, outer: str) -> None:
     """Host and scheme come through: the one is checked, the other makes cookies secure."""
     stranger = client.get(f"{root_path}/livez", headers={"Host": "other.example"})
     assert stranger.json()["code"] == "not_allowed"
-    page = httpx.get(
-        f"{outer}{root_path}/", headers={"Host": client.headers["Host"], "Accept": "text/html"},
-        verify=False, timeout=20,
-    )  # fmt: skip
-    assert page.status_code == 303 and page.headers["Location"].startswith(f"{root_path}/login")
-    form = client.get(page.headers["Location"])
+    headers = {"Host": client.headers["Host"], "Accept": "text/html"}
+    with httpx.Client(base_url=outer, headers=headers, verify=False, timeout=20) as browser:
+        page = browser.get(f"{root_path}/")
+        login = page.headers["Location"]
+        assert page.status_code == 303 and login.startswith(f"{root_path}/login")
+        form = browser.get(login)
     assert form.status_code == 200
     cookie = form.headers["Set-Cookie"]
     assert f"Path={root_path or '/'};" in cookie
