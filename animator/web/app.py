@@ -12,6 +12,7 @@ from animator.errors import AnimatorError
 from animator.web import pages
 from animator.web.context import ServerContext
 from animator.web.guard import GuardMiddleware
+from animator.web.heads import HeadMiddleware
 from animator.web.problems import Problem, handle_errors
 from animator.web.routes import checks, events, farm, files, jobs, results
 
@@ -35,7 +36,7 @@ def make_app(context: ServerContext) -> ASGIApp:
     def as_page(scope: Scope, error: AnimatorError) -> Response | None:
         return pages.error_page(Request({**scope, "app": api}), error)
 
-    return GuardMiddleware(api, context.guard, as_page)
+    return GuardMiddleware(HeadMiddleware(api), context.guard, as_page)
 
 
 def make_api() -> FastAPI:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -27,10 +29,8 @@ class HeadMiddleware:
             # Whatever would make the body, such as a stream without an end, ends here.
             raise _Told
 
-        try:
+        with suppress(_Told):
             await self._app({**scope, "method": "GET"}, receive, send_head)
-        except _Told:
-            pass
 
 
 class _Told(Exception):

@@ -48,6 +48,22 @@ _LastIdHere = Annotated[
 ]
 
 
+_EVENT = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {
+        "event": {"enum": ["state", "progress", "removed"]},
+        "id": {"type": "string", "description": "For Last-Event-ID."},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": NewsData.model_json_schema(),
+        },
+    },
+}
+"""What the document says of each event."""
+
+
 class EventStream(Response):
     """An answer that goes on for as long as its events do.
 
@@ -100,7 +116,13 @@ def _stream_responses(*codes: str) -> dict[int | str, dict[str, Any]]:
     stream = {
         "description": "Events `state`, `progress` and `removed`, as `EventSource` reads them. The "
         f"data of each is a JSON object with {names}; what is not known is null.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": example}},
+        "content": {
+            "text/event-stream": {
+                "schema": {"type": "string"},
+                "itemSchema": _EVENT,
+                "example": example,
+            }
+        },
     }
     return {200: stream, **problems("invalid_option", *codes)}
 

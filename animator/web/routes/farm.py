@@ -71,7 +71,12 @@ def weights(context: Context) -> Response:
     return JsonAnswer(found)
 
 
-@router.get("/livez", summary="Whether the server answers", response_model=Health)
+@router.get(
+    "/livez",
+    summary="Whether the server answers",
+    response_model=Health,
+    responses=problems(),
+)
 async def live() -> Response:
     """That this process answers, whatever the queue does."""
     return JsonAnswer({"status": "alive"})

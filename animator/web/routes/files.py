@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote_to_bytes
@@ -118,6 +119,7 @@ _BODY = {
                 "schema": {
                     "type": "object",
                     "required": ["file"],
+                    "additionalProperties": False,
                     "properties": {"file": {"type": "string", "format": "binary"}},
                 }
             },
@@ -179,7 +181,11 @@ async def _from_form(request: Request, context: ServerContext, owner: str) -> In
             raise AnimatorError("bad_request", "The form's file has to be called file.")
         return context.uploads.begin(owner, called)
 
-    form = await read_form(request, begin, most_files=1)
+    def check(fields: Mapping[str, str]) -> None:
+        if fields.keys() - {"csrf"}:
+            raise AnimatorError("bad_request", "The form has a field that is not called file.")
+
+    form = await read_form(request, begin, before_files=check, most_files=1)
     if "file" not in form.files:
         raise AnimatorError("bad_request", "The form has no file; its field is called file.")
     return form.files["file"]

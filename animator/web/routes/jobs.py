@@ -51,11 +51,21 @@ _HEADERS = {
 def _form_schema() -> dict[str, Any]:
     """What a form may have: the fields of the JSON document, and files in place of two."""
     schema = NewJob.model_json_schema()
-    fields = dict(schema["properties"])
+    # In a form nothing is null: a field that is not set is left out.
+    fields = {name: _without_null(field) for name, field in schema["properties"].items()}
     for name in _FILES:
         about = fields[name]["description"].partition(". ")[0]
         fields[name] = {"type": "string", "format": "binary", "description": f"{about}."}
     return {**schema, "title": "NewJobForm", "properties": fields}
+
+
+def _without_null(field: dict[str, Any]) -> dict[str, Any]:
+    """An option that may also be null, without that."""
+    kinds = [kind for kind in field.get("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) == len(field.get("anyOf", ())):
+        return field
+    rest = {name: value for name, value in field.items() if name not in ("anyOf", "default")}
+    return rest | (kinds[0] if len(kinds) == 1 else {"anyOf": kinds})
 
 
 _BODY = {
