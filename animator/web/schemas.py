@@ -150,8 +150,10 @@ def _value(name: str, text: str) -> Any:
     if name == "measure" or (item is not None and item.kind == "flag"):
         return flags.get(text, text)
     numeric = item is not None and (item.kind == "number" or int in get_args(item.type))
-    if numeric and re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", text):
-        return float(text) if "." in text else int(text)
+    if numeric and re.fullmatch(r"[0-9]{1,20}", text):
+        return int(text)
+    if numeric and re.fullmatch(r"[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?", text):
+        return float(text)
     return text
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote_to_bytes
@@ -181,11 +180,10 @@ async def _from_form(request: Request, context: ServerContext, owner: str) -> In
             raise AnimatorError("bad_request", "The form's file has to be called file.")
         return context.uploads.begin(owner, called)
 
-    def check(fields: Mapping[str, str]) -> None:
-        if fields.keys() - {"csrf"}:
-            raise AnimatorError("bad_request", "The form has a field that is not called file.")
-
-    form = await read_form(request, begin, before_files=check, most_files=1)
+    form = await read_form(request, begin, most_files=1)
+    if form.fields.keys() - {"csrf"}:
+        await form.abandon()
+        raise AnimatorError("bad_request", "The form has a field that is not called file.")
     if "file" not in form.files:
         raise AnimatorError("bad_request", "The form has no file; its field is called file.")
     return form.files["file"]
