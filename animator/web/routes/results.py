@@ -165,7 +165,12 @@ def _video(record: JobRecord) -> Path:
 
 def _still(context: ServerContext, record: JobRecord) -> bytes:
     path = _video(record)
-    return context.results.still(path, lambda: still_of(path, context.settings))
+    try:
+        return context.results.still(path, lambda: still_of(path, context.settings))
+    except AnimatorError as error:
+        if error.code == "no_such_file":  # removed while it was being looked at
+            raise _no_result() from error
+        raise
 
 
 def _thumbnail(context: ServerContext, caller: Caller, record: JobRecord) -> bytes:
