@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import FastAPI
-from starlette.types import ASGIApp
+from fastapi import FastAPI, Request, Response
+from starlette.types import ASGIApp, Scope
 
 from animator import __version__
+from animator.errors import AnimatorError
 from animator.web import pages
 from animator.web.context import ServerContext
 from animator.web.guard import GuardMiddleware
@@ -30,7 +31,11 @@ def make_app(context: ServerContext) -> ASGIApp:
     """The app of a server, as it is served."""
     api = make_api()
     api.state.context = context
-    return GuardMiddleware(api, context.guard)
+
+    def as_page(scope: Scope, error: AnimatorError) -> Response | None:
+        return pages.error_page(Request({**scope, "app": api}), error)
+
+    return GuardMiddleware(api, context.guard, as_page)
 
 
 def make_api() -> FastAPI:

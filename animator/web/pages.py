@@ -364,10 +364,12 @@ def _page(
     request: Request, context: ServerContext, template: str, status: int = 200, **values: Any
 ) -> Response:
     t, name = _messages(request), template.removesuffix(".html")
+    # What the guard refuses has none.
+    csrf = getattr(request.state, "csrf", "")
     common = {
         "page": "jobs" if name == "job" else name,
-        "csrf": getattr(request.state, "csrf", ""),
-        "signed_in": context.guard.tokens is not None and name != "login",
+        "csrf": csrf,
+        "signed_in": context.guard.tokens is not None and name != "login" and csrf != "",
         "told": "",
     }
     text = render(template, t, _root(request), **{**common, **values})

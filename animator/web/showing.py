@@ -14,6 +14,7 @@ from animator.web.views import CLEAR_FROM, CLEAREST, JobView
 
 STAGES = ("start", "load", "landmarks", "shots", "extras", "measure", "other")
 """Stages that the page has words for, beside that of rendering."""
+_ALWAYS = ("size", "output_mode", "motion")
 
 
 def job_values(job: JobView, t: Messages, root_path: str) -> dict[str, Any]:
@@ -42,12 +43,9 @@ def facts(job: JobView, t: Messages) -> list[tuple[str, str]]:
     record, result = job.record, job.record.result
     values = job_options(record)
     found = [
-        (label_of(name, t), written(values[name])) for name in ("size", "output_mode", "motion")
-    ]
-    found += [
-        (label_of(name, t), written(values[name]))
+        (label_of(name, t), _value(name, values[name], t))
         for name in option_names()
-        if values[name] != OPTIONS[name].default and name not in ("size", "output_mode", "motion")
+        if name in _ALWAYS or values[name] != OPTIONS[name].default
     ]
     if result is not None:
         found.append((t("fact.frames"), str(result.frames)))
@@ -63,6 +61,12 @@ def facts(job: JobView, t: Messages) -> list[tuple[str, str]]:
         found.append((t("fact.worker"), record.worker))
     found.append((t("fact.id"), record.id))
     return found
+
+
+def _value(name: str, value: Any, t: Messages) -> str:
+    """An option's value in words, if there are some."""
+    key = f"option.{name}.{value}"
+    return t(key) if key in t else written(value)
 
 
 def _notes(job: JobView, t: Messages) -> list[str]:

@@ -66,13 +66,17 @@ function paced(milliseconds, act) {
     }
     busy = false;
   };
-  document.addEventListener("visibilitychange", () => due && run());
+  document.addEventListener("visibilitychange", run);
   return run;
 }
 
+// Hear of changes for as long as the page is seen: browsers allow few connections to a server, and
+// a stream begins with how things are.
 function listen(url, heard, lost = () => {}) {
-  let source, timer;
+  let source, timer, ended = false;
   const open = () => {
+    source?.close();
+    if (ended || document.hidden) return;
     source = new EventSource(url);
     for (const kind of ["state", "progress", "removed"]) {
       source.addEventListener(kind, (event) => heard(kind, JSON.parse(event.data)));
@@ -85,9 +89,10 @@ function listen(url, heard, lost = () => {}) {
     };
   };
   open();
-  addEventListener("pagehide", () => source.close());
+  document.addEventListener("visibilitychange", open);
+  addEventListener("pagehide", () => source?.close());
   addEventListener("pageshow", (event) => event.persisted && open());
-  return () => { source.onerror = null; source.close(); };
+  return () => { ended = true; open(); };
 }
 
 // Where a slider is, and how much of it is filled.
