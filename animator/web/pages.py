@@ -108,7 +108,9 @@ async def _read_form(request: Request, context: ServerContext, caller: Caller) -
 
     # Each of the two can come from a field for a camera, too.
     form = await read_parts(request, begin, before_files=check, most_files=2 * len(FILES))
-    draft = making.Draft(dict(form.fields))
+    # Of a field that was sent empty, too, what is filled counts.
+    filled = {name: [text for text in texts if text] for name, texts in form.texts.items()}
+    draft = making.Draft({name: (texts or [""])[-1] for name, texts in filled.items()})
     try:
         for name, incoming in form.files.items():
             try:

@@ -60,7 +60,7 @@ def facts(job: JobView, t: Messages) -> list[tuple[str, str]]:
     if record.worker:
         found.append((t("fact.worker"), record.worker))
     found.append((t("fact.id"), record.id))
-    return found
+    return [(label, value) for label, value in found if value]
 
 
 def _value(name: str, value: Any, t: Messages) -> str:
