@@ -1,10 +1,13 @@
-"""What the page of one job shows beside its view."""
+"""What pages of jobs show beside the jobs themselves."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from typing import Any
 
+from animator.errors import CODES
 from animator.spec import OPTIONS, JobState
 from animator.web.forms import job_options, option_names, written
 from animator.web.making import in_words
@@ -36,6 +39,16 @@ def job_values(job: JobView, t: Messages, root_path: str) -> dict[str, Any]:
         "clearest": CLEAREST,
         "clear_from": CLEAR_FROM,
     }
+
+
+def what_was_done(query: Mapping[str, str], t: Messages) -> str:
+    """What came of an action on several jobs, as the address says that follows it."""
+    counts = {name: query.get(name, "")[:4] for name in ("done", "left")}
+    done, left = (int(text) if re.fullmatch("[0-9]+", text) else 0 for text in counts.values())
+    told = [t("done.several", n=done)] if done else []
+    if left:
+        told.append(t("done.some", n=left, reason=CODES.get(query.get("why", ""), "")))
+    return " ".join(told)
 
 
 def facts(job: JobView, t: Messages) -> list[tuple[str, str]]:
