@@ -215,8 +215,7 @@ def show_picture(request: Request, context: Context, caller: Who, job_id: str) -
         except AnimatorError as error:
             if error.code == "queue_unavailable":
                 raise
-    name = "nobody.svg"
-    return Response(static_file(name)[0], media_type=STATIC[name])
+    return Response(static_file("nobody.svg")[0], media_type=STATIC["nobody.svg"])
 
 
 @router.post("/jobs/{job_id}/{action}")

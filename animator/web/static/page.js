@@ -273,10 +273,18 @@ function make(form) {
     if (uploads[part]) return;
     if (page === null) return tell(card(part), form.dataset.failed);
     if (part === "driving") samples = [];
-    for (const one of all("[src^=blob]", card(part))) URL.revokeObjectURL(one.src);
+    for (const one of all("[src^=blob]", card(part))) release(one);
     swap(`#${part}-card`, page);
     history.replaceState(null, "", addressWith({}));
     prepare(part);
+  }
+
+  // Let go of a file that was shown; a video would still ask for its parts.
+  function release(shown) {
+    const address = shown.src;
+    shown.removeAttribute("src");
+    shown.load?.();
+    URL.revokeObjectURL(address);
   }
 
   // The address of this page with the files that are chosen.
