@@ -17,18 +17,18 @@ from tests.animator.web.small_app import client_of, left_in, make_app
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> ServerSettings:
-    return ServerSettings(tmp_path / "server")
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> ServerSettings:
+    return ServerSettings(tmp_path_factory.mktemp("checks") / "server")
 
 
-@pytest.fixture
-def client(state_dir: Path, server: ServerSettings) -> Iterator[TestClient]:
-    with client_of(make_app(Settings(state_dir), server)) as client:
+@pytest.fixture(scope="module")
+def client(server: ServerSettings) -> Iterator[TestClient]:
+    with client_of(make_app(Settings(server.folder.parent / "state"), server)) as client:
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ids(client: TestClient, samples: tuple[Path, Path]) -> dict[str, str]:
     made = {}
     for which, path in zip(("source", "driving"), samples, strict=True):
@@ -92,10 +92,14 @@ def test_files_of_others_are_not_there(client: TestClient, ids: dict[str, str]) 
 
 
 def test_the_sample_is_taken_once(client: TestClient, server: ServerSettings) -> None:
-    first = client.post("/v1/sample").json()
+    headers = {"X-Caller": "carl"}
+    before = len(left_in(server.folder))
+    first = client.post("/v1/sample", headers=headers).json()
     assert first["source"]["kind"] == "picture" and first["driving"]["kind"] == "video"
     assert len(first["source"]["faces"]) == 1
-    assert client.post("/v1/sample").json()["driving"]["id"] == first["driving"]["id"]
-    assert len(left_in(server.folder)) == 2
+    assert (
+        client.post("/v1/sample", headers=headers).json()["driving"]["id"] == first["driving"]["id"]
+    )
+    assert len(left_in(server.folder)) == before + 2
     kept = sorted(path.name for path in server.folder.iterdir() if not path.name.startswith("."))
     assert kept == ["results", "sample", "stills", "uploads"]

@@ -53,6 +53,7 @@ def sent(client: TestClient) -> dict:
     return answer.json()
 
 
+@pytest.mark.slow
 def test_a_picture_is_sent_and_described(client: TestClient, server: ServerSettings) -> None:
     answer = client.post("/v1/files", files={"file": ("my face.png", png())})
     assert answer.status_code == 201
@@ -69,6 +70,7 @@ def test_a_picture_is_sent_and_described(client: TestClient, server: ServerSetti
     assert (folder / "file.png").read_bytes() == png()
 
 
+@pytest.mark.slow
 def test_a_face_is_found(client: TestClient, samples: tuple[Path, Path]) -> None:
     with samples[0].open("rb") as file:
         made = client.post("/v1/files", files={"file": ("a.png", file)}).json()
@@ -78,6 +80,7 @@ def test_a_face_is_found(client: TestClient, samples: tuple[Path, Path]) -> None
     assert crop["x"] < box["left"] and crop["x"] + crop["side"] > box["right"]
 
 
+@pytest.mark.slow
 def test_a_video_with_sound_is_one_whatever_it_is_called(
     client: TestClient, tmp_path: Path
 ) -> None:
@@ -94,6 +97,7 @@ def test_a_video_with_sound_is_one_whatever_it_is_called(
     assert Image.open(io.BytesIO(thumbnail.content)).size == (96, 160)
 
 
+@pytest.mark.slow
 def test_a_body_without_a_form_is_a_file(client: TestClient) -> None:
     answer = client.post("/v1/files", content=png(), headers={"X-File-Name": "%E2%82%ACuro.png"})
     assert answer.status_code == 201 and answer.json()["name"] == "€uro.png"
@@ -103,6 +107,7 @@ def test_a_body_without_a_form_is_a_file(client: TestClient) -> None:
     assert client.post("/v1/files", content=png(4)).json()["name"] == "file"
 
 
+@pytest.mark.slow
 def test_the_same_content_of_one_caller_is_one_file(client: TestClient, sent: dict) -> None:
     again = client.post("/v1/files", files={"file": ("other.png", png())})
     assert again.status_code == 200 and again.json()["id"] == sent["id"]
@@ -160,6 +165,7 @@ def test_what_is_no_media_is_refused_and_removed(
     assert left_in(server.folder) == []
 
 
+@pytest.mark.slow
 def test_too_large_and_too_many(client: TestClient, server: ServerSettings) -> None:
     answer = client.post("/v1/files", files={"file": ("a.png", bytes(4_000_001))})
     assert answer.status_code == 413 and code(answer) == "upload_too_large"
@@ -178,6 +184,7 @@ def test_too_large_and_too_many(client: TestClient, server: ServerSettings) -> N
     assert answer.status_code == 201
 
 
+@pytest.mark.slow
 def test_files_are_listed_by_pages(client: TestClient) -> None:
     ids = [client.post("/v1/files", content=png(shade)).json()["id"] for shade in range(3)]
     client.post("/v1/files", content=png(), headers={"X-Caller": "bob"})
@@ -190,17 +197,17 @@ def test_files_are_listed_by_pages(client: TestClient) -> None:
     assert client.get("/v1/files?cursor=..").status_code == 422
 
 
-@pytest.mark.parametrize("part", ["", "/content", "/thumbnail.jpg"])
-def test_what_is_another_callers_is_not_there(client: TestClient, sent: dict, part: str) -> None:
-    path = sent["links"]["self"] + part
-    assert client.get(path).status_code == 200
-    answer = client.get(path, headers={"X-Caller": "bob"})
-    assert answer.status_code == 404 and code(answer) == "no_such_upload"
-    assert client.get(path, headers={"X-Caller": "admin"}).status_code == 200
+@pytest.mark.slow
+def test_what_is_another_callers_is_not_there(client: TestClient, sent: dict) -> None:
     assert client.delete(sent["links"]["self"], headers={"X-Caller": "bob"}).status_code == 204
-    assert client.get(path).status_code == 200
+    for path in sent["links"].values():
+        assert client.get(path).status_code == 200
+        answer = client.get(path, headers={"X-Caller": "bob"})
+        assert answer.status_code == 404 and code(answer) == "no_such_upload"
+        assert client.get(path, headers={"X-Caller": "admin"}).status_code == 200
 
 
+@pytest.mark.slow
 def test_the_content_is_sent_in_parts(client: TestClient, sent: dict) -> None:
     path, content = sent["links"]["content"], png()
     whole = client.get(path)
@@ -217,6 +224,7 @@ def test_the_content_is_sent_in_parts(client: TestClient, sent: dict) -> None:
     assert head.headers["content-length"] == str(len(content)) and head.content == b""
 
 
+@pytest.mark.slow
 def test_a_file_that_a_job_needs_stays(
     client: TestClient, sent: dict, server: ServerSettings, store: JobStore, settings: Settings
 ) -> None:
