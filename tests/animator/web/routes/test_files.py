@@ -41,6 +41,10 @@ def png(shade: int = 128, size: tuple[int, int] = (40, 30)) -> bytes:
     return content.getvalue()
 
 
+BEHIND = b'\r\n--b\r\nContent-Disposition: form-data; name="more"\r\n\r\nx'
+"""A field that follows a file in `raw_form`."""
+
+
 def code(answer: object) -> str:
     assert answer.headers["content-type"] == "application/problem+json"  # type: ignore[attr-defined]
     return answer.json()["code"]  # type: ignore[attr-defined]
@@ -252,6 +256,8 @@ def test_forms_that_are_none(client: TestClient, server: ServerSettings) -> None
         client.post("/v1/files", files={"other": ("a.png", png())}),
         client.post("/v1/files", files=[("file", ("a", png())), ("file", ("b", png()))]),
         client.post("/v1/files", data={"file": "text"}, files={"x": ("", b"")}),
+        client.post("/v1/files", data={"more": "x"}, files={"file": ("a", png())}),
+        client.post("/v1/files", **raw_form("a", png() + BEHIND)),
         client.post("/v1/files", content=b"x", headers={"Content-Type": "multipart/form-data"}),
     ]
     for answer in answers:

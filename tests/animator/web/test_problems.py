@@ -1,0 +1,23 @@
+"""What the API answers when something is wrong."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.testclient import TestClient
+
+from animator.web.app import make_api
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("OPTIONS", "/v1/files", "GET, POST"),
+        ("PUT", f"/v1/files/{'a' * 20}", "DELETE, GET"),
+        ("POST", f"/v1/files/{'a' * 20}/content", "GET, HEAD"),
+        ("DELETE", "/v1/queue", "GET"),
+    ],
+)
+def test_a_wrong_method_is_told_all_that_are_right(method: str, path: str, allowed: str) -> None:
+    answer = TestClient(make_api()).request(method, path)
+    assert answer.status_code == 405 and answer.headers["allow"] == allowed
+    assert answer.json()["code"] == "method_not_allowed"
