@@ -22,6 +22,10 @@ from animator.web.sending import send_bytes, send_file
 router = APIRouter(tags=["jobs"])
 
 _FOUND = ("no_such_job", "record_unreadable", "invalid_option")
+_DRAWN = (
+    "no_preview", "no_result", "too_large", "unsupported_format", "check_crashed", "check_timeout",
+    "out_of_memory", "unreadable_video", "no_frames", "storage_unavailable", "disk_full",
+)  # fmt: skip
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _TAG = {"ETag": {"schema": {"type": "string"}, "description": "Changes when the content does."}}
 _UNCHANGED: dict[int | str, dict[str, Any]] = {
@@ -107,7 +111,7 @@ def driving(request: Request, context: Context, caller: Who, job_id: JobId) -> R
     "/v1/jobs/{job_id}/preview.jpg",
     summary="The newest frame of a job",
     response_class=Response,
-    responses={**_picture(), **problems(*_FOUND, "no_preview")},
+    responses={**_picture(), **problems(*_FOUND, *_DRAWN)},
 )
 def preview(request: Request, context: Context, caller: Who, job_id: JobId) -> Response:
     """The newest frame that was rendered, at most one a second.
@@ -137,7 +141,7 @@ def preview(request: Request, context: Context, caller: Who, job_id: JobId) -> R
     response_class=Response,
     responses={
         **_picture(),
-        **problems(*_FOUND, "no_preview", "no_result", "check_crashed", "out_of_memory"),
+        **problems(*_FOUND, *_DRAWN),
     },
 )
 def poster(request: Request, context: Context, caller: Who, job_id: JobId) -> Response:

@@ -77,7 +77,9 @@ def _names(pattern: re.Pattern[str], text: object) -> set[str]:
 
 
 def test_values_are_escaped_and_markup_is_kept() -> None:
-    t = Messages("en", {"greeting": "<Hello> {name}", "of": {"one": "{n} job", "other": "{n} jobs"}})
+    t = Messages(
+        "en", {"greeting": "<Hello> {name}", "of": {"one": "{n} job", "other": "{n} jobs"}}
+    )
     hostile = "<script>'\"&{0}{name.__class__}"
     assert t("greeting", name=hostile) == (
         "&lt;Hello&gt; &lt;script&gt;&#39;&#34;&amp;{0}{name.__class__}"

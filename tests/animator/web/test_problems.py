@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
-from starlette.testclient import TestClient
 
 from animator.web.app import make_api
+from tests.animator.web.served import served
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,7 @@ from animator.web.app import make_api
     ],
 )
 def test_a_wrong_method_is_told_all_that_are_right(method: str, path: str, allowed: str) -> None:
-    answer = TestClient(make_api()).request(method, path)
+    with served(make_api()) as address:
+        answer = httpx.request(method, address + path)
     assert answer.status_code == 405 and answer.headers["allow"] == allowed
     assert answer.json()["code"] == "method_not_allowed"

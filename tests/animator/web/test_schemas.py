@@ -77,6 +77,17 @@ def test_what_is_no_time_is_refused(name: str, text: str) -> None:
         NewJob.model_validate(FILES | {name: text})
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0.37882606709237476", 0.37882606709237476), ("5e-05", 5e-05), ("1", 1), ("-1", -1),
+        ("1e999", float("inf")), ("nan", "nan"), ("٣", "٣"), ("0x1", "0x1"), ("1_0", "1_0"),
+    ],
+)  # fmt: skip
+def test_numbers_of_a_form(text: str, value: object) -> None:
+    assert read_form({"smoothing": [text]}) == {"smoothing": value}
+
+
 def test_a_form_is_read_as_values() -> None:
     texts = {
         "size": ["128"], "smoothing": ["0.5"], "face": ["2"], "source_face": ["largest"],
