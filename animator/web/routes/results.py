@@ -15,7 +15,7 @@ from animator.values import Location, shown_url
 from animator.web.callers import Caller, Who
 from animator.web.context import Context, ServerContext
 from animator.web.looking import still_of
-from animator.web.problems import problems
+from animator.web.problems import MEDIA_TYPE, problems
 from animator.web.reading import JobId, find_job, upload_of
 from animator.web.sending import send_bytes, send_file
 
@@ -33,7 +33,10 @@ _UNCHANGED: dict[int | str, dict[str, Any]] = {
 }
 _PARTS: dict[int | str, dict[str, Any]] = {
     206: {"description": "The part that `Range` names.", "headers": _TAG},
-    416: {"description": "The file has not got the part that `Range` names."},
+    416: {
+        "description": "The file has not got the part that `Range` names.",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    },
     **_UNCHANGED,
 }
 _EXTRA_TYPES = {".npz": "application/zip", ".tar": "application/x-tar"}
