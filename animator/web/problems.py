@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 
 from animator.errors import CODES, AnimatorError
 
@@ -51,7 +51,6 @@ STATUS: dict[str, int] = {
 """Status of each code; any other is that of a job or file that cannot be used, 422."""
 _BY_STATUS = {404: "no_such_page", 405: "method_not_allowed", 413: "upload_too_large"}
 _SHOWN_ERRORS = 5
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Problem(BaseModel):
@@ -97,8 +96,7 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     """
     # The guard and the server's limits may answer any request.
     usual = (
-        "bad_request", "not_signed_in", "not_allowed", "too_slow", "upload_too_large",
-        "too_many_requests", "queue_unavailable",
+        "bad_request", "not_signed_in", "not_allowed", "too_many_requests", "queue_unavailable",
     )  # fmt: skip
     by_status: dict[int, list[str]] = {}
     for code in dict.fromkeys((*usual, *codes)):
@@ -114,7 +112,8 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
 
 
 def handle_errors(
-    app: FastAPI, as_page: Callable[[Request, AnimatorError], Response | None]
+    app: FastAPI,
+    as_page: Callable[[Request, AnimatorError], Response | None] = lambda request, error: None,
 ) -> None:
     """Have an app answer every error with a problem.
 
@@ -142,9 +141,10 @@ def handle_errors(
     def refused(request: Request, error: HTTPException) -> Response:
         if isinstance(error.__cause__, AnimatorError):  # raised while the body was read
             return problem(error.__cause__)
-        code, headers = _BY_STATUS.get(error.status_code, "bad_request"), dict(error.headers or {})
+        code = _BY_STATUS.get(error.status_code, "bad_request")
+        headers = dict(error.headers or {})
         if error.status_code == 405:
-            headers["Allow"] = _allowed(request)
+            headers["Allow"] = ", ".join(_allowed(request))
         # The framework's own sentences say no more than the status.
         return answer(request, AnimatorError(code, CODES[code]), headers)
 
@@ -155,14 +155,23 @@ def handle_errors(
         return answer(request, AnimatorError("internal", sentence))
 
 
-def _allowed(request: Request) -> str:
-    """The methods that an address has; the framework names those of one of its routes."""
-    found = []
-    for method in _METHODS:
-        scope = {**request.scope, "method": method}
-        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
-            found.append(method)
-    return ", ".join([*found, "HEAD"] if "GET" in found else found)
+def _allowed(request: Request) -> list[str]:
+    """The methods that an address takes; the framework names those of one of its routes."""
+    methods: set[str] = set()
+    for route in _each_route(request.app.routes):
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return sorted(methods)
+
+
+def _each_route(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    for route in routes:
+        # Newer versions of FastAPI keep the routers that were included.
+        included = getattr(route, "original_router", None)
+        if included is None:
+            yield route
+        else:
+            yield from _each_route(included.routes)
 
 
 def _sentence(error: RequestValidationError) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from animator.errors import CODES
 from animator.spec import ENDINGS, OPTIONS, Extra, JobSpec, Kind, Priority
@@ -42,6 +42,7 @@ _HELP = {
     "of the content of both files, the options and the weights.",
 }
 """Where the table speaks to somebody at a terminal."""
+_DECIMAL = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _MOST_TEXT = 4096
 _MOST_FACES = 1_000_000
 _NOT_OFFERED = ("source", "driving", "output")
@@ -65,14 +66,6 @@ class Plain(BaseModel):
 # What a client asks for
 
 
-def _whole(value: Any) -> Any:
-    """A number as JSON means it, to which 1.0 is a whole number."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-_WHOLE = BeforeValidator(_whole)
-
-
 def _limited(item: Option, hint: Any) -> Any:
     """An option's annotation with what is known of its values."""
     if get_origin(hint) is Literal:
@@ -85,10 +78,9 @@ def _limited(item: Option, hint: Any) -> Any:
         return Annotated[str, Field(pattern=_PATTERNS.get(item.name), max_length=longest)]
     if item.kind == "number":
         step = item.step if item.step != 1 else None
-        limits = Field(ge=item.minimum, le=item.maximum, multiple_of=step)
-        return Annotated[int, limits, _WHOLE] if hint is int else Annotated[hint, limits]
+        return Annotated[hint, Field(ge=item.minimum, le=item.maximum, multiple_of=step)]
     # The number of a face.
-    return Annotated[int, Field(ge=1, le=_MOST_FACES), _WHOLE] if hint is int else hint
+    return Annotated[int, Field(ge=1, le=_MOST_FACES)] if hint is int else hint
 
 
 def _offered() -> dict[str, Any]:
@@ -150,9 +142,9 @@ def _value(name: str, text: str) -> Any:
     if name == "measure" or (item is not None and item.kind == "flag"):
         return flags.get(text, text)
     numeric = item is not None and (item.kind == "number" or int in get_args(item.type))
-    if numeric and re.fullmatch(r"[0-9]{1,20}", text):
+    if numeric and re.fullmatch(r"-?[0-9]{1,12}", text, re.ASCII):
         return int(text)
-    if numeric and re.fullmatch(r"[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?", text):
+    if numeric and _DECIMAL.fullmatch(text):
         return float(text)
     return text
 

@@ -22,8 +22,8 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
     right = case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE
     if not right or case.media_type != "multipart/form-data" or not isinstance(case.body, dict):
         return
-    # Bytes are no text to a validator of JSON, and yet what is meant.
-    case.freeze_metadata()
     for field, name in NAMES.items():
         if field in case.body:
             case.body[field] = Binary(Path(os.environ[FOLDER], name).read_bytes())
+    # Bytes are no text to a validator of JSON, and yet what is meant.
+    case._sync_validated_hashes()
