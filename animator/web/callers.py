@@ -32,7 +32,7 @@ class Caller:
         return self.name or self.address
 
 
-def get_caller(request: Request) -> Caller:
+async def get_caller(request: Request) -> Caller:
     """The caller that the guard has found."""
     caller: Caller = request.state.caller
     return caller

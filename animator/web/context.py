@@ -41,7 +41,7 @@ class ServerContext:
     guard: Guard
 
 
-def get_context(request: Request) -> ServerContext:
+async def get_context(request: Request) -> ServerContext:
     """The context of the server that answers."""
     context: ServerContext = request.app.state.context
     return context
