@@ -30,6 +30,8 @@ COOKIE = "animator"
 CSRF_HEADER = "x-csrf-token"
 CSRF_FIELD = "csrf"
 LOGINS_PER_MINUTE = 10
+MOST_HEAD = 32 * 1024
+"""Bytes of a request's address and headers."""
 SMALL_BODY = 1024**2
 """Bytes of a request that brings no file."""
 _FORM_ROOM = 1024**2
@@ -232,6 +234,7 @@ class GuardMiddleware:
         """Find out who asks, and refuse what may not be asked so."""
         guard, address = self._guard, (scope.get("client") or ("", 0))[0]
         unsafe = scope["method"] not in SAFE
+        _check_size(scope)
         guard.check_host(headers)
         if unsafe:
             guard.check_origin(headers)
@@ -295,7 +298,7 @@ class _Reply:
         await self._send(message)
 
     def _unread(self) -> bool:
-        return not self._body.ended and self._scope["method"] not in SAFE
+        return not self._body.ended
 
 
 class _Body:
@@ -307,9 +310,13 @@ class _Body:
         self.ended = False
 
     def check_length(self, headers: Headers) -> None:
-        """Refuse a body that says itself that it is too large."""
+        """Refuse a body that says itself that it is too large, or that has two ends."""
         length = headers.get("content-length", "")
         self.ended = not length.strip("0") and "transfer-encoding" not in headers
+        if length and "transfer-encoding" in headers:
+            # A proxy in front may see another request's beginning where this one's end is seen.
+            message = "A request has Content-Length or Transfer-Encoding, not both."
+            raise AnimatorError("bad_request", message)
         if length.isdecimal() and int(length) > self._most:
             raise self._too_large()
 
@@ -360,6 +367,15 @@ def _cookie(headers: Headers) -> str | None:
     return None
 
 
+def _check_size(scope: Scope) -> None:
+    """Refuse a head that is too long, which the protocol sees only where it comes in parts."""
+    size = len(scope["path"]) + len(scope["query_string"])
+    size += sum(len(name) + len(value) for name, value in scope["headers"])
+    if size > MOST_HEAD:
+        message = f"The address and the headers of a request have at most {MOST_HEAD} bytes."
+        raise AnimatorError("bad_request", message)
+
+
 def _check_query(scope: Scope) -> None:
     """Refuse tokens in addresses, which end up in logs and histories."""
     for name, value in parse_qsl(scope["query_string"].decode("latin-1")):
@@ -384,7 +400,8 @@ def _hostname(host: str) -> str:
     """A Host header without its port."""
     host = host.strip().lower()
     if host.startswith("["):
-        return host[1:].partition("]")[0]
+        name, closed, _ = host[1:].partition("]")
+        return name if closed else host
     return host.rpartition(":")[0] if ":" in host else host
 
 

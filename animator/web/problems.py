@@ -161,7 +161,8 @@ def _allowed(request: Request) -> list[str]:
     for route in _each_route(request.app.routes):
         if route.matches(request.scope)[0] is not Match.NONE:
             methods |= getattr(route, "methods", None) or set()
-    return sorted(methods)
+    # See `animator.web.heads`.
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
 def _each_route(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:

@@ -18,7 +18,7 @@ from animator.web.app import make_app
 from animator.web.context import ServerContext
 from animator.web.events import EventHub
 from animator.web.folder import ResultFolder
-from animator.web.guard import Guard
+from animator.web.guard import MOST_HEAD, Guard
 from animator.web.protocol import BoundedProtocol
 from animator.web.sessions import Sessions
 from animator.web.settings import ServerSettings
@@ -29,7 +29,6 @@ from animator.web.uploads import UploadStore
 END_SECONDS = 3
 """How long answers that are being sent may take when the server ends."""
 _BACKLOG = 512
-_HEADER_BYTES = 32 * 1024
 
 
 def serve(
@@ -61,7 +60,7 @@ def serve(
             log_config=None,
             access_log=False,
             server_header=False,
-            h11_max_incomplete_event_size=_HEADER_BYTES,
+            h11_max_incomplete_event_size=MOST_HEAD,
             timeout_graceful_shutdown=END_SECONDS,
         )
         try:

@@ -43,6 +43,7 @@ class Inhabited:
     tokens: Mapping[str, str]
 
     def __post_init__(self) -> None:
+        self.settings = Settings.from_environment()
         self.files = {
             "source": self.server.upload(self.source)["id"],
             "driving": self.server.upload(self.driving)["id"],
@@ -52,12 +53,12 @@ class Inhabited:
     @cached_property
     def store(self) -> JobStore:
         """The store of the server's jobs."""
-        return Client.connect(Settings.from_environment()).store
+        return Client.connect(self.settings).store
 
     @property
     def server_folder(self) -> Path:
         """Where the server keeps its files."""
-        return Settings.from_environment().state_dir / "server"
+        return self.settings.state_dir / "server"
 
     def http(self, owner: str | None = None) -> httpx.Client:
         """A client of somebody, or of nobody."""
