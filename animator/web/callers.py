@@ -33,7 +33,7 @@ class Caller:
 
 
 async def get_caller(request: Request) -> Caller:
-    """The caller that the guard has found."""
+    """The caller that the guard has found; a coroutine, as FastAPI takes a thread for functions."""
     caller: Caller = request.state.caller
     return caller
 

@@ -42,7 +42,7 @@ class ServerContext:
 
 
 async def get_context(request: Request) -> ServerContext:
-    """The context of the server that answers."""
+    """The context of the server that answers; a coroutine, which takes no thread."""
     context: ServerContext = request.app.state.context
     return context
 
