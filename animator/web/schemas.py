@@ -32,7 +32,7 @@ _PATTERNS: dict[str, str] = {
     "weights": r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
     "device": r"^(auto|cpu|cuda(:[0-9]{1,3})?)$",
     "key": r"^[!-~]{1,200}$",
-    "webhook": r"^[hH][tT][tT][pP][sS]?://[!-~]+$",
+    "webhook": r"^[hH][tT][tT][pP][sS]?://[!\x22$-.0->A-\[\]-~]+([/?][!-~]*)?$",
 }
 """What texts look like; `JobSpec` and `JobOptions` look closer."""
 _HELP = {

@@ -80,7 +80,7 @@ checks.max_response_time = 120
 
 
 def configuration(inhabited: Inhabited, path: Path) -> Path:
-    examples = 60 if LONG else 10
+    examples = 40 if LONG else 10
     text = CONFIG.format(
         hooks=json.dumps(schema_hooks.__file__),
         examples=examples,
