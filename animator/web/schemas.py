@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from animator.errors import CODES
 from animator.spec import ENDINGS, OPTIONS, Extra, JobSpec, Kind, Priority
@@ -66,6 +66,14 @@ class Plain(BaseModel):
 # What a client asks for
 
 
+def _whole(value: Any) -> Any:
+    """A number as JSON means it, to which 1.0 is a whole number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_WHOLE = BeforeValidator(_whole)
+
+
 def _limited(item: Option, hint: Any) -> Any:
     """An option's annotation with what is known of its values."""
     if get_origin(hint) is Literal:
@@ -78,9 +86,10 @@ def _limited(item: Option, hint: Any) -> Any:
         return Annotated[str, Field(pattern=_PATTERNS.get(item.name), max_length=longest)]
     if item.kind == "number":
         step = item.step if item.step != 1 else None
-        return Annotated[hint, Field(ge=item.minimum, le=item.maximum, multiple_of=step)]
+        limits = Field(ge=item.minimum, le=item.maximum, multiple_of=step)
+        return Annotated[int, limits, _WHOLE] if hint is int else Annotated[hint, limits]
     # The number of a face.
-    return Annotated[int, Field(ge=1, le=_MOST_FACES)] if hint is int else hint
+    return Annotated[int, Field(ge=1, le=_MOST_FACES), _WHOLE] if hint is int else hint
 
 
 def _offered() -> dict[str, Any]:

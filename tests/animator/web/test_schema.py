@@ -26,7 +26,7 @@ OWNERS = {"ann": False, "bob": False}
 CONFIG = """\
 hooks = {hooks}
 max-stream-events = 1
-request-timeout = 60
+request-timeout = 180
 workers = 2
 warnings = false
 [cache]
