@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import httpx
+import pytest
 
 from tests.animator.web.attacks.tools import (
     answers,
@@ -169,6 +170,7 @@ def test_what_others_own_is_not_there(
         assert not any(job in began for job in site.jobs.values())
 
 
+@pytest.mark.slow
 def test_keys_of_others_lead_to_nothing_of_theirs(
     site: Inhabited, ann: httpx.Client, bob: httpx.Client
 ) -> None:

@@ -75,6 +75,7 @@ def test_names_of_files_do_no_harm(site: Inhabited, ann: httpx.Client, name: byt
     ann.delete(told["links"]["self"])
 
 
+@pytest.mark.slow
 def test_headers_of_names_are_one_line(site: Inhabited) -> None:
     for header in ("X-File-Name: a%0d%0aX-Evil: 1%00.png", "X-File-Name: %2e%2e%2f%2e%2e%2fa.png"):
         body = site.source.read_bytes() + header.encode()
@@ -113,6 +114,7 @@ def test_what_is_no_picture_and_no_video_is_refused(
     refused(send(ann, content, name), (415, 422), *codes, "no_frames", "check_crashed")
 
 
+@pytest.mark.slow
 def test_a_picture_that_is_a_page_too_stays_a_picture(site: Inhabited, ann: httpx.Client) -> None:
     content = site.source.read_bytes() + b"<html><script>alert(1)</script></html>"
     told = site.server.taken(send(ann, content, "page.html"))
@@ -165,6 +167,7 @@ def test_bombs_do_not_go_off(ann: httpx.Client, make: Callable[[], bytes]) -> No
 # Sizes and speeds
 
 
+@pytest.mark.slow
 def test_a_body_that_says_to_be_too_large_is_refused_before_it_comes(site: Inhabited) -> None:
     for path in ("/v1/files", "/v1/check", "/nowhere"):
         for length in (3 * 1024**3, 10**30):
@@ -247,6 +250,7 @@ def test_whoever_sends_or_reads_too_slowly_is_cut_off(site: Inhabited) -> None:
                 assert b'"code":"too_slow"' in answer, (name, answer)
 
 
+@pytest.mark.slow
 def test_a_result_is_sent_no_faster_than_it_is_read(site: Inhabited) -> None:
     job = site.job("succeeded")
     path = Path(site.server.record(job)["output"])

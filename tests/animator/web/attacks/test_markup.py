@@ -37,6 +37,7 @@ def assert_harmless(answer: httpx.Response) -> None:
     assert "script-src 'self'" in policy and "unsafe" not in policy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", MARKUP, ids=range(len(MARKUP)))
 def test_markup_stays_text_wherever_it_is_shown(
     site: Inhabited, ann: httpx.Client, text: str
@@ -88,6 +89,7 @@ def fail(site: Inhabited, job: str, message: str) -> None:
     assert site.store.fail(job, attempt, JobError("no_face", message, False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", MARKUP, ids=range(len(MARKUP)))
 def test_markup_in_forms_stays_text(site: Inhabited, text: str) -> None:
     with signed_in(site, "root") as (browser, csrf):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.animator.web.attacks.tools import (
     answers,
@@ -74,6 +75,7 @@ def test_tricks_with_paths_lead_nowhere(site: Inhabited) -> None:
         assert b"root:" not in answer and b"import " not in answer and b"Traceback" not in answer
 
 
+@pytest.mark.slow
 def test_a_result_that_is_replaced_by_a_link_is_not_sent(
     site: Inhabited, ann: httpx.Client, tmp_path: Path
 ) -> None:
@@ -102,6 +104,7 @@ def test_a_result_that_is_replaced_by_a_link_is_not_sent(
         assert secret.read_text() == "hidden"
 
 
+@pytest.mark.slow
 def test_files_that_a_job_needs_stay_and_may_vanish(site: Inhabited, ann: httpx.Client) -> None:
     content = site.source.read_bytes() + b"another"
     source = site.server.taken(send(ann, content))["id"]
