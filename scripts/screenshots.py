@@ -40,7 +40,11 @@ def main() -> None:
     parser.add_argument("--seconds", default="2", help="of the driving video")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as state, _farm(Path(state)) as server, _chromium() as browser:
+    with (
+        tempfile.TemporaryDirectory() as state,
+        _farm(Path(state)) as server,
+        _chromium() as browser,
+    ):
         media = Path(state, "media")
         write_samples(media)
         source = server.upload(media / "source.png", "portrait.png")["id"]

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 PAGE = Path(__file__).parents[1] / "docs" / "server.md"
 ADDRESS = "http://127.0.0.1:8420"
 """Where the server of the examples is."""
+FILES = {"source": "source.png", "driving": "driving.mp4"}
 
 
 def examples(section: str, language: str) -> str:
@@ -114,3 +116,49 @@ def test_the_examples_with_python(state_dir: Path, folder: Path) -> None:
     assert any(line.startswith("running generate 9 9") for line in lines)
     assert any(line.startswith("succeeded") for line in lines) and lines[-1] == "cancelled"
     assert is_video(folder / "python.mp4") and is_picture(folder / "python.jpg")
+
+
+def test_the_examples_of_tokens(state_dir: Path, folder: Path) -> None:
+    program = shell()
+    code = examples("## Tokens", "sh")
+    making, using, revoking = re.split(r"^(?=for who|sed )", code, flags=re.MULTILINE)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for step in (making, revoking):
+        assert "animator" not in step or "--token-file tokens" in step
+    subprocess.run(
+        [*program, "-c", making], cwd=folder, env={**os.environ, "PATH": path}, check=True
+    )
+    assert (folder / "tokens").stat().st_mode & 0o777 == 0o600
+    tokens = {
+        name: (folder / f"{name}.token").read_text().strip()
+        for name in ("studio-a", "studio-b", "operator")
+    }
+    assert not any(token in (folder / "tokens").read_text() for token in tokens.values())
+    with serving("--no-worker", "--token-file", str(folder / "tokens")) as address:
+        run(folder, using, address, *program)
+        job = _post(address, tokens["studio-a"], folder)
+        seen = {name: _status(address, token, job) for name, token in tokens.items()}
+        assert seen == {"studio-a": 200, "studio-b": 404, "operator": 200}
+        assert _status(address, "anim_" + "x" * 43, job) == 401
+        in_address = f"{address}/v1/jobs?token={tokens['operator']}"
+        assert httpx.get(in_address, timeout=20).json()["code"] == "bad_request"
+        subprocess.run([*program, "-c", revoking], cwd=folder, check=True)
+        time.sleep(1.5)  # the server looks at the file once a second
+        assert _status(address, tokens["studio-b"], job) == 401
+        assert _status(address, tokens["studio-a"], job) == 200
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _status(address: str, token: str, path: str) -> int:
+    return httpx.get(f"{address}{path}", headers=_bearer(token), timeout=20).status_code
+
+
+def _post(address: str, token: str, folder: Path) -> str:
+    """Submit a job, which nobody renders; its path."""
+    files = {name: (folder / path).read_bytes() for name, path in FILES.items()}
+    answer = httpx.post(f"{address}/v1/jobs", files=files, headers=_bearer(token), timeout=120)
+    assert answer.status_code == 202, answer.text
+    return str(answer.headers["Location"])

@@ -31,7 +31,7 @@ from animator.faces.shots import ShotDetector
 from animator.faces.tracking import SURE, FaceTracker, find_face
 from animator.media.decode import MediaLimits, VideoReader, read_picture
 from animator.media.sampling import Sampler, Timing, read_timing
-from animator.media.sound_choice import choose_sound
+from animator.media.sound_choice import SoundChoice, choose_sound
 from animator.sandbox import Message, Send
 from animator.spec import JobSpec
 
@@ -104,7 +104,8 @@ def look_at_driving(
     ) as reader:
         info, estimated, faults = reader.info, reader.frames, reader.faults
     timing = read_timing(path, limits, start, end, _TIMING_SHARE * seconds, forgiving=True)
-    sound = choose_sound(path, limits)
+    # An animated picture is read by a library that the search for sound knows nothing of.
+    sound = choose_sound(path, limits) if info.has_audio else SoundChoice(None)
     length = _length(timing, info.duration, start, end)
     rate = _rate(timing, info.average_rate)
     # Frames from all over the part that is used; a second round looks between the first's.

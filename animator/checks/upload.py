@@ -230,11 +230,11 @@ def _video(
         raise AnimatorError("no_frames", f"{quoted(path)} has no frame that can be shown.")
     # The first frame is shown, or where it has no face, such as a black one, the first that has.
     shown_at, picture = 0.0, _frame_at(path, limits, 0.0)
-    faces = find_faces(picture, detector)
+    faces = find_faces(picture, detector, thorough=False)
     if not faces and facts.seen:
         shown_at = next(sample.seconds for sample in facts.samples if sample.face is not None)
         picture = _frame_at(path, limits, shown_at)
-        faces = find_faces(picture, detector)
+        faces = find_faces(picture, detector, thorough=False)
     findings = [
         finding
         for finding in judge(_spec(path), None, facts)

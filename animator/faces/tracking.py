@@ -279,17 +279,23 @@ def find_face(
 
 
 def find_faces(
-    image: NDArray[np.uint8], detector: LandmarkDetector, *, most: int = 16
+    image: NDArray[np.uint8], detector: LandmarkDetector, *, thorough: bool = True, most: int = 16
 ) -> list[Landmarks]:
-    """The landmarks of each face of one picture, in the order of their numbers, at most so many.
+    """The landmarks of each face of one picture, in the order of their numbers, if there are any.
 
-    They are looked for as `find_face` does; what there is none of is an empty list.
+    Args:
+        image: uint8 H x W x 3, RGB.
+        detector: finds the landmarks.
+        thorough: whether to look as `find_face` does; else as `FaceTracker` does in a video.
+        most: no more than so many.
     """
-    search = _search(image, detector)
-    if search is None:
-        return []
-    from_left = sorted(search.faces, key=lambda found: found.box.x0 + found.box.x1)
-    return [search.in_picture(found) for found in from_left[:most]]
+    if thorough:
+        search = _search(image, detector)
+        found = [] if search is None else search.faces
+    else:
+        search, found = None, _confirm(image, detector.find_faces(image), detector)
+    from_left = sorted(found, key=lambda face: face.box.x0 + face.box.x1)[:most]
+    return [face.landmarks if search is None else search.in_picture(face) for face in from_left]
 
 
 @dataclass(frozen=True, eq=False)

@@ -104,7 +104,8 @@ class JobEvents(RedisBase):
     def wait_events(self, last_id: str, seconds: float) -> list[JobEvent]:
         """The events after one, as soon as there are any.
 
-        A call that waits has a connection of its own; other threads use the store meanwhile.
+        A call that waits has a connection of its own; other threads use the store meanwhile. A
+        store has at most a hundred, so a process has one thread wait for all who watch.
 
         Args:
             last_id: as in `events_after`.

@@ -189,11 +189,6 @@ class EventHub:
         for subscription in self._subscriptions():
             subscription.close()
 
-    def join(self) -> None:
-        """Wait for the thread's end."""
-        if self._thread is not None:
-            self._thread.join()
-
     # Streams
 
     @contextmanager

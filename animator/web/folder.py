@@ -95,20 +95,24 @@ class ResultFolder:
             self._room.added(len(content), STILLS_BYTES)
         return content
 
-    def sweep(self, known: Iterable[str | Path], days: float) -> int:
+    def sweep(self, known: Callable[[], Iterable[str | Path]], days: float) -> int:
         """Remove results that no job has any more, once nothing in them was changed for so long.
+
+        Args:
+            known: tells the outputs of all jobs; asked only if there is something old.
+            days: how long a result is kept in any case.
 
         Returns:
             How many were removed.
         """
-        removed = 0
-        kept = {Path(path).parent.name for path in known}
         before = time.time() - max(days * _DAY, _FRESH_SECONDS)
-        for entry in folders_in(self._root):
-            if entry.name not in kept and _last_change(Path(entry.path)) < before:
-                shutil.rmtree(entry.path, ignore_errors=True)
-                removed += 1
-        return removed
+        folders = [Path(entry.path) for entry in folders_in(self._root)]
+        old = [folder for folder in folders if _last_change(folder) < before]
+        kept = {Path(path).parent.name for path in known()} if old else set()
+        gone = [folder for folder in old if folder.name not in kept]
+        for folder in gone:
+            shutil.rmtree(folder, ignore_errors=True)
+        return len(gone)
 
 
 def write_whole(path: Path, content: bytes) -> None:

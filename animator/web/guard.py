@@ -8,6 +8,7 @@ import re
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, quote
 
@@ -37,6 +38,8 @@ SLOW_SECONDS = 20.0
 """How long a body may rest, and after how long it must have come as fast as `SLOWEST`."""
 SLOWEST = 1024
 """Bytes a second."""
+_DRAIN_SECONDS = 2.0
+"""How long what comes is thrown away after a request was answered without it."""
 SAFE = ("GET", "HEAD", "OPTIONS")
 _OPEN = re.compile(r"/(livez|readyz|openapi\.json|login|static/[^/]*)")
 """What is told without a token."""
@@ -277,14 +280,22 @@ class _Reply:
                 headers.setdefault(name, value)
             headers.setdefault("Cache-Control", "no-store")
             # What of a body nobody has read would be read, and thrown away, to its end.
-            if not self._body.ended and self._scope["method"] not in SAFE:
+            if self._unread():
                 headers["Connection"] = "close"
             # Forms of a page need something that binds them to this browser.
             is_page = headers.get("content-type", "").startswith("text/html")
             if self.new_session and is_page and "set-cookie" not in headers:
                 headers.append("Set-Cookie", cookie(self._scope, self.new_session))
             message["headers"] = headers.raw
+        elif self._unread() and not message.get("more_body", False):
+            # To close while a client still sends has its system throw away what was answered.
+            await self._send({**message, "more_body": True})
+            await self._body.drain()
+            message = {"type": "http.response.body"}
         await self._send(message)
+
+    def _unread(self) -> bool:
+        return not self._body.ended and self._scope["method"] not in SAFE
 
 
 class _Body:
@@ -319,6 +330,13 @@ class _Body:
         if self._waited > SLOW_SECONDS and self._bytes < SLOWEST * self._waited:
             raise self._too_slow()
         return message
+
+    async def drain(self) -> None:
+        """Throw away what still comes from a client that reads the answer only when it is done."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while (await self._receive()).get("more_body", False):
+                    pass
 
     def _too_large(self) -> AnimatorError:
         return AnimatorError("upload_too_large", f"At most {self._most:,} bytes are taken here.")

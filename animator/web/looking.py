@@ -8,7 +8,7 @@ from __future__ import annotations
 import binascii
 import threading
 from base64 import b64decode
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -32,6 +32,7 @@ STILL_TARGET = "animator.checks.upload:still"
 CHILDREN = 2
 """How many children look at files at once."""
 _MOST_WAITING = 64
+_MOST_OF_ONE = 16  # caller, so that one with many files leaves room for others
 _WAIT_SECONDS = 120.0
 _MOST_TEXT = 1000
 _MOST_ENTRIES = 64
@@ -153,23 +154,42 @@ class Turnstile:
 
 TURNSTILE = Turnstile(CHILDREN, _MOST_WAITING, _WAIT_SECONDS)
 """What all looks of this process go through, those of `POST /v1/check` too."""
-_limiter: RunVar[anyio.CapacityLimiter] = RunVar("animator.web.looking")
 
 
-async def in_a_thread_of_its_own(function: Callable[[], T]) -> T:
+class _Line:
+    """Those who wait for a look in one event loop."""
+
+    def __init__(self) -> None:
+        self.limiter = anyio.CapacityLimiter(CHILDREN)
+        self.waiting: Counter[str | None] = Counter()
+
+
+_line: RunVar[_Line] = RunVar("animator.web.looking")
+
+
+async def in_a_thread_of_its_own(function: Callable[[], T], who: str | None = None) -> T:
     """Run what looks at files without taking threads from other requests.
+
+    Args:
+        function: what is run.
+        who: the caller for whom it is, of whom not too many wait; None is nobody in particular.
 
     Raises:
         AnimatorError: `too_many_requests` if too many others wait, and those of the function.
     """
     try:
-        limiter = _limiter.get()
+        line = _line.get()
     except LookupError:
-        limiter = anyio.CapacityLimiter(CHILDREN)
-        _limiter.set(limiter)
-    if limiter.statistics().tasks_waiting >= _MOST_WAITING:
+        line = _Line()
+        _line.set(line)
+    of_one = line.waiting[who] if who is not None else 0
+    if line.waiting.total() >= _MOST_WAITING or of_one >= _MOST_OF_ONE:
         raise _busy()
-    return await to_thread.run_sync(function, limiter=limiter)
+    line.waiting[who] += 1
+    try:
+        return await to_thread.run_sync(function, limiter=line.limiter)
+    finally:
+        line.waiting -= Counter([who])  # and without what is zero
 
 
 def _busy() -> AnimatorError:

@@ -69,7 +69,7 @@ class Form:
 
 async def finish(file: Incoming) -> Upload:
     """Finish a file without holding up anybody; errors as of `Incoming.finish`."""
-    return await in_a_thread_of_its_own(file.finish)
+    return await in_a_thread_of_its_own(file.finish, file.owner)
 
 
 async def read_form(

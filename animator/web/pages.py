@@ -28,7 +28,7 @@ from animator.web.routes import jobs as job_routes
 from animator.web.routes import results
 from animator.web.sample import sample_uploads
 from animator.web.schemas import JOB_ID
-from animator.web.showing import job_values
+from animator.web.showing import job_values, what_was_done
 from animator.web.submission import read_request, submit
 from animator.web.uploads import Incoming
 from animator.web.views import FILES, view_job, view_worker
@@ -41,12 +41,6 @@ _MOST_FIELDS = 500
 _YEAR = 365 * 24 * 3600
 _CURSOR = re.compile(r"[0-9]{1,16}-[0-9a-z]{12}", re.ASCII)
 _NEXT = re.compile(r"/(?![/\\])[!-~]{0,500}", re.ASCII)
-EMPTY_PICTURE = (
-    b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 120 120" fill="none" stroke="#8d8879" '
-    b'stroke-width="2" stroke-linecap="round"><circle cx="60" cy="50" r="17"/>'
-    b'<path d="M30 100c3-20 14-29 30-29s27 9 30 29"/></svg>'
-)
-"""What is shown of a job of which there is no picture."""
 
 
 # Make
@@ -108,7 +102,9 @@ async def _read_form(request: Request, context: ServerContext, caller: Caller) -
 
     # Each of the two can come from a field for a camera, too.
     form = await read_parts(request, begin, before_files=check, most_files=2 * len(FILES))
-    draft = making.Draft(dict(form.fields))
+    # Of a field that was sent empty, too, what is filled counts.
+    filled = {name: [text for text in texts if text] for name, texts in form.texts.items()}
+    draft = making.Draft({name: (texts or [""])[-1] for name, texts in filled.items()})
     try:
         for name, incoming in form.files.items():
             try:
@@ -158,7 +154,7 @@ def show_jobs(request: Request, context: Context, caller: Who) -> Response:
         request,
         context,
         "jobs.html",
-        told=_told(query, t),
+        told=what_was_done(query, t),
         state=state,
         states=states,
         counts={one.value: count for one, count in counts.items()},
@@ -219,7 +215,7 @@ def show_picture(request: Request, context: Context, caller: Who, job_id: str) -
         except AnimatorError as error:
             if error.code == "queue_unavailable":
                 raise
-    return Response(EMPTY_PICTURE, media_type="image/svg+xml")
+    return Response(static_file("nobody.svg")[0], media_type=STATIC["nobody.svg"])
 
 
 @router.post("/jobs/{job_id}/{action}")
@@ -257,16 +253,6 @@ def _change(
         job_routes.remove_job(context, caller, job_id)
     else:
         raise AnimatorError("no_such_page", CODES["no_such_page"])
-
-
-def _told(query: Mapping[str, str], t: Messages) -> str:
-    """What came of the action before, in a sentence."""
-    done, left = (int(query.get(name, "")[:4] or 0) if query.get(name, "")[:4].isdecimal() else 0
-                  for name in ("done", "left"))  # fmt: skip
-    told = [t("done.several", n=done)] if done else []
-    if left:
-        told.append(t("done.some", n=left, reason=CODES.get(query.get("why", ""), "")))
-    return " ".join(told)
 
 
 # Workers
@@ -355,9 +341,8 @@ def error_page(request: Request, error: AnimatorError) -> Response | None:
     path = request.url.path.removeprefix(_root(request))
     if path.startswith("/v1/") or "text/html" not in request.headers.get("accept", ""):
         return None
-    values = {"message": error.message, "code": error.code}
-    context: ServerContext = request.app.state.context
-    return _page(request, context, "error.html", status_of(error.code), **values)
+    status, context = status_of(error.code), request.app.state.context
+    return _page(request, context, "error.html", status, message=error.message, code=error.code)
 
 
 def _page(

@@ -111,7 +111,8 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
 
 
 def handle_errors(
-    app: FastAPI, as_page: Callable[[Request, AnimatorError], Response | None]
+    app: FastAPI,
+    as_page: Callable[[Request, AnimatorError], Response | None] = lambda request, error: None,
 ) -> None:
     """Have an app answer every error with a problem.
 

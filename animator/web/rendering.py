@@ -23,6 +23,7 @@ STATIC: Mapping[str, str] = {
     "style.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
+    "nobody.svg": "image/svg+xml",
 }
 """The files that pages refer to, with their media types."""
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400

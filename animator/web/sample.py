@@ -69,6 +69,8 @@ def _made(server_folder: Path) -> Path:
 
 
 def _make(server_folder: Path, folder: Path) -> None:
+    for left in server_folder.glob(".sample-*"):  # by a server that was killed
+        shutil.rmtree(left, ignore_errors=True)
     with disk_errors():
         made = Path(tempfile.mkdtemp(prefix=".sample-", dir=server_folder))
     try:

@@ -118,12 +118,17 @@ def _is_loopback(host: str) -> bool:
 
 
 def _listen(server: ServerSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    # With the protocol named, asyncio sends small answers at once (TCP_NODELAY); else each waits
+    # 40 ms for the client's acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
-        return socket.create_server(
-            (server.host, server.port), family=family, backlog=_BACKLOG, reuse_port=False
-        )
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((server.host, server.port))
+        listener.listen(_BACKLOG)
+        return listener
     except OSError as error:
+        listener.close()
         message = (
             f"{server.host} port {server.port} cannot be listened on ({error.strerror}); choose "
             "another with --host and --port."

@@ -1,10 +1,13 @@
-"""What the page of one job shows beside its view."""
+"""What pages of jobs show beside the jobs themselves."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from typing import Any
 
+from animator.errors import CODES
 from animator.spec import OPTIONS, JobState
 from animator.web.forms import job_options, option_names, written
 from animator.web.making import in_words
@@ -38,6 +41,16 @@ def job_values(job: JobView, t: Messages, root_path: str) -> dict[str, Any]:
     }
 
 
+def what_was_done(query: Mapping[str, str], t: Messages) -> str:
+    """What came of an action on several jobs, as the address says that follows it."""
+    counts = {name: query.get(name, "")[:4] for name in ("done", "left")}
+    done, left = (int(text) if re.fullmatch("[0-9]+", text) else 0 for text in counts.values())
+    told = [t("done.several", n=done)] if done else []
+    if left:
+        told.append(t("done.some", n=left, reason=CODES.get(query.get("why", ""), "")))
+    return " ".join(told)
+
+
 def facts(job: JobView, t: Messages) -> list[tuple[str, str]]:
     """What is to be known of a job, by labels; of its options those that are not as usual."""
     record, result = job.record, job.record.result
@@ -60,7 +73,7 @@ def facts(job: JobView, t: Messages) -> list[tuple[str, str]]:
     if record.worker:
         found.append((t("fact.worker"), record.worker))
     found.append((t("fact.id"), record.id))
-    return found
+    return [(label, value) for label, value in found if value]
 
 
 def _value(name: str, value: Any, t: Messages) -> str:

@@ -34,7 +34,10 @@ def sweep(context: ServerContext) -> None:
     Raises:
         AnimatorError: `queue_unavailable`; nothing is removed then.
     """
-    context.uploads.sweep(inputs_in_use(context.client.store))
+    store = context.client.store
+    context.uploads.sweep(inputs_in_use(store))
+    if days := context.settings.retention_days:  # else records, and so results, are kept for ever
+        context.results.sweep(lambda: outputs_on_record(store), days)
 
 
 def revive(context: ServerContext) -> None:
@@ -57,6 +60,16 @@ def inputs_in_use(store: JobStore) -> set[str]:
                 used |= {str(job.spec.source), str(job.spec.driving)}
             offset += len(found)
     return used
+
+
+def outputs_on_record(store: JobStore) -> set[str]:
+    """Outputs of all jobs, whatever became of them."""
+    outputs: set[str] = set()
+    until, offset = datetime.now(UTC), 0
+    while found := store.list_jobs(until=until, limit=_PAGE, offset=offset):
+        outputs |= {str(job.spec.output) for job in found}
+        offset += len(found)
+    return outputs
 
 
 def _repeat(name: str, seconds: float, work: Callable[[], None]) -> None:

@@ -16,67 +16,39 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from animator.checks.report import UploadFacts
 from animator.errors import AnimatorError
 from animator.files.private import private_folder
 from animator.settings import Settings
 from animator.web.folder import disk_errors, folders_in, open_private, write_whole
-from animator.web.looking import Looked, look_at, read_facts
-from animator.web.media_types import MEDIA_TYPES, MediaType
+from animator.web.looking import Looked, look_at
+from animator.web.media_types import MEDIA_TYPES
 from animator.web.names import clean_name, is_id, new_id
 from animator.web.settings import ServerSettings
+from animator.web.upload_files import (
+    ABOUT,
+    INCOMING,
+    PART,
+    THUMBNAIL,
+    Upload,
+    began,
+    idle_seconds,
+    read_object,
+    read_upload,
+    remove_if_left,
+)
 from gfla.files import sync_folder
 
-ABOUT, INCOMING, THUMBNAIL = "about.json", "incoming.json", "thumbnail.jpg"
-_PART = "incoming"
-_MOST_ABOUT = 1 << 20
-_HALF_SECONDS = 3600.0
-"""Age of the last byte from which a half upload is given up, also of a server that runs."""
-_ORPHAN_SECONDS = 300.0
-"""The same where the process that received it is gone."""
+__all__ = ["Incoming", "Upload", "UploadStore"]
+
 _DAY = 24 * 3600
+MOST_UPLOADS = 10_000
+"""How many uploads an owner may have, however small they are."""
 _COUNT_SECONDS = 2.0  # for how long a count of what an owner has is believed
 _SYNC_BYTES = 64 * 1024**2  # after which written data goes to the disk, so that the end is quick
-
-
-@dataclass(frozen=True)
-class Upload:
-    """A file that somebody has sent.
-
-    Attributes:
-        id: 20 letters and digits; it sorts by time.
-        owner: the name of the caller.
-        name: what the caller called it, made harmless; for people only.
-        sha256: of its content, 64 hexadecimal digits.
-        bytes: its size.
-        created: when it was there.
-        facts: what it is and shows.
-        path: where it lies.
-    """
-
-    id: str
-    owner: str
-    name: str
-    sha256: str
-    bytes: int
-    created: datetime
-    facts: UploadFacts
-    path: Path
-
-    @property
-    def media_type(self) -> MediaType:
-        """What such a file is called."""
-        return MEDIA_TYPES[self.facts.format]
-
-    @property
-    def thumbnail(self) -> Path:
-        """Where its thumbnail lies."""
-        return self.path.with_name(THUMBNAIL)
 
 
 class UploadStore:
@@ -106,7 +78,7 @@ class UploadStore:
         self._lock = threading.Lock()
         self._arriving: dict[str, int] = {}  # bytes by owner, of this store
         self._own: set[str] = set()  # ids of what arrives here
-        self._counted: dict[str, tuple[float, int]] = {}
+        self._counted: dict[str, tuple[float, int]] = {}  # when, and bytes that an owner has
 
     def begin(self, owner: str, shown_name: str) -> Incoming:
         """Make room for a file that is to come; what is returned is finished or abandoned.
@@ -197,8 +169,8 @@ class UploadStore:
         for file_id in self._ids():
             folder = self.root / file_id
             if not os.path.lexists(folder / ABOUT):
-                removed += _remove_if_left(folder)
-            elif file_id not in used and _idle_seconds(folder) > self.server.upload_days * _DAY:
+                removed += remove_if_left(folder)
+            elif file_id not in used and idle_seconds(folder) > self.server.upload_days * _DAY:
                 self.remove(file_id)
                 removed += 1
         return removed
@@ -218,7 +190,7 @@ class UploadStore:
                 self._counted[owner] = (time.monotonic(), stored)
         if stored + arriving + more > self.server.quota_bytes:
             message = (
-                f"Your files take up to {self.server.quota_bytes} bytes here; remove some that you "
+                f"Your files may take {self.server.quota_bytes:,} bytes here; remove some that you "
                 "no longer need."
             )
             raise AnimatorError("quota_exceeded", message)
@@ -250,17 +222,25 @@ class UploadStore:
         return [one for one in map(self._read, self._ids()) if one is not None]
 
     def _stored(self, owner: str) -> int:
-        """Bytes of an owner, with those that other servers receive at this moment."""
-        total = 0
+        """Bytes of an owner, with those that other servers receive at this moment.
+
+        Raises:
+            AnimatorError: `quota_exceeded` if they are too many files.
+        """
+        total = files = 0
         for file_id in self._ids():
             upload = self._read(file_id)
             if upload is not None:
-                total += upload.bytes if upload.owner == owner else 0
+                if upload.owner == owner:
+                    total, files = total + upload.bytes, files + 1
                 continue
-            about = _read_json(self.root / file_id / INCOMING)
+            about = read_object(self.root / file_id / INCOMING)
             if about.get("owner") == owner and file_id not in self._own:
                 with suppress(OSError):
-                    total += os.stat(self.root / file_id / _PART).st_size
+                    total += os.stat(self.root / file_id / PART).st_size
+        if files >= MOST_UPLOADS:
+            message = f"You have {files:,} files here; remove some that you no longer need."
+            raise AnimatorError("quota_exceeded", message)
         return total
 
     def _ids(self) -> Sequence[str]:
@@ -285,7 +265,7 @@ class UploadStore:
                 return known
             self._forget(file_id)
             return None
-        upload = _parse(folder, _read_json(folder / ABOUT))
+        upload = read_upload(folder, read_object(folder / ABOUT))
         if upload is not None:
             with self._lock:
                 self._known[file_id] = upload
@@ -301,6 +281,8 @@ class Incoming:
         name: what it is called, for people.
 
     Attributes:
+        id: that of the upload to be.
+        owner: whose it is.
         size: bytes so far.
 
     Raises:
@@ -308,7 +290,7 @@ class Incoming:
     """
 
     def __init__(self, store: UploadStore, owner: str, name: str) -> None:
-        self._store, self._owner, self._name = store, owner, name
+        self._store, self.owner, self._name = store, owner, name
         self.size = self._unsynced = 0
         self._hash = hashlib.sha256()
         self._ended = False
@@ -317,10 +299,10 @@ class Incoming:
         with disk_errors():
             self._folder.mkdir(mode=0o700)
         try:
-            about = {"owner": owner, "pid": os.getpid(), "began": _began(os.getpid())}
+            about = {"owner": owner, "pid": os.getpid(), "began": began(os.getpid())}
             write_whole(self._folder / INCOMING, json.dumps(about).encode())
             with disk_errors():
-                self._file = open(self._folder / _PART, "xb", buffering=0, opener=open_private)
+                self._file = open(self._folder / PART, "xb", buffering=0, opener=open_private)
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
@@ -338,8 +320,8 @@ class Incoming:
             if self.size + len(data) > most:
                 message = f"The file has more than {most} bytes."
                 raise AnimatorError("upload_too_large", message)
-            self._store.check_quota(self._owner, len(data))
-            self._store.arriving(self._owner, self.id, len(data))
+            self._store.check_quota(self.owner, len(data))
+            self._store.arriving(self.owner, self.id, len(data))
             self.size += len(data)
             with disk_errors():
                 left = memoryview(data)
@@ -367,12 +349,12 @@ class Incoming:
             raise AnimatorError("bad_request", "The upload was given up.")
         try:
             sha256 = self._hash.hexdigest()
-            if (earlier := self._store.same(self._owner, sha256)) is not None:
+            if (earlier := self._store.same(self.owner, sha256)) is not None:
                 return earlier
             with disk_errors():
                 os.fsync(self._file.fileno())
                 os.utime(self._folder / INCOMING)  # nobody has given it up while it is looked at
-            looked = self._store.look(self._folder / _PART, self._store.settings)
+            looked = self._store.look(self._folder / PART, self._store.settings)
             return self._publish(sha256, looked)
         finally:
             self.abandon()
@@ -386,7 +368,7 @@ class Incoming:
             self._file.close()
         if not os.path.lexists(self._folder / ABOUT):
             shutil.rmtree(self._folder, ignore_errors=True)
-        self._store.arrived(self._owner, self.id, self.size)
+        self._store.arrived(self.owner, self.id, self.size)
 
     def _publish(self, sha256: str, looked: Looked) -> Upload:
         """Give the file its name, then write what makes it an upload."""
@@ -394,7 +376,7 @@ class Incoming:
         path = folder / f"file{MEDIA_TYPES[facts.format].suffix}"
         about = {
             "id": self.id,
-            "owner": self._owner,
+            "owner": self.owner,
             "name": self._name,
             "sha256": sha256,
             "bytes": self.size,
@@ -403,73 +385,10 @@ class Incoming:
         }
         write_whole(folder / THUMBNAIL, looked.thumbnail)
         with disk_errors():
-            os.rename(folder / _PART, path)
+            os.rename(folder / PART, path)
             sync_folder(folder)
         write_whole(folder / ABOUT, json.dumps(about).encode())
         with disk_errors():
             (folder / INCOMING).unlink()
         sync_folder(self._store.root)
         return self._store.get(self.id)
-
-
-def _parse(folder: Path, about: dict[str, Any]) -> Upload | None:
-    """An upload from its `about.json`; None if that makes no sense."""
-    try:
-        facts = read_facts(about["facts"])
-        path = folder / f"file{MEDIA_TYPES[facts.format].suffix}"
-        return Upload(
-            id=folder.name,
-            owner=str(about["owner"]),
-            name=clean_name(str(about["name"])),
-            sha256=str(about["sha256"]),
-            bytes=int(about["bytes"]),
-            created=datetime.fromisoformat(about["created"]),
-            facts=facts,
-            path=path,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """The object in a small file; an empty one if there is none."""
-    try:
-        with open(path, "rb") as file:
-            values = json.loads(file.read(_MOST_ABOUT))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return values if isinstance(values, dict) else {}
-
-
-def _idle_seconds(folder: Path) -> float:
-    """How long an upload was not used."""
-    try:
-        return time.time() - os.stat(folder / ABOUT).st_mtime
-    except OSError:
-        return 0.0
-
-
-def _remove_if_left(folder: Path) -> bool:
-    """Remove a half upload if it is old, or younger but nobody is at it any more."""
-    newest = 0.0
-    for name in (".", INCOMING, _PART):
-        with suppress(OSError):
-            newest = max(newest, os.stat(folder / name).st_mtime)
-    idle = time.time() - newest
-    incoming = _read_json(folder / INCOMING)
-    pid, began = incoming.get("pid"), incoming.get("began")
-    gone = isinstance(pid, int) and _began(pid) != began
-    if idle > _HALF_SECONDS or (idle > _ORPHAN_SECONDS and gone):
-        shutil.rmtree(folder, ignore_errors=True)
-        return True
-    return False
-
-
-def _began(pid: int) -> str | None:
-    """When a process of this machine began, by which it is told from a later one of its number."""
-    try:
-        # The name, in parentheses, may hold anything.
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}:{fields[19]}"
-    except (OSError, IndexError):
-        return None

@@ -58,6 +58,10 @@ def flood(task: Task, send: Send) -> None:
         send({"flood": "x" * 60_000})
 
 
+def hang(task: Task, send: Send) -> None:
+    time.sleep(600)
+
+
 def lie(task: Task, send: Send) -> None:
     os.write(_answers(), b'{"about": "source", "facts": {"width": NaN}}\n')
 

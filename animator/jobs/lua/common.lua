@@ -59,10 +59,10 @@ local function announce(id, state)
   local readable, options = pcall(cjson.decode, field(id, 'options') or '{}')
   local url = readable and type(options) == 'table' and options.webhook
   if type(url) ~= 'string' then return end
-  local event = id .. '-' .. redis.call('INCR', PREFIX .. 'webhooks:number')
-  redis.call('HSET', PREFIX .. 'webhooks:events', event, cjson.encode(
+  local name = id .. '-' .. redis.call('INCR', PREFIX .. 'webhooks:number')
+  redis.call('HSET', PREFIX .. 'webhooks:events', name, cjson.encode(
     {job = id, url = url, state = state, attempt = tonumber(field(id, 'attempt'))}))
-  redis.call('ZADD', PREFIX .. 'webhooks', clock(), event)
+  redis.call('ZADD', PREFIX .. 'webhooks', clock(), name)
 end
 
 -- Removes a job that has ended in a state: its key of submission, record, log and preview.

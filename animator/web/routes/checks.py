@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import Field, create_model
+from pydantic import BaseModel, Field, create_model
 
 from animator.checks.job import check_job
 from animator.checks.report import DrivingFacts, JobEstimate, SourceFacts
@@ -95,8 +95,16 @@ class Sample(Plain):
 @router.post(
     "/check",
     summary="Check a job",
+    response_description="What was found.",
     response_model=Check,
-    responses=problems("invalid_option", "no_such_upload", "url_refused", "missing_library"),
+    responses=problems(
+        "invalid_option",
+        "no_such_upload",
+        "url_refused",
+        "missing_library",
+        "too_slow",
+        "upload_too_large",
+    ),
 )
 async def post_check(context: Context, caller: Who, wanted: NewCheck) -> Response:  # type: ignore[valid-type]
     """Look at both files of a job and say what would come of it, before it is submitted.
@@ -109,6 +117,7 @@ async def post_check(context: Context, caller: Who, wanted: NewCheck) -> Respons
 @router.post(
     "/sample",
     summary="Take the sample",
+    response_description="Both files.",
     response_model=Sample,
     responses=problems(
         "quota_exceeded", "disk_full", "storage_unavailable", "check_timeout", "internal"
@@ -125,8 +134,13 @@ async def post_sample(request: Request, context: Context, caller: Who) -> Respon
     )
 
 
-def check_files(context: ServerContext, caller: Caller, wanted: Strict) -> dict[str, Any]:
-    """Look at both files of a job, as `Check` describes the answer; takes seconds.
+def check_files(context: ServerContext, caller: Caller, wanted: BaseModel) -> dict[str, Any]:
+    """What `Check` describes; takes seconds, so it belongs into a thread of its own.
+
+    Args:
+        context: of the server.
+        caller: whose files are meant.
+        wanted: a `NewCheck`.
 
     Raises:
         AnimatorError: `no_such_upload`, `url_refused`, `invalid_option`, `too_many_requests`.

@@ -108,6 +108,7 @@ def _stream_responses(*codes: str) -> dict[int | str, dict[str, Any]]:
 @router.get(
     "/v1/jobs/{job_id}/events",
     summary="Follow a job",
+    status_code=200,
     response_class=EventStream,
     responses={
         **_stream_responses("no_such_job", "record_unreadable"),
@@ -134,6 +135,7 @@ async def job_events(
 @router.get(
     "/v1/events",
     summary="Follow all jobs",
+    status_code=200,
     response_class=EventStream,
     responses=_stream_responses(),
 )

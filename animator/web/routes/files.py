@@ -132,6 +132,7 @@ _LOCATION = {"Location": {"description": "Where it is.", "schema": {"type": "str
     "/files",
     status_code=201,
     summary="Send a file",
+    response_description="The file was looked at, and is there.",
     response_model=UploadedFile,
     openapi_extra=_BODY,
     responses={
@@ -140,7 +141,7 @@ _LOCATION = {"Location": {"description": "Where it is.", "schema": {"type": "str
             "description": "You have sent the same content before; this is that file.",
             "headers": _LOCATION,
         },
-        201: {"description": "The file was looked at, and is there.", "headers": _LOCATION},
+        201: {"headers": _LOCATION},
         **problems("invalid_option", *_REFUSALS),
     },
 )
@@ -194,6 +195,7 @@ def _called(request: Request, x_file_name: str | None) -> str:
 @router.get(
     "/files",
     summary="List files",
+    response_description="Some files.",
     response_model=FilePage,
     responses=problems("invalid_option"),
 )
@@ -216,6 +218,7 @@ def list_files(
 @router.get(
     "/files/{file_id}",
     summary="Look at a file",
+    response_description="What was found in it.",
     response_model=UploadedFile,
     responses=problems("no_such_upload", "invalid_option"),
 )
@@ -227,7 +230,6 @@ def get_file(request: Request, context: Context, caller: Who, file_id: FileId) -
 
 _FETCHED: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The content.",
         "content": {one.name: _BINARY for one in MEDIA_TYPES.values()},
     },
     206: {
@@ -249,6 +251,7 @@ _FETCHED: dict[int | str, dict[str, Any]] = {
 @router.get(
     "/files/{file_id}/content",
     summary="Fetch a file",
+    response_description="The content.",
     response_class=Response,
     responses=_FETCHED,
 )
@@ -270,10 +273,11 @@ def get_content(request: Request, context: Context, caller: Who, file_id: FileId
 @router.get(
     "/files/{file_id}/thumbnail.jpg",
     summary="Fetch a file's thumbnail",
+    response_description="The thumbnail.",
     response_class=Response,
     responses={
         **_FETCHED,
-        200: {"description": "The thumbnail.", "content": {"image/jpeg": _BINARY}},
+        200: {"content": {"image/jpeg": _BINARY}},
         206: {"description": "A part of the thumbnail.", "content": {"image/jpeg": _BINARY}},
     },
 )
@@ -296,9 +300,9 @@ def get_thumbnail(request: Request, context: Context, caller: Who, file_id: File
     "/files/{file_id}",
     status_code=204,
     summary="Remove a file",
+    response_description="The file is gone, or was not there.",
     response_class=Response,
     responses={
-        204: {"description": "The file is gone, or was not there."},
         **problems("wrong_state", "invalid_option"),
     },
 )

@@ -24,7 +24,9 @@ router = APIRouter(tags=["jobs"])
 _FOUND = ("no_such_job", "record_unreadable", "invalid_option")
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _TAG = {"ETag": {"schema": {"type": "string"}, "description": "Changes when the content does."}}
-_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "It is what `If-None-Match` names."}}
+_UNCHANGED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "It is what `If-None-Match` names."}
+}
 _PARTS: dict[int | str, dict[str, Any]] = {
     206: {"description": "The part that `Range` names.", "headers": _TAG},
     416: {"description": "The file has not got the part that `Range` names."},

@@ -12,7 +12,8 @@ function clock(seconds) {
   const whole = Math.max(Math.round(seconds) || 0, 0);
   const two = (number) => String(Math.floor(number)).padStart(2, "0");
   const minutes = Math.floor(whole / 60);
-  return minutes < 60 ? `${minutes}:${two(whole % 60)}` : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(whole % 60)}`;
+  if (minutes < 60) return `${minutes}:${two(whole % 60)}`;
+  return `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(whole % 60)}`;
 }
 
 // As `rate` of rendering.py.
@@ -40,7 +41,10 @@ function swap(selector, page) {
   for (const id of open) find(`#${CSS.escape(id)}`, adopted)?.setAttribute("open", "");
   old.replaceWith(adopted);
   if (adopted.matches("[data-rows]")) {
-    for (const id of checked) if (find(`#${CSS.escape(id)}`, adopted)) document.getElementById(id).checked = true;
+    for (const id of checked) {
+      const box = document.getElementById(id);
+      if (box) box.checked = true;
+    }
   }
   showLocalTimes(adopted);
   if (focused) (document.getElementById(focused) ?? find("main")).focus({ preventScroll: true });
@@ -103,6 +107,10 @@ function setPosition(slider, video, text) {
   slider.setAttribute("aria-valuetext", text);
 }
 
+function seek(video, slider) {
+  video.currentTime = (slider.value / 1000) * video.duration;
+}
+
 function setToggle(button, on, label) {
   const [first, second] = all("[data-when]", button);
   first.hidden = on;
@@ -113,14 +121,14 @@ function setToggle(button, on, label) {
 // Make
 
 function make(form) {
-  const parts = { source: "image", driving: "video" };
+  const parts = ["source", "driving"];
   const uploads = {};
   const chosen = (part) => find(`input[type=radio][name=${part}]:checked`, form)?.value ?? "";
   const card = (part) => find(`#${part}-card`);
   const ready = find("[data-ready]", form);
   let checks = 0, samples = [];
 
-  for (const part of Object.keys(parts)) prepare(part);
+  for (const part of parts) prepare(part);
   if (chosen("source") && chosen("driving")) check();
 
   function prepare(part) {
@@ -166,7 +174,7 @@ function make(form) {
         follow();
       });
     }
-    position.addEventListener("input", () => { video.currentTime = (position.value / 1000) * video.duration; });
+    position.addEventListener("input", () => seek(video, position));
     play.addEventListener("click", toggle);
     video.addEventListener("click", toggle);
     there();
@@ -183,9 +191,11 @@ function make(form) {
 
   function faceAt(seconds) {
     const after = samples.findIndex((one) => one.seconds >= seconds);
-    const to = samples[after < 0 ? samples.length - 1 : after], from = samples[Math.max(after - 1, 0)];
-    if (after < 0 || !from.face || !to.face || to.cut) return (after < 0 || to.cut ? to : from).face?.crop;
-    const share = to === from ? 0 : Math.min(Math.max((seconds - from.seconds) / (to.seconds - from.seconds), 0), 1);
+    if (after < 0) return samples.at(-1).face?.crop;
+    const to = samples[after], from = samples[Math.max(after - 1, 0)];
+    if (!from.face || !to.face || to.cut) return from.face?.crop;
+    const between = (seconds - from.seconds) / (to.seconds - from.seconds);
+    const share = Math.min(Math.max(between || 0, 0), 1);
     const mix = (name) => from.face.crop[name] + share * (to.face.crop[name] - from.face.crop[name]);
     return { x: mix("x"), y: mix("y"), side: mix("side") };
   }
@@ -194,7 +204,10 @@ function make(form) {
     outline.classList.toggle("faint", !crop);
     if (!crop) return;
     const { x, y, side: s } = crop, a = s * 0.18;
-    const d = `M${x} ${y + a}V${y}H${x + a}M${x + s - a} ${y}H${x + s}V${y + a}M${x + s} ${y + s - a}V${y + s}H${x + s - a}M${x + a} ${y + s}H${x}V${y + s - a}`;
+    const d = [
+      `M${x} ${y + a}V${y}H${x + a}`, `M${x + s - a} ${y}H${x + s}V${y + a}`,
+      `M${x + s} ${y + s - a}V${y + s}H${x + s - a}`, `M${x + a} ${y + s}H${x}V${y + s - a}`,
+    ].join("");
     all("g", outline).slice(1).forEach((other) => other.remove());
     for (const path of all("path", outline)) path.setAttribute("d", d);
   }
@@ -256,17 +269,29 @@ function make(form) {
 
   // Have the server render a part's card anew, with a file or, for "", without one.
   async function show(part, id = chosen(part)) {
-    const ids = { source: chosen("source"), driving: chosen("driving"), [part]: id };
-    const given = Object.entries(ids).filter(([, value]) => value);
-    const address = `${root}/${given.length ? "?" : ""}${new URLSearchParams(given)}`;
-    const page = await fetchPage(address);
+    const page = await fetchPage(addressWith({ [part]: id }));
     if (uploads[part]) return;
     if (page === null) return tell(card(part), form.dataset.failed);
     if (part === "driving") samples = [];
-    for (const one of all("[src^=blob]", card(part))) URL.revokeObjectURL(one.src);
+    for (const one of all("[src^=blob]", card(part))) release(one);
     swap(`#${part}-card`, page);
-    history.replaceState(null, "", address);
+    history.replaceState(null, "", addressWith({}));
     prepare(part);
+  }
+
+  // Let go of a file that was shown; a video would still ask for its parts.
+  function release(shown) {
+    const address = shown.src;
+    shown.removeAttribute("src");
+    shown.load?.();
+    URL.revokeObjectURL(address);
+  }
+
+  // The address of this page with the files that are chosen.
+  function addressWith(others) {
+    const ids = { source: chosen("source"), driving: chosen("driving"), ...others };
+    const given = Object.entries(ids).filter(([, value]) => value);
+    return `${root}/${given.length ? "?" : ""}${new URLSearchParams(given)}`;
   }
 
   // What the check says of both files, in the background.
@@ -275,9 +300,11 @@ function make(form) {
     if (!ids.source || !ids.driving) return;
     const asked = { ...ids };
     for (const input of all(".options [name]", form)) {
-      const { name, value } = input;
-      if (!value || (input.type === "radio" && !input.checked) || ["priority", "key", "webhook"].includes(name)) continue;
-      asked[name] = input.type === "number" || /^\d+$/.test(value) && name.endsWith("face") ? Number(value) : value;
+      const { name, value, type } = input;
+      const ofFarm = ["priority", "key", "webhook"].includes(name);
+      if (!value || ofFarm || (type === "radio" && !input.checked)) continue;
+      const numeric = type === "number" || (name.endsWith("face") && /^\d+$/.test(value));
+      asked[name] = numeric ? Number(value) : value;
     }
     let answer;
     try {
@@ -311,8 +338,10 @@ function make(form) {
   }
 
   // Files may be dropped anywhere; a card that is meant takes what it gets.
-  const over = (part) => all(".part").forEach((one) => one.classList.toggle("over", one.dataset.part === part));
-  const partOf = (file) => Object.keys(parts).find((part) => file.type.startsWith(`${parts[part]}/`)) ?? "source";
+  const over = (part) => {
+    for (const one of all(".part")) one.classList.toggle("over", one.dataset.part === part);
+  };
+  const partOf = (file) => (file.type.startsWith("video/") ? "driving" : "source");
   addEventListener("dragover", (event) => {
     if (!event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();
@@ -345,7 +374,7 @@ function make(form) {
     const button = find("#submit");
     if (button.disabled) return event.preventDefault();
     const busy = Object.values(uploads).map((one) => one.result);
-    const missing = Object.keys(parts).find((part) => !chosen(part) && !uploads[part]);
+    const missing = parts.find((part) => !chosen(part) && !uploads[part]);
     if (missing) {
       event.preventDefault();
       find("#problem").hidden = false;
@@ -360,7 +389,7 @@ function make(form) {
     event.preventDefault();
     await Promise.all(busy);
     restore();
-    if (Object.keys(parts).every(chosen)) form.requestSubmit(button);
+    if (parts.every(chosen)) form.requestSubmit(button);
   });
   const restore = () => {
     const button = find("#submit");
@@ -487,8 +516,9 @@ function prepareTheatre() {
   }
   function show() {
     const { currentTime, duration } = result;
-    setPosition(position, result, fill(said.position, { time: clock(currentTime), duration: clock(duration) }));
-    find("#position-text").value = `${clock(currentTime)} / ${clock(duration)}`;
+    const time = clock(currentTime), whole = clock(duration);
+    setPosition(position, result, fill(said.position, { time, duration: whole }));
+    find("#position-text").value = `${time} / ${whole}`;
   }
   function follow() {
     show();
@@ -498,7 +528,9 @@ function prepareTheatre() {
   result.addEventListener("play", () => { driving?.play().catch(() => {}); follow(); });
   result.addEventListener("pause", () => { driving?.pause(); inStep(0.02); });
   for (const kind of ["play", "pause"]) {
-    result.addEventListener(kind, () => setToggle(play, !result.paused, result.paused ? said.play : said.pause));
+    result.addEventListener(kind, () => {
+      setToggle(play, !result.paused, result.paused ? said.play : said.pause);
+    });
   }
   result.addEventListener("ended", () => {
     if (loop.getAttribute("aria-pressed") === "true") toggle();
@@ -506,7 +538,7 @@ function prepareTheatre() {
   result.addEventListener("seeked", () => { show(); inStep(0.02); });
   result.addEventListener("loadedmetadata", show);
   driving?.addEventListener("loadedmetadata", () => inStep(0.02));
-  position.addEventListener("input", () => { result.currentTime = (position.value / 1000) * result.duration; });
+  position.addEventListener("input", () => seek(result, position));
   play.addEventListener("click", toggle);
   sound.addEventListener("click", () => {
     result.muted = !result.muted;
@@ -526,7 +558,8 @@ function jobs(form) {
   const count = () => {
     const n = picked().length, boxes = all("input[name=job]", form), every = find("#select-all");
     if (!every) return;
-    find("#selected").textContent = n ? fill(n === 1 ? form.dataset.countOne : form.dataset.countOther, { n }) : "";
+    const counted = n === 1 ? form.dataset.countOne : form.dataset.countOther;
+    find("#selected").textContent = n ? fill(counted, { n }) : "";
     every.checked = n > 0 && n === boxes.length;
     every.indeterminate = n > 0 && n < boxes.length;
   };

@@ -1,35 +1,58 @@
-"""Fixtures of the page's tests: a browser, and a server with a worker."""
+"""Fixtures for tests of the server."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser
 
 from animator.broker.embedded import EmbeddedRedis
+from animator.jobs.store import JobStore
 from animator.settings import Settings
-from tests.animator.web.browsing import chromium
+from tests.animator.web.job_server import JobServer, job_server
 from tests.serving import Server, import_narrow_weights, serving
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+
+@pytest.fixture
+def server(settings: Settings, store: JobStore, tmp_path: Path) -> Iterator[JobServer]:
+    """A server that everybody on this machine may use."""
+    with job_server(settings, store, tmp_path / "server", rate=10_000) as running:
+        yield running
+
+
+@pytest.fixture
+def shared_server(settings: Settings, store: JobStore, tmp_path: Path) -> Iterator[JobServer]:
+    """A server with the tokens of ann and bob, and of root, who sees all."""
+    owners = {"ann": False, "bob": False, "root": True}
+    with job_server(settings, store, tmp_path / "server", owners, rate=10_000) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium."""
+    """Chromium, for the tests of a module."""
+    from tests.animator.web.browsing import chromium
+
     with chromium() as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with a worker and narrow weights, with a state folder that is the environment's."""
-    folder: Path = tmp_path_factory.mktemp("state")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server in a process of its own with a worker and narrow weights, for a module's tests.
+
+    Its state folder is the environment's, for other servers of the same jobs.
+    """
+    folder = tmp_path_factory.mktemp("state")
     with pytest.MonkeyPatch.context() as patch:
-        for name in list(os.environ):
-            if name.startswith("ANIMATOR_"):
-                patch.delenv(name)
+        for name in [name for name in os.environ if name.startswith("ANIMATOR_")]:
+            patch.delenv(name)
         patch.setenv("ANIMATOR_STATE_DIR", str(folder))
         import_narrow_weights(Settings.from_environment())
         try:

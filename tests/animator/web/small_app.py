@@ -1,21 +1,19 @@
-"""A small app with the routes of files and checks, for callers that a header names."""
+"""The app without its guard, for callers that a header names."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, cast
 
-from fastapi import FastAPI
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from animator.jobs.client import Client
 from animator.settings import Settings
+from animator.web.app import make_api
 from animator.web.callers import Caller
 from animator.web.context import ServerContext
 from animator.web.folder import ResultFolder
-from animator.web.problems import handle_errors
-from animator.web.routes import checks, files
 from animator.web.settings import ServerSettings
 from animator.web.uploads import UploadStore
 
@@ -35,10 +33,7 @@ class Named:
 
 def make_app(settings: Settings, server: ServerSettings, client: Client | None = None) -> ASGIApp:
     """The app, whose queue is asked only where files are removed."""
-    app = FastAPI()
-    handle_errors(app)
-    app.include_router(files.router)
-    app.include_router(checks.router)
+    app = make_api()
     app.state.context = ServerContext(
         settings=settings,
         server=server,

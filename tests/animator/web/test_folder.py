@@ -89,8 +89,8 @@ def test_results_without_a_job_are_swept_when_they_are_old(results: ResultFolder
     for path in (known, gone):
         os.utime(path, (old, old))
         os.utime(path.parent, (old, old))
-    assert results.sweep([str(known)], 30) == 0
-    assert results.sweep([str(known)], 7) == 1
+    assert results.sweep(lambda: pytest.fail("nothing is old"), 30) == 0
+    assert results.sweep(lambda: [str(known)], 7) == 1
     assert known.exists() and fresh.exists() and not gone.parent.exists()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -229,6 +230,18 @@ def test_a_body_that_says_that_it_is_too_large_is_refused_unread(open_site: str)
     answer = talk(open_site, head)
     assert answer.startswith(b"HTTP/1.1 413 ") and b"upload_too_large" in answer
     assert b"connection: close" in answer.lower() and time.monotonic() - began < 3
+
+
+def test_a_client_that_reads_only_when_all_is_sent_gets_its_answer(open_site: str) -> None:
+    host, _, port = open_site.removeprefix("http://").partition(":")
+    size = 20 * 1024**2
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        head = f"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n"
+        connection.sendall(head.encode() + bytes(size))
+        answer = b""
+        while part := connection.recv(1 << 16):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 413 ") and b'"upload_too_large"' in answer
 
 
 def test_a_body_that_grows_too_large_is_refused(open_site: str) -> None:

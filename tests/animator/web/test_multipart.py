@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> UploadStore:
 def address(store: UploadStore) -> Iterator[str]:
     """An app that says what a form had, and how its files began and ended."""
     app = FastAPI()
-    handle_errors(app)
+    handle_errors(app, lambda request, error: None)
 
     def check(fields: Any) -> None:
         if fields.get("csrf") == "wrong":

@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def address(path: Path) -> Iterator[str]:
     app = FastAPI()
-    handle_errors(app)
+    handle_errors(app, lambda request, error: None)
 
     @app.head("/file")
     @app.get("/file")

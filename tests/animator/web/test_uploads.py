@@ -144,6 +144,15 @@ def test_sizes_are_held(store: UploadStore, monkeypatch: pytest.MonkeyPatch) -> 
     assert list(store.root.iterdir()) == []
 
 
+@pytest.mark.slow
+def test_the_number_of_files_is_held(store: UploadStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_UPLOADS", 1)
+    monkeypatch.setattr(module, "_COUNT_SECONDS", 0.0)
+    send(store, picture())
+    assert refused(store, picture(3)) == "quota_exceeded"
+    store.begin("bob", "a").abandon()
+
+
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     with mounted_disk(tmp_path / "disk", 300) as disk:
         store = UploadStore(Settings(tmp_path), ServerSettings(disk / "server"))

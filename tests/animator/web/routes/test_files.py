@@ -15,7 +15,8 @@ from starlette.testclient import TestClient
 from animator.jobs.client import Client
 from animator.jobs.store import JobStore
 from animator.settings import Settings
-from animator.spec import JobOptions, JobSpec
+from animator.spec import JobSpec
+from animator.values import Location
 from animator.web.settings import ServerSettings
 from tests.animator.media_files import noise, write_video
 from tests.animator.web.small_app import client_of, left_in, make_app
@@ -221,7 +222,8 @@ def test_a_file_that_a_job_needs_stays(
 ) -> None:
     path = str(server.folder / "uploads" / sent["id"] / "file.png")
     farm = Client.connect(settings)
-    job = store.create(JobSpec(path, path, "/tmp/never.mp4"), JobOptions())  # type: ignore[arg-type]
+    spec = JobSpec(Location(path), Location(path), Location("/tmp/never.mp4"))
+    job = store.create(spec)
     answer = client.delete(sent["links"]["self"])
     assert answer.status_code == 409 and code(answer) == "wrong_state" and job.id in answer.text
     farm.cancel(job.id)

@@ -1,0 +1,244 @@
+"""The page for everybody: axe-core, keyboard alone, narrow and wide windows, less motion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from animator.web.tokens import add_token
+from tests.animator.web.browsing import faults, focused, until, visit
+from tests.serving import NARROW_WEIGHTS, Server, serving
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+WINDOWS = {
+    "desktop, light": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
+    "desktop, dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
+    "phone, light": {"viewport": {"width": 375, "height": 812}, "color_scheme": "light"},
+    "phone, dark": {"viewport": {"width": 375, "height": 812}, "color_scheme": "dark"},
+}
+LONG = {"size": 1024, "end": "3", "weights": NARROW_WEIGHTS}
+WHERE = """() => {
+    const one = document.activeElement, box = one.getBoundingClientRect();
+    const shown = one.matches("[type=radio]") ? one.nextElementSibling ?? one
+        : one.closest(".button.file") ?? one;
+    return {
+        what: one.id || one.getAttribute("aria-label") || one.textContent.trim(),
+        outlined: getComputedStyle(shown).outlineStyle !== "none" || one.matches("video"),
+        inside: box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth,
+    };
+}"""
+"""What has the focus, whether it is outlined, and whether it is in the window."""
+
+
+@pytest.fixture(scope="module")
+def files(farm: Server, samples: tuple[Path, Path]) -> tuple[str, str]:
+    """The sample's files as uploads."""
+    source, driving = (farm.upload(path)["id"] for path in samples)
+    return source, driving
+
+
+@pytest.fixture(scope="module")
+def paths(farm: Server, files: tuple[str, str]) -> dict[str, str]:
+    """Every page in every state that stays, by what it is."""
+    source, driving = files
+    done = farm.ended(farm.submit(*files, end="0.5", weights=NARROW_WEIGHTS))
+    cancelled = farm.submit(*files, **LONG)
+    farm.http.post(f"/v1/jobs/{cancelled['id']}/cancel")
+    # There is no second face
+    failed = farm.ended(farm.submit(*files, end="0.5", face=2, weights=NARROW_WEIGHTS))
+    assert [done["state"], failed["state"]] == ["succeeded", "failed"]
+    return {
+        "make": "/",
+        "make, filled": f"/?source={source}&driving={driving}&look=1",
+        "make, with errors": f"/?source={source}&driving={driving}&size=7&end=x&smoothing=9",
+        "done": f"/jobs/{done['id']}",
+        "failed": f"/jobs/{failed['id']}",
+        "cancelled": f"/jobs/{farm.ended(cancelled)['id']}",
+        "jobs": "/jobs",
+        "no jobs": "/jobs?state=queued",
+        "told": "/jobs?done=2&left=1&why=no_such_job",
+        "workers": "/workers",
+        "not there": "/nothing",
+        "no job": "/jobs/000000000000",
+    }
+
+
+@pytest.fixture
+def page(browser: Browser, farm: Server) -> Iterator[Page]:
+    with visit(browser, farm.url) as page:
+        yield page
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_axe_finds_nothing(
+    browser: Browser, farm: Server, paths: dict[str, str], window: str
+) -> None:
+    found = []
+    with visit(browser, farm.url, refused=(404,), **WINDOWS[window]) as page:
+        for name, path in paths.items():
+            page.goto(path)
+            if page.locator("#more").count():
+                page.evaluate("document.querySelector('#more').open = true")
+            found += [f"{name}: {fault}" for fault in faults(page)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_axe_finds_nothing_while_a_job_is_on_its_way(
+    browser: Browser, farm: Server, files: tuple[str, str], window: str
+) -> None:
+    first, second = (farm.submit(*files, **LONG) for _ in range(2))
+    with visit(browser, farm.url, **WINDOWS[window]) as page:
+        found = []
+        page.goto(f"/jobs/{second['id']}")
+        found += faults(page)
+        page.goto(f"/jobs/{first['id']}")
+        expect(page.locator("#job-state")).to_contain_text("Rendering")
+        found += faults(page)
+        for path in ("/jobs", "/workers"):
+            page.goto(path)
+            found += faults(page)
+    for job in (first, second):
+        farm.http.post(f"/v1/jobs/{job['id']}/cancel")
+    for job in (first, second):
+        farm.ended(job)
+    assert not found, "\n".join(found)
+
+
+def test_axe_finds_nothing_where_one_signs_in(
+    browser: Browser, farm: Server, tmp_path: Path
+) -> None:
+    path = tmp_path / "tokens"
+    add_token(path, "ann")
+    found = []
+    with serving("--no-worker", "--token-file", str(path)) as guarded:
+        for window in WINDOWS.values():
+            with visit(browser, guarded.url, refused=(401,), **window) as page:
+                page.goto("/login")
+                found += faults(page)
+                page.fill("#token", "anim_nothing")
+                page.press("#token", "Enter")
+                expect(page.locator("#token-error")).not_to_be_empty()
+                found += faults(page)
+    assert not found, "\n".join(found)
+
+
+def test_the_keyboard_alone_leads_to_the_video(
+    page: Page, farm: Server, files: tuple[str, str]
+) -> None:
+    page.goto("/")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    for part, chosen in zip(("source", "driving"), files, strict=True):
+        # Of what was uploaded earlier; the arrows go from one to the next, and the focus stays
+        walk(page, f"{part}-", within=f"{part}-{chosen}")
+        page.keyboard.press("Space")
+        until(
+            page,
+            f"document.activeElement.id === '{part}-{chosen}' && document.activeElement.checked",
+        )
+        expect(page.locator(f"#{part}-card .outline")).to_be_visible()
+        assert focused(page) == f"{part}-{chosen}"
+    expect(page.locator("#ready")).to_have_text("Both files look good.")
+    walk(page, "option-end")
+    page.keyboard.type("0.5")
+    walk(page, "SUMMARY")
+    page.keyboard.press("Enter")
+    walk(page, "option-weights")
+    page.keyboard.type(NARROW_WEIGHTS)
+    walk(page, "submit")
+    page.keyboard.press("Enter")
+    # The focus is not lost when the job has ended
+    page.wait_for_url("**/jobs/*")
+    walk(page, "cancel")
+    expect(page.locator("#job-state")).to_contain_text("Done")
+    assert focused(page) != "BODY"
+    walk(page, "play")
+    page.keyboard.press("Space")
+    until(page, "document.querySelector('#result-video').currentTime > 0.1")
+    walk(page, "download", back=True)
+    with page.expect_download():
+        page.keyboard.press("Enter")
+
+
+def test_a_list_that_changes_keeps_the_focus(
+    page: Page, farm: Server, files: tuple[str, str]
+) -> None:
+    job = farm.submit(*files, **LONG)
+    page.goto("/jobs")
+    box = page.locator(f"#job-{job['id']}")
+    box.focus()
+    page.keyboard.press("Space")
+    expect(page.locator(f"#row-{job['id']} .pill")).to_have_text("Rendering")
+    farm.http.post(f"/v1/jobs/{job['id']}/cancel")
+    expect(page.locator(f"#row-{job['id']} .pill")).to_have_text("Cancelled")
+    expect(box).to_be_focused()
+    expect(box).to_be_checked()
+
+
+@pytest.mark.parametrize("width", [320, 375, 640, 1024, 3840])
+def test_nothing_is_wider_than_the_window(
+    browser: Browser, farm: Server, paths: dict[str, str], width: int
+) -> None:
+    size = {"width": width, "height": max(width * 9 // 16, 500)}
+    with visit(browser, farm.url, refused=(404,), viewport=size) as page:
+        for name, path in paths.items():
+            page.goto(path)
+            if page.locator("#more").count():
+                page.evaluate("document.querySelector('#more').open = true")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+            # What is to be touched can be hit
+            small = page.evaluate(TOO_SMALL)
+            assert not small, (name, small)
+            share = page.evaluate("document.querySelector('main').getBoundingClientRect().width")
+            assert share >= 0.6 * width, name
+
+
+TOO_SMALL = """() => [...document.querySelectorAll("button, input, select, summary, nav a, .button")]
+    .filter(one => one.checkVisibility() && one.type !== "hidden")
+    .map(one => [one, (one.closest("label") ?? one).getBoundingClientRect()])
+    .filter(([, box]) => box.width < 24 || box.height < 24)
+    .map(([one]) => one.outerHTML.slice(0, 120))"""
+"""Controls of less than 24 pixels a side."""
+
+
+def test_less_motion_is_none(browser: Browser, farm: Server, files: tuple[str, str]) -> None:
+    job = farm.submit(*files, **LONG)
+    with visit(browser, farm.url, reduced_motion="reduce") as page:
+        page.goto(f"/jobs/{job['id']}")
+        expect(page.locator("#job-state")).to_contain_text("Rendering")
+        for _ in range(10):
+            assert page.evaluate("document.getAnimations().length") == 0
+            page.wait_for_timeout(50)
+    farm.http.post(f"/v1/jobs/{job['id']}/cancel")
+    farm.ended(job)
+
+
+def walk(page: Page, to: str, *, within: str = "", back: bool = False) -> None:
+    """Press Tab until something has the focus, and see that it is outlined all the way.
+
+    Args:
+        page: where.
+        to: how its id, or else its tag, begins.
+        within: a radio button of the group, to which the arrows lead from there.
+        back: whether to go backwards.
+    """
+    seen = []
+    for _ in range(120):
+        page.keyboard.press("Shift+Tab" if back else "Tab")
+        where = page.evaluate(WHERE)
+        assert where["outlined"] and where["inside"], where
+        seen.append(where["what"])
+        at = focused(page)
+        if within and at.startswith(to) and len(at) == len(within):
+            while focused(page) != within:
+                page.keyboard.press("ArrowRight")
+            return
+        if at.startswith(to) and not within:
+            return
+    raise AssertionError(f"{to!r} is never reached: {seen}")
