@@ -33,8 +33,8 @@ Progress, notes and errors go to standard error. An error is one line, `error [c
 | 130, 143, 129 | stopped by Ctrl-C, SIGTERM or SIGHUP |
 
 What is stopped leaves no video behind, and a job that `submit --wait` waits for is cancelled;
-`watch` and `logs --follow` leave the jobs alone. `train` ends with a checkpoint, and after SIGTERM
-with 0.
+`watch`, `logs --follow` and `serve` leave the jobs alone. `train` ends with a checkpoint, and after
+SIGTERM with 0.
 
 Where a command takes a job, the first letters of its id do if they are at least four and no other
 id begins so. A mistake in one of several ids is told before anything is done to the others.

@@ -39,6 +39,8 @@ _RETRY_SECONDS = 0.2
 _SNAPSHOT_TRIES = 3
 _PAGE = 1000
 _OWNERS = 20_000
+_BEHIND = 50
+"""Events that may wait for a stream before it counts as slow."""
 _MOST_WAITING = 1000
 """Events that a stream may be behind; one that is further is closed, and comes back by itself."""
 _MOST_STREAMS = 1000
@@ -74,8 +76,8 @@ class News:
 class Subscription:
     """What one stream has not sent yet.
 
-    Progress that nobody has taken is replaced by later progress of the same job, so a slow reader
-    gets less of it, and one that falls far behind is closed: memory does not grow.
+    For a slow reader, progress is replaced by later progress of the same job, and one that falls
+    far behind is closed: memory does not grow.
 
     Args:
         job: only events of this job; None for those of all.
@@ -90,7 +92,8 @@ class Subscription:
         self.reset = False
         """Whether events may have been lost, so that the records have to be looked at."""
         self._after = (-1, -1)
-        self._waiting: dict[str, News] = {}
+        self._waiting: list[News] = []
+        self._room = _BEHIND
         self._changed = asyncio.Event()
 
     def concerns(self, news: News) -> bool:
@@ -105,19 +108,15 @@ class Subscription:
         """Take an event, if it is one for this stream."""
         if news.order <= self._after or not self.concerns(news):
             return
-        key = f"progress of {news.job}" if news.kind == "progress" else news.id
-        self._waiting.pop(key, None)  # so that it has its place behind what came since
-        self._waiting[key] = news
-        if len(self._waiting) > _MOST_WAITING:
-            self.close()
+        self._waiting.append(news)
+        if len(self._waiting) > self._room:
+            self._condense()
         self._changed.set()
 
     def skip(self, event_id: str) -> None:
         """Leave out events up to one, which are known."""
         self._after = event_order(event_id)
-        self._waiting = {
-            key: news for key, news in self._waiting.items() if news.order > self._after
-        }
+        self._waiting = [news for news in self._waiting if news.order > self._after]
 
     def start_anew(self) -> None:
         """Say that events may have been lost."""
@@ -140,9 +139,19 @@ class Subscription:
         except TimeoutError:
             return []
         self._changed.clear()
-        news = list(self._waiting.values())
-        self._waiting.clear()
+        news, self._waiting, self._room = self._waiting, [], _BEHIND
         return news
+
+    def _condense(self) -> None:
+        """Leave out progress after which there is some of the same job."""
+        newest = {one.job: one for one in self._waiting if one.kind == "progress"}
+        self._waiting = [
+            one for one in self._waiting if one.kind != "progress" or newest[one.job] is one
+        ]
+        # Seldom, however many jobs there are.
+        self._room = max(2 * len(self._waiting), _BEHIND)
+        if len(self._waiting) > _MOST_WAITING:
+            self.close()
 
 
 class EventHub:

@@ -6,6 +6,7 @@ and in a thread, so that neither the event loop nor the memory notices how large
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,9 @@ _MOST_NAME = 200
 _BATCH = 1 << 20  # bytes that are written at once
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]", re.ASCII)
 _FILE_NAME = re.compile(r"filename\*\s*=\s*utf-8'[^';\s]*'([^;\s]+)", re.ASCII | re.IGNORECASE)
+
+# It would write a line for each form that a stranger has got wrong, who is told of it.
+logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 OpenFile = Callable[[str, str], Incoming]
 """Begins a file; it is given the field's name and what the file is called."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
 
 from animator.errors import CODES, AnimatorError
 
@@ -141,14 +142,36 @@ def handle_errors(
         if isinstance(error.__cause__, AnimatorError):  # raised while the body was read
             return problem(error.__cause__)
         code = _BY_STATUS.get(error.status_code, "bad_request")
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_allowed(request))
         # The framework's own sentences say no more than the status.
-        return answer(request, AnimatorError(code, CODES[code]), dict(error.headers or {}))
+        return answer(request, AnimatorError(code, CODES[code]), headers)
 
     @app.exception_handler(Exception)
     def unexpected(request: Request, error: Exception) -> Response:
         # The server logs the traceback; a stranger is told nothing of it.
         sentence = "The server has failed; its log says how."
         return answer(request, AnimatorError("internal", sentence))
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods that an address takes; the framework names those of one of its routes."""
+    methods: set[str] = set()
+    for route in _each_route(request.app.routes):
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return sorted(methods)
+
+
+def _each_route(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    for route in routes:
+        # Newer versions of FastAPI keep the routers that were included.
+        included = getattr(route, "original_router", None)
+        if included is None:
+            yield route
+        else:
+            yield from _each_route(included.routes)
 
 
 def _sentence(error: RequestValidationError) -> str:

@@ -42,6 +42,7 @@ _HELP = {
     "of the content of both files, the options and the weights.",
 }
 """Where the table speaks to somebody at a terminal."""
+_DECIMAL = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _MOST_TEXT = 4096
 _MOST_FACES = 1_000_000
 _NOT_OFFERED = ("source", "driving", "output")
@@ -141,8 +142,10 @@ def _value(name: str, text: str) -> Any:
     if name == "measure" or (item is not None and item.kind == "flag"):
         return flags.get(text, text)
     numeric = item is not None and (item.kind == "number" or int in get_args(item.type))
-    if numeric and re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", text):
-        return float(text) if "." in text else int(text)
+    if numeric and re.fullmatch(r"-?[0-9]{1,12}", text, re.ASCII):
+        return int(text)
+    if numeric and _DECIMAL.fullmatch(text):
+        return float(text)
     return text
 
 

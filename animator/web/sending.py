@@ -168,11 +168,10 @@ def _open(path: Path, missing: AnimatorError) -> io.FileIO:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError):
         raise missing from None
-    file = io.FileIO(descriptor)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        file.close()
+        os.close(descriptor)
         raise missing
-    return file
+    return io.FileIO(descriptor)
 
 
 def _has_it(headers: Mapping[str, str], tag: str, changed: float | None) -> bool:

@@ -213,7 +213,8 @@ def test_the_server_and_a_worker_share_files(
         assert client.get(job["links"]["result"]).content == written.read_bytes()
 
         server.send_signal(signal.SIGTERM)
-        assert server.wait(_seconds(compose.services["serve"]["stop_grace_period"])) == 0
+        grace = _seconds(compose.services["serve"]["stop_grace_period"])
+        assert server.wait(grace) == -signal.SIGTERM
         assert compose.start("serve", 0, check[1:], stderr=subprocess.DEVNULL).wait(60)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote_to_bytes
@@ -119,6 +120,7 @@ _BODY = {
                     "type": "object",
                     "required": ["file"],
                     "properties": {"file": {"type": "string", "format": "binary"}},
+                    "additionalProperties": False,
                 }
             },
             "application/octet-stream": _BINARY,
@@ -179,10 +181,21 @@ async def _from_form(request: Request, context: ServerContext, owner: str) -> In
             raise AnimatorError("bad_request", "The form's file has to be called file.")
         return context.uploads.begin(owner, called)
 
-    form = await read_form(request, begin, most_files=1)
-    if "file" not in form.files:
-        raise AnimatorError("bad_request", "The form has no file; its field is called file.")
+    form = await read_form(request, begin, before_files=_refuse_texts, most_files=1)
+    try:
+        _refuse_texts(form.fields)  # also behind the file
+        if "file" not in form.files:
+            message = "The form has no file; its field is called file."
+            raise AnimatorError("bad_request", message)
+    except AnimatorError:
+        await form.abandon()
+        raise
     return form.files["file"]
+
+
+def _refuse_texts(fields: Mapping[str, str]) -> None:
+    if fields:
+        raise AnimatorError("bad_request", "The form has one field, a file that is called file.")
 
 
 def _called(request: Request, x_file_name: str | None) -> str:

@@ -51,11 +51,20 @@ _HEADERS = {
 def _form_schema() -> dict[str, Any]:
     """What a form may have: the fields of the JSON document, and files in place of two."""
     schema = NewJob.model_json_schema()
-    fields = dict(schema["properties"])
+    # A field that is left empty is what null is in JSON.
+    fields = {name: _without_null(about) for name, about in schema["properties"].items()}
     for name in _FILES:
         about = fields[name]["description"].partition(". ")[0]
         fields[name] = {"type": "string", "format": "binary", "description": f"{about}."}
     return {**schema, "title": "NewJobForm", "properties": fields}
+
+
+def _without_null(about: dict[str, Any]) -> dict[str, Any]:
+    kinds = [kind for kind in about.get("anyOf", ()) if kind.get("type") != "null"]
+    if not kinds:
+        return about
+    left = {name: value for name, value in about.items() if value is not None and name != "anyOf"}
+    return {**left, **kinds[0]} if len(kinds) == 1 else {**left, "anyOf": kinds}
 
 
 _BODY = {
@@ -75,8 +84,15 @@ _BODY = {
     status_code=202,
     response_model=Job,
     responses={
-        202: {"description": "The job is queued, or was by an earlier request."},
-        200: {"model": Job, "description": "The job has ended while the answer was held back."},
+        202: {
+            "description": "The job is queued, or was by an earlier request.",
+            "headers": _HEADERS,
+        },
+        200: {
+            "model": Job,
+            "description": "The job has ended while the answer was held back.",
+            "headers": _HEADERS,
+        },
         **problems(*_SUBMIT),
     },
     openapi_extra=_BODY,

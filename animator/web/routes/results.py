@@ -15,13 +15,17 @@ from animator.values import Location, shown_url
 from animator.web.callers import Caller, Who
 from animator.web.context import Context, ServerContext
 from animator.web.looking import still_of
-from animator.web.problems import problems
+from animator.web.problems import MEDIA_TYPE, problems
 from animator.web.reading import JobId, find_job, upload_of
 from animator.web.sending import send_bytes, send_file
 
 router = APIRouter(tags=["jobs"])
 
 _FOUND = ("no_such_job", "record_unreadable", "invalid_option")
+_DRAWN = (
+    "no_preview", "no_result", "too_large", "unsupported_format", "check_crashed", "check_timeout",
+    "out_of_memory", "unreadable_video", "no_frames", "storage_unavailable", "disk_full",
+)  # fmt: skip
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _TAG = {"ETag": {"schema": {"type": "string"}, "description": "Changes when the content does."}}
 _UNCHANGED: dict[int | str, dict[str, Any]] = {
@@ -29,7 +33,10 @@ _UNCHANGED: dict[int | str, dict[str, Any]] = {
 }
 _PARTS: dict[int | str, dict[str, Any]] = {
     206: {"description": "The part that `Range` names.", "headers": _TAG},
-    416: {"description": "The file has not got the part that `Range` names."},
+    416: {
+        "description": "The file has not got the part that `Range` names.",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    },
     **_UNCHANGED,
 }
 _EXTRA_TYPES = {".npz": "application/zip", ".tar": "application/x-tar"}
@@ -104,7 +111,7 @@ def driving(request: Request, context: Context, caller: Who, job_id: JobId) -> R
     "/v1/jobs/{job_id}/preview.jpg",
     summary="The newest frame of a job",
     response_class=Response,
-    responses={**_picture(), **problems(*_FOUND, "no_preview")},
+    responses={**_picture(), **problems(*_FOUND, *_DRAWN)},
 )
 def preview(request: Request, context: Context, caller: Who, job_id: JobId) -> Response:
     """The newest frame that was rendered, at most one a second.
@@ -134,11 +141,11 @@ def preview(request: Request, context: Context, caller: Who, job_id: JobId) -> R
     response_class=Response,
     responses={
         **_picture(),
-        **problems(*_FOUND, "no_preview", "no_result", "check_crashed", "out_of_memory"),
+        **problems(*_FOUND, *_DRAWN),
     },
 )
 def poster(request: Request, context: Context, caller: Who, job_id: JobId) -> Response:
-    """The frame in the middle of the video; before there is one, the portrait if it was uploaded."""
+    """The frame in the middle of the video; before there is one, an uploaded portrait."""
     record = find_job(context, caller, job_id)
     if record.state is JobState.SUCCEEDED:
         picture = _still(context, record)

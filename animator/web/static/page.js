@@ -298,6 +298,7 @@ function make(form) {
   async function check() {
     const mine = ++checks, ids = { source: chosen("source"), driving: chosen("driving") };
     if (!ids.source || !ids.driving) return;
+    ready.textContent = form.dataset.checking;
     const asked = { ...ids };
     for (const input of all(".options [name]", form)) {
       const { name, value, type } = input;
@@ -306,18 +307,19 @@ function make(form) {
       const numeric = type === "number" || (name.endsWith("face") && /^\d+$/.test(value));
       asked[name] = numeric ? Number(value) : value;
     }
-    let answer;
+    let answer = null;
     try {
       const response = await fetch(form.dataset.check, {
         method: "POST", body: JSON.stringify(asked),
         headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf() },
       });
-      answer = await response.json();
-      if (mine !== checks) return;
-      if (!response.ok) return;
+      if (response.ok) answer = await response.json();
     } catch {
-      return;
+      // Without a check a job can be submitted all the same.
     }
+    if (mine !== checks) return;
+    ready.textContent = "";
+    if (answer === null) return;
     for (const list of all(".findings", form)) list.replaceChildren();
     for (const found of answer.findings) {
       const list = find(found.about ? `#${found.about}-findings` : "#findings");

@@ -45,6 +45,7 @@ def saved(tmp_path: Path, kind: str, frames: int = 1, **given: Any) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
@@ -69,6 +70,7 @@ def test_pictures_are_known_by_their_content(tmp_path: Path, kind: str, name: st
     assert facts.seconds is None and facts.frames is None and not facts.has_audio
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "name"), [("GIF", "gif"), ("PNG", "apng"), ("WEBP", "webp"), ("AVIF", "avif")]
 )
@@ -84,6 +86,7 @@ def test_a_picture_of_several_pages_does_not_move(tmp_path: Path) -> None:
     assert look_at(path, DEFAULT_LIMITS, 5.0)[0].kind == "picture"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("container", "codec", "name"),
     [
@@ -107,6 +110,7 @@ def test_videos_are_known_by_their_content(
     assert (facts.width, facts.height) == (160, 96) and number(picture) == 0
 
 
+@pytest.mark.slow
 def test_a_video_is_described_as_it_is_shown(tmp_path: Path) -> None:
     path = write_video(
         tmp_path / "a.mp4", range(50), Fraction(1, 25), sound=noise(2.0, 48000), rotation=90
@@ -138,6 +142,7 @@ def test_a_video_of_a_face(samples: tuple[Path, Path]) -> None:
     assert facts.frames == 180 and not facts.findings
 
 
+@pytest.mark.slow
 def test_a_video_that_begins_without_a_face_shows_one(
     samples: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -161,6 +166,7 @@ def test_real_files(path: Path) -> None:
     assert thumbnail.width / thumbnail.height == pytest.approx(shape, rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("longer", ["width", "height"])
 def test_a_thumbnail_is_small_whatever_it_shows(tmp_path: Path, longer: str) -> None:
     path = tmp_path / "file"
@@ -172,6 +178,7 @@ def test_a_thumbnail_is_small_whatever_it_shows(tmp_path: Path, longer: str) -> 
     assert getattr(Image.open(io.BytesIO(thumbnail)), longer) == THUMBNAIL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1)])
 def test_odd_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
     path = tmp_path / "file"

@@ -14,7 +14,13 @@ from animator.errors import AnimatorError
 from animator.faces.detectors import make_detector
 from animator.faces.detectors.mean_face import MEAN_FACE
 from animator.faces.landmarks import POINTS, FaceBox, LandmarkDetector, choose_face
-from animator.faces.tracking import FaceTracker, Landmarks, find_face, missing_landmarks
+from animator.faces.tracking import (
+    FaceTracker,
+    Landmarks,
+    find_face,
+    find_faces,
+    missing_landmarks,
+)
 from animator.media.decode import VideoReader, read_image
 
 SIDE = 48
@@ -239,6 +245,25 @@ def test_find_face(astronaut: NDArray[np.uint8], dlib_detector: LandmarkDetector
     nose, chin = found.points[0, 30], found.points[0, 8]
     np.testing.assert_allclose(nose, (225, 125), atol=12)
     assert chin[1] > nose[1] + 30
+
+
+@pytest.mark.slow
+def test_find_faces(astronaut: NDArray[np.uint8], dlib_detector: LandmarkDetector) -> None:
+    """In the order of their numbers, as `find_face` finds each."""
+    half = astronaut[:256, 96:352]
+    image = np.ascontiguousarray(np.concatenate([half, half[:, ::-1], half[::-1]], 1))
+    found = find_faces(image, dlib_detector)
+    assert len(found) == 2
+    for number, face in enumerate(found, 1):
+        one, faces = find_face(image, dlib_detector, number)
+        assert faces == 2 and np.array_equal(one.points, face.points)
+    assert len(find_faces(image, dlib_detector, most=1)) == 1
+    assert len(find_faces(image, dlib_detector, thorough=False)) == 2
+    # Only a thorough search turns the picture.
+    fallen = np.ascontiguousarray(np.rot90(half))
+    assert len(find_faces(fallen, dlib_detector)) == 1
+    assert find_faces(fallen, dlib_detector, thorough=False) == []
+    assert find_faces(np.full((120, 160, 3), 127, np.uint8), dlib_detector) == []
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
 
 from animator.checks.report import UploadFacts
 from animator.jobs.client import Client
@@ -18,13 +17,12 @@ from animator.jobs.queue import load_queue
 from animator.jobs.store import JobStore
 from animator.settings import Settings
 from animator.spec import JobRecord, Progress, Result
+from animator.web.app import make_app
 from animator.web.context import ServerContext
 from animator.web.events import EventHub
 from animator.web.folder import ResultFolder
-from animator.web.guard import Guard, GuardMiddleware
+from animator.web.guard import Guard
 from animator.web.looking import Looked
-from animator.web.problems import handle_errors
-from animator.web.routes import events, farm, jobs, results
 from animator.web.sessions import Sessions
 from animator.web.settings import ServerSettings
 from animator.web.tokens import Tokens, add_token
@@ -34,16 +32,6 @@ from tests.animator.web.served import served
 PORTRAIT = b"a portrait"
 PLAN = {"frames": 10, "seconds": 0.2}
 """What the pipeline of `tests.fake_pipeline` does, in place of a driving video."""
-
-
-def make_api(context: ServerContext) -> FastAPI:
-    """The routes about jobs and the farm, without the guard."""
-    api = FastAPI()
-    handle_errors(api)
-    for routes in (jobs, results, events, farm):
-        api.include_router(routes.router)
-    api.state.context = context
-    return api
 
 
 def quick_look(path: Path, settings: Settings) -> Looked:
@@ -142,13 +130,13 @@ def job_server(
         settings=settings,
         server=server,
         client=Client(settings, store, load_queue(settings, store)),
-        uploads=UploadStore(server, settings, look=quick_look),
+        uploads=UploadStore(settings, server, look=quick_look),
         results=ResultFolder(folder),
         events=EventHub(store, server.streams),
         guard=guard,
     )
     context.events.start()
-    app = GuardMiddleware(make_api(context), guard)
+    app = make_app(context)
     try:
         with served(app, server.root_path) as address:
             yield JobServer(address, context, tokens)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from starlette.testclient import TestClient
+import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from animator.jobs.client import Client
@@ -16,6 +18,7 @@ from animator.web.context import ServerContext
 from animator.web.folder import ResultFolder
 from animator.web.settings import ServerSettings
 from animator.web.uploads import UploadStore
+from tests.animator.web.served import served
 
 
 class Named:
@@ -51,6 +54,8 @@ def left_in(folder: Path) -> list[Path]:
     return sorted((folder / "uploads").iterdir())
 
 
-def client_of(app: ASGIApp) -> TestClient:
-    """A client of the app."""
-    return TestClient(app, raise_server_exceptions=False)
+@contextmanager
+def client_of(app: ASGIApp) -> Iterator[httpx.Client]:
+    """A client of a real server with the app."""
+    with served(app) as address, httpx.Client(base_url=address, timeout=100) as client:
+        yield client

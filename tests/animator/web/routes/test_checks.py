@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import httpx
 import pytest
-from starlette.testclient import TestClient
 
 from animator.settings import Settings
 from animator.web.settings import ServerSettings
@@ -17,19 +17,19 @@ from tests.animator.web.small_app import client_of, left_in, make_app
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> ServerSettings:
-    return ServerSettings(tmp_path / "server")
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> ServerSettings:
+    return ServerSettings(tmp_path_factory.mktemp("checks") / "server")
 
 
-@pytest.fixture
-def client(state_dir: Path, server: ServerSettings) -> Iterator[TestClient]:
-    with client_of(make_app(Settings(state_dir), server)) as client:
+@pytest.fixture(scope="module")
+def client(server: ServerSettings) -> Iterator[httpx.Client]:
+    with client_of(make_app(Settings(server.folder.parent / "state"), server)) as client:
         yield client
 
 
-@pytest.fixture
-def ids(client: TestClient, samples: tuple[Path, Path]) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def ids(client: httpx.Client, samples: tuple[Path, Path]) -> dict[str, str]:
     made = {}
     for which, path in zip(("source", "driving"), samples, strict=True):
         answer = client.post("/v1/files", files={"file": (f"my {path.name}", path.read_bytes())})
@@ -37,7 +37,7 @@ def ids(client: TestClient, samples: tuple[Path, Path]) -> dict[str, str]:
     return made
 
 
-def test_good_files(client: TestClient, ids: dict[str, str]) -> None:
+def test_good_files(client: httpx.Client, ids: dict[str, str]) -> None:
     answer = client.post("/v1/check", json={**ids, "device": "cpu", "end": "2"})
     report = answer.json()
     assert answer.status_code == 200 and report["ok"] and report["findings"] == []
@@ -49,7 +49,7 @@ def test_good_files(client: TestClient, ids: dict[str, str]) -> None:
 
 
 def test_what_is_wrong_is_a_finding_that_names_no_path(
-    client: TestClient, ids: dict[str, str], tmp_path: Path, server: ServerSettings
+    client: httpx.Client, ids: dict[str, str], tmp_path: Path, server: ServerSettings
 ) -> None:
     answer = client.post("/v1/check", json={"source": ids["source"], "driving": ids["source"]})
     report = answer.json()
@@ -80,22 +80,26 @@ def test_what_is_wrong_is_a_finding_that_names_no_path(
     ],
 )
 def test_requests_that_are_refused(
-    client: TestClient, ids: dict[str, str], given: dict, status: int, code: str
+    client: httpx.Client, ids: dict[str, str], given: dict, status: int, code: str
 ) -> None:
     answer = client.post("/v1/check", json={**ids, **given})
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
-def test_files_of_others_are_not_there(client: TestClient, ids: dict[str, str]) -> None:
+def test_files_of_others_are_not_there(client: httpx.Client, ids: dict[str, str]) -> None:
     answer = client.post("/v1/check", json=ids, headers={"X-Caller": "bob"})
     assert answer.status_code == 404
 
 
-def test_the_sample_is_taken_once(client: TestClient, server: ServerSettings) -> None:
-    first = client.post("/v1/sample").json()
+def test_the_sample_is_taken_once(client: httpx.Client, server: ServerSettings) -> None:
+    headers = {"X-Caller": "carl"}
+    before = len(left_in(server.folder))
+    first = client.post("/v1/sample", headers=headers).json()
     assert first["source"]["kind"] == "picture" and first["driving"]["kind"] == "video"
     assert len(first["source"]["faces"]) == 1
-    assert client.post("/v1/sample").json()["driving"]["id"] == first["driving"]["id"]
-    assert len(left_in(server.folder)) == 2
+    assert (
+        client.post("/v1/sample", headers=headers).json()["driving"]["id"] == first["driving"]["id"]
+    )
+    assert len(left_in(server.folder)) == before + 2
     kept = sorted(path.name for path in server.folder.iterdir() if not path.name.startswith("."))
     assert kept == ["results", "sample", "stills", "uploads"]

@@ -312,9 +312,7 @@ def test_those_who_wait_hold_nobody_up(server: JobServer) -> None:
 
     def wait(number: int) -> int:
         with server.http() as http:
-            return http.post(
-                "/v1/jobs", json=wanted, headers={"Prefer": "wait=3"}
-            ).status_code
+            return http.post("/v1/jobs", json=wanted, headers={"Prefer": "wait=3"}).status_code
 
     with ThreadPoolExecutor(60) as pool:
         waiting = [pool.submit(wait, number) for number in range(60)]
