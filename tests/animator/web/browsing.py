@@ -15,11 +15,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 _REFUSED = "Failed to load resource: the server responded with a status of "
 _SECONDS = 30
 """How long is waited for what a page shall show."""
+
+expect.set_options(timeout=_SECONDS * 1000)
 
 
 @contextmanager
@@ -83,13 +85,18 @@ def visit(
     assert not complaints, complaints
 
 
-def faults(page: Page) -> list[str]:
-    """What axe-core finds wrong with a page as it is now: a line for each rule and element."""
+def faults(page: Page, *rules: str) -> list[str]:
+    """What axe-core finds wrong with a page as it is now: a line for each rule and element.
+
+    Args:
+        page: that is looked at.
+        rules: of axe-core, where not all are meant.
+    """
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(f"() => {{ {AXE_SCRIPT} }}")
     # A page that is in the middle of a transition has colours that it does not have at rest.
     until(page, "document.getAnimations().every(one => !one.transitionProperty)")
-    found = page.evaluate("() => axe.run()")
+    found = page.evaluate("rules => axe.run(rules.length ? { runOnly: rules } : {})", list(rules))
     return [
         f"{one['impact']}: {one['id']} ({one['help']}): {node['html'][:200]} "
         + "; ".join(line["message"] for line in node["any"] + node["all"] + node["none"])

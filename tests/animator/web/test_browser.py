@@ -16,7 +16,6 @@ from tests.serving import NARROW_WEIGHTS, Server, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-expect.set_options(timeout=30_000)
 A_JOB = re.compile("/jobs/[0-9a-z]{12}$")
 LONG = {"size": 1024, "end": "3", "weights": NARROW_WEIGHTS}
 """Options of a job that takes half a minute."""
