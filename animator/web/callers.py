@@ -32,8 +32,8 @@ class Caller:
         return self.name or self.address
 
 
-def get_caller(request: Request) -> Caller:
-    """The caller that the guard has found."""
+async def get_caller(request: Request) -> Caller:
+    """The caller that the guard has found; a coroutine, as FastAPI takes a thread for functions."""
     caller: Caller = request.state.caller
     return caller
 

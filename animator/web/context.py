@@ -41,8 +41,8 @@ class ServerContext:
     guard: Guard
 
 
-def get_context(request: Request) -> ServerContext:
-    """The context of the server that answers."""
+async def get_context(request: Request) -> ServerContext:
+    """The context of the server that answers; a coroutine, which takes no thread."""
     context: ServerContext = request.app.state.context
     return context
 

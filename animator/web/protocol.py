@@ -55,9 +55,10 @@ class BoundedProtocol(H11Protocol):
         if idle and now - self._idle_since > HEADER_SECONDS:
             self.transport.abort()
             return
-        # An answer that is not read
-        unread = self.transport.get_write_buffer_size()
-        if unread != self._unread or not unread:
-            self._unread, self._read_at = unread, now
+        # An answer that is not read; what is added to it meanwhile is no sign of a reader
+        unread, before = self.transport.get_write_buffer_size(), self._unread
+        self._unread = unread
+        if unread < before or not unread:
+            self._read_at = now
         elif now - self._read_at > READ_SECONDS:
             self.transport.abort()
