@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from animator.web.tokens import add_token
@@ -221,12 +222,18 @@ def test_jobs_and_workers_are_live(page: Page, farm: Server, files: tuple[str, s
 
 
 def test_without_script_the_page_does_the_same(
-    browser: Browser, farm: Server, samples: tuple[Path, Path]
+    browser: Browser, farm: Server, samples: tuple[Path, Path], tmp_path: Path
 ) -> None:
+    small = tmp_path / "small.png"
+    with Image.open(samples[0]) as picture:
+        picture.resize((200, 200)).save(small)
     with visit(browser, farm.url, refused=(422,), java_script_enabled=False) as page:
         page.goto("/")
-        page.set_input_files("#source-file", samples[0])
+        page.set_input_files("#source-file", small)
         page.set_input_files("#driving-file", samples[1])
+        page.click("#look")
+        expect(page.locator("#source-findings .warning")).to_contain_text("pixels")
+        page.set_input_files("#source-file", samples[0])
         page.click("#look")
         page.wait_for_url(re.compile("look=1"))
         for part in ("source", "driving"):
