@@ -133,7 +133,11 @@ def _show(page: Page, path: str) -> None:
     _wait(page, "[...document.images].every(one => one.complete)")
     _wait(page, "[...document.querySelectorAll('video[src]')].every(one => one.readyState > 1)")
     if page.locator("#ready").count() and "driving=" in path:
-        _wait(page, "document.querySelector('#ready').textContent.trim()")
+        _wait(
+            page,
+            "!['', document.querySelector('#make').dataset.checking]"
+            ".includes(document.querySelector('#ready').textContent.trim())",
+        )
     if page.locator("#newest").count():
         _wait(page, "document.querySelector('#newest').src.startsWith('blob:')")
     if page.locator("#result-video").count():
@@ -161,7 +165,8 @@ def _compose(folder: Path, target: Path) -> None:
         sheet.paste(one, (place * (width + 2), 0))
     sheet = ImageOps.expand(sheet, 2, _LINE)
     sheet = sheet.resize((sheet.width * 4 // 5, sheet.height * 4 // 5), Image.Resampling.LANCZOS)
-    sheet.quantize(256, method=Image.Quantize.MEDIANCUT).save(target, optimize=True)
+    palette = sheet.quantize(256, kmeans=3)
+    sheet.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(target, optimize=True)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 _REFUSED = "Failed to load resource: the server responded with a status of "
+_AWAY = "Failed to load resource: net::ERR_"
 _SECONDS = 30
 """How long is waited for what a page shall show."""
 
@@ -42,7 +43,12 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def visit(
-    browser: Browser, url: str, *, refused: tuple[int, ...] = (), **options: Any
+    browser: Browser,
+    url: str,
+    *,
+    refused: tuple[int, ...] = (),
+    away: bool = False,
+    **options: Any,
 ) -> Iterator[Page]:
     """A page with a profile of its own; afterwards nothing may have gone wrong in it.
 
@@ -51,6 +57,7 @@ def visit(
         url: of the server, beyond which nothing may be asked for.
         refused: statuses that the server answers because the test wants it so; a browser writes
             them to its console.
+        away: whether the server is gone for a while, of which a browser writes there, too.
         options: of the profile, as Playwright has them.
 
     Raises:
@@ -69,7 +76,8 @@ def visit(
             elsewhere.add(request.url)
 
     def said(message: ConsoleMessage) -> None:
-        expected = any(message.text.startswith(f"{_REFUSED}{status}") for status in refused)
+        known = [f"{_REFUSED}{status}" for status in refused] + [_AWAY] * away
+        expected = message.text.startswith(tuple(known))
         if message.type in ("error", "warning") and not expected:
             complaints.append(f"{message.type}: {message.text} ({message.location['url']})")
 

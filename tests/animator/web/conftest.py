@@ -44,19 +44,27 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server in a process of its own with a worker and narrow weights, for a module's tests.
+def live_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state folder of `live`."""
+    return tmp_path_factory.mktemp("live")
 
-    Its state folder is the environment's, for other servers of the same jobs.
-    """
-    folder = tmp_path_factory.mktemp("state")
+
+@pytest.fixture(scope="module")
+def live(live_folder: Path) -> Iterator[Server]:
+    """A server in a process of its own, with a worker and narrow weights, for a module's tests."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("ANIMATOR_")]:
             patch.delenv(name)
-        patch.setenv("ANIMATOR_STATE_DIR", str(folder))
+        patch.setenv("ANIMATOR_STATE_DIR", str(live_folder))
         import_narrow_weights(Settings.from_environment())
         try:
             with serving() as running:
                 yield running
         finally:
-            EmbeddedRedis(folder).stop()
+            EmbeddedRedis(live_folder).stop()
+
+
+@pytest.fixture
+def beside_live(live: Server, live_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that a test starts have the jobs of `live`."""
+    monkeypatch.setenv("ANIMATOR_STATE_DIR", str(live_folder))

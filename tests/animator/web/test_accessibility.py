@@ -39,21 +39,21 @@ WHERE = """() => {
 
 
 @pytest.fixture(scope="module")
-def files(farm: Server, samples: tuple[Path, Path]) -> tuple[str, str]:
+def files(live: Server, samples: tuple[Path, Path]) -> tuple[str, str]:
     """The sample's files as uploads."""
-    source, driving = (farm.upload(path)["id"] for path in samples)
+    source, driving = (live.upload(path)["id"] for path in samples)
     return source, driving
 
 
 @pytest.fixture(scope="module")
-def paths(farm: Server, files: tuple[str, str]) -> dict[str, str]:
+def paths(live: Server, files: tuple[str, str]) -> dict[str, str]:
     """Every page in every state that stays, by what it is."""
     source, driving = files
-    done = farm.ended(farm.submit(*files, end="0.5", weights=NARROW_WEIGHTS))
-    cancelled = farm.submit(*files, **LONG)
-    farm.http.post(f"/v1/jobs/{cancelled['id']}/cancel")
+    done = live.ended(live.submit(*files, end="0.5", weights=NARROW_WEIGHTS))
+    cancelled = live.submit(*files, **LONG)
+    live.http.post(f"/v1/jobs/{cancelled['id']}/cancel")
     # There is no second face
-    failed = farm.ended(farm.submit(*files, end="0.5", face=2, weights=NARROW_WEIGHTS))
+    failed = live.ended(live.submit(*files, end="0.5", face=2, weights=NARROW_WEIGHTS))
     assert [done["state"], failed["state"]] == ["succeeded", "failed"]
     found = {
         "make": "/",
@@ -61,7 +61,7 @@ def paths(farm: Server, files: tuple[str, str]) -> dict[str, str]:
         "make, with errors": f"/?source={source}&driving={driving}&size=7&end=x&smoothing=9",
         "done": f"/jobs/{done['id']}",
         "failed": f"/jobs/{failed['id']}",
-        "cancelled": f"/jobs/{farm.ended(cancelled)['id']}",
+        "cancelled": f"/jobs/{live.ended(cancelled)['id']}",
         "jobs": "/jobs",
         "no jobs": "/jobs?state=queued",
         "told": "/jobs?done=2&left=1&why=no_such_job",
@@ -74,8 +74,8 @@ def paths(farm: Server, files: tuple[str, str]) -> dict[str, str]:
 
 
 @pytest.fixture
-def page(browser: Browser, farm: Server) -> Iterator[Page]:
-    with visit(browser, farm.url) as page:
+def page(browser: Browser, live: Server) -> Iterator[Page]:
+    with visit(browser, live.url) as page:
         yield page
 
 
@@ -93,9 +93,9 @@ def test_axe_would_find_what_is_wrong(page: Page) -> None:
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("window", WINDOWS)
 def test_axe_finds_nothing(
-    browser: Browser, farm: Server, paths: dict[str, str], window: str, name: str
+    browser: Browser, live: Server, paths: dict[str, str], window: str, name: str
 ) -> None:
-    with visit(browser, farm.url, refused=(404,), **WINDOWS[window]) as page:
+    with visit(browser, live.url, refused=(404,), **WINDOWS[window]) as page:
         page.goto(paths[name])
         if page.locator("#more").count():
             page.evaluate("document.querySelector('#more').open = true")
@@ -107,11 +107,11 @@ def test_axe_finds_nothing(
 
 @pytest.mark.parametrize("window", WINDOWS)
 def test_axe_finds_nothing_while_a_job_is_on_its_way(
-    browser: Browser, farm: Server, files: tuple[str, str], window: str
+    browser: Browser, live: Server, files: tuple[str, str], window: str
 ) -> None:
-    first, second = (farm.submit(*files, **LONG) for _ in range(2))
+    first, second = (live.submit(*files, **LONG) for _ in range(2))
     found = []
-    with visit(browser, farm.url, **WINDOWS[window]) as page:
+    with visit(browser, live.url, **WINDOWS[window]) as page:
         for path in (f"/jobs/{second['id']}", f"/jobs/{first['id']}", "/jobs", "/workers"):
             page.goto(path)
             if first["id"] in path:
@@ -121,14 +121,15 @@ def test_axe_finds_nothing_while_a_job_is_on_its_way(
             found += faults(page, "color-contrast")
             page.emulate_media(color_scheme="light")
     for job in (first, second):
-        farm.http.post(f"/v1/jobs/{job['id']}/cancel")
+        live.http.post(f"/v1/jobs/{job['id']}/cancel")
     for job in (first, second):
-        farm.ended(job)
+        live.ended(job)
     assert not found, "\n".join(found)
 
 
+@pytest.mark.usefixtures("beside_live")
 def test_axe_finds_nothing_where_one_signs_in(
-    browser: Browser, farm: Server, tmp_path: Path
+    browser: Browser, live: Server, tmp_path: Path
 ) -> None:
     path = tmp_path / "tokens"
     add_token(path, "ann")
@@ -147,7 +148,7 @@ def test_axe_finds_nothing_where_one_signs_in(
 
 
 def test_the_keyboard_alone_leads_to_the_video(
-    page: Page, farm: Server, files: tuple[str, str]
+    page: Page, live: Server, files: tuple[str, str]
 ) -> None:
     page.goto("/")
     page.keyboard.press("Tab")
@@ -186,9 +187,9 @@ def test_the_keyboard_alone_leads_to_the_video(
 
 
 def test_a_wrong_option_is_told_beside_its_field(
-    browser: Browser, farm: Server, files: tuple[str, str]
+    browser: Browser, live: Server, files: tuple[str, str]
 ) -> None:
-    with visit(browser, farm.url, refused=(422,)) as page:
+    with visit(browser, live.url, refused=(422,)) as page:
         page.goto(f"/?source={files[0]}&driving={files[1]}")
         expect(page.locator("#ready")).to_have_text("Both files look good.")
         page.fill("#option-end", "soon")
@@ -202,15 +203,15 @@ def test_a_wrong_option_is_told_beside_its_field(
 
 
 def test_a_list_that_changes_keeps_the_focus(
-    page: Page, farm: Server, files: tuple[str, str]
+    page: Page, live: Server, files: tuple[str, str]
 ) -> None:
-    job = farm.submit(*files, **LONG)
+    job = live.submit(*files, **LONG)
     page.goto("/jobs")
     box = page.locator(f"#job-{job['id']}")
     box.focus()
     page.keyboard.press("Space")
     expect(page.locator(f"#row-{job['id']} .pill")).to_have_text("Rendering")
-    farm.http.post(f"/v1/jobs/{job['id']}/cancel")
+    live.http.post(f"/v1/jobs/{job['id']}/cancel")
     expect(page.locator(f"#row-{job['id']} .pill")).to_have_text("Cancelled")
     expect(box).to_be_focused()
     expect(box).to_be_checked()
@@ -218,9 +219,9 @@ def test_a_list_that_changes_keeps_the_focus(
 
 @pytest.mark.parametrize("name", PAGES)
 def test_it_fits_into_narrow_and_wide_windows(
-    browser: Browser, farm: Server, paths: dict[str, str], name: str
+    browser: Browser, live: Server, paths: dict[str, str], name: str
 ) -> None:
-    with visit(browser, farm.url, refused=(404,)) as page:
+    with visit(browser, live.url, refused=(404,)) as page:
         page.goto(paths[name])
         if page.locator("#more").count():
             page.evaluate("document.querySelector('#more').open = true")
@@ -243,16 +244,16 @@ TOO_SMALL = """() => [...document.querySelectorAll("button, input, select, summa
 """Controls of less than 24 pixels a side."""
 
 
-def test_less_motion_is_none(browser: Browser, farm: Server, files: tuple[str, str]) -> None:
-    job = farm.submit(*files, **LONG)
-    with visit(browser, farm.url, reduced_motion="reduce") as page:
+def test_less_motion_is_none(browser: Browser, live: Server, files: tuple[str, str]) -> None:
+    job = live.submit(*files, **LONG)
+    with visit(browser, live.url, reduced_motion="reduce") as page:
         page.goto(f"/jobs/{job['id']}")
         expect(page.locator("#job-state")).to_contain_text("Rendering")
         for _ in range(10):
             assert page.evaluate("document.getAnimations().length") == 0
             page.wait_for_timeout(50)
-    farm.http.post(f"/v1/jobs/{job['id']}/cancel")
-    farm.ended(job)
+    live.http.post(f"/v1/jobs/{job['id']}/cancel")
+    live.ended(job)
 
 
 def walk(page: Page, to: str, *, within: str = "", back: bool = False) -> None:

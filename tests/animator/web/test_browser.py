@@ -24,21 +24,21 @@ SHORT = {"end": "0.5", "weights": NARROW_WEIGHTS}
 
 
 @pytest.fixture
-def page(browser: Browser, farm: Server) -> Iterator[Page]:
-    with visit(browser, farm.url) as page:
+def page(browser: Browser, live: Server) -> Iterator[Page]:
+    with visit(browser, live.url) as page:
         yield page
 
 
 @pytest.fixture(scope="module")
-def files(farm: Server, samples: tuple[Path, Path]) -> tuple[str, str]:
+def files(live: Server, samples: tuple[Path, Path]) -> tuple[str, str]:
     """The sample's files as uploads, and their faces known to the worker."""
-    source, driving = (farm.upload(path)["id"] for path in samples)
-    farm.ended(farm.submit(source, driving, **{**LONG, "size": 128}))
+    source, driving = (live.upload(path)["id"] for path in samples)
+    live.ended(live.submit(source, driving, **{**LONG, "size": 128}))
     return source, driving
 
 
 def test_two_files_become_a_video(
-    page: Page, farm: Server, samples: tuple[Path, Path], tmp_path: Path
+    page: Page, live: Server, samples: tuple[Path, Path], tmp_path: Path
 ) -> None:
     source, driving = samples
     page.goto("/")
@@ -47,7 +47,7 @@ def test_two_files_become_a_video(
     expect(page.locator("#ready")).to_have_text("Both files look good.")
     for part in ("source", "driving"):
         expect(page.locator(f"#{part}-card .outline")).to_be_visible()
-        assert outlines_a_face(page, farm, part)
+        assert outlines_a_face(page, live, part)
     # Options, and off it goes
     page.click("#more summary")
     page.select_option("#option-weights", NARROW_WEIGHTS)
@@ -66,7 +66,7 @@ def test_two_files_become_a_video(
     assert len(pictures) > 2
     # The video is there, without a reload, and it is the one on disk
     expect(page.locator("#job-state")).to_contain_text("Done")
-    record = farm.record(job_of(page))
+    record = live.record(job_of(page))
     with page.expect_download() as download:
         page.click("#download")
     kept = tmp_path / "kept.mp4"
@@ -76,7 +76,7 @@ def test_two_files_become_a_video(
 
 
 def test_dropped_files_are_taken_whatever_they_are_called(
-    page: Page, farm: Server, samples: tuple[Path, Path], tmp_path: Path
+    page: Page, live: Server, samples: tuple[Path, Path], tmp_path: Path
 ) -> None:
     page.goto("/")
     names = ("<img src=x onerror=alert(1)>.png", "'\"&amp;<script>alert(2).mp4")
@@ -87,7 +87,7 @@ def test_dropped_files_are_taken_whatever_they_are_called(
     expect(page.locator("#ready")).to_have_text("Both files look good.")
     for part, name in zip(("source", "driving"), names, strict=True):
         expect(page.locator(f"#{part}-card .facts .name")).to_have_text(name)
-        assert outlines_a_face(page, farm, part)
+        assert outlines_a_face(page, live, part)
     page.reload()
     expect(page.locator("#source-card .facts .name")).to_have_text(names[0])
     page.click("#more summary")
@@ -102,11 +102,11 @@ def test_dropped_files_are_taken_whatever_they_are_called(
 
 
 def test_a_file_that_is_no_picture_is_refused_beside_its_field(
-    browser: Browser, farm: Server, tmp_path: Path
+    browser: Browser, live: Server, tmp_path: Path
 ) -> None:
     page_of_another = tmp_path / "portrait.png"
     page_of_another.write_text("<script>alert(1)</script>")
-    with visit(browser, farm.url, refused=(415, 422)) as page:
+    with visit(browser, live.url, refused=(415, 422)) as page:
         page.goto("/")
         page.set_input_files("#source-file", page_of_another)
         expect(page.locator("#source-error")).not_to_be_empty()
@@ -117,8 +117,8 @@ def test_a_file_that_is_no_picture_is_refused_beside_its_field(
         expect(page.locator("#source-file")).to_be_focused()
 
 
-def test_both_videos_play_in_step(page: Page, farm: Server, files: tuple[str, str]) -> None:
-    job = farm.ended(farm.submit(*files, start="0.5", end="1.5", weights=NARROW_WEIGHTS))
+def test_both_videos_play_in_step(page: Page, live: Server, files: tuple[str, str]) -> None:
+    job = live.ended(live.submit(*files, start="0.5", end="1.5", weights=NARROW_WEIGHTS))
     page.goto(f"/jobs/{job['id']}")
     assert page.evaluate(
         "document.createElement('video').canPlayType('video/mp4; codecs=avc1.42E01E')"
@@ -142,18 +142,18 @@ def test_both_videos_play_in_step(page: Page, farm: Server, files: tuple[str, st
 
 
 def test_a_job_is_cancelled_and_tried_again(
-    page: Page, farm: Server, files: tuple[str, str]
+    page: Page, live: Server, files: tuple[str, str]
 ) -> None:
-    job = farm.submit(*files, **LONG)
+    job = live.submit(*files, **LONG)
     page.goto(f"/jobs/{job['id']}")
     expect(page.locator("#job-state")).to_contain_text("Rendering")
     until(page, "document.querySelector('#progress').value > 0")
     page.click("#cancel")
     expect(page.locator("#job-state")).to_contain_text("Cancelled")
-    assert farm.record(job)["state"] == "cancelled"
+    assert live.record(job)["state"] == "cancelled"
     page.click("#retry")
     expect(page.locator("#job-state")).to_contain_text("Rendering")
-    assert farm.record(job)["attempt"] == 2
+    assert live.record(job)["attempt"] == 2
     page.click("#cancel")
     expect(page.locator("#job-state")).to_contain_text("Cancelled")
     # Removed, it is in no list
@@ -162,35 +162,35 @@ def test_a_job_is_cancelled_and_tried_again(
     page.wait_for_url(re.compile(r"/jobs\?"))
     expect(page.locator("#told")).to_be_focused()
     expect(page.locator(f"#row-{job['id']}")).to_have_count(0)
-    assert farm.http.get(f"/v1/jobs/{job['id']}").status_code == 404
+    assert live.http.get(f"/v1/jobs/{job['id']}").status_code == 404
 
 
 def test_again_with_other_options_carries_all_over(
-    page: Page, farm: Server, files: tuple[str, str]
+    page: Page, live: Server, files: tuple[str, str]
 ) -> None:
     given = {
         "output_mode": "paste-back", "motion": "absolute", "size": 320, "smoothing": 0.25,
         "start": "0.5", "end": "0.8", "weights": NARROW_WEIGHTS, "priority": "high",
         "missing_face": "interpolate",
     }  # fmt: skip
-    job = farm.ended(farm.submit(*files, **given))
+    job = live.ended(live.submit(*files, **given))
     page.goto(f"/jobs/{job['id']}")
     page.click("#again")
     expect(page.locator("#ready")).to_have_text("Both files look good.")
     page.fill("#option-end", "0.9")
     page.click("#submit")
     page.wait_for_url(A_JOB)
-    again = farm.ended(job_of(page))
+    again = live.ended(job_of(page))
     assert again["id"] != job["id"]
     options, before = ({**one["spec"], "priority": one["priority"]} for one in (again, job))
     assert options == {**before, "end": "0.9", "output": again["output"]}
     assert options == {**options, **given, "end": "0.9"}
 
 
-def test_jobs_and_workers_are_live(page: Page, farm: Server, files: tuple[str, str]) -> None:
+def test_jobs_and_workers_are_live(page: Page, live: Server, files: tuple[str, str]) -> None:
     page.goto("/jobs")
     loaded = page.evaluate("performance.timeOrigin")
-    first, *others = [farm.submit(*files, **LONG) for _ in range(3)]
+    first, *others = [live.submit(*files, **LONG) for _ in range(3)]
     rows = [page.locator(f"#row-{job['id']}") for job in (first, *others)]
     for row in rows:
         expect(row).to_be_visible()
@@ -211,7 +211,7 @@ def test_jobs_and_workers_are_live(page: Page, farm: Server, files: tuple[str, s
     page.goto("/workers")
     expect(page.locator("#workers .card")).to_have_count(1)
     expect(page.locator("#workers .works a")).to_have_attribute("href", f"/jobs/{first['id']}")
-    farm.http.post(f"/v1/jobs/{first['id']}/cancel")
+    live.http.post(f"/v1/jobs/{first['id']}/cancel")
     expect(page.locator("#workers")).to_contain_text("Nothing at the moment")
     # Of one state alone
     page.goto("/jobs")
@@ -221,13 +221,28 @@ def test_jobs_and_workers_are_live(page: Page, farm: Server, files: tuple[str, s
     assert len(states) >= 3 and set(states) == {"cancelled"}
 
 
+@pytest.mark.usefixtures("beside_live")
+def test_a_server_that_was_away_is_found_again(
+    browser: Browser, live: Server, files: tuple[str, str]
+) -> None:
+    job = live.submit(*files, **LONG)
+    with serving("--no-worker") as first, visit(browser, first.url, away=True) as page:
+        page.goto(f"/jobs/{job['id']}")
+        expect(page.locator("#job-state")).to_contain_text("Rendering")
+        first.kill()
+        expect(page.locator("#lost")).to_have_text("The connection is lost. Trying again.")
+        with serving("--no-worker", "--port", str(first.port)):
+            expect(page.locator("#job-state")).to_contain_text("Done")
+            expect(page.locator("#result-video")).to_be_visible()
+
+
 def test_without_script_the_page_does_the_same(
-    browser: Browser, farm: Server, samples: tuple[Path, Path], tmp_path: Path
+    browser: Browser, live: Server, samples: tuple[Path, Path], tmp_path: Path
 ) -> None:
     small = tmp_path / "small.png"
     with Image.open(samples[0]) as picture:
         picture.resize((200, 200)).save(small)
-    with visit(browser, farm.url, refused=(422,), java_script_enabled=False) as page:
+    with visit(browser, live.url, refused=(422,), java_script_enabled=False) as page:
         page.goto("/")
         page.set_input_files("#source-file", small)
         page.set_input_files("#driving-file", samples[1])
@@ -265,7 +280,7 @@ def test_without_script_the_page_does_the_same(
         expect(page.locator("#job-state")).to_contain_text("Done")
         with page.expect_download() as download:
             page.click("#download")
-        record = farm.record(job_of(page))
+        record = live.record(job_of(page))
         assert download.value.path().read_bytes() == Path(record["output"]).read_bytes()
         # The list
         page.goto("/jobs")
@@ -275,9 +290,11 @@ def test_without_script_the_page_does_the_same(
         expect(page.locator(f"#row-{record['id']}")).to_have_count(0)
 
 
+@pytest.mark.usefixtures("beside_live")
 def test_a_server_with_tokens_asks_who_it_is(
-    browser: Browser, farm: Server, tmp_path: Path
+    browser: Browser, live: Server, files: tuple[str, str], tmp_path: Path
 ) -> None:
+    live.ended(live.submit(*files, **SHORT))
     path = tmp_path / "tokens"
     token, _ = add_token(path, "ann"), add_token(path, "bob")
     with serving("--no-worker", "--token-file", str(path)) as guarded:
@@ -331,10 +348,10 @@ def drop(page: Page, selector: str, files: dict[str, Path]) -> None:
     page.dispatch_event(selector, "drop", {"dataTransfer": transfer})
 
 
-def outlines_a_face(page: Page, farm: Server, part: str) -> bool:
+def outlines_a_face(page: Page, live: Server, part: str) -> bool:
     """Whether what is outlined on a card is where the server found a face."""
     upload = page.input_value(f"input[type=radio][name={part}]:checked")
-    face = farm.taken(farm.http.get(f"/v1/files/{upload}"))["faces"][0]["crop"]
+    face = live.taken(live.http.get(f"/v1/files/{upload}"))["faces"][0]["crop"]
     shown = page.locator(f"#{part}-card .outline .over").evaluate(
         "path => { const box = path.getBBox(); return [box.x, box.y, box.width]; }"
     )
