@@ -297,7 +297,7 @@ function make(form) {
   // What the check says of both files, in the background.
   async function check() {
     const mine = ++checks, ids = { source: chosen("source"), driving: chosen("driving") };
-    if (!ids.source || !ids.driving) return;
+    if (!ids.source || !ids.driving || find(".options [aria-invalid]", form)) return;
     ready.textContent = form.dataset.checking;
     const asked = { ...ids };
     for (const input of all(".options [name]", form)) {
@@ -307,18 +307,20 @@ function make(form) {
       const numeric = type === "number" || (name.endsWith("face") && /^\d+$/.test(value));
       asked[name] = numeric ? Number(value) : value;
     }
-    let answer = null;
+    let answer = null, refusal = "";
     try {
       const response = await fetch(form.dataset.check, {
         method: "POST", body: JSON.stringify(asked),
         headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf() },
       });
       if (response.ok) answer = await response.json();
+      else if (response.status === 422) refusal = (await response.json()).detail;
     } catch {
       // Without a check a job can be submitted all the same.
     }
     if (mine !== checks) return;
     ready.textContent = "";
+    if (refusal) complain(refusal);
     if (answer === null) return;
     for (const list of all(".findings", form)) list.replaceChildren();
     for (const found of answer.findings) {
@@ -331,6 +333,16 @@ function make(form) {
     if (!answer.findings.some((one) => one.level !== "note")) ready.textContent = form.dataset.fine;
     samples = answer.driving?.samples ?? [];
     if (answer.source) drawFace(find("[data-outline]", card("source")), answer.source.face.crop);
+  }
+
+  // What is wrong with an option is said beside its field; such sentences begin with its name.
+  function complain(sentence) {
+    const [start, name] = /^"?(\w+)"?/.exec(sentence) ?? [];
+    const input = name && find(`.options [name=${name}]`, form);
+    if (!input) return;
+    const label = JSON.parse(form.dataset.labels)[name.replaceAll("_", "-")] ?? name;
+    input.setAttribute("aria-invalid", "true");
+    find(`#${name}-error`, form).textContent = label.replace(/[“”]/g, "") + sentence.slice(start.length);
   }
 
   // A sentence of the check with the page's names for the command's options.
@@ -370,7 +382,11 @@ function make(form) {
     input.dispatchEvent(new Event("change", { bubbles: true }));
   });
   form.addEventListener("change", (event) => {
-    if (event.target.closest(".options")) check();
+    if (!event.target.closest(".options")) return;
+    event.target.removeAttribute("aria-invalid");
+    const wrong = find(`#${event.target.name}-error`, form);
+    if (wrong) wrong.textContent = "";
+    check();
   });
   form.addEventListener("submit", async (event) => {
     const button = find("#submit");

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from animator.broker.embedded import EmbeddedRedis
 from animator.jobs.store import JobStore
 from animator.settings import Settings
 from tests.animator.web.job_server import JobServer, job_server
+from tests.serving import Server, import_narrow_weights, serving
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture
@@ -25,3 +32,39 @@ def shared_server(settings: Settings, store: JobStore, tmp_path: Path) -> Iterat
     owners = {"ann": False, "bob": False, "root": True}
     with job_server(settings, store, tmp_path / "server", owners, rate=10_000) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, for the tests of a module."""
+    from tests.animator.web.browsing import chromium
+
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def live_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state folder of `live`."""
+    return tmp_path_factory.mktemp("live")
+
+
+@pytest.fixture(scope="module")
+def live(live_folder: Path) -> Iterator[Server]:
+    """A server in a process of its own, with a worker and narrow weights, for a module's tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("ANIMATOR_")]:
+            patch.delenv(name)
+        patch.setenv("ANIMATOR_STATE_DIR", str(live_folder))
+        import_narrow_weights(Settings.from_environment())
+        try:
+            with serving() as running:
+                yield running
+        finally:
+            EmbeddedRedis(live_folder).stop()
+
+
+@pytest.fixture
+def beside_live(live: Server, live_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that a test starts have the jobs of `live`."""
+    monkeypatch.setenv("ANIMATOR_STATE_DIR", str(live_folder))
