@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,11 @@ schemathesis.openapi.format("binary", strategies.just("bytes"))
 
 @schemathesis.hook
 def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
-    """Have a request that is to be taken bring real files, and times in their order."""
+    """Have a request that is to be taken bring real files, times in order, and a key of its own."""
     right = case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE
+    if right and "Idempotency-Key" in case.headers:
+        case.headers["Idempotency-Key"] = secrets.token_hex()  # once for each content
+        case._record_starting_state()
     if not right or not isinstance(case.body, dict):
         return
     changed = dict(case.body)
