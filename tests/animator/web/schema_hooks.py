@@ -34,7 +34,7 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
         return
     changed = dict(case.body)
     if isinstance(changed.get("end"), str):
-        changed["end"] = LATE
+        changed |= {"start": "0", "end": LATE}
     if case.media_type == "multipart/form-data":
         for field, name in NAMES.items():
             if field in changed:

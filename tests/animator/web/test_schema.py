@@ -35,6 +35,8 @@ enabled = false
 max-examples = {examples}
 database = "none"
 no-shrink = true
+[checks]
+enabled = true
 [phases]
 coverage.enabled = {long}
 stateful.enabled = {long}
@@ -120,7 +122,7 @@ def test_the_server_keeps_to_its_description(
             [
                 Path(sys.executable).with_name("st"),
                 "--config-file", configuration(inhabited, tmp_path / "schemathesis.toml"),
-                "run", f"{server.url}/openapi.json", "--checks=all", "--continue-on-failure",
+                "run", f"{server.url}/openapi.json",  "--continue-on-failure",
                 f"--report-json-path={report}", *([] if LONG else ["--seed=1"]), *token,
             ],
             capture_output=True, text=True, cwd=tmp_path, check=False,
