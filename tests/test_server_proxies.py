@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from animator.web.tokens import add_token
+from animator.web.access.tokens import add_token
 from tests.test_server_docs import ADDRESS, PAGE, serving
 from tests.worker.test_metrics import free_port
 from tests.worker.workers import until

@@ -177,7 +177,7 @@ class UploadFacts:
 
     Attributes:
         kind: whether it moves.
-        format: what it is, by a name of `animator.web.media_types`.
+        format: what it is, by a name of `animator.web.files.media_types`.
         width: as it is shown, in pixels.
         height: as it is shown, in pixels.
         seconds: length of a video, None if unknown.

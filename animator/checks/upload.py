@@ -107,7 +107,7 @@ _NAMES = {
     "webp": "webp",
     "yuv4mpegpipe": "y4m",
 }
-"""What `animator.web.media_types` calls the containers of libav and Pillow."""
+"""What `animator.web.files.media_types` calls the containers of libav and Pillow."""
 
 
 def look(task: Message, send: Send) -> None:

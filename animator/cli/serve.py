@@ -70,7 +70,7 @@ def token(
 ) -> None:
     """Make a token for the server, and print it; only its hash is kept."""
     with _extra():
-        from animator.web.tokens import add_token
+        from animator.web.access.tokens import add_token
     print(add_token(Path(os.path.abspath(token_file)), name, sees_all=all_jobs), flush=True)
 
 

@@ -9,12 +9,12 @@ from starlette.types import ASGIApp, Scope
 
 from animator import __version__
 from animator.errors import AnimatorError
-from animator.web import pages
+from animator.web.access.guard import GuardMiddleware
+from animator.web.api.routes import checks, events, farm, files, jobs, results
 from animator.web.context import ServerContext
-from animator.web.guard import GuardMiddleware
 from animator.web.heads import HeadMiddleware
+from animator.web.page import pages
 from animator.web.problems import Problem, handle_errors
-from animator.web.routes import checks, events, farm, files, jobs, results
 
 DESCRIPTION = """\
 Animates portraits with the motion of driving videos: send both files, submit a job, watch it, and

@@ -12,10 +12,10 @@ from animator.settings import Settings
 from animator.web.settings import ServerSettings
 
 if TYPE_CHECKING:
-    from animator.web.events import EventHub
-    from animator.web.folder import ResultFolder
-    from animator.web.guard import Guard
-    from animator.web.uploads import UploadStore
+    from animator.web.access.guard import Guard
+    from animator.web.api.events import EventHub
+    from animator.web.files.folder import ResultFolder
+    from animator.web.files.uploads import UploadStore
 
 
 @dataclass(frozen=True)

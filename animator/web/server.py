@@ -14,17 +14,17 @@ from animator.errors import AnimatorError
 from animator.jobs.client import Client
 from animator.jobs.supervision import WorkerKeeper
 from animator.settings import Settings
+from animator.web.access.guard import MOST_HEAD, Guard
+from animator.web.access.protocol import BoundedProtocol
+from animator.web.access.sessions import Sessions
+from animator.web.access.tokens import Tokens
+from animator.web.api.events import EventHub
 from animator.web.app import make_app
 from animator.web.context import ServerContext
-from animator.web.events import EventHub
-from animator.web.folder import ResultFolder
-from animator.web.guard import MOST_HEAD, Guard
-from animator.web.protocol import BoundedProtocol
-from animator.web.sessions import Sessions
+from animator.web.files.folder import ResultFolder
+from animator.web.files.uploads import UploadStore
 from animator.web.settings import ServerSettings
-from animator.web.tokens import Tokens
 from animator.web.upkeep import start_upkeep
-from animator.web.uploads import UploadStore
 
 END_SECONDS = 3
 """How long answers that are being sent may take when the server ends."""

@@ -22,8 +22,8 @@ from animator.broker.embedded import find_server
 from animator.errors import AnimatorError
 from animator.jobs.store import JobStore, connect
 from animator.settings import Settings
+from animator.web.access.tokens import add_token
 from animator.web.settings import ServerSettings
-from animator.web.tokens import add_token
 from gfla import checkpoint
 from gfla.build import build_generator, initialise
 from tests.deploy.compose import DEPLOY, REPOSITORY, Compose

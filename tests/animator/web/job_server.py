@@ -17,16 +17,16 @@ from animator.jobs.queue import load_queue
 from animator.jobs.store import JobStore
 from animator.settings import Settings
 from animator.spec import JobRecord, Progress, Result
+from animator.web.access.guard import Guard
+from animator.web.access.sessions import Sessions
+from animator.web.access.tokens import Tokens, add_token
+from animator.web.api.events import EventHub
 from animator.web.app import make_app
 from animator.web.context import ServerContext
-from animator.web.events import EventHub
-from animator.web.folder import ResultFolder
-from animator.web.guard import Guard
-from animator.web.looking import Looked
-from animator.web.sessions import Sessions
+from animator.web.files.folder import ResultFolder
+from animator.web.files.looking import Looked
+from animator.web.files.uploads import Upload, UploadStore
 from animator.web.settings import ServerSettings
-from animator.web.tokens import Tokens, add_token
-from animator.web.uploads import Upload, UploadStore
 from tests.animator.web.served import served
 
 PORTRAIT = b"a portrait"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from animator.web.protocol import BoundedProtocol
+from animator.web.access.protocol import BoundedProtocol
 
 
 @contextmanager

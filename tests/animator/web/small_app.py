@@ -12,12 +12,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from animator.jobs.client import Client
 from animator.settings import Settings
+from animator.web.access.callers import Caller
 from animator.web.app import make_api
-from animator.web.callers import Caller
 from animator.web.context import ServerContext
-from animator.web.folder import ResultFolder
+from animator.web.files.folder import ResultFolder
+from animator.web.files.uploads import UploadStore
 from animator.web.settings import ServerSettings
-from animator.web.uploads import UploadStore
 from tests.animator.web.served import served
 
 

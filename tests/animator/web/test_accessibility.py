@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from animator.web.tokens import add_token
+from animator.web.access.tokens import add_token
 from tests.animator.web.browsing import faults, focused, until, visit
 from tests.serving import NARROW_WEIGHTS, Server, serving
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from animator.web.tokens import add_token
+from animator.web.access.tokens import add_token
 from tests.animator.web.browsing import until, visit
 from tests.serving import NARROW_WEIGHTS, Server, serving
 

@@ -12,10 +12,10 @@ from tests.animator.web.served import served
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("OPTIONS", "/v1/files", "GET, POST"),
-        ("PUT", f"/v1/files/{'a' * 20}", "DELETE, GET"),
+        ("OPTIONS", "/v1/files", "GET, HEAD, POST"),
+        ("PUT", f"/v1/files/{'a' * 20}", "DELETE, GET, HEAD"),
         ("POST", f"/v1/files/{'a' * 20}/content", "GET, HEAD"),
-        ("DELETE", "/v1/queue", "GET"),
+        ("DELETE", "/v1/queue", "GET, HEAD"),
     ],
 )
 def test_a_wrong_method_is_told_all_that_are_right(method: str, path: str, allowed: str) -> None:

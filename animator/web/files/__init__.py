@@ -1,0 +1,1 @@
+"""What callers send and fetch: uploads, results, forms, looks at both."""

@@ -1,0 +1,1 @@
+"""The page: what it shows, its words and its look."""
