@@ -13,8 +13,10 @@ if [[ ${1:-} == --quick ]]; then
     shift
 fi
 if (($# == 0)); then
-    # Where it is about all tests, every processor takes part.
-    set -- --numprocesses auto --maxprocesses 8 --dist worksteal
+    # Where it is about all tests, every processor takes part; many tests wait for something half
+    # of their time, so there are three processes for two of them.
+    processes=$((($(nproc) * 3 + 1) / 2))
+    set -- --numprocesses "$((processes < 8 ? processes : 8))" --dist worksteal
 fi
 
 prepare "dev"

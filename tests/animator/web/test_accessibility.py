@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,14 @@ PAGES = (
     "make", "make, filled", "make, with errors", "done", "failed", "cancelled", "jobs", "no jobs",
     "told", "workers", "not there", "no job",
 )  # fmt: skip
+EVERYWHERE = bool(os.environ.get("ANIMATOR_LONG_TESTS"))
+LOOKED_AT = [
+    (window, name)
+    for window in WINDOWS
+    for name in PAGES
+    if EVERYWHERE or window == "desktop" or name in ("make, filled", "done", "jobs")
+]
+"""Windows and pages; of the phone's only some, but for the long form of the tests."""
 LONG = {"size": 1024, "end": "3", "weights": NARROW_WEIGHTS}
 WHERE = """() => {
     const one = document.activeElement, box = one.getBoundingClientRect();
@@ -90,8 +99,7 @@ def test_axe_would_find_what_is_wrong(page: Page) -> None:
     }
 
 
-@pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize(("window", "name"), LOOKED_AT)
 def test_axe_finds_nothing(
     browser: Browser, live: Server, paths: dict[str, str], window: str, name: str
 ) -> None:
@@ -105,7 +113,7 @@ def test_axe_finds_nothing(
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("window", WINDOWS if EVERYWHERE else ["phone"])
 def test_axe_finds_nothing_while_a_job_is_on_its_way(
     browser: Browser, live: Server, files: tuple[str, str], window: str
 ) -> None:

@@ -103,7 +103,7 @@ def configuration(inhabited: Inhabited, path: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("owners", [None, OWNERS], ids=["open", "with tokens"])
+@pytest.mark.parametrize("owners", [None, OWNERS] if LONG else [OWNERS])
 def test_the_server_keeps_to_its_description(
     state_dir: Path,
     tmp_path: Path,
