@@ -22,7 +22,10 @@ const rate = (value) => value.toFixed(value >= 10 ? 0 : value >= 1 ? 1 : 2);
 // A page as the server renders it now; null if it cannot be had.
 async function fetchPage(url) {
   try {
-    const answer = await fetch(url, { headers: { Accept: "text/html" } });
+    // Before pictures that wait for the same few connections, and not for ever
+    const answer = await fetch(url, {
+      headers: { Accept: "text/html" }, priority: "high", signal: AbortSignal.timeout(20000),
+    });
     if (!answer.ok || answer.redirected) return null;
     return new DOMParser().parseFromString(await answer.text(), "text/html");
   } catch {
@@ -56,19 +59,23 @@ function showLocalTimes(within) {
   }
 }
 
-// Call a function again and again as events ask for it, but at most so often, and only while seen.
+// Call a function again and again as events ask for it, but at most so often, and only while seen;
+// once more if it says false, as what it wanted could not be had.
 function paced(milliseconds, act) {
   let due = false, busy = false;
   const run = async () => {
     due = true;
     if (busy || document.hidden) return;
     busy = true;
-    while (due && !document.hidden) {
-      due = false;
-      await act();
-      await wait(milliseconds);
+    try {
+      while (due && !document.hidden) {
+        due = false;
+        due = (await act()) === false || due;
+        await wait(milliseconds);
+      }
+    } finally {
+      busy = false;
     }
-    busy = false;
   };
   document.addEventListener("visibilitychange", run);
   return run;
@@ -428,7 +435,8 @@ function job(article) {
 
   const refresh = paced(500, async () => {
     const page = await fetchPage(location.href);
-    const state = page && find("#job", page)?.dataset.state;
+    if (!page) return false;
+    const state = find("#job", page)?.dataset.state;
     if (!state || state === find("#job").dataset.state) return;
     swap("#job", page);
     document.title = page.title;
@@ -594,6 +602,7 @@ function jobs(form) {
   });
   const refresh = paced(1000, async () => {
     const page = await fetchPage(location.href);
+    if (!page) return false;
     swapRows(page);
     swap("#filter", page);
     count();
