@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import chain
 
 from animator.errors import AnimatorError
 from animator.jobs.queue import queue_url
 from animator.jobs.store import JobStore
-from animator.spec import JobState
+from animator.spec import JobRecord, JobState
 from animator.web.context import ServerContext
 
 logger = logging.getLogger(__name__)
@@ -51,25 +52,21 @@ def revive(context: ServerContext) -> None:
 
 def inputs_in_use(store: JobStore) -> set[str]:
     """Inputs of jobs that have not ended."""
-    used: set[str] = set()
     # A job may begin between the two looks, so waiting ones come first.
-    for state in (JobState.QUEUED, JobState.RUNNING):
-        until, offset = datetime.now(UTC), 0
-        while found := store.list_jobs(state, until=until, limit=_PAGE, offset=offset):
-            for job in found:
-                used |= {str(job.spec.source), str(job.spec.driving)}
-            offset += len(found)
-    return used
+    jobs = chain(_jobs(store, JobState.QUEUED), _jobs(store, JobState.RUNNING))
+    return {str(path) for job in jobs for path in (job.spec.source, job.spec.driving)}
 
 
 def outputs_on_record(store: JobStore) -> set[str]:
     """Outputs of all jobs, whatever became of them."""
-    outputs: set[str] = set()
+    return {str(job.spec.output) for job in _jobs(store)}
+
+
+def _jobs(store: JobStore, state: JobState | None = None) -> Iterator[JobRecord]:
     until, offset = datetime.now(UTC), 0
-    while found := store.list_jobs(until=until, limit=_PAGE, offset=offset):
-        outputs |= {str(job.spec.output) for job in found}
+    while found := store.list_jobs(state, until=until, limit=_PAGE, offset=offset):
+        yield from found
         offset += len(found)
-    return outputs
 
 
 def _repeat(name: str, seconds: float, work: Callable[[], None]) -> None:

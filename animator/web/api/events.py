@@ -8,16 +8,13 @@ asking Redis, and each subscription holds what its stream has not sent yet.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import threading
 from bisect import bisect_right
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from fastapi.concurrency import run_in_threadpool
 
@@ -26,8 +23,9 @@ from animator.jobs.events import NO_EVENT, JobEvent, event_order
 from animator.jobs.reading import Unreadable
 from animator.jobs.scripts import EVENTS
 from animator.jobs.store import JobStore
-from animator.spec import JobRecord, JobState, Progress
+from animator.spec import JobRecord, JobState
 from animator.web.access.callers import Caller
+from animator.web.api.news import News, tell
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +34,6 @@ WAIT_SECONDS = 2.0
 LAG_SECONDS = 2.0
 """How long a stream waits for the hub to come to where Redis, or another server, is."""
 _RETRY_SECONDS = 0.2
-_SNAPSHOT_TRIES = 3
 _PAGE = 1000
 _OWNERS = 20_000
 _BEHIND = 50
@@ -46,31 +43,6 @@ _MOST_WAITING = 1000
 _MOST_STREAMS = 1000
 """Streams of all callers together; below the connections of `animator.web.access.protocol`."""
 _EVERYBODY = Caller()
-
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """An event as it is sent."""
-
-    id: str
-    order: tuple[int, int]
-    """What ids are compared by."""
-    job: str
-    kind: str
-    state: JobState
-    owner: str | None
-    """Whose job it is; None where nobody can tell any more, so that only who sees all sees it."""
-    data: str
-    """Its text, one line of JSON."""
-
-    @property
-    def last(self) -> bool:
-        """Whether nothing more comes of the job by itself."""
-        return self.kind == "removed" or (self.kind == "state" and self.state.ended)
-
-    def frame(self) -> bytes:
-        """The event as a stream has it."""
-        return f"event: {self.kind}\nid: {self.id}\ndata: {self.data}\n\n".encode()
 
 
 class Subscription:
@@ -418,75 +390,6 @@ class EventHub:
         self._owners.move_to_end(job_id)
         while len(self._owners) > _OWNERS:
             self._owners.popitem(last=False)
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Records, and the event up to which they tell what happened."""
-
-    event_id: str
-    records: list[JobRecord]
-
-    def frames(self) -> bytes:
-        """What a stream begins with: how the jobs are."""
-        texts = [
-            f"event: state\ndata: {tell_record(record)}\n\n" for record in reversed(self.records)
-        ]
-        # With the last alone: who has got a part of it has not got it.
-        if texts:
-            texts[-1] = f"id: {self.event_id}\n{texts[-1]}"
-        else:
-            texts = [f"id: {self.event_id}\n\n"]
-        return "".join(texts).encode()
-
-
-def take_snapshot(store: JobStore, read: Callable[[], Iterable[JobRecord]]) -> Snapshot:
-    """Records at a moment between two events.
-
-    Args:
-        store: where the events are.
-        read: reads the records.
-
-    Raises:
-        AnimatorError: `queue_unavailable`, or as `read` does.
-    """
-    for _ in range(_SNAPSHOT_TRIES):
-        event_id = store.last_event_id()
-        records = list(read())
-        # If something happens meanwhile each time, that is told again.
-        if store.last_event_id() == event_id:
-            break
-    return Snapshot(event_id, records)
-
-
-def tell_record(record: JobRecord) -> str:
-    """How a job is, as the data of an event."""
-    moment = record.finished or record.started or record.created
-    error = None if record.error is None else record.error.code
-    return _data(record.id, record.state, record.attempt, moment, record.progress, error)
-
-
-def tell(event: JobEvent, job: str, progress: Progress | None, error: str | None) -> str:
-    """What happened to a job, as the data of an event."""
-    return _data(job, event.state, event.attempt, event.time, progress, error)
-
-
-def _data(
-    job: str,
-    state: JobState,
-    attempt: int,
-    time: str,
-    progress: Progress | None,
-    error: str | None,
-) -> str:
-    values: dict[str, Any] = {"job": job, "state": state.value, "attempt": attempt, "time": time}
-    for name in ("stage", "frame", "frames", "fps", "eta"):
-        values[name] = None if progress is None else getattr(progress, name)
-    values["error"] = error
-    try:
-        return json.dumps(values, allow_nan=False)
-    except ValueError:  # a number that is none; JSON has no word for it
-        return json.dumps(values | {"fps": None, "eta": None})
 
 
 def _before(event_id: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,9 +12,10 @@ from pathlib import Path
 
 from animator.errors import AnimatorError
 from animator.files.eviction import Room
+from animator.files.output import write_whole
 from animator.files.private import private_folder
 from animator.web.files.names import new_id, safe_stem
-from gfla.files import DISK_FULL, sync_folder
+from gfla.files import DISK_FULL
 
 STILLS_BYTES = 256 * 1024**2
 """Most that is kept of stills of results."""
@@ -91,7 +91,7 @@ class ResultFolder:
         content = make()
         # What cannot be kept is made again.
         with suppress(AnimatorError):
-            write_whole(kept, content)
+            write_private(kept, content)
             self._room.added(len(content), STILLS_BYTES)
         return content
 
@@ -115,24 +115,18 @@ class ResultFolder:
         return len(gone)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes) -> None:
     """Write a file that appears whole under its name, or not at all, for this user alone.
 
     Raises:
         AnimatorError: `disk_full`, `storage_unavailable`.
     """
-    part = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
     with disk_errors():
         try:
-            with open(part, "xb", opener=open_private) as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-            sync_folder(path.parent)
-        finally:
-            with suppress(OSError):
-                part.unlink()
+            write_whole(path, content, private=True)
+        except AnimatorError as error:
+            # Its sentence names the path, which is no caller's business.
+            raise error.__cause__ or error from None
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from pathlib import Path
 from animator.errors import AnimatorError
 from animator.files.private import private_folder
 from animator.settings import Settings
-from animator.web.files.folder import disk_errors, folders_in, open_private, write_whole
+from animator.web.files.folder import disk_errors, folders_in, open_private, write_private
 from animator.web.files.looking import Looked, look_at
 from animator.web.files.media_types import MEDIA_TYPES
 from animator.web.files.names import clean_name, is_id, new_id
@@ -300,7 +300,7 @@ class Incoming:
             self._folder.mkdir(mode=0o700)
         try:
             about = {"owner": owner, "pid": os.getpid(), "began": began(os.getpid())}
-            write_whole(self._folder / INCOMING, json.dumps(about).encode())
+            write_private(self._folder / INCOMING, json.dumps(about).encode())
             with disk_errors():
                 self._file = open(self._folder / PART, "xb", buffering=0, opener=open_private)
         except BaseException:
@@ -383,11 +383,11 @@ class Incoming:
             "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "facts": asdict(facts),
         }
-        write_whole(folder / THUMBNAIL, looked.thumbnail)
+        write_private(folder / THUMBNAIL, looked.thumbnail)
         with disk_errors():
             os.rename(folder / PART, path)
             sync_folder(folder)
-        write_whole(folder / ABOUT, json.dumps(about).encode())
+        write_private(folder / ABOUT, json.dumps(about).encode())
         with disk_errors():
             (folder / INCOMING).unlink()
         sync_folder(self._store.root)

@@ -17,6 +17,7 @@ from animator.web.app import make_api
 from animator.web.context import ServerContext
 from animator.web.files.folder import ResultFolder
 from animator.web.files.uploads import UploadStore
+from animator.web.heads import HeadMiddleware
 from animator.web.settings import ServerSettings
 from tests.animator.web.served import served
 
@@ -46,7 +47,7 @@ def make_app(settings: Settings, server: ServerSettings, client: Client | None =
         events=cast("Any", None),
         guard=cast("Any", None),
     )
-    return Named(app)
+    return Named(HeadMiddleware(app))
 
 
 def left_in(folder: Path) -> list[Path]:

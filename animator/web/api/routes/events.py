@@ -16,7 +16,8 @@ from animator.errors import AnimatorError
 from animator.jobs.events import NO_EVENT, check_event_id, event_order
 from animator.spec import JobRecord, JobState
 from animator.web.access.callers import Caller, Who
-from animator.web.api.events import News, Snapshot, Subscription, take_snapshot
+from animator.web.api.events import Subscription
+from animator.web.api.news import News, Snapshot, take_snapshot
 from animator.web.api.reading import JobId, find_job
 from animator.web.api.schemas import News as NewsData
 from animator.web.context import Context, ServerContext

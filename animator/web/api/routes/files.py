@@ -260,7 +260,6 @@ _FETCHED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.head("/files/{file_id}/content", include_in_schema=False)
 @router.get(
     "/files/{file_id}/content",
     summary="Fetch a file",
@@ -282,7 +281,6 @@ def get_content(request: Request, context: Context, caller: Who, file_id: FileId
     )
 
 
-@router.head("/files/{file_id}/thumbnail.jpg", include_in_schema=False)
 @router.get(
     "/files/{file_id}/thumbnail.jpg",
     summary="Fetch a file's thumbnail",

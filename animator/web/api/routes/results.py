@@ -62,7 +62,6 @@ def _picture() -> dict[int | str, dict[str, Any]]:
     response_class=Response,
     responses={**_file("video/mp4"), **problems(*_FOUND, "wrong_state", "no_result")},
 )
-@router.head("/v1/jobs/{job_id}/result", include_in_schema=False)
 def result(request: Request, context: Context, caller: Who, job_id: JobId) -> Response:
     """The video, or a part of it; while there is none, its job's state."""
     path = _video(find_job(context, caller, job_id))
@@ -78,7 +77,6 @@ def result(request: Request, context: Context, caller: Who, job_id: JobId) -> Re
         **problems(*_FOUND, "wrong_state", "no_result"),
     },
 )
-@router.head("/v1/jobs/{job_id}/extras/{extra}", include_in_schema=False)
 def extra_file(
     request: Request, context: Context, caller: Who, job_id: JobId, extra: Extra
 ) -> Response:
@@ -93,7 +91,6 @@ def extra_file(
     response_class=Response,
     responses={**_file("video/*"), **problems(*_FOUND, "no_such_upload")},
 )
-@router.head("/v1/jobs/{job_id}/driving", include_in_schema=False)
 def driving(request: Request, context: Context, caller: Who, job_id: JobId) -> Response:
     """The driving video, if it was uploaded and is still there."""
     missing = AnimatorError("no_such_upload", "The driving video is no upload, or is gone.")

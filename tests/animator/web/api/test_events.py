@@ -11,7 +11,8 @@ import pytest
 from animator.jobs.store import JobStore
 from animator.spec import JobOptions, JobRecord, JobSpec, JobState, Progress
 from animator.web.access.callers import Caller
-from animator.web.api.events import EventHub, News, Subscription, take_snapshot
+from animator.web.api.events import EventHub, Subscription
+from animator.web.api.news import News, take_snapshot
 
 
 def news(number: int, kind: str = "progress", job: str = "a", owner: str | None = "") -> News:

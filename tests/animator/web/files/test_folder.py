@@ -11,7 +11,7 @@ import pytest
 
 from animator.errors import AnimatorError
 from animator.web.files import folder as module
-from animator.web.files.folder import ResultFolder, write_whole
+from animator.web.files.folder import ResultFolder, write_private
 from tests.animator.conftest import mounted_disk
 
 
@@ -97,7 +97,7 @@ def test_results_without_a_job_are_swept_when_they_are_old(results: ResultFolder
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     with mounted_disk(tmp_path / "disk", 64) as disk:
         with pytest.raises(AnimatorError) as info:
-            write_whole(disk / "a.json", bytes(200_000))
+            write_private(disk / "a.json", bytes(200_000))
         assert info.value.code == "disk_full" and info.value.retryable
         assert str(disk) not in info.value.message
         assert list(disk.iterdir()) == []
