@@ -120,7 +120,8 @@ def read_tokens(path: Path) -> list[Token]:
         mode = path.stat().st_mode
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
-        raise AnimatorError("unreadable_file", f"{str(path)!r} cannot be read: {error}.") from error
+        why = getattr(error, "strerror", None) or "it is not text"
+        raise AnimatorError("unreadable_file", f"{str(path)!r} cannot be read: {why}.") from error
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
         message = f"Others may write {str(path)!r}, and so let themselves in; use: chmod 600"
         raise AnimatorError("invalid_option", message)
