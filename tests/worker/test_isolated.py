@@ -35,15 +35,15 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Watching:
-    """Somebody who looks at the job from one moment to another, if at all."""
+    """Somebody who looks at the job from one of its frames to another, if at all."""
 
-    def __init__(self, begin: float = math.inf, end: float = math.inf) -> None:
-        self._begin, self._end = time.monotonic() + begin, time.monotonic() + end
+    def __init__(self, first: float = math.inf, last: float = math.inf) -> None:
+        self._first, self._last, self.frame = first, last, 0
         self.seen: list[bytes] = []
 
     @property
     def preview_wanted(self) -> bool:
-        return self._begin <= time.monotonic() < self._end
+        return self._first <= self.frame < self._last
 
     def show_preview(self, picture: bytes) -> None:
         self.seen.append(picture)
@@ -55,24 +55,31 @@ def run(
     may_publish: Callable[[], bool] = lambda: True,
     bound_mb: int | None = None,
     preview: Watching | None = None,
+    stall: float = 10,
     **plan: Any,
 ) -> tuple[Result, list[Progress]]:
     driving = folder / "plan.json"
     driving.write_text(json.dumps(plan))
     output = folder / "o.mp4"
     seen: list[Progress] = []
+    looks = preview or Watching()
+
+    def report(progress: Progress) -> None:
+        seen.append(progress)
+        looks.frame = progress.frame
+
     workspace = Workspace.take(output, "job", 3)
     try:
         result = isolated.animate(
             JobSpec(str(driving), str(driving), str(output)),
             settings=Settings(folder),
-            report=seen.append,
+            report=report,
             should_stop=should_stop,
             workspace=workspace,
             priority=1,
             may_publish=may_publish,
-            preview=preview or Watching(),
-            bounds=isolated.Bounds(1.5, bound_mb),
+            preview=looks,
+            bounds=isolated.Bounds(stall, bound_mb),
             job_id="job",
         )
     finally:
@@ -95,7 +102,7 @@ def brightness(picture: bytes) -> int:
 
 
 def test_frames_are_shown_while_somebody_looks(tmp_path: Path) -> None:
-    looks = Watching(0.5, 3)
+    looks = Watching(5, 30)
     run(tmp_path, preview=looks, frames=60, seconds=6)
     # One a second, each newer than the one before.
     shades = [brightness(picture) for picture in looks.seen]
@@ -131,7 +138,7 @@ def test_how_it_died_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "The job's process was ended by SIGABRT (Aborted) in the stage 'generate'."
     )
     with pytest.raises(isolated.Died) as death:
-        run(tmp_path, hang=100)
+        run(tmp_path, hang=100, stall=1.5)
     assert death.value.error.code == "stalled"
     monkeypatch.setattr(isolated, "COMMAND", [sys.executable, "-c", "exit(3)"])
     with pytest.raises(isolated.Died, match="ended with status 3 and without a word"):

@@ -26,7 +26,7 @@ from worker.process import WorkerProcess
 
 pytestmark = pytest.mark.slow
 
-LEASE = 1
+LEASE = 2
 SubmitRemote = Callable[..., JobRecord]
 
 
@@ -34,7 +34,7 @@ SubmitRemote = Callable[..., JobRecord]
 def proxy(settings: Settings, s3: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
     """Stands between the workers and the store."""
     monkeypatch.setenv("ANIMATOR_LEASE_SECONDS", str(LEASE))
-    monkeypatch.setenv("ANIMATOR_STALL_SECONDS", "2")
+    monkeypatch.setenv("ANIMATOR_STALL_SECONDS", "8")
     with FaultyProxy(s3.endpoint, Plan()) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
         yield proxy

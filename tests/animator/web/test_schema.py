@@ -161,9 +161,14 @@ def test_every_address_tells_its_methods(
 
 
 def assert_same_head(http: httpx.Client, address: str) -> None:
-    with http.stream("GET", address) as answer:
-        status, headers = answer.status_code, dict(answer.headers)
-    head = http.head(address)
-    assert (head.status_code, head.content) == (status, b""), address
-    for name in headers.keys() - {"date"}:
-        assert head.headers[name] == headers[name], (address, name)
+    """What is told of running jobs and of times may change in between, so there are some tries."""
+    for _ in range(5):
+        with http.stream("GET", address) as answer:
+            status, headers = answer.status_code, dict(answer.headers)
+        head = http.head(address)
+        assert (head.status_code, head.content) == (status, b""), address
+        headers.pop("date", None)
+        told = {name: head.headers.get(name) for name in headers}
+        if told == headers:
+            return
+    assert told == headers, address

@@ -186,10 +186,11 @@ def test_a_body_without_an_end_is_cut_off(site: Inhabited, ann: httpx.Client) ->
 
     def endless() -> Iterator[bytes]:
         nonlocal sent
-        while sent < 3 * 1024**3:
+        while time.monotonic() - began < 30:
             sent += MEBIBYTE
-            yield bytes(MEBIBYTE)
+            yield chunk
 
+    chunk = bytes(MEBIBYTE)
     before, began = memory(site), time.monotonic()
     headers = {"Content-Type": "application/octet-stream"}
     try:
@@ -197,7 +198,7 @@ def test_a_body_without_an_end_is_cut_off(site: Inhabited, ann: httpx.Client) ->
     except httpx.TransportError:
         pass  # closed while it was being sent
     # What is still on its way is thrown away for a moment, so that the answer can be read.
-    assert sent < 3 * 1024**3 and time.monotonic() - began < 30
+    assert sent > 1024**3 and time.monotonic() - began < 30
     assert memory(site) - before < 48 * MEBIBYTE
     assert not [
         path
