@@ -194,11 +194,11 @@ def _warnings(
     yield from plan.driving.faults
     if plan.beyond:
         many = "1 frame" if plan.beyond == 1 else f"{plan.beyond} frames"
-        wanted = f"In {many} the head would turn by more than {TRAINED:g} degrees"
+        turned = f"In {many} the head would turn by more than {TRAINED:g} degrees"
         yield (
-            f"{wanted}, beyond what the networks know; --head 0.8 turns it less."
+            f"{turned}, beyond what the networks know; --head 0.8 turns it less."
             if controls_of(spec).plain
-            else f"{wanted}; there it is held near that."
+            else f"{turned}; there it is held near that."
         )
     if plan.missing:
         count = sum(last - first + 1 for first, last in plan.missing)

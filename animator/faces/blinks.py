@@ -41,13 +41,13 @@ def closures(seconds: NDArray[np.floating], seed: int) -> NDArray[np.float64]:
         seconds: T times, increasing; blinks come from the first one on.
         seed: the same number, the same blinks.
     """
-    seconds = np.asarray(seconds, np.float64)
-    closed = np.zeros(len(seconds))
-    if not len(seconds):
+    times = np.asarray(seconds, np.float64)
+    closed = np.zeros(len(times))
+    if not len(times):
         return closed
-    for begin, pace, depth in _blinks(float(seconds[0]), float(seconds[-1]), seed):
-        first, last = np.searchsorted(seconds, (begin, begin + pace * (FALL + SHUT + RISE)))
-        since = (seconds[first:last] - begin) / pace
+    for begin, pace, depth in _blinks(float(times[0]), float(times[-1]), seed):
+        first, last = np.searchsorted(times, (begin, begin + pace * (FALL + SHUT + RISE)))
+        since = (times[first:last] - begin) / pace
         down = _ease(since / FALL)
         up = _ease((since - FALL - SHUT) / RISE)
         closed[first:last] = np.maximum(closed[first:last], depth * (down - up))

@@ -203,7 +203,7 @@ class _Motion:
         """T, whether the head would stand beyond `TRAINED` degrees, and beyond the source's."""
         angles = Pose(self._turned(turn), self.pose.scale, self.pose.place).angles
         allowed = np.maximum(TRAINED, np.abs(self.own_pose.angles)) + _NOTICED
-        return (np.abs(angles) > allowed).any(-1)
+        return np.asarray((np.abs(angles) > allowed).any(-1))
 
     def _shown(self, turn: float, gains: Floats, limited: bool = True) -> Floats:
         """The motion of heads in three dimensions, T x 68 x 2."""

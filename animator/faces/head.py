@@ -51,8 +51,8 @@ _STEPS = 5
 _FLAT = 0.4
 """How thin the face's plane may look before the expression in it is held to be no thinner: at
 about 66 degrees. A line seen from its end would have any length."""
-_FRAMES, _ROUNDS = 160, 16
-_TRUST = np.array([0.004, 0.004, 0.02])
+_FRAMES, _ROUNDS = 160, 20
+_TRUST = np.array([0.004, 0.004, 0.005])
 """What the mean head counts beside one frame of a person, in x, y and z."""
 _DOUBT = 0.15
 """Expression, in units of the head, at which a point says half as much about the person."""
@@ -233,7 +233,8 @@ def limit_angles(rotation: Floats, rest: Floats, limit: float, slack: float) -> 
     over, under = np.maximum(angles - high, 0), np.maximum(low - angles, 0)
     squeezed = angles - over + under
     squeezed += slack * (np.tanh(over / slack) - np.tanh(under / slack))
-    return np.where((over + under).any(-1)[..., None, None], _turned(squeezed), rotation)
+    outside = np.asarray((over + under).any(-1))[..., None, None]
+    return np.where(outside, _turned(squeezed), rotation)
 
 
 def _turned(angles: Floats) -> Floats:
