@@ -33,6 +33,8 @@ _NOTICED = 0.5
 """Degrees beyond `TRAINED` from which a frame counts as out of range."""
 _THINNEST = 0.35
 """Of the source's own lips, to which a lip is pressed at most."""
+_PART = 2000
+"""Frames that are moved at once."""
 _LIPS = ((50, 61), (51, 62), (52, 63), (58, 67), (57, 66), (56, 65))
 """Points of the outer lips, and those of the inner lips beside them."""
 
@@ -123,23 +125,33 @@ def retarget_controlled(
     plain = retarget(source_points, driving_points, anchor_points, mode)
     source = np.asarray(source_points, np.float64)
     lay = fit_similarity(anchor_points, source)
-    laid, anchor = lay.apply(driving_points), lay.apply(anchor_points)
-    motion = _Motion.of(source, laid, anchor, mode)
-    if controls.plain:
-        return plain, motion.out_of_range(1.0)
-    # The head and the points of the face, then lids and lips.
-    gains = controls.of_points
-    target = source + motion.shift(controls.turn, gains)
-    eyes = controls.of_region("eyes")
+    anchor = lay.apply(anchor_points)
+    own, head = learn_head(source[None]), learn_head(driving_points)
+    # A part after the other, so that long videos take no more memory than short ones.
+    targets, beyond = [], []
+    for first in range(0, len(driving_points), _PART):
+        laid = lay.apply(driving_points[first : first + _PART])
+        motion = _Motion.of(source, laid, anchor, own, head, absolute=mode == "absolute")
+        beyond.append(motion.out_of_range(1.0 if controls.plain else controls.turn))
+        if not controls.plain:
+            targets.append(_moved(source, laid, anchor, motion, controls).astype(np.float32))
+    return (np.concatenate(targets) if targets else plain), np.concatenate(beyond)
+
+
+def _moved(
+    source: Floats, laid: Floats, anchor: Floats, motion: _Motion, controls: Controls
+) -> Floats:
+    """The head and the points of the face, then lids and lips."""
+    target = source + motion.shift(controls.turn, controls.of_points)
     for eye in EYES:
-        if mode == "relative":
-            carry_lids(target, source, laid, anchor, eye, eyes)
-        else:
+        if motion.absolute:
             _part_lids(target, eye)
+        else:
+            carry_lids(target, source, laid, anchor, eye, controls.of_region("eyes"))
     if controls.of_region("mouth"):
         _keep_lips(target, source)
         part_lips(target)
-    return target.astype(np.float32), motion.out_of_range(controls.turn)
+    return target
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,9 +179,17 @@ class _Motion:
     absolute: bool
 
     @classmethod
-    def of(cls, source: Floats, laid: Floats, anchor: Floats, mode: Motion) -> _Motion:
+    def of(
+        cls,
+        source: Floats,
+        laid: Floats,
+        anchor: Floats,
+        own: Floats,
+        head: Floats,
+        *,
+        absolute: bool,
+    ) -> _Motion:
         """Take source, driving frames and anchor apart."""
-        own, head = learn_head(source[None]), learn_head(laid)
         return cls(
             own,
             *split(source, own),
@@ -177,7 +197,7 @@ class _Motion:
             *split(anchor, head),
             *split(laid, head),
             laid - anchor,
-            mode == "absolute",
+            absolute,
         )
 
     def shift(self, turn: float, gains: Floats) -> Floats:

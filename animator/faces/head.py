@@ -73,10 +73,6 @@ class Pose:
     scale: Floats
     place: Floats
 
-    def __getitem__(self, index: int | slice | NDArray[np.intp]) -> Pose:
-        """The poses of some frames."""
-        return Pose(self.rotation[index], self.scale[index], self.place[index])
-
     @property
     def angles(self) -> Floats:
         """Yaw, pitch and roll, ... x 3 degrees.

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
+from animator.faces import control
 from animator.faces.control import FACE_REGIONS, REGIONS, Controls, retarget_controlled
 from animator.faces.geometry import face_size
 from animator.faces.head import fit_pose, learn_head
@@ -179,6 +180,13 @@ def test_no_new_jitter(head: float, expression: float) -> None:
     plain = np.diff(moved(points), 2, axis=0).std()
     result = moved(points, head=head, expression=expression)
     assert np.diff(result, 2, axis=0).std() <= 1.15 * max(head, expression) * plain
+
+
+def test_long_videos_are_moved_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = driving()
+    whole = moved(points, head=0.5)
+    monkeypatch.setattr(control, "_PART", 7)
+    assert np.abs(moved(points, head=0.5) - whole).max() < 1e-4
 
 
 def test_of_odd_input() -> None:
