@@ -34,6 +34,10 @@ from animator.watch import Watch
 from gfla.models.rollout import RolloutState
 
 
+_STILL = 1e-6
+"""Units of the crop, by which landmarks differ that were moved by nothing."""
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """The portrait and its face.
@@ -87,6 +91,12 @@ class JobPlan:
     def generator(self) -> PortraitGenerator:
         """The loaded networks."""
         return self.model.generator
+
+    @property
+    def still(self) -> bool:
+        """Whether the portrait never moves: all landmarks are the source's own."""
+        own = self.source.crop_units(self.source.points)
+        return bool(np.abs(self.targets - own).max() < _STILL)
 
     @property
     def time(self) -> ResultTime:
