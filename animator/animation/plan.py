@@ -33,7 +33,6 @@ from animator.spec import JobSpec
 from animator.watch import Watch
 from gfla.models.rollout import RolloutState
 
-
 _STILL = 1e-6
 """Units of the crop, by which landmarks differ that were moved by nothing."""
 
