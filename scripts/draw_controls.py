@@ -130,7 +130,7 @@ def rendered(
         replace(spec, **options), plan.source, plan.driving, blink_seed(plan.hashes)
     )
     state = plan.start(spec.size)
-    for index in (*range(max(number - 8 * STEP, 0), number, STEP), number):
+    for index in (*range(max(number - 4 * STEP, 0), number, STEP), number):
         state, picture = plan.generator.step(state, motion.targets[index])
     return resize(picture, TILE, TILE)
 
