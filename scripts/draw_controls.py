@@ -60,7 +60,7 @@ SHEETS = {
     "expression": Sheet({f"--expression {x}": {"expression": float(x)} for x in ("0", "1", "1.6")}),
     "regions": Sheet(
         {f"--regions {names}": {"regions": names} for names in ("head", "mouth,jaw", "eyes,brows")},
-        3.5,
+        1.2,
     ),
 }
 BLINK = {"regions": "mouth,jaw", "blink": "auto"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from animator.faces.blinks import blink_seed, close_eyes, closures
+from animator.faces.blinks import LEFT, blink_seed, close_eyes, closures
 from animator.faces.motion import EYES, seen_from
 from tests.synthetic_heads import person, seen
 
@@ -49,14 +49,14 @@ def test_the_seed_is_that_of_the_inputs() -> None:
     assert starts(closures(np.arange(0, 10, 1 / 25), blink_seed(one))).tolist() == BLINKS
 
 
-def test_lids_meet_and_nothing_else_moves() -> None:
+def test_lids_close_and_nothing_else_moves() -> None:
     face = seen(person(4), np.array([[10.0, 5, 20]] * 5)).astype(np.float32)
     closed = np.array([0, 0.25, 0.5, 1, 0])
     result = close_eyes(face, closed)
     for corners, upper, lower in EYES:
         local, _, _ = seen_from(np.stack([face, result]), corners, [*upper, *lower])
         own, left = (local[..., 2:] - local[..., :2]).imag
-        assert np.allclose(left / own, 1 - closed[:, None], atol=1e-3)
+        assert np.allclose(left / own, 1 - (1 - LEFT) * closed[:, None], atol=1e-3)
     lids = [37, 38, 40, 41, 43, 44, 46, 47]
     rest = np.setdiff1d(np.arange(68), lids)
     assert np.array_equal(result[:, rest], face[:, rest])
