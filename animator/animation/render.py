@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from animator import __version__
 from animator.animation.ahead import ahead
 from animator.animation.compose import Composer
-from animator.animation.plan import JobPlan, driving_frames
+from animator.animation.plan import JobPlan, controls_of, driving_frames
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.preview import Preview
 from animator.animation.resume import load_checkpoint, save_checkpoint, segment_name
@@ -69,8 +69,11 @@ class SegmentRenderer:
         self.composer = Composer(
             spec.output_mode, source.picture, source.square, spec.size, plan.driving.size
         )
-        side = plan.generator.inner_size(spec.size)
-        self._still = crop_square(source.picture, source.square, side) if plan.still else None
+        # Only where that is asked for: what an unmoving driving video gives stays what it was.
+        self._still = None
+        if plan.still and not controls_of(spec).plain:
+            side = plan.generator.inner_size(spec.size)
+            self._still = crop_square(source.picture, source.square, side)
         self._checkpoint = load_checkpoint(workspace)
         self._time = plan.time
         self.total = len(self._time.pts)
