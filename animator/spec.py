@@ -12,7 +12,7 @@ from dataclasses import KW_ONLY, asdict, dataclass, field, fields
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 from animator.errors import AnimatorError
 from animator.values import (
@@ -44,6 +44,8 @@ Face = Literal["largest"] | int
 Extra = Literal["landmarks", "structures", "flows", "frames"]
 Priority = Literal["high", "normal", "low"]
 Kind = Literal["any", "cpu", "cuda"]
+Region = Literal["head", "brows", "eyes", "mouth", "jaw"]
+Blink = Literal["off", "auto"]
 
 _FACE, _LOOK, _MACHINE, _QUEUE = "Which face", "The result", "The machine", "The queue"
 _GROUPS = ("", _FACE, _LOOK, _MACHINE, _QUEUE)
@@ -51,7 +53,7 @@ _GROUPS = ("", _FACE, _LOOK, _MACHINE, _QUEUE)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowOptions:
-    """Options that every row of a data set may choose for itself; each is a column of texts."""
+    """Options that every row of a data set may choose for itself; each is a column."""
 
     start: str | None = option(
         None, "Begin here in the driving video: 12.5 (seconds) or 1:02.5.", shown="TIME"
@@ -80,6 +82,35 @@ class RowOptions:
         "video beside the face square.",
         _LOOK,
         order=1,
+    )
+    strength: float = option(
+        1.0,
+        "How much of the motion is taken over: 0 is none, 2 twice as much.",
+        _LOOK,
+        shown="0..2",
+        minimum=0,
+        maximum=2,
+    )
+    head: float = option(
+        1.0,
+        "Likewise for the head alone: its turning, its size and its place.",
+        _LOOK,
+        shown="0..2",
+        minimum=0,
+        maximum=2,
+    )
+    expression: float = option(
+        1.0, "Likewise for the face alone.", _LOOK, shown="0..2", minimum=0, maximum=2
+    )
+    regions: str = option(
+        ",".join(get_args(Region)),
+        "What moves, parted by commas; the rest stays as in the source: head, brows, eyes, mouth, "
+        "jaw.",
+        _LOOK,
+        shown="NAMES",
+    )
+    blink: Blink = option(
+        "off", "auto: eyes that do not get the driving motion blink now and then.", _LOOK
     )
 
 
@@ -143,6 +174,9 @@ class SharedOptions:
 
 
 _FILES = ("source", "driving", "output")
+_LATER = ("source_face", "driving_face", "strength", "head", "expression", "regions", "blink")
+"""Options that came later than others; see `JobSpec.chosen`."""
+_NO_REGIONS = f"one or more of {', '.join(get_args(Region))}, each once, parted by commas"
 
 
 @dataclass(frozen=True)
@@ -196,6 +230,8 @@ class JobSpec(SharedOptions, RowOptions):
             raise refuse("extras", self.extras, "a list of different names")
         for extra in self.extras:
             check_choice("extras", extra, Extra)
+        if not isinstance(self.regions, str) or not self.moving:
+            raise refuse("regions", self.regions, _NO_REGIONS)
         self._check_times()
 
     def _check_times(self) -> None:
@@ -206,6 +242,14 @@ class JobSpec(SharedOptions, RowOptions):
         start, end = self.start_seconds, self.end_seconds
         if end is not None and end <= (start or 0):
             raise refuse("end", self.end, f"a time after the start ({self.start or 0})")
+
+    @property
+    def moving(self) -> frozenset[Region]:
+        """The regions that move; none if their names are not as they should be."""
+        names = [name.strip() for name in self.regions.lower().split(",")]
+        known = get_args(Region)
+        right = len(set(names)) == len(names) and all(name in known for name in names)
+        return frozenset(cast(list[Region], names) if right else ())
 
     @property
     def start_seconds(self) -> Fraction | None:
@@ -221,6 +265,17 @@ class JobSpec(SharedOptions, RowOptions):
         """Which face of one of the two files is meant."""
         own = self.source_face if name == "source" else self.driving_face
         return self.face if own is None else own
+
+    def chosen(self) -> dict[str, Any]:
+        """All fields by name, but those that older versions had not if they are as by default.
+
+        What is made of it, such as keys and plans, stays what it was.
+        """
+        values = asdict(self)
+        for item in fields(self):
+            if item.name in _LATER and values[item.name] == item.default:
+                del values[item.name]
+        return values
 
     @property
     def kind(self) -> Kind:

@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from animator.animation.extras import write_extras
-from animator.animation.plan import JobInputs, JobPlan, make_plan, open_inputs
+from animator.animation.plan import JobInputs, JobPlan, controls_of, make_plan, open_inputs
 from animator.animation.quality import measure
 from animator.animation.render import VIDEO, SegmentRenderer
 from animator.animation.resume import load_plan, save_plan
 from animator.errors import AnimatorError, LeaseLost
+from animator.faces.control import TRAINED
 from animator.faces.shots import cuts_sentence
 from animator.files.output import check_output
 from animator.files.private import close_state_folder
@@ -191,6 +192,14 @@ def _warnings(
         seconds = plan.driving.seconds
         yield cuts_sentence([float(seconds[cut] - seconds[0]) for cut in plan.driving.cuts])
     yield from plan.driving.faults
+    if plan.beyond:
+        many = "1 frame" if plan.beyond == 1 else f"{plan.beyond} frames"
+        turned = f"In {many} the head would turn by more than {TRAINED:g} degrees"
+        yield (
+            f"{turned}, beyond what the networks know; --head 0.8 turns it less."
+            if controls_of(spec).plain
+            else f"{turned}; there it is held near that."
+        )
     if plan.missing:
         count = sum(last - first + 1 for first, last in plan.missing)
         done = {"hold": "hold the last pose", "interpolate": "move on evenly"}

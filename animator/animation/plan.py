@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,12 @@ from animator.animation.landmark_cache import LandmarkCache
 from animator.animation.loading import PortraitModel, load_portrait
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.result_time import ResultTime, result_time
+from animator.faces.blinks import blink_seed, close_eyes, closures
+from animator.faces.control import Controls, retarget_controlled
 from animator.faces.crop import Square, crop_square, face_square, in_units
 from animator.faces.detectors import make_detector
 from animator.faces.landmarks import Landmarks
-from animator.faces.motion import choose_anchor, fill_missing, keep_inside, retarget, smooth
+from animator.faces.motion import choose_anchor, fill_missing, keep_inside, smooth
 from animator.faces.shots import ShotDetector, spans
 from animator.faces.tracking import FaceTracker, find_face
 from animator.files.unchanged import Stamp, Unchanged, check_unchanged
@@ -29,6 +32,9 @@ from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch
 from gfla.models.rollout import RolloutState
+
+_STILL = 1e-6
+"""Units of the crop, by which landmarks differ that were moved by nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +73,7 @@ class JobPlan:
         missing: the runs of driving frames that showed no face.
         hashes: SHA-256 of the inputs, by name.
         cached: the inputs whose landmarks had been found before, by name.
+        beyond: frames whose head would turn out of the range that the networks know.
     """
 
     model: PortraitModel
@@ -77,11 +84,18 @@ class JobPlan:
     missing: tuple[tuple[int, int], ...]
     hashes: dict[str, str]
     cached: tuple[str, ...] = ()
+    beyond: int = 0
 
     @property
     def generator(self) -> PortraitGenerator:
         """The loaded networks."""
         return self.model.generator
+
+    @property
+    def still(self) -> bool:
+        """Whether the portrait never moves: all landmarks are the source's own."""
+        own = self.source.crop_units(self.source.points)
+        return bool(np.abs(self.targets - own).max() < _STILL)
 
     @property
     def time(self) -> ResultTime:
@@ -158,10 +172,20 @@ def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch
     extract = partial(track_driving, spec, limits, watch, check)
     complete = partial(with_cuts, spec, limits, watch, check)
     driving, known_driving = cache.driving(hashes["driving"], limits, watch, extract, complete)
-    targets, kept, missing = plan_motion(spec, source, driving)
+    motion = plan_motion(spec, source, driving, blink_seed(hashes))
     known_inputs = (("source", known_source), ("driving", known_driving))
     cached = tuple(name for name, was_known in known_inputs if was_known)
-    return JobPlan(inputs.model, source, driving, targets, kept, missing, hashes, cached)
+    return JobPlan(
+        inputs.model,
+        source,
+        driving,
+        motion.targets,
+        motion.kept,
+        motion.missing,
+        hashes,
+        cached,
+        motion.beyond,
+    )
 
 
 def find_source(
@@ -255,31 +279,45 @@ def with_cuts(
     return replace(driving, cuts=tuple(shots.cuts))
 
 
-def plan_motion(
-    spec: JobSpec, source: Source, driving: Driving
-) -> tuple[NDArray[np.float32], NDArray[np.intp], tuple[tuple[int, int], ...]]:
+class PlannedMotion(NamedTuple):
+    """How the portrait moves; what it holds is described in `JobPlan`."""
+
+    targets: NDArray[np.float32]
+    kept: NDArray[np.intp]
+    missing: tuple[tuple[int, int], ...]
+    beyond: int
+
+
+def plan_motion(spec: JobSpec, source: Source, driving: Driving, seed: int = 0) -> PlannedMotion:
     """Target landmarks of every frame of the result.
 
     Each shot is a video of its own: gaps are filled within it, it is smoothed for itself, and its
-    motion begins at a frame of its own.
-
-    Returns:
-        T' x 68 x 2 in units of the crop, the driving frame of each, and the runs of frames that
-        showed no face.
+    motion begins at a frame of its own. ``seed`` is that of blinks.
     """
     landmarks, policy = driving.landmarks, spec.missing_face
     whole = fill_missing(landmarks, policy, driving.seconds)
-    moved = []
+    controls = controls_of(spec)
+    moved, beyond = [], 0
     for shot in spans(driving.cuts or (), landmarks.found):
         # The driving face without gaps and jitter, and its pose that stands for the source's.
         seconds = driving.seconds[shot]
         filled = fill_missing(landmarks.part(shot), policy, seconds)
         points = smooth(filled.points, seconds[filled.kept], spec.smoothing)
         anchor = points[choose_anchor(source.points, points, spec.anchor)]
-        moved.append(retarget(source.points, points, anchor, spec.motion))
+        found, out = retarget_controlled(source.points, points, anchor, spec.motion, controls)
+        moved.append(found)
+        beyond += int(out.sum())
     # That motion on the source's face, none of which may leave the square.
-    targets = source.crop_units(keep_inside(np.concatenate(moved), source.square))
-    return targets, whole.kept, whole.missing
+    targets = np.concatenate(moved)
+    if spec.blink == "auto" and not controls.of_region("eyes"):
+        targets = close_eyes(targets, closures(driving.seconds[whole.kept], seed))
+    targets = source.crop_units(keep_inside(targets, source.square))
+    return PlannedMotion(targets, whole.kept, whole.missing, beyond)
+
+
+def controls_of(spec: JobSpec) -> Controls:
+    """How much of the driving motion a job asks for."""
+    return Controls(spec.strength * spec.head, spec.strength * spec.expression, spec.moving)
 
 
 def open_driving(spec: JobSpec, limits: MediaLimits) -> VideoReader:

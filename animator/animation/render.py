@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from animator import __version__
 from animator.animation.ahead import ahead
 from animator.animation.compose import Composer
-from animator.animation.plan import JobPlan, driving_frames
+from animator.animation.plan import JobPlan, controls_of, driving_frames
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.preview import Preview
 from animator.animation.resume import load_checkpoint, save_checkpoint, segment_name
-from animator.faces.crop import fit_size
+from animator.faces.crop import crop_square, fit_size
 from animator.media.encode import VideoWriter
 from animator.media.join import join
 from animator.media.mp4 import Sound
@@ -69,6 +69,11 @@ class SegmentRenderer:
         self.composer = Composer(
             spec.output_mode, source.picture, source.square, spec.size, plan.driving.size
         )
+        # Only where that is asked for: what an unmoving driving video gives stays what it was.
+        self._still = None
+        if plan.still and not controls_of(spec).plain:
+            side = plan.generator.inner_size(spec.size)
+            self._still = crop_square(source.picture, source.square, side)
         self._checkpoint = load_checkpoint(workspace)
         self._time = plan.time
         self.total = len(self._time.pts)
@@ -141,6 +146,8 @@ class SegmentRenderer:
         with VideoWriter(path, width=width, height=height, time_base=base, rate=rate) as writer:
             for number in numbers:
                 (picture, state), shown = next(frames)
+                if self._still is not None:
+                    picture = self._still  # what never moves loses nothing to the networks
                 frame = self.composer.compose(fit_size(picture, self._spec.size), shown)
                 writer.write(frame, self._time.pts[number])
                 self._preview.offer(frame)

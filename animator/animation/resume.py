@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,9 @@ def identity(
     The detector is not part of it: what it found is kept, whichever it was. What is made of the
     finished frames is not part of it, either.
     """
-    options = asdict(spec)
+    options = spec.chosen()
     for name in _NOT_OF_THE_FRAMES:
         del options[name]
-    for name in ("source_face", "driving_face"):
-        if options[name] is None:
-            del options[name]
     about = {
         "options": options,
         "hashes": {**hashes, "weights": generator.sha256},
@@ -78,6 +75,7 @@ def save_plan(workspace: Workspace, spec: JobSpec, settings: Settings, plan: Job
         "faces": source.faces,
         "missing": plan.missing,
         "hashes": plan.hashes,
+        "beyond": plan.beyond,
     }
     # The portrait itself is read again, as its hash is part of what the plan is about.
     workspace.write(
@@ -127,6 +125,7 @@ def _plan(
         arrays["kept"],
         tuple((first, last) for first, last in numbers["missing"]),
         numbers["hashes"],
+        beyond=numbers.get("beyond", 0),
     )
 
 

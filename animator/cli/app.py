@@ -138,9 +138,16 @@ def pose(
     )  # fmt: skip
 
 
+_OF_THE_RESULT = (
+    *("motion", "anchor", "smoothing", "output_mode"),
+    *("strength", "head", "expression", "regions", "blink"),
+)
+"""Options that do not matter to whether files can be used."""
+
+
 @app.command(rich_help_panel=ANIMATE)
 @command
-@opt.job_options(JobSpec, without=["motion", "anchor", "smoothing", "output_mode"])
+@opt.job_options(JobSpec, without=_OF_THE_RESULT)
 def check(
     source: opt.Source,
     driving: opt.Driving,

@@ -16,12 +16,17 @@ from animator.faces.smoothing import smooth
 from gfla.arrays import Points
 
 __all__ = [
+    "EYES",
+    "Eye",
     "FilledLandmarks",
+    "carry_lids",
     "choose_anchor",
     "fill_missing",
     "keep_inside",
     "openings",
+    "part_lips",
     "retarget",
+    "seen_from",
     "smooth",
 ]
 
@@ -29,12 +34,15 @@ MissingFacePolicy = Literal["hold", "interpolate", "skip", "fail"]
 Motion = Literal["relative", "absolute"]
 Anchor = Literal["first", "auto"]
 
-# The lid points of each eye and the inner lips: corners, upper points, the lower ones below them.
-_EYES = (
+Eye = tuple[tuple[int, int], tuple[int, ...], tuple[int, ...]]
+"""Its corners, the points of its upper lid, and those of the lower one below them."""
+
+EYES: tuple[Eye, Eye] = (
     ((36, 39), (37, 38), (41, 40)),
     ((42, 45), (43, 44), (47, 46)),
 )
 _INNER_LIPS = ((60, 64), (61, 62, 63), (67, 66, 65))
+"""Likewise."""
 _OUTER_LIPS = ((50, 51, 52), (58, 57, 56))
 """The outer lip points above and below those of the inner lips."""
 
@@ -168,7 +176,7 @@ def openings(points: Points) -> NDArray[np.floating]:
     values = to_complex(points)
     gaps = [
         np.abs(values[..., list(upper)] - values[..., list(lower)]).mean(-1)
-        for _, upper, lower in (*_EYES, _INNER_LIPS)
+        for _, upper, lower in (*EYES, _INNER_LIPS)
     ]
     return np.stack(gaps, -1)
 
@@ -219,43 +227,40 @@ def retarget(
     anchor = lay.apply(anchor_points)
     source = np.asarray(source_points, np.float64)
     target = source + laid - anchor
-    for eye in _EYES:
-        _carry_lids(target, source, laid, anchor, eye)
-    _part_lips(target)
+    for eye in EYES:
+        carry_lids(target, source, laid, anchor, eye)
+    part_lips(target)
     return target.astype(np.float32)
 
 
-def _carry_lids(
-    target: Points,
-    source: Points,
-    laid: Points,
-    anchor: Points,
-    eye: tuple[tuple[int, int], tuple[int, ...], tuple[int, ...]],
+def carry_lids(
+    target: Points, source: Points, laid: Points, anchor: Points, eye: Eye, gain: float = 1.0
 ) -> None:
     """Set the lids of one eye of `target`: the driving lids' motion, scaled to the source's eye.
 
     Lids are seen from the eye's own axes, x through its corners. Their motion across is scaled by
-    the ratio of the openings, source to anchor, so a gap of zero stays zero.
+    the ratio of the openings, source to anchor, so a gap of zero stays zero; all of it is
+    multiplied by ``gain``.
     """
     corners, upper, lower = eye
     lids = [*upper, *lower]
     half = len(upper)
-    own, _, _ = _seen_from(source, corners, lids)
-    rest, _, _ = _seen_from(anchor, corners, lids)
-    moved, _, _ = _seen_from(laid, corners, lids)
+    own, _, _ = seen_from(source, corners, lids)
+    rest, _, _ = seen_from(anchor, corners, lids)
+    moved, _, _ = seen_from(laid, corners, lids)
     own_gap = (own[half:] - own[:half]).imag.mean()
     rest_gap = (rest[half:] - rest[:half]).imag.mean()
     # A closed eye in the source or the anchor says nothing about the other's eye.
     ratio = np.clip(own_gap / max(rest_gap, 1e-6), 0.4, 2.5)
-    local = own + (moved - rest).real + 1j * ratio * (moved - rest).imag
+    local = own + gain * ((moved - rest).real + 1j * ratio * (moved - rest).imag)
     # Lids that have passed one another meet in the middle.
     excess = np.maximum((local[:, :half] - local[:, half:]).imag, 0) / 2
     local -= 1j * np.concatenate([excess, -excess], -1)
-    _, middle, axis = _seen_from(target, corners, lids)
+    _, middle, axis = seen_from(target, corners, lids)
     target[:, lids] = to_points(middle + axis * local)
 
 
-def _seen_from(
+def seen_from(
     points: Points, corners: tuple[int, int], chosen: list[int]
 ) -> tuple[NDArray[np.complex128], NDArray[np.complex128], NDArray[np.complex128]]:
     """The chosen points relative to the middle of two corners, x along them, in pixels.
@@ -271,12 +276,12 @@ def _seen_from(
     return (values[..., chosen] - middle) / axis, middle, axis
 
 
-def _part_lips(target: Points) -> None:
+def part_lips(target: Points) -> None:
     """Where the inner lips of `target` cross, move each lip back by half of it, as a whole."""
     _, upper, lower = _INNER_LIPS
     above, below = _OUTER_LIPS
     rows = [*upper, *above, *lower, *below]
-    local, middle, axis = _seen_from(target, (48, 54), rows)
+    local, middle, axis = seen_from(target, (48, 54), rows)
     third = len(upper)
     cross = np.maximum((local[:, :third] - local[:, 2 * third : 3 * third]).imag, 0) / 2
     local -= 1j * np.concatenate([cross, cross, -cross, -cross], -1)

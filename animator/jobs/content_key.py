@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,13 +27,10 @@ def content_key(spec: JobSpec, settings: Settings) -> str:
     Raises:
         AnimatorError: as for inputs that cannot be read, or `no_such_weights`.
     """
-    values = asdict(spec)
+    # Options that are not used give the keys that there were before there were these options.
+    values = spec.chosen()
     # Every other field counts, also one that a later version adds.
     del values["output"]
-    # Faces that were not chosen one by one have the keys that they had before there was a choice.
-    for name in ("source_face", "driving_face"):
-        if values[name] is None:
-            del values[name]
     for name in ("source", "driving"):
         values[name] = _hash_input(getattr(spec, name), settings)
     values["weights"] = _hash(resolve_spec(spec.weights, settings))

@@ -62,6 +62,17 @@ def test_times_that_are_none(text: str) -> None:
         ("smoothing", 1.01),
         ("smoothing", float("nan")),
         ("smoothing", "much"),
+        ("strength", 2.01),
+        ("strength", True),
+        ("head", -0.1),
+        ("head", float("inf")),
+        ("expression", "1"),
+        ("regions", ""),
+        ("regions", "head,"),
+        ("regions", "head,head"),
+        ("regions", "nose"),
+        ("regions", ["head"]),
+        ("blink", "on"),
         ("missing_face", None),
         ("output_mode", "png"),
         ("size", 255),
@@ -80,6 +91,24 @@ def test_times_that_are_none(text: str) -> None:
 def test_refused_values_are_named(name: str, value: object) -> None:
     message = refused(**{name: value})
     assert repr(value) in message
+
+
+def test_regions_are_names_in_any_order() -> None:
+    assert JobSpec(**PATHS).moving == {"head", "brows", "eyes", "mouth", "jaw"}
+    assert JobSpec(**PATHS, regions=" Jaw, mouth").moving == {"mouth", "jaw"}
+
+
+def test_options_that_came_later_count_only_where_they_are_used() -> None:
+    usual, later = JobSpec(**PATHS), JobSpec(**PATHS, strength=0.5, source_face=2, blink="auto")
+    added = {"strength": 0.5, "source_face": 2, "blink": "auto"}
+    assert later.chosen() == usual.chosen() | added
+    assert not set(usual.chosen()) & {*added, "driving_face", "head", "expression", "regions"}
+    assert {"smoothing", "motion", "face", "missing_face", "output"} < set(usual.chosen())
+
+
+def test_records_of_before_there_were_controls() -> None:
+    old = json.dumps({**PATHS, "motion": "absolute"})
+    assert JobSpec.from_json(old) == JobSpec(**PATHS, motion="absolute")
 
 
 def test_the_end_must_follow_the_start() -> None:

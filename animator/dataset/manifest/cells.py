@@ -31,9 +31,11 @@ from animator.values import (
 MAX_ID = 100
 _ID = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_ID}}}", re.ASCII)
 _SEED = re.compile(r"\d{1,19}", re.ASCII)
+_DECIMAL = re.compile(r"\d{1,9}(\.\d{1,18})?", re.ASCII)
 _MAX_SEED = 2**63 - 1
 _KNOWN_LOCATIONS = 1 << 16
-_NUMBERS = {"id": (int,), "start": (int, float), "end": (int, float)}
+_NUMERIC = [name for name in ROW_OPTIONS if OPTIONS[name].kind == "number"]
+_NUMBERS = {name: (int, float) for name in ("start", "end", *_NUMERIC)} | {"id": (int,)}
 MAX_CELL = 2 * MAX_LOCATION
 """Most characters of a cell, the spaces around it included."""
 _LONG_MESSAGE = 500
@@ -103,6 +105,7 @@ class RowMaker:
         places = {name: self._locate(values[name]) for name in NEEDED}
         options = {**self._defaults, **{name: values[name] for name in values if name != "id"}}
         options["weights"] = self._weights(options["weights"])
+        options |= {name: _number(values[name]) for name in _NUMERIC if name in values}
         options |= places
         if len(values) > 2:  # else they are the defaults, which have been checked
             check_options({name: options[name] for name in ROW_OPTIONS})
@@ -196,6 +199,11 @@ def _plain(name: str, value: object) -> Any:
         raise _wrong_kind(name, value)
     # Never with an exponent, which times do not have.
     return str(value) if isinstance(value, int) else f"{Decimal(repr(value)):f}"
+
+
+def _number(text: str) -> float | str:
+    """The number that a cell holds; a text that is none is left, and refused as it is."""
+    return float(text) if _DECIMAL.fullmatch(text) else text
 
 
 def _wrong_kind(name: str, value: object) -> AnimatorError:

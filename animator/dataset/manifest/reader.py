@@ -85,8 +85,8 @@ class Manifest(Iterator[Sample | Fault]):
 def read_manifest(location: str, settings: Settings, defaults: RowDefaults) -> Manifest:
     """The samples of a manifest, and the faults of the rows of which none can be made.
 
-    Columns are `source` and `driving`, and as far as they are wanted `id`, `start`, `end`, `seed`,
-    `weights`, `motion`, `output_mode` and `priority`; others are ignored. Names of files are
+    Columns are `source` and `driving`, and as far as they are wanted the others of
+    `animator.dataset.samples.COLUMNS`; what is none of these is ignored. Names of files are
     relative to the manifest's folder. A row without an id gets one from its number and what it
     says. Spaces around a cell do not count, and an empty one is the default.
 

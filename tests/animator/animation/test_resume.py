@@ -258,6 +258,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "driving": {},
     "weights": {},
     "options": {"smoothing": 0.9},
+    "controls": {"expression": 0.5, "regions": "eyes,mouth"},
     "segments": {},
 }
 
@@ -268,7 +269,7 @@ def test_what_was_made_of_something_else_is_rendered_anew(
 ) -> None:
     if what == "segments":
         monkeypatch.setenv("ANIMATOR_SEGMENT_FRAMES", "5")
-    elif what != "options":
+    elif what not in ("options", "controls"):
         other = tmp_path / Path(getattr(spec, what)).name
         if what == "weights":
             checkpoint.save(other, small_generator(COMPACT, 1), {"structure_size": 64})

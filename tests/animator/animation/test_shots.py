@@ -98,7 +98,7 @@ def test_each_shot_is_as_it_is_alone(
             whole.driving,
             landmarks=whole.driving.landmarks.part(span), pts=whole.driving.pts[span], cuts=(),
         )  # fmt: skip
-        alone, _, _ = plan_motion(spec, whole.source, driving)
+        alone, *_ = plan_motion(spec, whole.source, driving)
         assert np.array_equal(alone, whole.targets[span])
 
 
@@ -110,10 +110,10 @@ def test_gaps_are_not_filled_from_the_next_shot(spec: JobSpec) -> None:
     points[gap], boxes[gap], confidence[gap] = np.nan, np.nan, 0
     lost = replace(driving, landmarks=type(driving.landmarks)(points, boxes, confidence))
     moving = replace(spec, missing_face="interpolate", smoothing=0.0)
-    targets, kept, missing = plan_motion(moving, planned(spec).source, lost)
+    targets, kept, missing, _ = plan_motion(moving, planned(spec).source, lost)
     assert missing == ((CUT - 5, CUT - 1),) and len(kept) == len(targets) == 2 * SHOT
     assert np.allclose(targets[gap], targets[CUT - 6])
-    skipped, kept, missing = plan_motion(
+    skipped, kept, missing, _ = plan_motion(
         replace(moving, missing_face="skip"), planned(spec).source, lost
     )
     assert missing == ((CUT - 5, CUT - 1),) and len(skipped) == 2 * SHOT - 5

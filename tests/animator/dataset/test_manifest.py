@@ -43,6 +43,15 @@ def test_all_formats_say_the_same(read: Read, tmp_path: Path) -> None:
     assert two.id.startswith("00000002-") and len({row.id for row in rows}) == 5
 
 
+def test_numbers_are_numbers_in_every_format(read: Read) -> None:
+    rows = [{"source": "a", "driving": "b", "strength": 0.5, "head": 2}]
+    texts = "source,driving,strength,head,regions\na,b,0.5,2,\"mouth,jaw\"\n"
+    for row in (*read(as_jsonl(rows), "rows.jsonl"), *read(texts)):
+        assert isinstance(row, Sample)
+        assert (row.strength, row.head, row.expression) == (0.5, 2.0, 1.0)
+    assert row.regions == "mouth,jaw"
+
+
 def test_ids_are_the_same_wherever_the_manifest_lies(
     tmp_path: Path, limits: Settings, read: Read
 ) -> None:
@@ -151,6 +160,13 @@ def test_columns_that_mean_nothing_are_named_once(limits: Settings, tmp_path: Pa
         ({"output_mode": "x" * 8000}, "invalid_option", "allowed is crop"),
         ({"output_mode": "x" * 100_000}, "invalid_option", "100000 characters"),
         ({"id": "x" * 100_000}, "invalid_id", "100000 characters"),
+        ({"strength": 1.5, "head": "0.5", "expression": 0, "regions": "head, eyes"}, "", ""),
+        ({"strength": "2.1"}, "invalid_option", "a number from 0 to 2"),
+        ({"head": "much"}, "invalid_option", "head is 'much'"),
+        ({"head": "1e0"}, "invalid_option", "head is '1e0'"),
+        ({"expression": math.nan}, "invalid_option", "expression is nan"),
+        ({"regions": "head eyes"}, "invalid_option", "parted by commas"),
+        ({"blink": "yes"}, "invalid_option", "allowed is off, auto"),
         ({"priority": "urgent"}, "invalid_option", "allowed is high"),
         ({"priority": {"a": 1}}, "invalid_option", ""),
         ({"weights": "s3://bucket/ok/w"}, "invalid_option", "weights is"),
