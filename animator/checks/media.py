@@ -5,7 +5,6 @@ The detector is dlib whatever the job uses: it needs no graphics card and little
 
 from __future__ import annotations
 
-import math
 import resource
 import time
 from dataclasses import asdict
@@ -22,11 +21,14 @@ from animator.checks.report import Crop, DrivingFacts, Face, SampledFrame, Sourc
 from animator.errors import AnimatorError
 from animator.faces.crop import Square, crop_square, face_square, in_units, whole_square
 from animator.faces.detectors.dlib import DlibDetector
-from animator.faces.detectors.mean_face import MEAN_FACE
-from animator.faces.geometry import RIGID, fit_similarity
 from animator.faces.landmarks import FaceBox, FaceChoice, LandmarkDetector, Landmarks
-from animator.faces.measures import face_extent, head_turn, sharpness
-from animator.faces.motion import openings
+from animator.faces.measures import (
+    face_extent,
+    head_lean,
+    head_turn,
+    relative_openings,
+    sharpness,
+)
 from animator.faces.shots import ShotDetector
 from animator.faces.tracking import SURE, FaceTracker, find_face
 from animator.media.decode import MediaLimits, VideoReader, read_picture
@@ -39,7 +41,6 @@ _SIDE = 256  # of the crop in which sharpness is measured
 _LOOK_AROUND = 3  # samples between two looks at who else is there
 _SAME_PLACE = 0.3  # overlap of two boxes of one face
 _TIMING_SHARE = 0.15  # of the time for the driving video
-_CORNERS = ((36, 39), (42, 45), (60, 64))  # of the eyes and of the inner lips
 
 
 def look(task: Message, send: Send) -> None:
@@ -244,14 +245,12 @@ def measure_face(picture: NDArray[np.uint8], points: NDArray[np.floating]) -> Fa
     part = crop[low[1] : max(high[1], low[1] + 1), low[0] : max(high[0], low[0] + 1)]
     luma = part.reshape(-1, 3).mean(0) @ np.array([0.299, 0.587, 0.114])
     # Pose and expression.
-    lean = fit_similarity(MEAN_FACE, points, RIGID).angle
-    widths = [np.linalg.norm(points[right] - points[left]) for left, right in _CORNERS]
-    eyes_mouth = openings(points) / np.maximum(widths, 1e-6)
+    eyes_mouth = relative_openings(points)
     return Face(
         pixels=round(float(face_extent(points)), 1),
         crop=Crop(*whole_square(square)),
         turn=round(float(head_turn(points)), 3),
-        lean=round(math.degrees(float(lean)), 1),
+        lean=round(float(head_lean(points)), 1),
         sharpness=round(sharpness(crop, units), 1),
         brightness=round(float(luma), 1),
         eyes=round(float(eyes_mouth[:2].mean()), 3),
