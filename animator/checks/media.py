@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import resource
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from statistics import mean
@@ -17,18 +17,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.checks.report import Crop, DrivingFacts, Face, SampledFrame, SourceFacts
+from animator.animation.motion_input import is_motion
+from animator.checks.faces import around, measure_pose
+from animator.checks.motion import look_at_motion
+from animator.checks.report import DrivingFacts, Face, SampledFrame, SourceFacts
 from animator.errors import AnimatorError
-from animator.faces.crop import Square, crop_square, face_square, in_units, whole_square
+from animator.faces.crop import Square, crop_square, face_square, in_units
 from animator.faces.detectors.dlib import DlibDetector
 from animator.faces.landmarks import FaceBox, FaceChoice, LandmarkDetector, Landmarks
-from animator.faces.measures import (
-    face_extent,
-    head_lean,
-    head_turn,
-    relative_openings,
-    sharpness,
-)
+from animator.faces.measures import sharpness
 from animator.faces.shots import ShotDetector
 from animator.faces.tracking import SURE, FaceTracker, find_face
 from animator.media.decode import MediaLimits, VideoReader, read_picture
@@ -85,7 +82,7 @@ def look_at_source(spec: JobSpec, detector: LandmarkDetector, limits: MediaLimit
 def look_at_driving(
     spec: JobSpec, detector: LandmarkDetector, limits: MediaLimits, frames: int, seconds: float
 ) -> DrivingFacts:
-    """Measure the part of the driving video that the job uses.
+    """Measure the part of the driving video, or of a motion file, that the job uses.
 
     Args:
         spec: the job.
@@ -95,8 +92,10 @@ def look_at_driving(
         seconds: that this may take, but for what one frame takes.
 
     Raises:
-        AnimatorError: those of `VideoReader`.
+        AnimatorError: those of `VideoReader`, or of `look_at_motion`.
     """
+    if is_motion(spec.driving, limits):
+        return look_at_motion(spec, limits, frames)
     deadline = time.monotonic() + seconds
     path, start, end = Path(spec.driving), spec.start_seconds or Fraction(0), spec.end_seconds
     # What the header says, and the times of packets, as far as there is time to read them.
@@ -137,7 +136,7 @@ def look_at_driving(
         variable_rate=timing.variable,
         wanted=wanted,
         samples=tuple(sorted(watcher.samples, key=lambda sample: sample.seconds)),
-        crop=_around(watcher.squares),
+        crop=around(watcher.squares),
         decode_seconds=sampler.busy / max(sampler.decoded, 1),
         landmark_seconds=watcher.follow_seconds,
         memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
@@ -244,35 +243,9 @@ def measure_face(picture: NDArray[np.uint8], points: NDArray[np.floating]) -> Fa
     low, high = (np.clip(edge * _SIDE, 0, _SIDE).astype(int) for edge in upright)
     part = crop[low[1] : max(high[1], low[1] + 1), low[0] : max(high[0], low[0] + 1)]
     luma = part.reshape(-1, 3).mean(0) @ np.array([0.299, 0.587, 0.114])
-    # Pose and expression.
-    eyes_mouth = relative_openings(points)
-    return Face(
-        pixels=round(float(face_extent(points)), 1),
-        crop=Crop(*whole_square(square)),
-        turn=round(float(head_turn(points)), 3),
-        lean=round(float(head_lean(points)), 1),
+    height, width = picture.shape[:2]
+    return replace(
+        measure_pose(points, width, height),
         sharpness=round(sharpness(crop, units), 1),
         brightness=round(float(luma), 1),
-        eyes=round(float(eyes_mouth[:2].mean()), 3),
-        mouth=round(float(eyes_mouth[2]), 3),
-        inside=round(_inside(whole_square(square), picture.shape), 3),
     )
-
-
-def _inside(square: tuple[int, int, int], shape: tuple[int, ...]) -> float:
-    """The share of a square that lies in a picture of shape H W 3."""
-    left, top, side = square
-    across = min(left + side, shape[1]) - max(left, 0)
-    down = min(top + side, shape[0]) - max(top, 0)
-    return max(across, 0) * max(down, 0) / side**2
-
-
-def _around(squares: list[Square]) -> Crop | None:
-    """The least square that holds all of these."""
-    if not squares:
-        return None
-    values = np.array(squares)
-    low = (values[:, :2] - values[:, 2:] / 2).min(0)
-    high = (values[:, :2] + values[:, 2:] / 2).max(0)
-    cx, cy = (float(middle) for middle in (low + high) / 2)
-    return Crop(*whole_square(Square(cx, cy, float((high - low).max()))))
