@@ -139,7 +139,7 @@ class _Chart:
         """Mark a time."""
         x = self.x(moment)
         for y in range(self._top, self._bottom, 12 * _FINER):
-            self._draw.line([x, y, x, min(y + 6 * _FINER, self._bottom)], CUT, _FINER)
+            self._draw.line([x, y, x, min(y + 6 * _FINER, self._bottom)], CUT, 2 * _FINER)
 
     def line(self, seconds: NDArray[np.floating], curve: Curve) -> None:
         """Draw a curve, broken where it has no value."""
