@@ -40,6 +40,8 @@ SUFFIX = ".motion"
 FORMAT = 1
 """Of the files that are written here; newer ones are refused."""
 MAX_BYTES = 256 << 20
+MAX_FRAMES = 4_000_000
+"""More than fit into a file that is so large."""
 MAX_TEXT = 2000
 """Characters of what a user says about a motion."""
 _MARK = "animator_motion"
@@ -197,7 +199,7 @@ def _unpacked(content: bytes, name: str, limits: MediaLimits) -> Motion:
     # What an unknown format means is unknown; what it says of its size is checked before the rest.
     if (version := _whole(about, "format", 1, _LARGEST)) > FORMAT:
         raise _Damaged(f"a newer animator wrote it (format {version}; known here is {FORMAT})")
-    frames = _whole(about, "frames", 1, _LARGEST)
+    frames = _whole(about, "frames", 1, MAX_FRAMES)
     found = _whole(about, "found", 1, frames)
     size = _size(about)
     if frames > limits.max_frames:

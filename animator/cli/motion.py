@@ -135,12 +135,13 @@ def show(
     from animator.animation.motion_file import read_motion
     from animator.animation.motion_sheet import draw_motion, sentences
     from animator.animation.motion_summary import curves_of, described, summarise
-    from animator.media.stills import write_picture
 
     motion = read_motion(path, Settings.from_environment().limits())
     curves = curves_of(motion.driving)
     summary = summarise(motion.driving, curves)
     if sheet is not None:
+        from animator.media.stills import write_picture
+
         comment = "Landmarks of a face, drawn by animator motion show."
         write_picture(sheet, draw_motion(motion, summary, curves), comment)
     if as_json:
