@@ -1,6 +1,6 @@
 """Motion files: the landmarks of a driving video, its times, and where they come from.
 
-A motion file is a safetensors file with three tensors of bytes and one text, and no pictures:
+A motion file is a safetensors file with two tensors of bytes and one text, and no pictures:
 
     points    XZ: the landmarks of the frames with a face, see `animator.faces.packing`
     frames    XZ: of each frame, how much later it is than the one before (8 bytes), whether it has

@@ -53,6 +53,8 @@ def look(task: Message, send: Send) -> None:
             detector = DlibDetector()
             if subject == "source":
                 facts: Any = look_at_source(spec, detector, limits)
+            elif is_motion(spec.driving, limits):
+                facts = look_at_motion(spec, limits, task["frames"])
             else:
                 facts = look_at_driving(spec, detector, limits, task["frames"], task["seconds"])
         except AnimatorError as error:
@@ -82,7 +84,7 @@ def look_at_source(spec: JobSpec, detector: LandmarkDetector, limits: MediaLimit
 def look_at_driving(
     spec: JobSpec, detector: LandmarkDetector, limits: MediaLimits, frames: int, seconds: float
 ) -> DrivingFacts:
-    """Measure the part of the driving video, or of a motion file, that the job uses.
+    """Measure the part of the driving video that the job uses.
 
     Args:
         spec: the job.
@@ -92,10 +94,8 @@ def look_at_driving(
         seconds: that this may take, but for what one frame takes.
 
     Raises:
-        AnimatorError: those of `VideoReader`, or of `look_at_motion`.
+        AnimatorError: those of `VideoReader`.
     """
-    if is_motion(spec.driving, limits):
-        return look_at_motion(spec, limits, frames)
     deadline = time.monotonic() + seconds
     path, start, end = Path(spec.driving), spec.start_seconds or Fraction(0), spec.end_seconds
     # What the header says, and the times of packets, as far as there is time to read them.

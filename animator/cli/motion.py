@@ -29,51 +29,65 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-File = Annotated[str, typer.Argument(metavar="FILE", help="A motion file.")]
-_Words = str | None
+Driving = Annotated[
+    str,
+    typer.Argument(
+        metavar="DRIVING", help="The driving video; or a motion file, to save a part of it."
+    ),
+]
+MotionFile = Annotated[str, typer.Argument(metavar="FILE", help="A motion file.")]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Where to write it, .motion. \\[default: DRIVING.motion in this folder]",
+        show_default=False,
+    ),
+]
+Sheet = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="SHEET",
+        help="Draw it there, .png or .jpg: curves of head, eyes and mouth, and a film strip.",
+        show_default=False,
+    ),
+]
+Face = Annotated[
+    str,
+    typer.Option(
+        metavar="[largest|N]",
+        help="Which face where there are several: the largest, or the N-th from the left.",
+    ),
+]
+Licence = Annotated[
+    str, typer.Option(metavar="TEXT", help="Under which it may be used, such as CC-BY-4.0.")
+]
+Consent = Annotated[
+    str, typer.Option(metavar="TEXT", help="What the person whose motion it is has agreed to.")
+]
+Note = Annotated[
+    str, typer.Option(metavar="TEXT", help="Anything else that should be known of it.")
+]
 
 
 @app.command()
 @making_command
 def save(
-    driving: Annotated[
-        str,
-        typer.Argument(
-            metavar="DRIVING", help="The driving video; or a motion file, to save a part of it."
-        ),
-    ],
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Where to write it, .motion. \\[default: DRIVING.motion in this folder]",
-            show_default=False,
-        ),
-    ] = None,
+    driving: Driving,
+    output: Output = None,
     force: opt.Force = False,
     start: opt.Start = None,
     end: opt.End = None,
-    face: Annotated[
-        str,
-        typer.Option(
-            metavar="[largest|N]",
-            help="Which face where there are several: the largest, or the N-th from the left.",
-        ),
-    ] = "largest",
+    face: Face = "largest",
     detector: opt.Detector = "auto",
     device: opt.Device = "auto",
-    licence: Annotated[
-        _Words, typer.Option(metavar="TEXT", help="Under which it may be used, such as CC-BY-4.0.")
-    ] = None,
-    consent: Annotated[
-        _Words,
-        typer.Option(metavar="TEXT", help="What the person whose motion it is has agreed to."),
-    ] = None,
-    note: Annotated[
-        _Words, typer.Option(metavar="TEXT", help="Anything else that should be known of it.")
-    ] = None,
+    licence: Licence = "",
+    consent: Consent = "",
+    note: Note = "",
     as_json: opt.Json = False,
 ) -> None:
     """Follow the face of a driving video and save its motion: landmarks and times, no pictures."""
@@ -92,7 +106,7 @@ def save(
         try:
             motion = save_motion(
                 settings.apply_to(spec),
-                Rights(licence or "", consent or "", note or ""),
+                Rights(licence, consent, note),
                 settings=settings,
                 report=report,
                 should_stop=signals.requested,
@@ -113,17 +127,8 @@ def save(
 @app.command()
 @command
 def show(
-    file: File,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="SHEET",
-            help="Draw it there, .png or .jpg: curves of head, eyes and mouth, and a film strip.",
-            show_default=False,
-        ),
-    ] = None,
+    file: MotionFile,
+    output: Sheet = None,
     force: opt.Force = False,
     as_json: opt.Json = False,
 ) -> None:
