@@ -18,6 +18,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -46,6 +47,7 @@ MAX_TEXT = 2000
 """Characters of what a user says about a motion."""
 _MARK = "animator_motion"
 _MAX_HEADER = 1 << 18
+_HEAD = 256  # bytes in which a file says what it is
 _TENSORS = ("frames", "points")
 _FRACTION = re.compile(r"(\d{1,10})(?:/([1-9]\d{0,9}))?", re.ASCII)
 _LARGEST = 2**31 - 1  # of what libav takes for a time
@@ -132,14 +134,19 @@ def begins_as_motion(head: bytes) -> bool:
     Args:
         head: its first 64 bytes or more.
     """
-    return head[8:9] == b"{" and f'"{_MARK}"'.encode() in head[:256]
+    return head[8:9] == b"{" and f'"{_MARK}"'.encode() in head[:_HEAD]
 
 
 def is_motion(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> bool:
-    """Whether a file is a motion file, by its beginning or its name; errors as of `open_file`."""
-    with open_file(path, limits) as file:
-        head = file.read(256) or b""
-    return begins_as_motion(head) or Path(path).suffix.lower() == SUFFIX
+    """Whether a file is a motion file, by its name or its beginning.
+
+    What cannot be opened is none unless it is called so; whoever reads it tells why.
+    """
+    if Path(path).suffix.lower() == SUFFIX:
+        return True
+    with suppress(AnimatorError), open_file(path, limits) as file:
+        return begins_as_motion(file.read(_HEAD) or b"")
+    return False
 
 
 def pack_motion(motion: Motion) -> bytes:

@@ -88,8 +88,12 @@ def test_a_motion_file_is_told_by_its_beginning_or_its_name(tmp_path: Path) -> N
     (tmp_path / "a.MOTION").write_bytes(b"")
     (tmp_path / "b.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(100))
     assert is_motion(tmp_path / "a.MOTION") and not is_motion(tmp_path / "b.mp4")
-    with pytest.raises(AnimatorError, match="no file"):
-        is_motion(tmp_path / "nothing")
+    # What cannot be opened is left for its reader to tell of.
+    assert not is_motion(tmp_path / "nothing") and not is_motion(tmp_path)
+    for path, code in ((tmp_path / "nothing.motion", "no_such_file"), (tmp_path, "not_a_file")):
+        with pytest.raises(AnimatorError) as caught:
+            read_motion(path)
+        assert caught.value.code == code
 
 
 def test_a_part_of_a_motion(tmp_path: Path) -> None:
