@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
@@ -13,6 +14,7 @@ from animator.animation.driving import Driving
 from animator.animation.motion_file import FORMAT, Motion
 from animator.faces.landmarks import Landmarks
 from animator.faces.measures import face_extent, head_angles, relative_openings
+from animator.faces.shots import cuts_sentence
 from animator.faces.tracking import SURE
 
 _ANGLES = ("roll", "pitch", "yaw")
@@ -125,6 +127,20 @@ def described(motion: Motion, summary: MotionSummary, size: int) -> dict[str, An
         "origin": origin,
         "rights": asdict(motion.rights),
     }
+
+
+def notes_on(motion: Motion, summary: MotionSummary) -> Iterator[str]:
+    """Sentences about a motion that a person should read who has just saved it."""
+    if summary.faces > 1:
+        which = motion.origin.face
+        chosen = "the largest" if which == "largest" else f"number {which} from the left"
+        yield f"The video shows {summary.faces} faces; {chosen} was followed."
+    if missing := summary.frames - summary.with_face:
+        yield f"{missing} frames show no face." if missing > 1 else "1 frame shows no face."
+    if summary.cuts:
+        seconds = motion.driving.seconds
+        yield cuts_sentence([float(seconds[cut]) for cut in summary.cuts])
+    yield from summary.faults
 
 
 def _missing(landmarks: Landmarks) -> tuple[tuple[int, int], ...]:

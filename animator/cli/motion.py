@@ -98,7 +98,7 @@ def save(
         view.update("starting")  # it is on the screen while PyTorch is imported
         from animator.animation.motion_file import Rights
         from animator.animation.motion_saving import save_motion
-        from animator.animation.motion_summary import curves_of, described, summarise
+        from animator.animation.motion_summary import curves_of, described, notes_on, summarise
 
         def report(progress: Progress) -> None:
             view.update("stopping" if signals.requested() else progress.stage, progress)
@@ -116,6 +116,8 @@ def save(
             raise signals.exit() if signals.requested() else typer.Exit(1) from None
     summary = summarise(motion.driving, curves_of(motion.driving))
     size = spec.output.path.stat().st_size
+    for note in notes_on(motion, summary):
+        say(f"note: {printable(note)}")
     if as_json:
         print_json({"output": spec.output.plain, **described(motion, summary, size)})
         return

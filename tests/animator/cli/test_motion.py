@@ -61,6 +61,7 @@ def test_a_motion_is_saved_beside_the_user(clip: Path, here: Path) -> None:
     assert done.exit_code == 0, done.stderr
     path = here / "smile [1].motion"
     assert done.stdout == f"{path}\n" and "6 frames" in done.stderr
+    assert "note:" not in done.stderr
     motion = read_motion(path)
     assert motion.origin.name == clip.name and motion.rights.consent == "written, 2026"
     # Once more: it is not replaced, unless that is asked for.
@@ -91,12 +92,18 @@ def test_what_cannot_be_saved_is_refused_at_once(here: Path) -> None:
 
 
 def test_a_part_of_a_motion_file_is_saved(here: Path) -> None:
-    write_motion(here / "a.motion", moving(50), licence="CC0")
+    driving = replace(moving(50, range(30, 34), (40,)), faces=2, faults=("A frame is lacking.",))
+    write_motion(here / "a.motion", driving, licence="CC0")
     done = animator("save", "a.motion", "-o", "b.motion", "--start", "1", "--note", "the end")
     assert done.exit_code == 0, done.stderr
     part = read_motion(here / "b.motion")
     assert len(part.driving.pts) == 25
     assert (part.rights.licence, part.rights.note) == ("CC0", "the end")
+    notes = [line for line in done.stderr.splitlines() if line.startswith("note: ")]
+    assert [note.split()[1:4] for note in notes] == [
+        ["The", "video", "shows"], ["4", "frames", "show"], ["The", "driving", "video"],
+        ["A", "frame", "is"],
+    ]  # fmt: skip
 
 
 def test_a_motion_is_told_of(here: Path) -> None:
