@@ -290,8 +290,11 @@ def test_sizes_are_checked_before_the_rest_is_read(tmp_path: Path) -> None:
     assert refused(tmp_path / "a", content).code == "too_long"
 
 
-def test_rights_are_short_texts() -> None:
+def test_rights_are_short_texts(tmp_path: Path) -> None:
     assert asdict(Rights(licence="a" * MAX_TEXT))["licence"]
+    wordy = motion(**dict.fromkeys(("licence", "consent", "note"), "\N{GRINNING FACE}" * MAX_TEXT))
+    (tmp_path / "a").write_bytes(pack_motion(wordy))
+    assert read_motion(tmp_path / "a").rights == wordy.rights
     for text in ("a" * (MAX_TEXT + 1), "a\0b"):
         with pytest.raises(AnimatorError) as caught:
             Rights(consent=text)
