@@ -14,6 +14,7 @@ CODES: dict[str, str] = {
     "unreadable_file": "An input file exists but this user may not read it.",
     "unreadable_image": "A picture is damaged, incomplete or in a format that is not known.",
     "unreadable_video": "A video is damaged, incomplete or in a format that is not known.",
+    "unreadable_motion": "A motion file is damaged, incomplete, or of a newer version.",
     "input_changed": "An input was changed or replaced while the job read it.",
     "unsupported_format": (
         "The file is of a kind that is refused on purpose, such as a playlist or a script that "

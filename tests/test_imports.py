@@ -29,6 +29,7 @@ LIGHT = (
     "animator.cli.explain",
     "animator.cli.farm.fetch",
     "animator.cli.jobs",
+    "animator.cli.motion",
     "animator.cli.farm.listing",
     "animator.cli.farm.logs",
     "animator.cli.farm.overview",

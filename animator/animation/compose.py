@@ -19,6 +19,7 @@ OutputMode = Literal["crop", "paste-back", "side-by-side"]
 FEATHER = 0.12
 """Width of the soft border of a pasted crop, in units of its side. The face models' crop leaves
 about a fifth of the side beside the face, so the face itself is never mixed."""
+_WIDEST = 8192  # pixels of a driving picture; encoders take no more than twice that
 
 
 def _even(length: float) -> int:
@@ -85,8 +86,8 @@ class Composer:
             if driving_size is None:
                 raise ValueError("side-by-side needs the size of the driving frames")
             width, height = driving_size
-            # As high as the crop, and as wide as its aspect asks for.
-            self._driving_width = _even(width * even / height)
+            # As high as the crop, and as wide as its aspect asks for, unless it is a mere strip.
+            self._driving_width = min(_even(width * even / height), _WIDEST)
             self.output_size = (self._driving_width + even, even)
             self.place = _square_at(self._driving_width, 0, even)
         else:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from animator.errors import AnimatorError
 from animator.faces.landmarks import Landmarks
 from animator.files.arrays import from_text, to_text
 
@@ -30,6 +32,7 @@ class Driving:
         cuts: the frames with which a new shot begins; None where that was not looked for, as in
             what an older version has kept.
         faults: sentences about what of picture and sound could not be read.
+        pictures: whether the file has pictures and sound; a motion file has neither.
 
     Raises:
         ValueError: if there are not as many timestamps as landmarks.
@@ -44,6 +47,7 @@ class Driving:
     faces: int
     cuts: tuple[int, ...] | None = None
     faults: tuple[str, ...] = ()
+    pictures: bool = True
 
     def __post_init__(self) -> None:
         """Check that the lengths agree."""
@@ -56,6 +60,27 @@ class Driving:
         """T times in seconds."""
         return np.array([float(pts * self.time_base) for pts in self.pts])
 
+    def part(self, start: Fraction | None, end: Fraction | None) -> Driving:
+        """The frames from a time on and before another, in seconds; the first has time 0 then.
+
+        Raises:
+            AnimatorError: `no_frames` if there are none.
+        """
+        times = [pts * self.time_base for pts in self.pts]
+        first = 0 if start is None else bisect_left(times, start)
+        last = len(times) if end is None else bisect_left(times, end)
+        if first >= last:
+            until = "its end" if end is None else f"{float(end):g} s"
+            message = f"The motion has no frame between {float(start or 0):g} s and {until}."
+            raise AnimatorError("no_frames", message)
+        cuts = None if self.cuts is None else [cut - first for cut in self.cuts]
+        return replace(
+            self,
+            landmarks=self.landmarks.part(slice(first, last)),
+            pts=[pts - self.pts[first] for pts in self.pts[first:last]],
+            cuts=None if cuts is None else tuple(cut for cut in cuts if 0 < cut < last - first),
+        )
+
 
 def driving_arrays(driving: Driving) -> dict[str, NDArray[Any]]:
     """A driving video as arrays, from which `driving_of` makes an equal one."""
@@ -67,6 +92,7 @@ def driving_arrays(driving: Driving) -> dict[str, NDArray[Any]]:
         "faces": driving.faces,
         "cuts": driving.cuts,
         "faults": driving.faults,
+        "pictures": driving.pictures,
     }
     return {
         "driving": from_text(json.dumps(numbers)),
@@ -97,6 +123,7 @@ def driving_of(arrays: Mapping[str, NDArray[Any]]) -> Driving:
         numbers["faces"],
         _cuts(numbers.get("cuts"), len(arrays["pts"])),
         tuple(map(str, numbers.get("faults", ()))),
+        numbers.get("pictures", True) is True,
     )
 
 

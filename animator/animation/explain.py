@@ -116,7 +116,8 @@ def look_inside(
     with pictures.record_attention(generator.network) as recorded:
         after, prediction = generator.predict(state, plan.targets[number])
     watch.advance(1)
-    with closing(driving_frames(spec, plan.kept[number : number + 1], limits)) as frames:
+    kept = plan.kept[number : number + 1]
+    with closing(driving_frames(spec, plan.driving, kept, limits)) as frames:
         driving = next(frames)
     return Insides(
         number,

@@ -110,10 +110,9 @@ def _animate(
     with coded_memory_errors(), unchanged(inputs.files):
         # Render the segments that are lacking, and put the video together.
         plan = _planned(spec, settings, watch, workspace, inputs)
-        notes = {
-            "picture": plan.source.notes,
-            "driving video": probe(spec.driving, settings.limits()).notes,
-        }
+        notes = {"picture": plan.source.notes}
+        if plan.driving.pictures:
+            notes["driving video"] = probe(spec.driving, settings.limits()).notes
         renderer = SegmentRenderer(spec, plan, workspace, settings, watch)
         with watch.stage("generate", renderer.total, renderer.resumed):
             renderer.render(priority)
@@ -181,9 +180,13 @@ def _warnings(
         across, down = output_size
         size = f"{width} x {height}"
         yield f"The picture has {size} pixels; the result shows it in {across} x {down}."
+    if not plan.driving.pictures and spec.driving_face is not None:
+        yield "A motion file has one face, so the choice of a driving face made no difference."
+    # Of a motion file it was chosen when that was made.
+    of_driving = plan.driving.faces if plan.driving.pictures else 1
     for name, wanted, faces in (
         ("picture", spec.face_of("source"), plan.source.faces),
-        ("driving video", spec.face_of("driving"), plan.driving.faces),
+        ("driving video", spec.face_of("driving"), of_driving),
     ):
         if faces > 1:
             chosen = "the largest" if wanted == "largest" else f"number {wanted} from the left"

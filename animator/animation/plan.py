@@ -15,6 +15,7 @@ from animator.animation.ahead import ahead
 from animator.animation.driving import Driving
 from animator.animation.landmark_cache import LandmarkCache
 from animator.animation.loading import PortraitModel, load_portrait
+from animator.animation.motion_input import is_motion, motion_of, stick_figures
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.result_time import ResultTime, result_time
 from animator.faces.blinks import blink_seed, close_eyes, closures
@@ -23,6 +24,7 @@ from animator.faces.crop import Square, crop_square, face_square, in_units
 from animator.faces.detectors import make_detector
 from animator.faces.landmarks import Landmarks
 from animator.faces.motion import choose_anchor, fill_missing, keep_inside, smooth
+from animator.faces.packing import settle
 from animator.faces.shots import ShotDetector, spans
 from animator.faces.tracking import FaceTracker, find_face
 from animator.files.unchanged import Stamp, Unchanged, check_unchanged
@@ -168,11 +170,10 @@ def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch
         cache = LandmarkCache(spec, settings)
         source, known_source = find_source(spec, cache, hashes["source"], limits, check)
     watch.check()
-    # The driving landmarks are made once for all jobs, so this may be a wait for another one.
-    extract = partial(track_driving, spec, limits, watch, check)
-    complete = partial(with_cuts, spec, limits, watch, check)
-    driving, known_driving = cache.driving(hashes["driving"], limits, watch, extract, complete)
-    motion = plan_motion(spec, source, driving, blink_seed(hashes))
+    driving, known_driving = find_driving(spec, cache, hashes["driving"], limits, watch, check)
+    motion = plan_motion(
+        spec, source, driving, blink_seed(hashes["source"], driving.landmarks.points)
+    )
     known_inputs = (("source", known_source), ("driving", known_driving))
     cached = tuple(name for name, was_known in known_inputs if was_known)
     return JobPlan(
@@ -211,6 +212,30 @@ def find_source(
 
     (points, faces), known = cache.source(sha256, find)
     return Source(picture, points, face_square(points), faces, still.notes), known
+
+
+def find_driving(
+    spec: JobSpec,
+    cache: LandmarkCache,
+    sha256: str,
+    limits: MediaLimits,
+    watch: Watch,
+    check: Callable[[], None],
+) -> tuple[Driving, bool]:
+    """What moves the portrait, on a grid; also whether it had been found before.
+
+    ``check`` is called once the file was read.
+    """
+    if is_motion(spec.driving, limits):
+        driving = motion_of(spec.driving, spec.start_seconds, spec.end_seconds, limits)
+        check()
+        return driving, False
+    # The driving landmarks are made once for all jobs, so this may be a wait for another one.
+    extract = partial(track_driving, spec, limits, watch, check)
+    complete = partial(with_cuts, spec, limits, watch, check)
+    driving, known = cache.driving(sha256, limits, watch, extract, complete)
+    # As in a motion file, so that the result does not depend on which of the two is given.
+    return replace(driving, landmarks=settle(driving.landmarks)), known
 
 
 def track_driving(
@@ -332,9 +357,15 @@ def open_driving(spec: JobSpec, limits: MediaLimits) -> VideoReader:
 
 
 def driving_frames(
-    spec: JobSpec, kept: NDArray[np.intp], limits: MediaLimits
+    spec: JobSpec, driving: Driving, kept: NDArray[np.intp], limits: MediaLimits
 ) -> Generator[NDArray[np.uint8], None, None]:
-    """The driving pictures of the frames that are kept, H W 3 each."""
+    """The driving pictures of the frames that are kept, H W 3 each.
+
+    Of a motion file, which has none, they are stick figures.
+    """
+    if not driving.pictures:
+        yield from stick_figures(driving, kept)
+        return
     wanted = set(kept.tolist())
     index = 0
     with open_driving(spec, limits) as reader:

@@ -94,7 +94,8 @@ class SegmentRenderer:
         with ExitStack() as running:
             shown: Iterator[NDArray[np.uint8] | None] = repeat(None)
             if spec.output_mode == "side-by-side":
-                pictures = driving_frames(spec, plan.kept[first:], self._settings.limits())
+                limits = self._settings.limits()
+                pictures = driving_frames(spec, plan.driving, plan.kept[first:], limits)
                 shown = running.enter_context(ahead(pictures, _DRIVING_AHEAD, self._watch.check))
             clip = running.enter_context(engine.open(state, priority, self._watch.check))
             frames = zip(clip.render(plan.targets[first:]), shown, strict=False)
@@ -108,6 +109,7 @@ class SegmentRenderer:
         plan, folder, time = self._plan, self._workspace.path, self._time
         start, end = time.audio
         file, limits = Path(self._spec.driving), self._settings.limits()
+        sound = Sound(file, start, end, limits, time.holes) if plan.driving.pictures else None
         with self._workspace.owned():
             return join(
                 [folder / segment_name(n) for n in range(len(self._checkpoint.segments))],
@@ -115,7 +117,7 @@ class SegmentRenderer:
                 time.pts,
                 plan.driving.time_base,
                 rate=time.rate,
-                sound=Sound(file, start, end, limits, time.holes),
+                sound=sound,
                 metadata=provenance(plan.generator),
                 check=self._watch.check,
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
-from animator.checks.report import DrivingFacts, Face, Finding, Level, SourceFacts, Subject
+from animator.checks.report import MOTION, DrivingFacts, Face, Finding, Level, SourceFacts, Subject
 from animator.media.notes import LARGEST_SIDE, is_reduced, sentence
 from animator.spec import JobSpec
 
@@ -151,7 +151,8 @@ def _of_source(spec: JobSpec, source: SourceFacts) -> Iterator[Finding]:
         yield _finding(
             "warning", "cut_off_face", "source", message, "Use a picture with room around the head."
         )
-    yield from _of_light(face.sharpness, face.brightness, "source", "The source's face")
+    if face.sharpness is not None and face.brightness is not None:
+        yield from _of_light(face.sharpness, face.brightness, "source", "The source's face")
 
 
 def _of_light(sharpness: float, brightness: float, about: Subject, what: str) -> Iterator[Finding]:
@@ -229,12 +230,11 @@ def _of_driving_faces(driving: DrivingFacts) -> Iterator[Finding]:
     elif len(faces) > 3 and _motion(faces) < STILL:
         message = "The driving face hardly moves in the frames that were looked at."
         yield _finding("note", "little_motion", "driving", message)
-    yield from _of_light(
-        median(face.sharpness for face in faces),
-        median(face.brightness for face in faces),
-        "driving",
-        "The driving face",
-    )
+    # Of a motion file there are no pictures.
+    sharp = [face.sharpness for face in faces if face.sharpness is not None]
+    bright = [face.brightness for face in faces if face.brightness is not None]
+    if sharp and bright:
+        yield from _of_light(median(sharp), median(bright), "driving", "The driving face")
 
 
 def _jumps(driving: DrivingFacts) -> list[float]:
@@ -280,7 +280,8 @@ def _of_stream(driving: DrivingFacts) -> Iterator[Finding]:
     if driving.sound_note is not None:
         yield _finding("warning", "sound_changed", "driving", driving.sound_note)
     elif not driving.has_audio:
-        message = "The driving video has no sound, so the result has none."
+        what = "A motion file" if driving.format == MOTION else "The driving video"
+        message = f"{what} has no sound, so the result has none."
         yield _finding("note", "no_sound", "driving", message)
     if driving.duration is None:
         message = "The length of the driving video could not be told."

@@ -52,6 +52,7 @@ _ADVICE = {
     "too_large": "Use a smaller version of it.",
     "unreadable_image": _CONVERT,
     "unreadable_video": _CONVERT,
+    "unreadable_motion": "Save the motion again, or use the video.",
     "unsupported_format": "Give the media file itself.",
 }
 """What to do about what an input fails with."""

@@ -5,10 +5,9 @@ The detector is dlib whatever the job uses: it needs no graphics card and little
 
 from __future__ import annotations
 
-import math
 import resource
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from statistics import mean
@@ -18,15 +17,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.checks.report import Crop, DrivingFacts, Face, SampledFrame, SourceFacts
+from animator.animation.motion_input import is_motion
+from animator.checks.faces import around, measure_pose
+from animator.checks.motion import look_at_motion
+from animator.checks.report import DrivingFacts, Face, SampledFrame, SourceFacts
 from animator.errors import AnimatorError
-from animator.faces.crop import Square, crop_square, face_square, in_units, whole_square
+from animator.faces.crop import Square, crop_square, face_square, in_units
 from animator.faces.detectors.dlib import DlibDetector
-from animator.faces.detectors.mean_face import MEAN_FACE
-from animator.faces.geometry import RIGID, fit_similarity
 from animator.faces.landmarks import FaceBox, FaceChoice, LandmarkDetector, Landmarks
-from animator.faces.measures import face_extent, head_turn, sharpness
-from animator.faces.motion import openings
+from animator.faces.measures import sharpness
 from animator.faces.shots import ShotDetector
 from animator.faces.tracking import SURE, FaceTracker, find_face
 from animator.media.decode import MediaLimits, VideoReader, read_picture
@@ -39,7 +38,6 @@ _SIDE = 256  # of the crop in which sharpness is measured
 _LOOK_AROUND = 3  # samples between two looks at who else is there
 _SAME_PLACE = 0.3  # overlap of two boxes of one face
 _TIMING_SHARE = 0.15  # of the time for the driving video
-_CORNERS = ((36, 39), (42, 45), (60, 64))  # of the eyes and of the inner lips
 
 
 def look(task: Message, send: Send) -> None:
@@ -55,6 +53,8 @@ def look(task: Message, send: Send) -> None:
             detector = DlibDetector()
             if subject == "source":
                 facts: Any = look_at_source(spec, detector, limits)
+            elif is_motion(spec.driving, limits):
+                facts = look_at_motion(spec, limits, task["frames"])
             else:
                 facts = look_at_driving(spec, detector, limits, task["frames"], task["seconds"])
         except AnimatorError as error:
@@ -136,7 +136,7 @@ def look_at_driving(
         variable_rate=timing.variable,
         wanted=wanted,
         samples=tuple(sorted(watcher.samples, key=lambda sample: sample.seconds)),
-        crop=_around(watcher.squares),
+        crop=around(watcher.squares),
         decode_seconds=sampler.busy / max(sampler.decoded, 1),
         landmark_seconds=watcher.follow_seconds,
         memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
@@ -243,37 +243,9 @@ def measure_face(picture: NDArray[np.uint8], points: NDArray[np.floating]) -> Fa
     low, high = (np.clip(edge * _SIDE, 0, _SIDE).astype(int) for edge in upright)
     part = crop[low[1] : max(high[1], low[1] + 1), low[0] : max(high[0], low[0] + 1)]
     luma = part.reshape(-1, 3).mean(0) @ np.array([0.299, 0.587, 0.114])
-    # Pose and expression.
-    lean = fit_similarity(MEAN_FACE, points, RIGID).angle
-    widths = [np.linalg.norm(points[right] - points[left]) for left, right in _CORNERS]
-    eyes_mouth = openings(points) / np.maximum(widths, 1e-6)
-    return Face(
-        pixels=round(float(face_extent(points)), 1),
-        crop=Crop(*whole_square(square)),
-        turn=round(float(head_turn(points)), 3),
-        lean=round(math.degrees(float(lean)), 1),
+    height, width = picture.shape[:2]
+    return replace(
+        measure_pose(points, width, height),
         sharpness=round(sharpness(crop, units), 1),
         brightness=round(float(luma), 1),
-        eyes=round(float(eyes_mouth[:2].mean()), 3),
-        mouth=round(float(eyes_mouth[2]), 3),
-        inside=round(_inside(whole_square(square), picture.shape), 3),
     )
-
-
-def _inside(square: tuple[int, int, int], shape: tuple[int, ...]) -> float:
-    """The share of a square that lies in a picture of shape H W 3."""
-    left, top, side = square
-    across = min(left + side, shape[1]) - max(left, 0)
-    down = min(top + side, shape[0]) - max(top, 0)
-    return max(across, 0) * max(down, 0) / side**2
-
-
-def _around(squares: list[Square]) -> Crop | None:
-    """The least square that holds all of these."""
-    if not squares:
-        return None
-    values = np.array(squares)
-    low = (values[:, :2] - values[:, 2:] / 2).min(0)
-    high = (values[:, :2] + values[:, 2:] / 2).max(0)
-    cx, cy = (float(middle) for middle in (low + high) / 2)
-    return Crop(*whole_square(Square(cx, cy, float((high - low).max()))))

@@ -11,7 +11,9 @@ from animator.errors import AnimatorError
 
 Level = Literal["error", "warning", "note"]
 Subject = Literal["source", "driving"]
-Kind = Literal["picture", "video"]
+MOTION = "motion"
+"""What motion files are called where videos have the name of their container."""
+Kind = Literal["picture", "video", "motion"]
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,9 @@ class Face:
         turn: the nose's offset from the middle of the eyes in units of the eyes' distance, to the
             right of the picture positive: 0.5 is about 45 degrees.
         lean: how far the head leans to the right of the picture, in degrees.
-        sharpness: variance of the Laplacian over the face, its crop scaled to 256 pixels.
-        brightness: mean luma of the face, 0 to 255.
+        sharpness: variance of the Laplacian over the face, its crop scaled to 256 pixels; None
+            without a picture.
+        brightness: mean luma of the face, 0 to 255; None without a picture.
         eyes: height of the open eyes in units of their width; 0.1 and less is closed.
         mouth: gap of the inner lips in units of their width.
         inside: share of the crop that lies in the picture.
@@ -63,8 +66,8 @@ class Face:
     crop: Crop
     turn: float
     lean: float
-    sharpness: float
-    brightness: float
+    sharpness: float | None
+    brightness: float | None
     eyes: float
     mouth: float
     inside: float
@@ -176,7 +179,7 @@ class UploadFacts:
     """What is told of a file.
 
     Attributes:
-        kind: whether it moves.
+        kind: what it is: a picture, a video, or a motion file, which has no pictures.
         format: what it is, by a name of `animator.web.files.media_types`.
         width: as it is shown, in pixels.
         height: as it is shown, in pixels.

@@ -16,9 +16,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from animator.animation.motion_file import begins_as_motion, read_motion
+from animator.animation.motion_input import stick_figures
 from animator.checks.findings import judge
 from animator.checks.media import look_at_driving, measure_face
+from animator.checks.motion import facts_of
 from animator.checks.report import (
+    MOTION,
     Crop,
     DrivingFacts,
     Finding,
@@ -144,9 +148,10 @@ def look_at(path: Path, limits: MediaLimits, seconds: float) -> tuple[UploadFact
         seconds: that looking at frames of a video may take.
 
     Raises:
-        AnimatorError: `unsupported_format` for what is no picture and no video, or one of a kind
-            that is refused; `unreadable_image`, `unreadable_video`, `no_video_stream`,
-            `no_frames`, `too_large`, `out_of_memory`, and those of `open_file`.
+        AnimatorError: `unsupported_format` for what is no picture, video or motion file, or one of
+            a kind that is refused; `unreadable_motion`, `unreadable_image`, `unreadable_video`,
+            `no_video_stream`, `no_frames`, `too_large`, `too_long`, `out_of_memory`, and those of
+            `open_file`.
     """
     with open_file(path, limits) as file:
         refuse_scripts(path, file)
@@ -154,6 +159,8 @@ def look_at(path: Path, limits: MediaLimits, seconds: float) -> tuple[UploadFact
         head = file.read(1024)
     if not head:
         raise AnimatorError("unsupported_format", f"{quoted(path)} is empty.")
+    if begins_as_motion(head):
+        return _motion(path, limits)
     if head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_OTHERS):
         message = f"{quoted(path)} is neither a picture nor a video."
         raise AnimatorError("unsupported_format", message)
@@ -252,6 +259,28 @@ def _video(
         faces=_seen(faces),
         findings=tuple(_harmless(finding) for finding in findings),
         shown_at=shown_at,
+    )
+    return told, picture
+
+
+def _motion(path: Path, limits: MediaLimits) -> tuple[UploadFacts, Picture]:
+    driving = read_motion(path, limits).driving
+    facts = facts_of(driving, FRAMES)
+    # Any of its frames shows all that there is: the first with the face, as a figure.
+    first = int(np.flatnonzero(driving.landmarks.found)[0])
+    picture = next(stick_figures(driving, np.array([first])))
+    findings = [one for one in judge(_spec(path), None, facts) if one.code not in _TOO_FEW_FRAMES]
+    told = UploadFacts(
+        kind="motion",
+        format=MOTION,
+        width=facts.width,
+        height=facts.height,
+        seconds=facts.duration,
+        frames=facts.frames,
+        has_audio=False,
+        faces=_seen([driving.landmarks.part(slice(first, first + 1))]),
+        findings=tuple(_harmless(finding) for finding in findings),
+        shown_at=round(float(driving.seconds[first]), 6),
     )
     return told, picture
 

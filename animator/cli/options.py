@@ -76,6 +76,9 @@ def _listed(name: str) -> Any:
 
 Device = Annotated[str, _listed("device")]
 Precision = Annotated[spec.Precision, _listed("precision")]
+Detector = Annotated[spec.Detector, _listed("detector")]
+Start = Annotated[str | None, _listed("start")]
+End = Annotated[str | None, _listed("end")]
 
 Command = TypeVar("Command", bound=Callable[..., None])
 

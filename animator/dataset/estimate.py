@@ -155,21 +155,29 @@ def _frames(drivings: Mapping[_Part, int], settings: Settings) -> int | None:
 
 def _count(part: _Part, settings: Settings) -> int | None:
     from animator.files.cache import cached_input
-    from animator.media.decode import VideoReader
 
     driving, *span = part
     start, end = (None if text is None else parse_time(text) for text in span)
     try:
         if not driving.is_url:
-            with VideoReader(driving, start=start, end=end, limits=settings.limits()) as reader:
-                return reader.frames
-        with (
-            cached_input(driving, settings) as path,
-            VideoReader(path, start=start, end=end, limits=settings.limits()) as reader,
-        ):
-            return reader.frames
+            return _count_of(driving.path, start, end, settings)
+        with cached_input(driving, settings) as path:
+            return _count_of(path, start, end, settings)
     except AnimatorError:
         return None
+
+
+def _count_of(
+    path: Path, start: Fraction | None, end: Fraction | None, settings: Settings
+) -> int | None:
+    from animator.animation.motion_input import is_motion, motion_of
+    from animator.media.decode import VideoReader
+
+    limits = settings.limits()
+    if is_motion(path, limits):
+        return len(motion_of(str(path), start, end, limits).pts)
+    with VideoReader(path, start=start, end=end, limits=limits) as reader:
+        return reader.frames
 
 
 def _pace(rates: Mapping[int, Rate]) -> float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +32,16 @@ LEFT = 0.28
 blinks (0.33 and more in nineteen of twenty clips), and the networks have learned from these."""
 
 
-def blink_seed(hashes: Mapping[str, str]) -> int:
-    """A number made of the inputs' hashes: the same files, the same blinks."""
-    text = "\n".join(f"{name} {hashes[name]}" for name in sorted(hashes))
-    return int.from_bytes(hashlib.sha256(f"blinks\n{text}".encode()).digest()[:8], "big")
+def blink_seed(source: str, driving: NDArray[np.float32]) -> int:
+    """A number made of the inputs: the same portrait and motion, the same blinks.
+
+    Args:
+        source: SHA-256 of the portrait.
+        driving: landmarks of the driving face, which a motion file shares with its video.
+    """
+    digest = hashlib.sha256(f"blinks\n{source}\n".encode())
+    digest.update(np.nan_to_num(driving, nan=-1.0).astype("<f4").tobytes())
+    return int.from_bytes(digest.digest()[:8], "big")
 
 
 def closures(seconds: NDArray[np.floating], seed: int) -> NDArray[np.float64]:

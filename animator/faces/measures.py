@@ -1,4 +1,4 @@
-"""Measures of a face in a picture: its extent, how far it is turned, its sharpness."""
+"""Measures of a face in a picture: its extent, how it is held and open, its sharpness."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from animator.faces.detectors.mean_face import MEAN_FACE
+from animator.faces.geometry import RIGID, fit_similarity, to_complex, to_points
+from animator.faces.motion import openings
+
 _SIDE = 256
+_CORNERS = ((36, 39), (42, 45), (60, 64))  # of the eyes and of the inner lips
+# How far the tip of the nose and the mouth stand out from the eyes, in units of their distance.
+_NOSE_DEPTH, _MOUTH_DEPTH = 0.5, 0.2
 
 
 def face_extent(points: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -21,6 +28,58 @@ def head_turn(points: NDArray[np.floating]) -> NDArray[np.floating]:
     offset = points[..., 30, :] - (left + right) / 2
     squared = np.maximum((across**2).sum(-1), 1e-12)
     return np.asarray((offset * across).sum(-1) / squared)
+
+
+def head_lean(points: NDArray[np.floating]) -> NDArray[np.floating]:
+    """How far heads lean to the picture's right, in degrees: ... 68 2 -> ..."""
+    return np.degrees(fit_similarity(MEAN_FACE, points, RIGID).angle)
+
+
+def head_angles(points: NDArray[np.floating]) -> NDArray[np.floating]:
+    """About how heads are held, in degrees: ... 68 2 -> ... 3.
+
+    Roll to the picture's right, pitch up, yaw to the picture's right, each from a simple measure:
+    by how far the nose is from the eyes' middle, across and down.
+    """
+    yaw = np.clip(90 * head_turn(points), -90, 90)
+    return np.stack([head_lean(points), _head_pitch(points), yaw], -1)
+
+
+def _head_pitch(points: NDArray[np.floating]) -> NDArray[np.floating]:
+    """By how far down the way from the eyes to the mouth the nose's tip is: looking up lifts it.
+
+    With n and m the mean face's nose and mouth below its eyes and d how far they stand out, a
+    face that nods by t has its nose at (n cos t - d_n sin t) / (m cos t - d_m sin t) of the way.
+    """
+    pose = fit_similarity(MEAN_FACE, points, RIGID)
+    upright = to_points(to_complex(points) * np.exp(-1j * pose.angle)[..., None])
+    nose, mouth = _below_eyes(upright)
+    place = nose / np.maximum(mouth, 1e-6)
+    distance = np.linalg.norm(MEAN_FACE[42:48].mean(0) - MEAN_FACE[36:42].mean(0))
+    nose, mouth = _below_eyes(MEAN_FACE) / distance
+    tangent = (nose - place * mouth) / (_NOSE_DEPTH - place * _MOUTH_DEPTH)
+    return np.asarray(np.degrees(np.arctan(tangent)))
+
+
+def _below_eyes(points: NDArray[np.floating]) -> NDArray[np.floating]:
+    """How far the tip of the nose and the mouth are below the eyes: ... 68 2 -> 2 ...
+
+    Of the mouth it is the corners, which stay when it opens.
+    """
+    down = points[..., 1]
+    return np.stack([down[..., 30], down[..., [48, 54]].mean(-1)]) - down[..., 36:48].mean(-1)
+
+
+def relative_openings(points: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Gap of the lids of each eye and of the inner lips in units of their width: ... 68 2 -> ... 3.
+
+    Of an eye, 0.1 and less is closed.
+    """
+    widths = [
+        np.linalg.norm(points[..., right, :] - points[..., left, :], axis=-1)
+        for left, right in _CORNERS
+    ]
+    return openings(points) / np.maximum(np.stack(widths, -1), 1e-6)
 
 
 def sharpness(crop: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> float:

@@ -29,6 +29,9 @@ _MARGIN = 36
 WIDTH = 2 * _MARGIN + _LABEL + COLUMNS * (TILE + _GAP)
 """Of every sheet, in pixels."""
 
+WIDE = COLUMNS * (TILE + _GAP) - _GAP
+"""Pixels that a picture across all columns has."""
+
 _BLACK, _GREY, _LINE, _PAPER = (20, 20, 20), (85, 85, 85), (205, 205, 205), (255, 255, 255)
 _HEAD, _ROW, _NAME, _TEXT = 34, 24, 20, 17  # sizes of type
 _LEADING = 1.3
@@ -96,6 +99,7 @@ class Row:
         tiles: those beyond ``COLUMNS`` go on in the next line.
         legends: below the text.
         keys: colours and what they stand for, below the legends.
+        wide: a picture above the tiles, ``WIDE`` across, drawn as it is.
     """
 
     title: str
@@ -103,6 +107,7 @@ class Row:
     tiles: Sequence[SheetTile]
     legends: Sequence[Legend] = ()
     keys: Sequence[tuple[Colour, str]] = ()
+    wide: Picture | None = None
 
 
 def draw_sheet(title: str, lines: Sequence[str], rows: Sequence[Row]) -> Picture:
@@ -181,10 +186,13 @@ def _head(title: str, lines: Sequence[str]) -> _Strip:
 
 def _row(row: Row) -> _Strip:
     lines = -(-len(row.tiles) // COLUMNS)
-    strip = _Strip(1200 + lines * 2 * TILE)
+    high = 0 if row.wide is None else row.wide.shape[0]
+    strip = _Strip(1200 + high + lines * 2 * TILE)
     strip.draw.line([(_MARGIN, 0), (WIDTH - _MARGIN, 0)], _LINE, 2)
     top = _GAP + 4
     _label(strip, row, top)
+    if row.wide is not None:
+        top = strip.paste(row.wide, _MARGIN + _LABEL + _GAP, top) + _GAP
     for first in range(0, len(row.tiles), COLUMNS):
         ends = [
             _tile(strip, tile, _MARGIN + _LABEL + _GAP + column * (TILE + _GAP), top)

@@ -144,8 +144,14 @@ def _find_input(context: ServerContext, caller: Caller, name: str, given: str) -
         check_url(given, context.settings)
         return _Input(given, given, clean_name(split_location(given)[1]))
     upload = context.uploads.get(given, caller.may_see)
-    if name == "driving" and upload.facts.kind != "video":
-        message = f"The driving file {upload.name!r} is a picture; it has to be a video."
+    kind = upload.facts.kind
+    if name == "driving" and kind == "picture":
+        message = (
+            f"The driving file {upload.name!r} is a picture; it has to be a video or a motion file."
+        )
+        raise AnimatorError("unsupported_format", message)
+    if name == "source" and kind == "motion":
+        message = f"The source {upload.name!r} is a motion file, which has no pictures."
         raise AnimatorError("unsupported_format", message)
     context.uploads.touch(upload.id)
     return _Input(str(upload.path), upload.sha256, upload.name)

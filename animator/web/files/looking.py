@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import anyio
 from anyio import to_thread
 from anyio.lowlevel import RunVar
 
-from animator.checks.report import Crop, Finding, SeenFace, UploadFacts
+from animator.checks.report import Crop, Finding, Kind, SeenFace, UploadFacts
 from animator.errors import CODES, AnimatorError
 from animator.sandbox import Ended, Message, SandboxLimits, run_limited
 from animator.settings import Settings
@@ -82,7 +82,7 @@ def read_facts(values: Mapping[str, Any]) -> UploadFacts:
     Raises:
         KeyError, TypeError, ValueError, AttributeError: if they make no sense.
     """
-    if values["kind"] not in ("picture", "video") or values["format"] not in MEDIA_TYPES:
+    if values["kind"] not in get_args(Kind) or values["format"] not in MEDIA_TYPES:
         raise ValueError("no kind of file")
     seconds, frames = values["seconds"], values["frames"]
     return UploadFacts(

@@ -58,6 +58,8 @@ MEDIA_TYPES: dict[str, MediaType] = {
     "mxf": MediaType(".mxf", "application/mxf"),
     "nut": MediaType(".nut", "video/x-nut"),
     "y4m": MediaType(".y4m", "video/x-yuv4mpeg"),
+    # A driving video's motion alone.
+    "motion": MediaType(".motion", "application/vnd.animator.motion"),
     "other": MediaType(".bin", "application/octet-stream"),
 }
 """By the names that `animator.checks.upload` gives to what it finds."""

@@ -144,7 +144,7 @@ def form_values(
     parts = []
     for name in FILES:
         file, error = _chosen_file(context, caller, draft, name, t, root_path)
-        offered = [one for one in earlier if one.video or name == "source"]
+        offered = [one for one in earlier if (one.drives if name == "driving" else one.shows)]
         if file is not None:
             offered = [file, *(one for one in offered if one.id != file.id)]
         about = [found for found in findings if found.about == name]

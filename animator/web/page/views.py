@@ -34,7 +34,9 @@ class FileView:
     Attributes:
         id: of the upload.
         name: as whoever sent it calls it.
-        video: whether it moves.
+        video: whether it can be played.
+        drives: whether it can drive a portrait, as videos and motion files can.
+        shows: whether it has pictures, as all but motion files have.
         bytes: its size.
         width: in pixels, as it is shown; so is the next one.
         height: in pixels.
@@ -49,6 +51,8 @@ class FileView:
     id: str
     name: str
     video: bool
+    drives: bool
+    shows: bool
     bytes: int
     width: int
     height: int
@@ -153,12 +157,14 @@ def view_file(upload: Upload, root_path: str) -> FileView:
     """What is shown of an upload."""
     facts, here = upload.facts, f"{root_path}/v1/files/{upload.id}"
     video = facts.kind == "video"
-    shown = not video and upload.media_type.shown and upload.bytes <= _LARGEST_SHOWN
+    shown = facts.kind == "picture" and upload.media_type.shown and upload.bytes <= _LARGEST_SHOWN
     faces = sorted((face.crop for face in facts.faces), key=lambda crop: -crop.side)
     return FileView(
         id=upload.id,
         name=upload.name,
         video=video,
+        drives=facts.kind != "picture",
+        shows=facts.kind != "motion",
         bytes=upload.bytes,
         width=facts.width,
         height=facts.height,

@@ -174,3 +174,11 @@ def test_the_source_picture_is_not_written_to(astronaut: Image) -> None:
     np.testing.assert_array_equal(astronaut, before)
     assert first[120, 224].tolist() == [0, 0, 0]
     assert second[120, 224].tolist() == [255, 255, 255]
+
+
+def test_a_strip_of_a_driving_picture_is_not_shown_in_its_whole_width() -> None:
+    picture = np.zeros((64, 64, 3), np.uint8)
+    composer = Composer("side-by-side", picture, Square(32, 32, 64), 128, (1 << 20, 1))
+    assert composer.output_size == (8192 + 128, 128)
+    shown = composer.compose(np.zeros((128, 128, 3), np.uint8), np.zeros((1, 1024, 3), np.uint8))
+    assert shown.shape == (128, 8192 + 128, 3)

@@ -40,7 +40,7 @@ def plan(spec: JobSpec) -> JobPlan:
 @pytest.fixture
 def motion(spec: JobSpec, plan: JobPlan):
     def make(**options: Any) -> PlannedMotion:
-        seed = blink_seed(plan.hashes)
+        seed = blink_seed(plan.hashes["source"], plan.driving.landmarks.points)
         return plan_motion(replace(spec, **options), plan.source, plan.driving, seed)
 
     return make
@@ -74,7 +74,9 @@ def test_lips_alone_do_not_stare(plan: JobPlan, motion) -> None:
     assert np.array_equal(alone[:, rest], blinking[:, rest])
     # The lids are still but for the blinks, which come when the seed says.
     assert np.ptp(openings(alone)[:, 0]) < 1e-5
-    closed = closures(plan.driving.seconds, blink_seed(plan.hashes))
+    closed = closures(
+        plan.driving.seconds, blink_seed(plan.hashes["source"], plan.driving.landmarks.points)
+    )
     gaps = openings(blinking)[:, 0] / openings(alone)[:, 0]
     assert np.corrcoef(gaps, 1 - closed)[0, 1] > 0.99 if closed.any() else np.allclose(gaps, 1)
     assert np.array_equal(blinking, motion(regions="mouth,jaw", blink="auto").targets)

@@ -16,7 +16,9 @@ from PIL import Image
 from animator.checks.upload import THUMBNAIL, look, look_at, still
 from animator.errors import AnimatorError
 from animator.settings import DEFAULT_LIMITS, MediaLimits
+from animator.web.files.looking import read_facts
 from tests.animator.media_files import edge_cases, hard_portraits, noise, number, write_video
+from tests.animator.motions import moving, write_motion
 
 FRAMES = [np.full((48, 64, 3), shade, np.uint8) for shade in (20, 120, 220)]
 
@@ -249,3 +251,31 @@ def test_the_still_of_a_video_is_from_its_middle(tmp_path: Path) -> None:
     answers.clear()
     still(task(tmp_path / "none.mp4"), answers.append)
     assert answers[0]["code"] == "no_such_file"
+
+
+def test_a_motion_file_is_known_by_its_content(tmp_path: Path) -> None:
+    path = write_motion(tmp_path / "file", moving(50, range(5)))
+    answer = told(path)
+    facts = answer["facts"]
+    assert (facts["kind"], facts["format"]) == ("motion", "motion")
+    assert (facts["width"], facts["height"], facts["frames"]) == (320, 240, 50)
+    assert (facts["seconds"], facts["has_audio"], facts["shown_at"]) == (2.0, False, 0.2)
+    assert len(facts["faces"]) == 1
+    assert {finding["code"] for finding in facts["findings"]} == {"no_sound", "face_missing"}
+    assert read_facts(facts).kind == "motion"
+    # What is shown of it is a figure where the face is.
+    thumbnail = np.asarray(Image.open(io.BytesIO(b64decode(answer["thumbnail"]))))
+    left, top, right, bottom = (round(float(edge)) for edge in facts["faces"][0]["box"])
+    inside = thumbnail[top:bottom, left:right].max(-1)
+    assert thumbnail.shape == (240, 320, 3) and (inside > 90).mean() > 0.01
+    assert (thumbnail[:, :20] < 60).all()
+
+
+@pytest.mark.parametrize("place", [70, -40])
+def test_a_damaged_motion_file_is_an_error(tmp_path: Path, place: int) -> None:
+    path = write_motion(tmp_path / "file")
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    answer = told(path)
+    assert answer["code"] == "unreadable_motion" and answer["message"].startswith("The file is")

@@ -45,7 +45,7 @@ def test_all_formats_say_the_same(read: Read, tmp_path: Path) -> None:
 
 def test_numbers_are_numbers_in_every_format(read: Read) -> None:
     rows = [{"source": "a", "driving": "b", "strength": 0.5, "head": 2}]
-    texts = "source,driving,strength,head,regions\na,b,0.5,2,\"mouth,jaw\"\n"
+    texts = 'source,driving,strength,head,regions\na,b,0.5,2,"mouth,jaw"\n'
     for row in (*read(as_jsonl(rows), "rows.jsonl"), *read(texts)):
         assert isinstance(row, Sample)
         assert (row.strength, row.head, row.expression) == (0.5, 2.0, 1.0)

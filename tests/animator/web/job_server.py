@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from animator.animation.motion_file import begins_as_motion
 from animator.checks.report import UploadFacts
 from animator.jobs.client import Client
 from animator.jobs.queue import load_queue
@@ -35,8 +36,10 @@ PLAN = {"frames": 10, "seconds": 0.2}
 
 
 def quick_look(path: Path, settings: Settings) -> Looked:
-    """Takes plans of the test's pipeline for videos, and anything else for a picture."""
-    if path.read_bytes()[:1] == b"{":
+    """Takes plans of the test's pipeline for videos, and what is no motion file for a picture."""
+    if begins_as_motion(path.read_bytes()[:64]):
+        facts = UploadFacts("motion", "motion", 64, 64, 1.0, 10, False, (), (), 0.0)
+    elif path.read_bytes()[:1] == b"{":
         facts = UploadFacts("video", "mp4", 64, 64, 1.0, 10, False, (), (), 0.0)
     else:
         facts = UploadFacts("picture", "png", 64, 64, None, None, False, (), (), 0.0)

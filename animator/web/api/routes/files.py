@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from animator.checks.report import SeenFace
+from animator.checks.report import Kind, SeenFace
 from animator.errors import AnimatorError
 from animator.spec import JobState
 from animator.web.access.callers import Who
@@ -29,9 +29,10 @@ router = APIRouter(prefix="/v1", tags=["files"])
 _MOST_NAME = 1024
 _THUMBNAIL_SECONDS = 300
 _REFUSALS = (
-    "unsupported_format", "unreadable_image", "unreadable_video", "no_video_stream", "no_frames",
-    "too_large", "check_crashed", "check_timeout", "out_of_memory", "upload_too_large",
-    "quota_exceeded", "disk_full", "storage_unavailable", "too_slow",
+    "unsupported_format", "unreadable_image", "unreadable_video", "unreadable_motion",
+    "no_video_stream", "no_frames", "too_large", "too_long", "check_crashed", "check_timeout",
+    "out_of_memory", "upload_too_large", "quota_exceeded", "disk_full", "storage_unavailable",
+    "too_slow",
 )  # fmt: skip
 """Why a file is not taken."""
 FileId = Annotated[str, Path(pattern=ID_PATTERN, description="Id of an uploaded file.")]
@@ -87,7 +88,7 @@ class UploadedFile(Plain):
     owner: str = Field(description="Name of the token that it was sent with; empty without one.")
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     bytes: int = Field(ge=0)
-    kind: Literal["picture", "video"] = Field(description="By its content; what moves is a video.")
+    kind: Kind = Field(description="By its content; what moves is a video or a motion file.")
     media_type: str = Field(description="By its content.")
     width: int = Field(ge=1, description="As it is shown, in pixels.")
     height: int = Field(ge=1)
@@ -113,7 +114,8 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _BODY = {
     "requestBody": {
         "required": True,
-        "description": "A picture or a video: one form with one file, or nothing but its bytes.",
+        "description": "A picture, a video or a motion file: one form with one file, or nothing "
+        "but its bytes.",
         "content": {
             "multipart/form-data": {
                 "schema": {
@@ -159,10 +161,10 @@ async def post_file(
         ),
     ] = None,
 ) -> Response:
-    """Send a portrait or a driving video.
+    """Send a portrait, a driving video or a motion file.
 
     It is looked at before anything else reads it: what it is shows by its content alone, and what
-    is no picture and no video is refused.
+    is none of these is refused.
     """
     if request.headers.get("content-type", "").lower().startswith("multipart/"):
         incoming = await _from_form(request, context, caller.name)

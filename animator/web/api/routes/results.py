@@ -17,6 +17,7 @@ from animator.web.api.reading import JobId, find_job, upload_of
 from animator.web.context import Context, ServerContext
 from animator.web.files.looking import still_of
 from animator.web.files.sending import send_bytes, send_file
+from animator.web.files.media_types import MEDIA_TYPES
 from animator.web.problems import MEDIA_TYPE, problems
 
 router = APIRouter(tags=["jobs"])
@@ -89,10 +90,13 @@ def extra_file(
     "/v1/jobs/{job_id}/driving",
     summary="The driving video of a job",
     response_class=Response,
-    responses={**_file("video/*"), **problems(*_FOUND, "no_such_upload")},
+    responses={
+        **_file("video/*", MEDIA_TYPES["motion"].name),
+        **problems(*_FOUND, "no_such_upload"),
+    },
 )
 def driving(request: Request, context: Context, caller: Who, job_id: JobId) -> Response:
-    """The driving video, if it was uploaded and is still there."""
+    """The driving video, or motion file, if it was uploaded and is still there."""
     missing = AnimatorError("no_such_upload", "The driving video is no upload, or is gone.")
     upload = upload_of(context, caller, find_job(context, caller, job_id).spec.driving)
     if upload is None:

@@ -362,7 +362,7 @@ function make(form) {
   const over = (part) => {
     for (const one of all(".part")) one.classList.toggle("over", one.dataset.part === part);
   };
-  const partOf = (file) => (file.type.startsWith("video/") ? "driving" : "source");
+  const partOf = (file) => (file.type.startsWith("video/") || file.name.endsWith(".motion") ? "driving" : "source");
   addEventListener("dragover", (event) => {
     if (!event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from animator.animation.motion_file import pack_motion
 from animator.jobs.store import JobStore
 from animator.settings import Settings
 from animator.spec import JobError, JobOptions, JobRecord, JobSpec, JobState, Progress, Result
@@ -25,6 +26,7 @@ from animator.web.page.forms import option_names
 from animator.web.server import make_context
 from animator.web.settings import ServerSettings
 from tests.animator.media_files import write_video
+from tests.animator.motions import motion
 from tests.animator.web.html import Element, read_page
 
 HOST = "http://127.0.0.1"
@@ -190,6 +192,25 @@ def test_two_files_become_a_job(
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_a_motion_file_is_shown_as_a_figure(browser: TestClient) -> None:
+    files = {"driving": ("smile.motion", pack_motion(motion()))}
+    form = look_at(browser, "/").one("form", id="make")
+    answer = sent(browser, "/files", form, files=files)
+    page = look_at(browser, answer.headers["location"])
+    card = page.one("section", id="driving-card")
+    assert "smile.motion" in card.text and "320 × 240" in card.text
+    (image,) = [one for one in card.all("img") if "data-image" in one.attributes]
+    assert image.attributes["src"].endswith("/thumbnail.jpg") and "hidden" not in image.attributes
+    video = card.one("video")
+    assert "hidden" in video.attributes and "src" not in video.attributes
+    assert browser.get(image.attributes["src"]).content.startswith(b"\xff\xd8")
+    # Later it is offered as a driving file, and never as a portrait.
+    page = look_at(browser, "/")
+    names = {part: page.one("section", id=f"{part}-card").text for part in ("source", "driving")}
+    assert "smile.motion" in names["driving"] and "smile.motion" not in names["source"]
+
+
 def test_a_file_that_is_none_is_named_beside_its_field(browser: TestClient) -> None:
     form = look_at(browser, "/").one("form", id="make")
     files = {"source": ("a.png", b"<html><script>alert(1)</script>"), "driving": ("b", b"")}

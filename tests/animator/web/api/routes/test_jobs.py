@@ -13,10 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
+from animator.animation.motion_file import pack_motion
 from animator.jobs.store import JobStore
 from animator.settings import Settings
 from animator.spec import JobOptions, JobSpec
 from animator.web.api.schemas import Job, JobPage, LogLine
+from tests.animator.motions import motion
 from tests.animator.web.job_server import PLAN, PORTRAIT, JobServer, job_server
 
 NOBODY = "0" * 12
@@ -100,6 +102,18 @@ def test_what_is_not_allowed_is_refused_and_leaves_nothing(
     assert refusal(answer) == (status, code)
     assert not store.list_jobs()
     assert not [*(server.context.server.folder / "results").iterdir()]
+
+
+def test_a_motion_file_drives_and_is_no_portrait(server: JobServer, http: httpx.Client) -> None:
+    content = pack_motion(motion())
+    wanted = {**server.new_job(), "driving": server.upload(content).id}
+    job = http.post("/v1/jobs", json=wanted)
+    assert job.status_code == 202, job.text
+    assert job.json()["spec"]["driving"].endswith(".motion")
+    fetched = http.get(f"/v1/jobs/{job.json()['id']}/driving")
+    assert fetched.content == content and "attachment" in fetched.headers["content-disposition"]
+    refused = http.post("/v1/jobs", json={**wanted, "source": wanted["driving"]})
+    assert refused.status_code == 415 and "no pictures" in refused.json()["detail"]
 
 
 def test_the_driving_file_has_to_be_a_video(server: JobServer, http: httpx.Client) -> None:
