@@ -290,6 +290,7 @@ def open_driving(spec: JobSpec, limits: MediaLimits) -> VideoReader:
         end=spec.end_seconds,
         limits=limits,
         forgiving=True,
+        rate=spec.driving_rate,
     )
 
 

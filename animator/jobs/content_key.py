@@ -9,9 +9,11 @@ from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
-from animator.files.local import check_input
+from animator.files.local import check_input, content_hash
+from animator.files.sequence import is_sequence
+from animator.formats import format_of
 from animator.settings import Settings
-from animator.spec import JobSpec
+from animator.spec import FILE_OPTIONS, OPTIONS, JobSpec
 from animator.values import Location
 from animator.weights.library import resolve_spec, sha256_of
 
@@ -35,8 +37,17 @@ def content_key(spec: JobSpec, settings: Settings) -> str:
     for name in ("source_face", "driving_face"):
         if values[name] is None:
             del values[name]
+    # Nor do the keys of videos as they were made before there was a choice of formats change.
+    for name in FILE_OPTIONS:
+        if values[name] == OPTIONS[name].default:
+            del values[name]
+    kind = format_of(spec.output)
+    if kind is not None and kind.name != "mp4":
+        values["format"] = kind.name
     for name in ("source", "driving"):
         values[name] = _hash_input(getattr(spec, name), settings)
+    if spec.audio_file is not None:
+        values["audio"] = _hash_input(spec.audio_file, settings)
     values["weights"] = _hash(resolve_spec(spec.weights, settings))
     text = json.dumps(values, sort_keys=True)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
@@ -49,8 +60,8 @@ def _hash_input(location: Location, settings: Settings) -> str:
         with cached_input(location, settings) as path:
             # Its name in the cache is the hash of its content.
             return path.name
-    check_input(location.plain)
-    return _hash(location.path)
+    check_input(location.plain, pictures=True)
+    return content_hash(location.path) if is_sequence(location.plain) else _hash(location.path)
 
 
 def _hash(path: Path) -> str:
