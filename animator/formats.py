@@ -146,7 +146,7 @@ def _most_crf(known: OutputFormat, codec: str) -> int:
     if known.kind != "video":
         return MOST_WEBP
     chosen = known.codecs[0] if codec == "auto" else codec
-    return MOST_CRF.get(chosen, MOST_WEBP)  # type: ignore[call-overload, no-any-return]
+    return MOST_CRF.get(chosen, MOST_WEBP)  # type: ignore[call-overload]
 
 
 def parse_rate(name: str, text: object, other: str = "keep") -> Fraction | None:

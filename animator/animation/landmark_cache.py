@@ -27,9 +27,9 @@ from animator.broker.locks import held, lock_of
 from animator.errors import AnimatorError
 from animator.faces.detectors import detector_version
 from animator.faces.landmarks import POINTS
-from animator.files.sequence import is_sequence
 from animator.files.arrays import DAMAGED, from_text, pack, to_text, unpack
 from animator.files.eviction import Room
+from animator.files.sequence import is_sequence
 from animator.files.storage import Storage
 from animator.media.decode import MediaLimits
 from animator.settings import Settings

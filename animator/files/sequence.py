@@ -27,9 +27,7 @@ def is_sequence(path: str | os.PathLike[str]) -> bool:
     return os.path.isdir(text) or (bool(PATTERN.search(Path(text).name)) and not _exists(text))
 
 
-def pictures_of(
-    path: str | os.PathLike[str], limits: MediaLimits = DEFAULT_LIMITS
-) -> list[Path]:
+def pictures_of(path: str | os.PathLike[str], limits: MediaLimits = DEFAULT_LIMITS) -> list[Path]:
     """The pictures of a sequence in their order.
 
     Those of a folder are ordered by their names, in which digits count as numbers; those of a
@@ -41,7 +39,7 @@ def pictures_of(
     """
     folder, pattern = Path(path), None
     if not folder.is_dir():
-        folder, pattern = folder.parent, _expression(folder.name)
+        folder, pattern = folder.parent, name_expression(folder.name)
     found: list[tuple[list[tuple[int, str]], Path]] = []
     numbers: list[int] = []
     for name in _names(folder):
@@ -94,7 +92,7 @@ def _told(folder: Path) -> Iterator[None]:
         raise AnimatorError("no_such_file", message) from None
 
 
-def _expression(name: str) -> re.Pattern[str]:
+def name_expression(name: str) -> re.Pattern[str]:
     """What the names of a pattern look like; the number is its group."""
     place = PATTERN.search(name)
     assert place is not None

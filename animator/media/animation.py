@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from xml.sax.saxutils import escape
 
 import av
@@ -145,7 +145,7 @@ def _palette(frames: _Frames) -> VideoFrame:
         _feed(entry, frame, number)
     entry.push(None)
     found: Any = leave.pull()
-    return found  # type: ignore[no-any-return]
+    return cast(VideoFrame, found)
 
 
 def _dithered(frames: _Frames, palette: VideoFrame) -> Iterator[VideoFrame]:
@@ -176,10 +176,9 @@ def _dithered(frames: _Frames, palette: VideoFrame) -> Iterator[VideoFrame]:
 
 def _pulled(leave: Any) -> VideoFrame | None:
     try:
-        frame: VideoFrame = leave.pull()
+        return cast(VideoFrame, leave.pull())
     except (av.BlockingIOError, EOFError):
         return None
-    return frame
 
 
 def _entry(graph: Graph, frames: _Frames) -> Any:

@@ -45,9 +45,7 @@ class VideoCoding:
     """
 
     encoder: str = "libx264"
-    options: Mapping[str, str] = field(
-        default_factory=lambda: {"crf": "18", "preset": "veryfast"}
-    )
+    options: Mapping[str, str] = field(default_factory=lambda: {"crf": "18", "preset": "veryfast"})
     pixel_format: str = "yuv420p"
     tag: str | None = None
 

@@ -32,8 +32,9 @@ class VideoWriter:
     A context manager. The file appears under its name when the block ends without an exception,
     complete and on disk; otherwise nothing is left, and a file that was there before is untouched.
 
-    Frames are coded as H.264 with 4:2:0 chroma in BT.709, unless told otherwise. Where pixels share
-    a colour, a width or height that is odd grows by one pixel, which repeats the last column or row.
+    Frames are coded as H.264 with 4:2:0 chroma in BT.709, unless told otherwise. Where pixels
+    share a colour, a width or height that is odd grows by one pixel, which repeats the last column
+    or row.
 
     Args:
         output: the file to write; its folder must exist. A symbolic link is followed.
@@ -132,7 +133,9 @@ class VideoWriter:
 
     def _add_stream(self) -> None:
         self._stream: VideoStream = self._mp4.container.add_stream(
-            self._coding.encoder, rate=self._rate or Fraction(25), options=dict(self._coding.options)
+            self._coding.encoder,
+            rate=self._rate or Fraction(25),
+            options=dict(self._coding.options),
         )  # type: ignore[assignment]
         width, height = self._size
         context = self._stream.codec_context
