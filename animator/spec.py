@@ -173,6 +173,7 @@ class SharedOptions:
         _FILE,
         shown="[auto|N]",
         minimum=0,
+        maximum=100,
         order=1,
     )
     preset: Preset = option(

@@ -238,7 +238,8 @@ class _Encoded(_Track):
         channels = min(context.channels, 2)
         self._layout = "mono" if channels == 1 else "stereo"
         encoder, self._format = ("aac", "fltp") if muxer in EDITED else ("libopus", "flt")
-        self._target: Any = self._output.add_stream(encoder, rate=self._rate)
+        target: Any = self._output.add_stream(encoder, rate=self._rate)
+        self._target = target
         self._target.codec_context.format = self._format
         self._target.layout = self._layout
         self._target.codec_context.bit_rate = _BITS_PER_CHANNEL * channels

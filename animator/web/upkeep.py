@@ -57,7 +57,7 @@ def inputs_in_use(store: JobStore) -> set[str]:
         until, offset = datetime.now(UTC), 0
         while found := store.list_jobs(state, until=until, limit=_PAGE, offset=offset):
             for job in found:
-                used |= {str(job.spec.source), str(job.spec.driving)}
+                used |= {str(job.spec.source), str(job.spec.driving), str(job.spec.audio)}
             offset += len(found)
     return used
 

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from animator.errors import AnimatorError
+from animator.formats import FORMATS, format_of
 from animator.spec import Extra, JobRecord, JobState, extra_files
 from animator.values import Location, shown_url
 from animator.web.callers import Caller, Who
@@ -39,6 +40,7 @@ _PARTS: dict[int | str, dict[str, Any]] = {
     },
     **_UNCHANGED,
 }
+_RESULT_TYPES = dict.fromkeys(kind.media_type for kind in FORMATS.values())
 _EXTRA_TYPES = {".npz": "application/zip", ".tar": "application/x-tar"}
 
 
@@ -60,13 +62,15 @@ def _picture() -> dict[int | str, dict[str, Any]]:
     "/v1/jobs/{job_id}/result",
     summary="The video of a job",
     response_class=Response,
-    responses={**_file("video/mp4"), **problems(*_FOUND, "wrong_state", "no_result")},
+    responses={**_file(*_RESULT_TYPES), **problems(*_FOUND, "wrong_state", "no_result")},
 )
 @router.head("/v1/jobs/{job_id}/result", include_in_schema=False)
 def result(request: Request, context: Context, caller: Who, job_id: JobId) -> Response:
-    """The video, or a part of it; while there is none, its job's state."""
+    """The video or animated picture, or a part of it; while there is none, its job's state."""
     path = _video(find_job(context, caller, job_id))
-    return send_file(request, path, "video/mp4", name=path.name, inline=True, missing=_no_result())
+    kind = format_of(str(path))
+    media_type = "video/mp4" if kind is None else kind.media_type
+    return send_file(request, path, media_type, name=path.name, inline=True, missing=_no_result())
 
 
 @router.get(
