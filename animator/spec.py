@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from animator.errors import AnimatorError
-from animator.formats import Codec, PixelFormat, Preset, check_coding, parse_rate
+from animator.formats import Codec, PixelFormat, Preset, check_coding, format_of, parse_rate
 from animator.values import (
     DEVICE,
     Location,
@@ -274,6 +274,10 @@ class JobSpec(SharedOptions, RowOptions):
         parse_rate("driving_fps", self.driving_fps, "auto")
         if self.audio not in ("driving", "none"):
             object.__setattr__(self, "audio", Location(self.audio, "audio"))
+            kind = format_of(self.output)
+            if kind is not None and kind.kind != "video":
+                what = f"driving or none, as {kind.name.upper()} has no sound"
+                raise refuse("audio", self.audio, what)
 
     @property
     def rate(self) -> Fraction | None:

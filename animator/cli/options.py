@@ -117,8 +117,8 @@ def _parameter(option: Option) -> Parameter:
     )
 
 
-def read_numbers(options: dict[str, Any]) -> None:
-    """Put what a user means into the place of texts that are a word or a number.
+def read_values(options: dict[str, Any]) -> None:
+    """Put what a user means into the place of texts that are a word, a number or a file.
 
     Raises:
         AnimatorError: `invalid_option`.
@@ -133,6 +133,8 @@ def read_numbers(options: dict[str, Any]) -> None:
                 "invalid_option", f"{flag} is {text!r}; allowed is largest, or a number from 1."
             )
         options[name] = int(text)
+    if (audio := options.get("audio")) not in (None, "driving", "none"):
+        options["audio"] = Location(plain_location(str(audio)), "audio")
     crf = options.get("crf", "auto")
     if crf != "auto":
         if not (crf.isascii() and crf.isdigit() and len(crf) < 4):
@@ -158,9 +160,7 @@ def make_spec(
     Raises:
         AnimatorError: `invalid_option`.
     """
-    read_numbers(options)
-    if (audio := options.get("audio")) not in (None, "driving", "none"):
-        options["audio"] = Location(plain_location(str(audio)), "audio")
+    read_values(options)
     target = next(free_names(source, driving, Path.cwd())) if output is None else output
     return JobSpec(
         source=Location(plain_location(source), "source"),

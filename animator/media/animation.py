@@ -30,6 +30,7 @@ GIF_RATE = Fraction(50)
 """The most frames a second of a GIF: what is shown for a shorter time, players hold far longer."""
 _WEBP_QUALITY = 85
 _WEBP_METHOD = 4  # of 0 (fast) to 6
+_LONGEST_WEBP = 2**24 - 1  # milliseconds of a frame
 _XMP_FLAG = 4  # in the header of a WebP
 
 
@@ -222,14 +223,35 @@ def _write_webp(frames: _Frames, file: OutputFile, crf: int | str) -> None:
     coder.width, coder.height = frames.size
     coder.pix_fmt, coder.time_base = "bgra", WEBP_UNIT
     times = frames.times(WEBP_UNIT)
-    lengths = [late - early for early, late in zip(times, times[1:], strict=False)]
     packets = []
-    for (frame, time), length in zip(frames.timed(WEBP_UNIT), lengths, strict=True):
+    for frame, time in frames.timed(WEBP_UNIT):
         shown = frame.reformat(format="bgra")
-        shown.pts, shown.time_base, shown.duration = time, WEBP_UNIT, length
+        shown.pts, shown.time_base = time, WEBP_UNIT
         packets += coder.encode(shown)
-    for packet in (*packets, *coder.encode(None)):
-        file.write(bytes(packet))  # a whole file: the coder puts it together at the end
+    # A whole file: the coder puts it together at the end.
+    made = bytearray(b"".join(map(bytes, (*packets, *coder.encode(None)))))
+    if made[12:16] != b"VP8X":
+        made[12:12] = _extended(*frames.size)  # a single frame comes without this header
+    _set_last_duration(made, times[-1] - times[-2])
+    file.write(bytes(made))
+
+
+def _extended(width: int, height: int) -> bytes:
+    """The header of a WebP that has more than a picture in it."""
+    size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    return b"VP8X" + struct.pack("<II", 10, 0) + size
+
+
+def _set_last_duration(webp: bytearray, milliseconds: int) -> None:
+    """Set how long the last frame is shown, which the coder guesses."""
+    place, last = 12, None
+    while place + 8 <= len(webp):
+        (size,) = struct.unpack_from("<I", webp, place + 4)
+        if webp[place : place + 4] == b"ANMF":
+            last = place
+        place += 8 + size + size % 2
+    if last is not None:
+        webp[last + 20 : last + 23] = min(milliseconds, _LONGEST_WEBP).to_bytes(3, "little")
 
 
 def _looped(times: list[int], unit: Fraction, **options: str) -> dict[str, str]:

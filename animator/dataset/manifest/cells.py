@@ -33,7 +33,7 @@ _ID = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_ID}}}", re.ASCII)
 _SEED = re.compile(r"\d{1,19}", re.ASCII)
 _MAX_SEED = 2**63 - 1
 _KNOWN_LOCATIONS = 1 << 16
-_NUMBERS = {"id": (int,), "start": (int, float), "end": (int, float)}
+_NUMBERS = {"id": (int,), **dict.fromkeys(("start", "end", "fps", "driving_fps"), (int, float))}
 MAX_CELL = 2 * MAX_LOCATION
 """Most characters of a cell, the spaces around it included."""
 _LONG_MESSAGE = 500
@@ -104,6 +104,8 @@ class RowMaker:
         options = {**self._defaults, **{name: values[name] for name in values if name != "id"}}
         options["weights"] = self._weights(options["weights"])
         options |= places
+        if options["audio"] not in ("driving", "none"):
+            options["audio"] = self._locate(options["audio"])
         if len(values) > 2:  # else they are the defaults, which have been checked
             check_options({name: options[name] for name in ROW_OPTIONS})
             OPTIONS["priority"].check(options["priority"])
