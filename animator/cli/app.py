@@ -78,7 +78,7 @@ def run(
 
 @app.command(rich_help_panel=ANIMATE)
 @making_command
-@opt.job_options(JobSpec, without=["output_mode"])
+@opt.job_options(JobSpec, without=["output_mode", *opt.OF_THE_FILE])
 def explain(
     source: opt.Source,
     driving: opt.Driving,
@@ -140,7 +140,9 @@ def pose(
 
 @app.command(rich_help_panel=ANIMATE)
 @command
-@opt.job_options(JobSpec, without=["motion", "anchor", "smoothing", "output_mode"])
+@opt.job_options(
+    JobSpec, without=["motion", "anchor", "smoothing", "output_mode", *opt.OF_THE_FILE]
+)
 def check(
     source: opt.Source,
     driving: opt.Driving,

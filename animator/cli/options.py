@@ -50,6 +50,10 @@ State = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 
+OF_THE_FILE = ("audio", "codec", "crf", "preset", "pixel_format")
+"""Options of how a result is written, for commands that write none."""
+
+
 def complete_weights(incomplete: str) -> list[str]:
     """Names of weights for the shell's completion."""
     try:

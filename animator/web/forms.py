@@ -30,7 +30,12 @@ FORMAT = Option(
     shown="",
 )
 """What the server's outputs are, whose names it makes itself."""
-OFFERED: Mapping[str, Option] = {FORMAT.name: FORMAT, **OPTIONS}
+_PLACE = list(OPTIONS).index(FILE_OPTIONS[0])
+OFFERED: Mapping[str, Option] = {
+    item.name: item
+    for item in (*list(OPTIONS.values())[:_PLACE], FORMAT, *list(OPTIONS.values())[_PLACE:])
+}
+"""All that the page offers, in its order."""
 SHOWN = ("output_mode", "motion", "size", "start", "end")
 """Options that are always seen, in this order; others are folded away."""
 _PICTURED = ("output_mode", "motion")

@@ -232,6 +232,9 @@ class Workspace:
             if not begun and self._older_pictures():
                 raise appeared(self.output)
             return
+        with suppress(OSError):
+            if not os.listdir(self.output):
+                return  # an empty folder, which pictures may fill
         try:
             there = _mark(self.output)
             own = self._marks().read_text().splitlines() if self._marks().exists() else []
