@@ -7,13 +7,14 @@ decoded is left to the pipeline.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from animator.errors import AnimatorError
 from animator.files.local import check_input, check_location, check_suffix
 from animator.files.output import refuse_other_files
-from animator.files.sequence import name_expression
+from animator.files.sequence import is_sequence, name_expression, pictures_of
 from animator.files.urls import check_url
 from animator.formats import check_format
 from animator.settings import Settings
@@ -64,8 +65,11 @@ def check_many(specs: Iterable[JobSpec], *, overwrite: bool, settings: Settings)
 def _check_inputs(spec: JobSpec, settings: Settings) -> None:
     check_location(spec.source, settings)
     check_location(spec.driving, settings)
-    if spec.audio_file is not None:
-        check_location(spec.audio_file, settings)
+    audio = spec.audio_file
+    if audio is not None and audio.is_url:
+        check_url(audio, settings)
+    elif audio is not None:
+        check_input(audio.plain)
 
 
 def check_weights(weights: str, settings: Settings) -> None:
@@ -96,15 +100,15 @@ def _check_output(
         return
     # A path: never over an input, over another file only if that is wanted.
     output = spec.output.path
-    if suffixes is None and check_format(spec.output).kind == "pictures":
-        _check_pictures(spec.output, overwrite)
-        _check_folder(output.parent)
-        return
-    if output.is_dir():
+    if output.is_dir() and not (suffixes is None and spec.output.endswith("/")):
         raise AnimatorError(
             "output_exists_as_folder",
             f"{spec.output!r} is a folder; give the name of a file in it.",
         )
+    if suffixes is None and check_format(spec.output).kind == "pictures":
+        _check_pictures(spec, overwrite)
+        _check_folder(output.parent)
+        return
     _check_name(spec.output, suffixes)
     if output.exists():
         for name in ("source", "driving", "weights", "audio"):
@@ -123,9 +127,12 @@ def _check_name(output: Location, suffixes: tuple[str, ...] | None) -> None:
         check_suffix(output, suffixes)
 
 
-def _check_pictures(output: Location, overwrite: bool) -> None:
-    """Check that pictures one by one can go where they are to."""
-    path = output.path
+def _check_pictures(spec: JobSpec, overwrite: bool) -> None:
+    """Check that pictures one by one can go where they are to, and not over inputs."""
+    output, path = spec.output, spec.output.path
+    for name in ("source", "driving"):
+        if _replaces(output, getattr(spec, name)):
+            raise AnimatorError("invalid_option", f"The output would replace the {name} pictures.")
     if not output.endswith("/"):
         known = name_expression(path.name)
         there = path.parent.is_dir() and any(map(known.fullmatch, os.listdir(path.parent)))
@@ -138,6 +145,19 @@ def _check_pictures(output: Location, overwrite: bool) -> None:
     if there and not overwrite:
         message = f"There are pictures at {output!r}; --force replaces them."
         raise AnimatorError("output_exists", message)
+
+
+def _replaces(output: Location, given: Location) -> bool:
+    """Whether pictures at the output would take the place of an input, or of pictures of it."""
+    if given.is_url:
+        return False
+    pictures = pictures_of(given.path) if is_sequence(given.path) else [given.path]
+    folder = output.path if output.endswith("/") else output.path.parent
+    name = re.compile(".*") if output.endswith("/") else name_expression(output.name)
+    real = os.path.realpath(folder)
+    return any(
+        name.fullmatch(one.name) and os.path.realpath(one.parent) == real for one in pictures
+    )
 
 
 def _check_folder(folder: Path) -> None:

@@ -273,8 +273,9 @@ class Workspace:
         """Start anew: remove what is in the folder."""
         for path in self._files():
             path.unlink(missing_ok=True)
-        for folder in self.path.iterdir():
-            _remove_tree(folder)
+        with suppress(FileNotFoundError):
+            for folder in list(self.path.iterdir()):
+                _remove_tree(folder)
 
     def remove(self) -> None:
         """Remove the folder, and those of earlier attempts; a later attempt's stays."""
