@@ -18,8 +18,9 @@ from animator.animation.driving import Driving
 from animator.animation.landmark_cache import LandmarkCache
 from animator.animation.loading import PortraitModel, load_portrait
 from animator.animation.portrait import PortraitGenerator
-from animator.animation.resampling import resample, result_times, shortest
+from animator.animation.resampling import duration, resample, result_times, shortest
 from animator.animation.result_time import ResultTime, result_time
+from animator.errors import AnimatorError
 from animator.faces.crop import Square, crop_square, face_square, in_units
 from animator.faces.detectors import make_detector
 from animator.faces.landmarks import Landmarks
@@ -191,9 +192,16 @@ def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch
     # At the result's own times, if it has some.
     resampled, time = None, result_time(driving, kept)
     if (rate := _own_rate(spec, time)) is not None:
+        _refuse_too_many(round(duration(time) * rate), limits)
         resampled = Resampled(rate, kept)
         targets, kept = resample(targets, kept, time, rate, driving.cuts or ())
     return JobPlan(inputs.model, source, driving, targets, kept, missing, hashes, cached, resampled)
+
+
+def _refuse_too_many(frames: int, limits: MediaLimits) -> None:
+    if frames > limits.max_frames:
+        message = f"The result would have {frames} frames; {limits.max_frames} are allowed."
+        raise AnimatorError("too_long", message)
 
 
 def _own_rate(spec: JobSpec, time: ResultTime) -> Fraction | None:
