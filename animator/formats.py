@@ -75,13 +75,15 @@ MOST_WEBP = 100
 
 def format_of(output: str) -> OutputFormat | None:
     """What an output is written as, by its name; None if the name says nothing that is known."""
-    if output.endswith("/"):
+    if output.endswith("/") or is_pattern(output):
         return PICTURES
+    return FORMATS.get(PurePath(output).suffix.lower())
+
+
+def is_pattern(output: str) -> bool:
+    """Whether an output, or its name alone, is a pattern of the names of pictures."""
     name = output.rpartition("/")[2]
-    suffix = PurePath(name).suffix.lower()
-    if suffix == ".png" and PATTERN.search(name):
-        return PICTURES
-    return FORMATS.get(suffix)
+    return name[-4:].lower() == ".png" and PATTERN.search(name) is not None
 
 
 def default_suffix(name: str) -> str:
@@ -109,6 +111,9 @@ def check_format(output: str) -> OutputFormat:
                 f"The output is {shown!r}; pictures one by one are only written to this machine's "
                 "folders. Take a format that is one file, or --extras frames."
             )
+            raise AnimatorError("invalid_option", message)
+        if output.endswith("/") and is_pattern(shown):
+            message = f"The output is {shown!r}/; a folder is not called as a pattern is."
             raise AnimatorError("invalid_option", message)
         if not output.endswith("/") and len(_PERCENT.findall(shown)) != 1:
             message = f"The output is {shown!r}; a pattern has one number, such as %05d, and no %."

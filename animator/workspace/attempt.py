@@ -32,7 +32,7 @@ from animator.errors import AnimatorError, AttemptRepeated, LeaseLost
 from animator.files.output import coded_errors, refuse_other_files, write_whole
 from animator.files.private import ordinary_mode
 from animator.files.sequence import name_expression
-from animator.formats import PATTERN
+from animator.formats import PATTERN, is_pattern
 from gfla.files import sync_folder
 
 _FINISHED = re.compile(r"plan\.npz|\d{5,}\.(mp4|npz)", re.ASCII)
@@ -161,7 +161,9 @@ class Workspace:
             AnimatorError: output_not_writable, disk_full.
         """
         made = self.path / name
-        stem = PATTERN.sub("", self.output.stem) or "pictures"
+        stem = self.output.stem
+        if is_pattern(self.output.name):
+            stem = PATTERN.sub("", stem) or "pictures"
         with coded_errors(self.output):
             for number in itertools.count(1):
                 place = self.output.with_stem(f"{stem}-{number}")
@@ -194,7 +196,7 @@ class Workspace:
 
     def _name_pictures(self, folder: Path) -> None:
         """Give pictures one by one the output's name, or names by its pattern."""
-        if PATTERN.search(self.output.name):
+        if is_pattern(self.output.name):
             self._name_each(folder)
             return
         _open_to_all(folder)
@@ -227,7 +229,7 @@ class Workspace:
 
     def _refuse_other(self) -> None:
         """Refuse to go on if the output is there, and is not what this job published."""
-        if PATTERN.search(self.output.name) and not self.output.exists():
+        if is_pattern(self.output.name) and not self.output.exists():
             begun = self._marks().exists() and _PICTURES in self._marks().read_text().splitlines()
             if not begun and self._older_pictures():
                 raise appeared(self.output)
@@ -252,7 +254,7 @@ class Workspace:
         # Not all systems and file systems have such attributes; the other note is for those.
         with suppress(OSError, AttributeError):
             os.setxattr(file, _ATTRIBUTE, self._job_id)
-        by_pattern = file.is_dir() and PATTERN.search(self.output.name)
+        by_pattern = file.is_dir() and is_pattern(self.output.name)
         with self._marks().open("a") as marks:
             marks.write((_PICTURES if by_pattern else _mark(file)) + "\n")
             marks.flush()

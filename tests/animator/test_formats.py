@@ -27,7 +27,7 @@ def test_a_name_says_what_is_written(output: str, name: str) -> None:
 @pytest.mark.parametrize(
     "output",
     ["/a/b.avi", "/a/b", "/a/b.png", "/a/%05d", "/a/%s.png", "/a/%05d-%d.png", "/a/50%-%05d.png",
-     "s3://a/f-%05d.png", "/a/%d/b.png", "/a/%99999d.png"],
+     "s3://a/f-%05d.png", "/a/%d/b.png", "/a/%99999d.png", "/a/%05d.png/"],
 )  # fmt: skip
 def test_other_names_are_refused(output: str) -> None:
     with pytest.raises(AnimatorError) as caught:

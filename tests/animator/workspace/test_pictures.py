@@ -119,6 +119,15 @@ def test_pictures_go_beside_what_appeared(output: str, tmp_path: Path) -> None:
     assert made(tmp_path / output, NAMES, 2).publish_beside("pictures").name.endswith("-2")
 
 
+def test_a_video_that_is_called_like_a_pattern_is_a_video(tmp_path: Path) -> None:
+    (tmp_path / "a-3.mp4").write_bytes(b"another")
+    workspace = Workspace.take(tmp_path / "a-%d.mp4", JOB, 1, replaces=False)
+    workspace.write("video.mp4", b"video")
+    workspace.publish("video.mp4")
+    workspace.remove()
+    assert listed(tmp_path) == ["a-%d.mp4", "a-3.mp4"]
+
+
 def test_starting_anew_leaves_no_pictures(tmp_path: Path) -> None:
     workspace = made(tmp_path / "out", NAMES)
     workspace.clear()
