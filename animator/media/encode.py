@@ -24,6 +24,7 @@ from gfla.arrays import Picture
 _BT709 = 1  # the number of BT.709 as primaries, transfer curve and matrix alike
 _LIMITED = 1
 _THREADS = 2
+_FEWEST = 2  # frames of which x265 tells no decoding times; they are decoded as they are shown
 
 
 class VideoWriter:
@@ -94,6 +95,7 @@ class VideoWriter:
         self._reformatter = VideoReformatter()
         self._shift = 0
         self._last: list[int] = []  # the last two timestamps
+        self._count = 0
 
     def __enter__(self) -> Self:
         with self._mp4.guarded():
@@ -154,6 +156,7 @@ class VideoWriter:
         if not self._last:
             self._shift = self._mp4.start(pts)
         self._last = [*self._last[-1:], pts]
+        self._count += 1
         frame = VideoFrame.from_ndarray(self._padded(picture), "rgb24")
         if not self._coding.rgb:
             frame = self._reformatter.reformat(
@@ -174,6 +177,8 @@ class VideoWriter:
         for packet in self._stream.encode(None):
             # The muxer takes a frame's duration from the next one's time; the last has none.
             packet.duration = duration
+            if self._count <= _FEWEST and self._coding.encoder == "libx265":
+                packet.dts = packet.pts
             self._mp4.mux(packet)
         self._mp4.publish()
 

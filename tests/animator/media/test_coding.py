@@ -142,6 +142,20 @@ def test_sound_keeps_its_place_in_every_container(
             assert container.streams.audio[0].codec_context.name in ("opus", "libopus", "vorbis")
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("codec", ["h264", "h265", "av1", "vp9"])
+def test_the_shortest_segments(codec: Any, count: int, tmp_path: Path) -> None:
+    """Of so few frames a coder may tell no decoding times, or any, so it is asked repeatedly."""
+    for _ in range(3):
+        pts = [12012 + 1001 * n for n in range(count)]
+        base, rate = Fraction(1, 30000), Fraction(30000, 1001)
+        segments = write_segments(tmp_path, ".mkv", codec, pts, base, rate)
+        assert join(segments, tmp_path / "out.mkv", pts, base, rate=rate, muxer="matroska") == []
+        with VideoReader(tmp_path / "out.mkv") as reader:
+            shown = [number(picture) for batch in reader for picture in batch.pixels]
+        assert shown == list(range(count))
+
+
 def test_without_a_choice_results_are_what_they_were() -> None:
     assert choose_coding(FORMATS[".mp4"]) == DEFAULT_CODING
     assert DEFAULT_CODING.encoder == "libx264"
