@@ -109,7 +109,7 @@ def probed(path: Path) -> tuple[str, int]:
 
 SOUNDS = {
     "PCM": ("a.mov", "pcm_s16le"), "AAC": ("a.mp4", "aac"), "Opus": ("a.mkv", "libopus"),
-    "MP3": ("a.mkv", "libmp3lame"), "FLAC": ("a.mkv", "flac"), "Vorbis": ("a.mkv", "libvorbis"),
+    "MP3": ("a.mkv", "libmp3lame"), "FLAC": ("a.mkv", "flac"),
 }  # fmt: skip
 
 
@@ -133,7 +133,11 @@ def test_sound_keeps_its_place_in_every_container(
     assert join(segments, output, pts[:40], Fraction(1, 30000), sound=sound, muxer=muxer) == []
     before = sound_on_timeline(heard)[round((start or 0) * 48000) :]
     after = sound_on_timeline(output)
-    assert abs(delay_seconds(before, after)) < 0.001
+    delay = delay_seconds(before, after)
+    assert abs(delay) < 0.001
+    # A start that Matroska rounds to milliseconds is half a millisecond off in the file itself.
+    before = before[max(round(-delay * 48000), 0) :]
+    after = after[max(round(delay * 48000), 0) :]
     length = 48000
     assert np.corrcoef(before[2000:length], after[2000:length])[0, 1] > 0.9
     assert video_times(output)[0] == 0
