@@ -35,6 +35,8 @@ CODES: dict[str, str] = {
     "output_exists_as_folder": "The output path is an existing folder.",
     "disk_full": "The disk, a quota or a file size limit stopped the output from being written.",
     "encoding_failed": "The encoder refused the frames or the sound.",
+    "encoder_unavailable": "This build of libav cannot code what is asked for.",
+    "no_sound": "The file whose sound is asked for has none that can be read.",
     "weights_unreadable": "The weights are missing, damaged or do not fit the model.",
     "weights_changed": "The weights are no longer the file that was imported.",
     "weights_wrong_kind": "The weights are of a model that does something else than asked for.",

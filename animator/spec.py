@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from animator.errors import AnimatorError
+from animator.formats import Codec, PixelFormat, Preset, check_coding, format_of, parse_rate
 from animator.values import (
     DEVICE,
     Location,
@@ -41,14 +42,16 @@ OutputMode = Literal["crop", "paste-back", "side-by-side"]
 Detector = Literal["auto", "dlib", "face-alignment"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Face = Literal["largest"] | int
+Crf = Literal["auto"] | int
 Extra = Literal["landmarks", "structures", "flows", "frames"]
 Priority = Literal["high", "normal", "low"]
 Kind = Literal["any", "cpu", "cuda"]
 Region = Literal["head", "brows", "eyes", "mouth", "jaw"]
 Blink = Literal["off", "auto"]
 
-_FACE, _LOOK, _MACHINE, _QUEUE = "Which face", "The result", "The machine", "The queue"
-_GROUPS = ("", _FACE, _LOOK, _MACHINE, _QUEUE)
+_FACE, _LOOK, _FILE = "Which face", "The result", "The file"
+_MACHINE, _QUEUE = "The machine", "The queue"
+_GROUPS = ("", _FACE, _LOOK, _FILE, _MACHINE, _QUEUE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,6 +115,27 @@ class RowOptions:
     blink: Blink = option(
         "off", "auto: eyes that do not get the driving motion blink now and then.", _LOOK
     )
+    fps: str = option(
+        "keep",
+        "Frames a second of the result: 25, 29.97, 30000/1001; keep is the driving video's own "
+        "times.",
+        _FILE,
+        shown="[keep|N]",
+    )
+    """As `animator.formats.parse_rate` reads it."""
+    audio: str = option(
+        "driving",
+        "The sound: the driving video's, none, or that of another file.",
+        _FILE,
+        shown="[driving|none|FILE]",
+    )
+    """A file is a `Location`."""
+    driving_fps: str = option(
+        "auto",
+        "Pictures a second of a driving folder or pattern; auto is that of --fps, or else 25.",
+        _FILE,
+        shown="[auto|N]",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,15 +192,45 @@ class SharedOptions:
         "What finds the landmarks; auto is face-alignment where it can run on a GPU, else dlib.",
         _FACE,
     )
+    codec: Codec = option(
+        "auto",
+        "How a video is coded; auto is h264, and vp9 in .webm.",
+        _FILE,
+        order=1,
+    )
+    crf: Crf = option(
+        "auto",
+        "Quality of the coding: 0 is best, 51 (av1, vp9: 63) worst; in .webp 0 is without loss.",
+        _FILE,
+        shown="[auto|N]",
+        minimum=0,
+        maximum=100,
+        order=1,
+    )
+    preset: Preset = option(
+        "auto", "How long the coder tries to make the file small.", _FILE, order=1
+    )
+    pixel_format: PixelFormat = option(
+        "auto",
+        "How colours are stored: yuv444p keeps all, yuv420p a quarter and plays everywhere, "
+        "...10le has 10 bits; auto is yuv420p.",
+        _FILE,
+        order=1,
+    )
     precision: Precision = option(
         "auto", "Arithmetic of the networks; auto is float32 on a CPU.", _MACHINE, order=1
     )
 
 
 _FILES = ("source", "driving", "output")
-_LATER = ("source_face", "driving_face", "strength", "head", "expression", "regions", "blink")
+_LATER = (
+    *("source_face", "driving_face", "strength", "head", "expression", "regions", "blink"),
+    *("fps", "audio", "driving_fps", "codec", "crf", "preset", "pixel_format"),
+)
 """Options that came later than others; see `JobSpec.chosen`."""
 _NO_REGIONS = f"one or more of {', '.join(get_args(Region))}, each once, parted by commas"
+DEFAULT_RATE = Fraction(25)
+"""Pictures a second of a folder that nobody says more of."""
 
 
 @dataclass(frozen=True)
@@ -189,14 +243,23 @@ class JobSpec(SharedOptions, RowOptions):
 
     source: Location = field(
         metadata=offered(
-            "The portrait: a picture, or a video whose first frame is taken.", shown="SOURCE"
+            "The portrait: a picture, or a video or folder whose first picture is taken.",
+            shown="SOURCE",
         )
     )
     """A text or a path is made a `Location`; so are the next two."""
     driving: Location = field(
-        metadata=offered("The video whose motion the portrait gets.", shown="DRIVING")
+        metadata=offered(
+            "The video, or folder of pictures, whose motion the portrait gets.", shown="DRIVING"
+        )
     )
-    output: Location = field(metadata=offered("Where to write the video.", shown="FILE"))
+    output: Location = field(
+        metadata=offered(
+            "Where to write the result; its ending says as what: .mp4 .mov .mkv .webm .gif .webp "
+            ".apng, or a folder/ or name-%05d.png for pictures.",
+            shown="FILE",
+        )
+    )
     _: KW_ONLY
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", _MACHINE, shown="DEVICE")
     """Where the networks run."""
@@ -233,6 +296,7 @@ class JobSpec(SharedOptions, RowOptions):
         if not isinstance(self.regions, str) or not self.moving:
             raise refuse("regions", self.regions, _NO_REGIONS)
         self._check_times()
+        self._check_file()
 
     def _check_times(self) -> None:
         for name in ("start", "end"):
@@ -242,6 +306,33 @@ class JobSpec(SharedOptions, RowOptions):
         start, end = self.start_seconds, self.end_seconds
         if end is not None and end <= (start or 0):
             raise refuse("end", self.end, f"a time after the start ({self.start or 0})")
+
+    def _check_file(self) -> None:
+        check_coding(self.output, self.codec, self.crf, self.preset, self.pixel_format)
+        parse_rate("fps", self.fps)
+        parse_rate("driving_fps", self.driving_fps, "auto")
+        if self.audio not in ("driving", "none"):
+            object.__setattr__(self, "audio", Location(self.audio, "audio"))
+            kind = format_of(self.output)
+            if kind is not None and kind.kind != "video":
+                what = f"driving or none, as {kind.name.upper()} has no sound"
+                raise refuse("audio", self.audio, what)
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Frames a second that the result shall have; None for the driving video's own times."""
+        return parse_rate("fps", self.fps)
+
+    @property
+    def driving_rate(self) -> Fraction:
+        """Pictures a second of a driving video that is a folder or a pattern."""
+        own = parse_rate("driving_fps", self.driving_fps, "auto")
+        return own or self.rate or DEFAULT_RATE
+
+    @property
+    def audio_file(self) -> Location | None:
+        """The file whose sound is wanted instead of the driving video's, if it is one."""
+        return self.audio if isinstance(self.audio, Location) else None
 
     @property
     def moving(self) -> frozenset[Region]:
@@ -382,6 +473,10 @@ OPTIONS: dict[str, Option] = {
 
 Options of commands, columns of manifests and documents are made of it.
 """
+
+
+FILE_OPTIONS = tuple(name for name, item in OPTIONS.items() if item.group == _FILE)
+"""Options of how the result is timed and coded, and of what is heard."""
 
 
 class JobState(StrEnum):

@@ -99,7 +99,9 @@ def option_tiles(spec: JobSpec, plan: JobPlan, name: str) -> dict[str, NDArray[n
 
 def blink_tiles(spec: JobSpec, plan: JobPlan) -> dict[str, NDArray[np.uint8]]:
     """A blink at its deepest, half-way up, and the same moment without it."""
-    closed = closures(plan.driving.seconds, blink_seed(plan.hashes["source"], plan.driving.landmarks.points))
+    closed = closures(
+        plan.driving.seconds, blink_seed(plan.hashes["source"], plan.driving.landmarks.points)
+    )
     deepest = int(closed.argmax())
     rising = deepest + int(np.argmin(np.abs(closed[deepest : deepest + 9] - 0.5)))
     return {
@@ -127,7 +129,10 @@ def rendered(
 ) -> NDArray[np.uint8]:
     """A frame of the result, with some of those before it."""
     motion = plan_motion(
-        replace(spec, **options), plan.source, plan.driving, blink_seed(plan.hashes["source"], plan.driving.landmarks.points)
+        replace(spec, **options),
+        plan.source,
+        plan.driving,
+        blink_seed(plan.hashes["source"], plan.driving.landmarks.points),
     )
     state = plan.start(spec.size)
     for index in (*range(max(number - 4 * STEP, 0), number, STEP), number):

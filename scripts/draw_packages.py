@@ -39,6 +39,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     {"files": "paths and URLs"},
     {"watch": "progress, cancelling", "settings": "of a process"},
     {"spec": "what a job is"},
+    {"formats": "kinds of output"},
     {
         "faces": "landmarks and motion",
         "values": "checked values",

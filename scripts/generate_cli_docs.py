@@ -135,7 +135,7 @@ def page() -> str:
 def _row(option: Option) -> str:
     """An option of a job in the table of all."""
     values = option.shown
-    if option.minimum is not None:
+    if option.kind == "number":
         values = f"{option.minimum:g} to {option.maximum:g}" + ", even" * (option.step == 2)
     default = "" if option.default is None else f"`{option.default}`"
     where = "each row" if option.name in COLUMNS else ""

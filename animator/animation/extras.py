@@ -67,8 +67,7 @@ def write_extras(
 
 
 def _write_landmarks(spec: JobSpec, plan: JobPlan, path: Path, video: Path, watch: Watch) -> None:
-    driving = plan.driving
-    base = driving.time_base
+    base = plan.time.time_base
     with _archive(path) as add:
         add("targets", plan.targets.astype(np.float32))
         add("frames", plan.kept.astype(np.int64))

@@ -29,6 +29,7 @@ from animator.faces.detectors import detector_version
 from animator.faces.landmarks import POINTS
 from animator.files.arrays import DAMAGED, from_text, pack, to_text, unpack
 from animator.files.eviction import Room
+from animator.files.sequence import is_sequence
 from animator.files.storage import Storage
 from animator.media.decode import MediaLimits
 from animator.settings import Settings
@@ -97,6 +98,8 @@ class LandmarkCache:
         part = [
             None if time is None else str(time) for time in (spec.start_seconds, spec.end_seconds)
         ]
+        if is_sequence(spec.driving):
+            part.append(str(spec.driving_rate))  # which no file says
         key = self._key("driving", spec.face_of("driving"), sha256, *part)
 
         def read(arrays: dict[str, NDArray[Any]]) -> Driving:

@@ -17,14 +17,15 @@ from collections.abc import Callable, Iterator, Mapping
 from animator.animation.extras import write_extras
 from animator.animation.plan import JobInputs, JobPlan, controls_of, make_plan, open_inputs
 from animator.animation.quality import measure
-from animator.animation.render import VIDEO, SegmentRenderer
-from animator.animation.resume import load_plan, save_plan
+from animator.animation.render import PICTURES, VIDEO, SegmentRenderer, check_sound
+from animator.animation.resume import load_plan, save_plan, segment_coding
 from animator.errors import AnimatorError, LeaseLost
 from animator.faces.control import TRAINED
 from animator.faces.shots import cuts_sentence
-from animator.files.output import check_output
+from animator.files.output import check_output, check_result
 from animator.files.private import close_state_folder
 from animator.files.unchanged import unchanged
+from animator.formats import FORMATS
 from animator.media.decode import probe
 from animator.media.notes import is_reduced, sentence
 from animator.settings import Settings
@@ -73,7 +74,8 @@ def animate(
         LeaseLost: if the workspace was taken over, or ``may_publish`` said no.
     """
     # What cannot be written is told before anything is loaded.
-    check_output(spec.output)
+    segment_coding(spec)
+    check_result(spec.output)
     for path in extra_files(os.path.realpath(spec.output), spec.extras).values():
         check_output(path)
     folder = workspace or Workspace.temporary(spec.output, replaces=overwrite)
@@ -85,7 +87,7 @@ def animate(
     except AnimatorError as error:
         if workspace is not None or error.code != "output_exists":
             raise
-        place = folder.publish_beside(VIDEO)
+        place = folder.publish_beside(_made(folder))
         message = (
             f"{spec.output!r} appeared meanwhile and was not replaced; the video is {str(place)!r}."
         )
@@ -106,6 +108,7 @@ def _animate(
     began = time.monotonic()
     with coded_memory_errors():
         with watch.stage("load"):
+            check_sound(spec, settings)
             inputs = open_inputs(spec, settings)
     with coded_memory_errors(), unchanged(inputs.files):
         # Render the segments that are lacking, and put the video together.
@@ -117,6 +120,7 @@ def _animate(
         with watch.stage("generate", renderer.total, renderer.resumed):
             renderer.render(priority)
             lacking = renderer.join()
+            made = renderer.finish()
         # What is made of the finished frames.
         beside = write_extras(spec, plan, workspace, VIDEO, watch) if spec.extras else {}
         quality = _measured(spec, plan, renderer, workspace, watch)
@@ -124,7 +128,7 @@ def _animate(
     # the workspace covers that.
     if not may_publish():
         raise LeaseLost("the job is not this attempt's any more")
-    workspace.publish(VIDEO, beside)
+    workspace.publish(made, beside)
     seconds = time.monotonic() - began
     frames, resumed = renderer.total, renderer.resumed
     return Result(
@@ -143,6 +147,12 @@ def _animate(
         cached=plan.cached,
         quality=quality,
     )
+
+
+def _made(workspace: Workspace) -> str:
+    """The result that lies in a workspace."""
+    names = (PICTURES, *(f"result.{kind.name}" for kind in FORMATS.values()))
+    return next((name for name in names if (workspace.path / name).exists()), VIDEO)
 
 
 def _planned(
@@ -194,6 +204,9 @@ def _warnings(
     if plan.driving.cuts:
         seconds = plan.driving.seconds
         yield cuts_sentence([float(seconds[cut] - seconds[0]) for cut in plan.driving.cuts])
+    if plan.resampled is not None and plan.resampled.rate != spec.rate:
+        rate = float(plan.resampled.rate)
+        yield f"A GIF shows at most {rate:g} frames a second; the result was made with as many."
     yield from plan.driving.faults
     if plan.beyond:
         many = "1 frame" if plan.beyond == 1 else f"{plan.beyond} frames"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +20,9 @@ from animator.animation.landmark_cache import LandmarkCache
 from animator.animation.loading import PortraitModel, load_portrait
 from animator.animation.motion_input import is_motion, motion_of, stick_figures
 from animator.animation.portrait import PortraitGenerator
+from animator.animation.resampling import duration, resample, result_times, shortest
 from animator.animation.result_time import ResultTime, result_time
+from animator.errors import AnimatorError
 from animator.faces.blinks import blink_seed, close_eyes, closures
 from animator.faces.control import Controls, retarget_controlled
 from animator.faces.crop import Square, crop_square, face_square, in_units
@@ -28,6 +33,8 @@ from animator.faces.packing import settle
 from animator.faces.shots import ShotDetector, spans
 from animator.faces.tracking import FaceTracker, find_face
 from animator.files.unchanged import Stamp, Unchanged, check_unchanged
+from animator.formats import format_of
+from animator.media.animation import GIF_RATE
 from animator.media.decode import MediaLimits, VideoReader, content_hash, read_picture
 from animator.media.sound_choice import sound_faults
 from animator.settings import Settings
@@ -63,6 +70,19 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False)
+class Resampled:
+    """A result with times of its own.
+
+    Attributes:
+        rate: frames a second.
+        kept: the driving frames that it would show at the driving video's own times.
+    """
+
+    rate: Fraction
+    kept: NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
 class JobPlan:
     """All that a job needs to know before its first frame is rendered.
 
@@ -76,6 +96,7 @@ class JobPlan:
         hashes: SHA-256 of the inputs, by name.
         cached: the inputs whose landmarks had been found before, by name.
         beyond: frames whose head would turn out of the range that the networks know.
+        resampled: how the result got times of its own; None for those of the driving video.
     """
 
     model: PortraitModel
@@ -87,6 +108,7 @@ class JobPlan:
     hashes: dict[str, str]
     cached: tuple[str, ...] = ()
     beyond: int = 0
+    resampled: Resampled | None = None
 
     @property
     def generator(self) -> PortraitGenerator:
@@ -102,11 +124,14 @@ class JobPlan:
     @property
     def time(self) -> ResultTime:
         """When the frames of the result are shown, and which sound goes with them."""
-        return result_time(self.driving, self.kept)
+        if self.resampled is None:
+            return result_time(self.driving, self.kept)
+        own = result_time(self.driving, self.resampled.kept)
+        return result_times(own, self.resampled.rate)
 
     @property
     def pts(self) -> list[int]:
-        """T' timestamps of the result from 0, in units of the driving video's time base."""
+        """T' timestamps of the result from 0, in units of its time base."""
         return self.time.pts
 
     def start(self, size: int) -> RolloutState:
@@ -123,7 +148,7 @@ class JobInputs:
 
     Attributes:
         model: the loaded networks, and the engine that steps them.
-        hashes: SHA-256 of the two files, by name.
+        hashes: SHA-256 of the files, by name.
         files: those that somebody may change meanwhile.
     """
 
@@ -141,7 +166,10 @@ def open_inputs(spec: JobSpec, settings: Settings) -> JobInputs:
     model = load_portrait(spec.weights, spec.device, spec.precision, settings)
     limits = settings.limits()
     hashes, files = {}, []
-    for name, path in (("source", spec.source), ("driving", spec.driving)):
+    inputs = {"source": spec.source, "driving": spec.driving}
+    if spec.audio_file is not None:
+        inputs["audio"] = spec.audio_file
+    for name, path in inputs.items():
         # The stamp first: what happens from then on shows.
         before = Stamp.of(path, limits)
         hashes[name] = content_hash(path, limits)
@@ -176,17 +204,40 @@ def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch
     )
     known_inputs = (("source", known_source), ("driving", known_driving))
     cached = tuple(name for name, was_known in known_inputs if was_known)
+    # At the result's own times, if it has some.
+    targets, kept = motion.targets, motion.kept
+    resampled, time = None, result_time(driving, kept)
+    if (rate := _own_rate(spec, time)) is not None:
+        _refuse_too_many(round(duration(time) * rate), limits)
+        resampled = Resampled(rate, kept)
+        targets, kept = resample(targets, kept, time, rate, driving.cuts or ())
     return JobPlan(
         inputs.model,
         source,
         driving,
-        motion.targets,
-        motion.kept,
+        targets,
+        kept,
         motion.missing,
         hashes,
         cached,
         motion.beyond,
+        resampled,
     )
+
+
+def _refuse_too_many(frames: int, limits: MediaLimits) -> None:
+    if frames > limits.max_frames:
+        message = f"The result would have {frames} frames; {limits.max_frames} are allowed."
+        raise AnimatorError("too_long", message)
+
+
+def _own_rate(spec: JobSpec, time: ResultTime) -> Fraction | None:
+    """Frames a second of a result that has not the driving video's own times."""
+    gap = shortest(time) if spec.rate is None else 1 / spec.rate
+    kind = format_of(spec.output)
+    if kind is not None and kind.name == "gif" and gap < 1 / GIF_RATE:
+        return GIF_RATE
+    return spec.rate
 
 
 def find_source(
@@ -353,6 +404,7 @@ def open_driving(spec: JobSpec, limits: MediaLimits) -> VideoReader:
         end=spec.end_seconds,
         limits=limits,
         forgiving=True,
+        rate=spec.driving_rate,
     )
 
 
@@ -361,16 +413,16 @@ def driving_frames(
 ) -> Generator[NDArray[np.uint8], None, None]:
     """The driving pictures of the frames that are kept, H W 3 each.
 
-    Of a motion file, which has none, they are stick figures.
+    ``kept`` rises; a frame that is in it more than once comes as often. Of a motion file, which has
+    no pictures, they are stick figures.
     """
     if not driving.pictures:
         yield from stick_figures(driving, kept)
         return
-    wanted = set(kept.tolist())
+    wanted = Counter(kept.tolist())
     index = 0
     with open_driving(spec, limits) as reader:
         for batch in reader:
             for picture in batch.pixels:
-                if index in wanted:
-                    yield picture
+                yield from repeat(picture, wanted[index])
                 index += 1

@@ -175,8 +175,8 @@ def _places(frames: int) -> list[int]:
 
 def _frames(video: Path, plan: JobPlan, first: int) -> Iterator[NDArray[np.uint8]]:
     """The pictures of a run; what is far into a video is reached by a jump."""
-    pts = plan.pts
-    seconds = (pts[first] - pts[0]) * plan.driving.time_base
+    time = plan.time
+    seconds = (time.pts[first] - time.pts[0]) * time.time_base
     with open_finished(video, seconds or None, RUN) as reader:
         yield from islice((picture for batch in reader for picture in batch.pixels), RUN)
 

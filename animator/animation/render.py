@@ -16,11 +16,23 @@ from animator.animation.compose import Composer
 from animator.animation.plan import JobPlan, controls_of, driving_frames
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.preview import Preview
-from animator.animation.resume import load_checkpoint, save_checkpoint, segment_name
+from animator.animation.resampling import duration
+from animator.animation.resume import (
+    load_checkpoint,
+    save_checkpoint,
+    segment_coding,
+    segment_name,
+)
+from animator.errors import AnimatorError
 from animator.faces.crop import crop_square, fit_size
+from animator.files.local import quoted
+from animator.formats import check_format
+from animator.media.animation import write_animation
 from animator.media.encode import VideoWriter
 from animator.media.join import join
 from animator.media.mp4 import Sound
+from animator.media.pictures import pattern_of, write_pictures
+from animator.media.sound_choice import choose_sound
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch
@@ -29,6 +41,8 @@ from gfla.models.rollout import RolloutState
 
 VIDEO = "video.mp4"
 """What the whole video is called in the workspace."""
+PICTURES = "pictures"
+"""The folder there of a result that is pictures one by one."""
 _DRIVING_AHEAD = 4  # driving pictures that wait to be shown beside the result
 
 Rendered = tuple[NDArray[np.uint8], RolloutState]
@@ -76,6 +90,7 @@ class SegmentRenderer:
             self._still = crop_square(source.picture, source.square, side)
         self._checkpoint = load_checkpoint(workspace)
         self._time = plan.time
+        self._format, self._coding = check_format(spec.output), segment_coding(spec)
         self.total = len(self._time.pts)
         done = len(self._checkpoint.segments) * settings.segment_frames
         self.resumed = min(done, self.total)
@@ -105,22 +120,53 @@ class SegmentRenderer:
                 self._add_segment(range(start, stop), frames)
 
     def join(self) -> list[str]:
-        """Put the video together; returns what it lacks, in sentences."""
-        plan, folder, time = self._plan, self._workspace.path, self._time
-        start, end = time.audio
-        file, limits = Path(self._spec.driving), self._settings.limits()
-        sound = Sound(file, start, end, limits, time.holes) if plan.driving.pictures else None
+        """Put the video together; returns what it lacks, in sentences.
+
+        Of a result that is no video, its frames without loss, of which `finish` makes it.
+        """
+        folder, time = self._workspace.path, self._time
         with self._workspace.owned():
             return join(
                 [folder / segment_name(n) for n in range(len(self._checkpoint.segments))],
                 folder / VIDEO,
                 time.pts,
-                plan.driving.time_base,
+                time.time_base,
                 rate=time.rate,
-                sound=sound,
-                metadata=provenance(plan.generator),
+                sound=self._sound(),
+                metadata=provenance(self._plan.generator),
                 check=self._watch.check,
+                muxer=self._format.muxer if self._format.kind == "video" else "mp4",
             )
+
+    def finish(self) -> str:
+        """Make the result of the joined video; returns its name in the workspace."""
+        folder, time, kind = self._workspace.path, self._time, self._format
+        video, comment = folder / VIDEO, provenance(self._plan.generator)["comment"]
+        check = self._watch.check
+        if kind.kind == "video":
+            return VIDEO
+        with self._workspace.owned():
+            if kind.kind == "pictures":
+                pattern = pattern_of(self._spec.output)
+                write_pictures(video, folder / PICTURES, pattern, comment=comment, check=check)
+                return PICTURES
+            name = f"result.{kind.name}"
+            write_animation(
+                video, folder / name, kind, time.pts, time.time_base,
+                rate=time.rate, crf=self._spec.crf, comment=comment, check=check,
+            )  # fmt: skip
+            return name
+
+    def _sound(self) -> Sound | None:
+        spec, time, limits = self._spec, self._time, self._settings.limits()
+        if spec.audio == "none" or self._format.kind != "video":
+            return None
+        if spec.audio_file is not None:
+            return Sound(spec.audio_file.path, None, duration(time), limits)
+        if not self._plan.driving.pictures:
+            return None
+        start, end = time.audio
+        return Sound(Path(spec.driving), start, end, limits, time.holes)
 
     def _add_segment(
         self,
@@ -142,10 +188,13 @@ class SegmentRenderer:
         numbers: range,
         frames: Iterator[tuple[Rendered, NDArray[np.uint8] | None]],
     ) -> RolloutState:
-        driving = self._plan.driving
         width, height = self.composer.output_size
-        base, rate = driving.time_base, driving.rate
-        with VideoWriter(path, width=width, height=height, time_base=base, rate=rate) as writer:
+        # By the rate the coder shares out its bits.
+        rate = self._plan.driving.rate if self._plan.resampled is None else self._time.rate
+        with VideoWriter(
+            path, width=width, height=height, time_base=self._time.time_base, rate=rate,
+            coding=self._coding,
+        ) as writer:  # fmt: skip
             for number in numbers:
                 (picture, state), shown = next(frames)
                 if self._still is not None:
@@ -155,6 +204,20 @@ class SegmentRenderer:
                 self._preview.offer(frame)
                 self._watch.advance(1, last_stage=True)
         return state
+
+
+def check_sound(spec: JobSpec, settings: Settings) -> None:
+    """Refuse a file whose sound is wanted and that has none.
+
+    Raises:
+        AnimatorError: `no_sound`, and those of `animator.media.container.open_media`.
+    """
+    if spec.audio_file is None:
+        return
+    choice = choose_sound(spec.audio_file.path, settings.limits())
+    if choice.index is None:
+        message = choice.note or f"{quoted(spec.audio_file)} has no sound."
+        raise AnimatorError("no_sound", message)
 
 
 def provenance(generator: PortraitGenerator) -> dict[str, str]:

@@ -21,17 +21,19 @@ class ResultTime:
     """When the frames of a result are shown, and which sound goes with them.
 
     Attributes:
-        pts: T' timestamps from 0, in units of the driving video's time base.
+        pts: T' timestamps from 0, in units of `time_base`.
         rate: frames a second, by which the last frame gets its duration; None if unknown.
         audio: where the sound begins and ends in the driving video, in seconds; None for its own
             beginning and end.
         holes: spans between the two, first and last second of each, whose sound is taken out.
+        time_base: seconds.
     """
 
     pts: list[int]
     rate: Fraction | None
     audio: tuple[Fraction | None, Fraction | None]
     holes: tuple[tuple[Fraction, Fraction], ...]
+    time_base: Fraction
 
 
 def result_time(driving: Driving, kept: NDArray[np.intp]) -> ResultTime:
@@ -61,4 +63,4 @@ def result_time(driving: Driving, kept: NDArray[np.intp]) -> ResultTime:
     )
     if holes or frames[0]:
         start = zero + pts[frames[0]] * base
-    return ResultTime([0, *accumulate(lengths)], rate, (start, end), holes)
+    return ResultTime([0, *accumulate(lengths)], rate, (start, end), holes, base)

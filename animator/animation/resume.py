@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from numpy.typing import NDArray
 
 from animator import __version__
 from animator.animation.driving import driving_arrays, driving_of
-from animator.animation.plan import JobInputs, JobPlan, Source
+from animator.animation.plan import JobInputs, JobPlan, Resampled, Source
 from animator.animation.portrait import PortraitGenerator
 from animator.faces.crop import Square
 from animator.files.arrays import DAMAGED, from_text, pack, to_text, unpack
+from animator.formats import check_format, format_of
+from animator.media.coding import DEFAULT_CODING, VideoCoding, choose_coding
 from animator.media.decode import MediaLimits, content_hash, read_picture
 from animator.settings import Settings
 from animator.spec import JobSpec
@@ -34,7 +37,8 @@ from gfla.models.rollout import RolloutState
 _PLAN = "plan.npz"
 _NOT_OF_THE_FRAMES = (
     *("source", "driving", "output", "detector", "device", "precision", "weights"),
-    *("measure", "extras", "keep_result"),
+    *("measure", "extras", "keep_result", "audio"),
+    *("codec", "crf", "preset", "pixel_format"),
 )
 _KEPT = 2  # states; where the last segment turns out to be damaged, the one before is of use
 _TYPES = {str(dtype): dtype for dtype in (torch.float32, torch.bfloat16, torch.float16)}
@@ -50,7 +54,7 @@ def identity(
     """
     options = spec.chosen()
     for name in _NOT_OF_THE_FRAMES:
-        del options[name]
+        options.pop(name, None)
     about = {
         "options": options,
         "hashes": {**hashes, "weights": generator.sha256},
@@ -58,9 +62,25 @@ def identity(
         "encoder": [av.__version__, segment_frames],
         "version": __version__,
     }
+    coding = segment_coding(spec)
+    if coding != DEFAULT_CODING:
+        about["coding"] = [coding.encoder, coding.pixel_format, sorted(coding.options.items())]
+    kind = format_of(spec.output)
+    if kind is not None and kind.name == "gif":
+        about["times"] = "of a GIF"
     if spec.missing_face == "skip":
         about["times"] = "closed up"  # older versions left holes where frames are left out
     return json.dumps(about, sort_keys=True)
+
+
+def segment_coding(spec: JobSpec) -> VideoCoding:
+    """How a job's segments are coded.
+
+    Raises:
+        AnimatorError: `encoder_unavailable`.
+    """
+    kind = check_format(spec.output)
+    return choose_coding(kind, spec.codec, spec.crf, spec.preset, spec.pixel_format)
 
 
 # -- the plan ----------------------------------------------------------------------------------
@@ -76,6 +96,7 @@ def save_plan(workspace: Workspace, spec: JobSpec, settings: Settings, plan: Job
         "missing": plan.missing,
         "hashes": plan.hashes,
         "beyond": plan.beyond,
+        "rate": None if plan.resampled is None else str(plan.resampled.rate),
     }
     # The portrait itself is read again, as its hash is part of what the plan is about.
     workspace.write(
@@ -86,6 +107,7 @@ def save_plan(workspace: Workspace, spec: JobSpec, settings: Settings, plan: Job
                 "source": source.points,
                 "targets": plan.targets,
                 "kept": plan.kept,
+                **({} if plan.resampled is None else {"own": plan.resampled.kept}),
                 **driving_arrays(plan.driving),
             }
         ),
@@ -126,6 +148,9 @@ def _plan(
         tuple((first, last) for first, last in numbers["missing"]),
         numbers["hashes"],
         beyond=numbers.get("beyond", 0),
+        resampled=None
+        if numbers.get("rate") is None
+        else Resampled(Fraction(numbers["rate"]), arrays["own"]),
     )
 
 

@@ -268,6 +268,8 @@ def _estimate(spec: JobSpec, settings: Settings, looked: _Looked) -> JobEstimate
     # From times a frame to the time of the job; all in seconds.
     share = driving.coverage[0] if spec.missing_face == "skip" else 1.0
     frames = max(round(driving.frames * share), 1)
+    if spec.rate is not None and driving.duration is not None:
+        frames = max(round(driving.duration * share * spec.rate), 1)
     stages = {
         "decode": driving.decode_seconds,
         "landmarks": driving.landmark_seconds or 0.0,

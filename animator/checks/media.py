@@ -98,12 +98,14 @@ def look_at_driving(
     """
     deadline = time.monotonic() + seconds
     path, start, end = Path(spec.driving), spec.start_seconds or Fraction(0), spec.end_seconds
+    picture_rate = spec.driving_rate
     # What the header says, and the times of packets, as far as there is time to read them.
     with VideoReader(
-        path, start=spec.start_seconds, end=end, limits=limits, forgiving=True
+        path, start=spec.start_seconds, end=end, limits=limits, forgiving=True, rate=picture_rate
     ) as reader:
         info, estimated, faults = reader.info, reader.frames, reader.faults
-    timing = read_timing(path, limits, start, end, _TIMING_SHARE * seconds, forgiving=True)
+    share = _TIMING_SHARE * seconds
+    timing = read_timing(path, limits, start, end, share, forgiving=True, rate=picture_rate)
     # An animated picture is read by a library that the search for sound knows nothing of.
     sound = choose_sound(path, limits) if info.has_audio else SoundChoice(None)
     length = _length(timing, info.duration, start, end)
@@ -116,7 +118,7 @@ def look_at_driving(
     for offset in (0.0 if wanted == count else 0.5, 0.0):
         times = _spread(float(start), length, rate, wanted, offset)
         left = (deadline - time.monotonic()) / (1.5 if offset else 1)
-        sampler = Sampler(path, limits, times, left, forgiving=True)
+        sampler = Sampler(path, limits, times, left, forgiving=True, rate=picture_rate)
         for moment, picture in sampler:
             watcher.look(moment, picture)
         faults = sampler.faults or faults

@@ -79,7 +79,7 @@ def run(
 
 @app.command(rich_help_panel=ANIMATE)
 @making_command
-@opt.job_options(JobSpec, without=["output_mode"])
+@opt.job_options(JobSpec, without=["output_mode", *opt.OF_THE_FILE])
 def explain(
     source: opt.Source,
     driving: opt.Driving,
@@ -142,6 +142,7 @@ def pose(
 _OF_THE_RESULT = (
     *("motion", "anchor", "smoothing", "output_mode"),
     *("strength", "head", "expression", "regions", "blink"),
+    *opt.OF_THE_FILE,
 )
 """Options that do not matter to whether files can be used."""
 

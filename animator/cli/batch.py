@@ -188,7 +188,7 @@ def batch(
     if out is None:
         raise AnimatorError("invalid_option", "--out is missing: the folder of the run.")
     settings = Settings.from_environment()
-    opt.read_faces(job_options)
+    opt.read_values(job_options)
     job_options["weights"] = for_spec(job_options["weights"], settings)
     row, shared = (
         {item.name: job_options[item.name] for item in fields(kind)}

@@ -142,15 +142,24 @@ def _attention(problems: list[str]) -> dict[str, str]:
 def _media(problems: list[str]) -> dict[str, str]:
     import av
 
+    from animator.formats import MOST_CRF
+    from animator.media.coding import ENCODERS, formats_of
+
     try:
         importlib.import_module("cv2")
     except ImportError as error:
         known = missing_library(str(error))
         problems.append(f"media: {known or f'OpenCV does not load ({error})'}")
-    return {
+    found = {
         name: ".".join(str(part) for part in numbers)
         for name, numbers in sorted(av.library_versions.items())
     }
+    for codec in MOST_CRF:
+        formats = ", ".join(formats_of(codec))
+        found[f"{codec} coder"] = f"{ENCODERS[codec]}: {formats}" if formats else "none"
+    if not formats_of("h264"):
+        problems.append("media: there is no coder for h264, in which results are by default")
+    return found
 
 
 def _landmarks(problems: list[str]) -> dict[str, str]:

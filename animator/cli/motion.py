@@ -179,7 +179,7 @@ def _spec(
         raise AnimatorError("invalid_option", message)
     target = output if output is not None else str(Path.cwd() / f"{Path(place.name).stem}.motion")
     faces: dict[str, str | int] = {"face": face}
-    opt.read_faces(faces)
+    opt.read_values(faces)
     written = Location(plain_location(target), "output")
     if written.is_url:
         raise AnimatorError("invalid_option", "A motion is written on this machine; give a path.")

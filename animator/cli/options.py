@@ -50,6 +50,10 @@ State = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 
+OF_THE_FILE = ("audio", "codec", "crf", "preset", "pixel_format")
+"""Options of how a result is written, for commands that write none."""
+
+
 def complete_weights(incomplete: str) -> list[str]:
     """Names of weights for the shell's completion."""
     try:
@@ -120,8 +124,8 @@ def _parameter(option: Option) -> Parameter:
     )
 
 
-def read_faces(options: dict[str, Any]) -> None:
-    """Put what a user means into the place of the texts of which face is taken.
+def read_values(options: dict[str, Any]) -> None:
+    """Put what a user means into the place of texts that are a word, a number or a file.
 
     Raises:
         AnimatorError: `invalid_option`.
@@ -136,6 +140,21 @@ def read_faces(options: dict[str, Any]) -> None:
                 "invalid_option", f"{flag} is {text!r}; allowed is largest, or a number from 1."
             )
         options[name] = int(text)
+    if (audio := options.get("audio")) not in (None, "driving", "none"):
+        options["audio"] = Location(plain_location(str(audio)), "audio")
+    crf = options.get("crf", "auto")
+    if crf != "auto":
+        if not (crf.isascii() and crf.isdigit() and len(crf) < 4):
+            message = f"--crf is {crf!r}; allowed is auto, or a whole number from 0 (best)."
+            raise AnimatorError("invalid_option", message)
+        options["crf"] = int(crf)
+
+
+def _output(text: str) -> Location:
+    """A place for the result; a path that ends in / stays one, which asks for pictures."""
+    place = plain_location(text)
+    slash = "/" if text.endswith("/") and not place.endswith("/") else ""
+    return Location(place + slash, "output")
 
 
 def make_spec(
@@ -148,12 +167,12 @@ def make_spec(
     Raises:
         AnimatorError: `invalid_option`.
     """
-    read_faces(options)
+    read_values(options)
     target = next(free_names(source, driving, Path.cwd())) if output is None else output
     return JobSpec(
         source=Location(plain_location(source), "source"),
         driving=Location(plain_location(driving), "driving"),
-        output=Location(plain_location(str(target)), "output"),
+        output=_output(str(target)),
         weights=for_spec(weights, Settings.from_environment()),
         **options,
     )

@@ -90,7 +90,7 @@ def find_modified(places: Iterable[Location], settings: Settings) -> dict[str, f
 
 def _input_error(path: str) -> AnimatorError | None:
     try:
-        check_input(path)
+        check_input(path, pictures=True)
     except AnimatorError as error:
         return error.with_traceback(None)
     return None

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from animator.errors import AnimatorError
+from animator.files.sequence import is_sequence, pictures_of
 from animator.files.urls import check_url
 from animator.settings import DEFAULT_LIMITS, MediaLimits, Settings
 from animator.values import Location
@@ -58,13 +59,20 @@ def open_file(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Iterato
 
 
 def content_hash(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> str:
-    """The SHA-256 of a file's bytes as 64 hexadecimal digits; errors as in `open_file`."""
+    """The SHA-256 of a file's bytes as 64 hexadecimal digits; errors as in `open_file`.
+
+    Of pictures that stand for a video, it is that of the hashes of all, in their order; errors then
+    also as in `animator.files.sequence.pictures_of`.
+    """
+    if is_sequence(path):
+        hashes = (content_hash(picture, limits) for picture in pictures_of(path, limits))
+        return hashlib.sha256("\n".join(("pictures", *hashes)).encode()).hexdigest()
     with open_file(path, limits) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 OUTPUT_SUFFIXES = (".mp4", ".m4v", ".mov")
-"""What an output file may be called: they are what players expect of the MP4 that is written."""
+"""What a video of poses may be called: they are what players expect of the MP4 that is written."""
 SHEET_SUFFIXES = (".png", ".jpg", ".jpeg")
 """What the sheet of `animator explain` may be called."""
 _MAX_NAME = 200  # bytes; file systems allow 255, and a temporary name is a little longer
@@ -108,15 +116,23 @@ def check_location(location: Location, settings: Settings) -> None:
     if location.is_url:
         check_url(location, settings)
     else:
-        check_input(location.plain)
+        check_input(location.plain, pictures=True)
 
 
-def check_input(path: str) -> None:
+def check_input(path: str, *, pictures: bool = False) -> None:
     """Check that a file is there, is a regular one and may be read.
 
+    Args:
+        path: of the file.
+        pictures: whether a folder of pictures, or a pattern of their names, will do.
+
     Raises:
-        AnimatorError: `no_such_file`, `not_a_file` or `unreadable_file`.
+        AnimatorError: `no_such_file`, `not_a_file` or `unreadable_file`; for pictures, those of
+            `animator.files.sequence.pictures_of`.
     """
+    if pictures and is_sequence(path):
+        check_input(str(pictures_of(path)[0]))
+        return
     try:
         mode = os.stat(path).st_mode
     except PermissionError:

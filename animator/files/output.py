@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import secrets
 import stat
 import sys
@@ -16,7 +17,10 @@ from typing import Any
 from animator.errors import AnimatorError
 from animator.files.local import quoted
 from animator.files.private import ordinary_mode
+from animator.formats import format_of
 from gfla.files import DISK_FULL, sync_folder
+
+_NUMBERED = re.compile(r"\d{5,}\.png", re.ASCII)  # what pictures in a folder are called
 
 
 class OutputFile:
@@ -147,6 +151,44 @@ def check_output(output: str | Path) -> None:
         AnimatorError: output_exists_as_folder, output_not_writable, disk_full.
     """
     OutputFile(output).remove()
+
+
+def check_result(output: str) -> None:
+    """Find out whether a job's result could be created, also where it is a folder of pictures.
+
+    Raises:
+        AnimatorError: as `check_output`.
+    """
+    kind = format_of(output)
+    if kind is None or kind.kind != "pictures":
+        check_output(output)
+        return
+    path = Path(output)
+    if output.endswith("/"):
+        refuse_other_files(path)
+    check_output(path.parent / f".{secrets.token_hex(8)}.png")
+
+
+def refuse_other_files(folder: Path) -> None:
+    """Refuse a folder that holds anything but numbered pictures: it is not ours to replace.
+
+    Raises:
+        AnimatorError: output_exists_as_folder, output_not_writable.
+    """
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        message = f"{quoted(folder)} cannot be written: {error.strerror or error}."
+        raise AnimatorError("output_not_writable", message) from error
+    for name in names:
+        if not _NUMBERED.fullmatch(name):
+            message = (
+                f"{quoted(folder)} is a folder that holds {quoted(name)}; pictures go into a new "
+                "one, or replace one that holds numbered pictures alone."
+            )
+            raise AnimatorError("output_exists_as_folder", message)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from animator.errors import AnimatorError, LeaseLost
 from animator.files.local import content_hash, open_file, quoted
+from animator.files.sequence import is_sequence, pictures_of
 from animator.settings import DEFAULT_LIMITS, MediaLimits
 
 _COARSEST = 2.0  # seconds between two times of change that every file system tells apart
@@ -38,7 +39,20 @@ class Stamp:
 
     @classmethod
     def of(cls, path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Stamp:
-        """The present one; errors as in `open_file`."""
+        """The present one; errors as in `open_file`.
+
+        Of pictures that stand for a video, one that differs when any picture's does; errors then
+        also as in `animator.files.sequence.pictures_of`.
+        """
+        if is_sequence(path):
+            stamps = [(str(one), cls.of(one, limits)) for one in pictures_of(path, limits)]
+            told = hash(tuple((name, stamp.identity) for name, stamp in stamps))
+            return cls(
+                sum(stamp.size for _, stamp in stamps),
+                hash(tuple((name, stamp.modified) for name, stamp in stamps)),
+                (0, len(stamps), told),
+                all(stamp.settled for _, stamp in stamps),
+            )
         # Of a file that was just opened: on network file systems, that asks the server, while what
         # is known of a name may be some seconds old.
         with open_file(path, limits) as file:

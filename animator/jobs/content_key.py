@@ -8,7 +8,9 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from animator.files.local import check_input
+from animator.files.local import check_input, content_hash
+from animator.files.sequence import is_sequence
+from animator.formats import format_of
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.values import Location
@@ -31,8 +33,13 @@ def content_key(spec: JobSpec, settings: Settings) -> str:
     values = spec.chosen()
     # Every other field counts, also one that a later version adds.
     del values["output"]
+    kind = format_of(spec.output)
+    if kind is not None and kind.name != "mp4":
+        values["format"] = kind.name
     for name in ("source", "driving"):
         values[name] = _hash_input(getattr(spec, name), settings)
+    if spec.audio_file is not None:
+        values["audio"] = _hash_input(spec.audio_file, settings)
     values["weights"] = _hash(resolve_spec(spec.weights, settings))
     text = json.dumps(values, sort_keys=True)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
@@ -45,8 +52,8 @@ def _hash_input(location: Location, settings: Settings) -> str:
         with cached_input(location, settings) as path:
             # Its name in the cache is the hash of its content.
             return path.name
-    check_input(location.plain)
-    return _hash(location.path)
+    check_input(location.plain, pictures=True)
+    return content_hash(location.path) if is_sequence(location.plain) else _hash(location.path)
 
 
 def _hash(path: Path) -> str:

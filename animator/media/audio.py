@@ -1,9 +1,9 @@
 """The sound of one file, carried into another at exactly the same times.
 
-Packets are copied untouched where MP4 players understand their coding and nothing is taken out of
-their midst, else decoded and encoded as AAC. Either way the sound keeps its place to the sample:
-encoder delay, a start before or after the picture, gaps and a cut in the middle of a packet all end
-in timestamps and edit lists.
+Packets are copied untouched where the container's players understand their coding and nothing is
+taken out of their midst, else decoded and encoded as AAC, or in Matroska and WebM as Opus. Either
+way the sound keeps its place to the sample: encoder delay, a start before or after the picture,
+gaps and a cut in the middle of a packet all end in timestamps and edit lists.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from av.packet import Packet
 
 from animator.media.holes import Holes
 from animator.media.mixing import Mixer
-from animator.media.sound_choice import choose_sound, encoded_rate, open_stream
+from animator.media.sound_choice import EDITED, choose_sound, encoded_rate, open_stream
 from animator.media.streams import demux
 from animator.media.timeline import DISCONTINUOUS, Joints
 from animator.media.video_file import video_offsets
@@ -66,12 +66,13 @@ def add_audio(
     delay: Fraction = Fraction(0),
     holes: Sequence[tuple[Fraction, Fraction]] = (),
     limits: MediaLimits = DEFAULT_LIMITS,
+    muxer: str = "mp4",
     warn: Callable[[str], None] = lambda sentence: None,
 ) -> AudioTrack | None:
     """Add the sound of a file to an output that has not been started yet.
 
     Args:
-        output: an MP4 container.
+        output: a container.
         path: the file that has the sound.
         start: the time in the file, in seconds, that is 0 in the output; nothing before it is
             heard. None keeps the file's times.
@@ -80,6 +81,7 @@ def add_audio(
         holes: spans between start and end, first and last second of each in the file, ascending,
             that are taken out; what follows moves up.
         limits: what is refused.
+        muxer: libav's name of the container.
         warn: takes a sentence about sound that had to be left out.
 
     Returns:
@@ -91,7 +93,7 @@ def add_audio(
     resources = ExitStack()
     try:
         # The file's sound, if it has one that can be read.
-        choice = choose_sound(path, limits)
+        choice = choose_sound(path, limits, muxer)
         if choice.note is not None:
             warn(choice.note)
         if choice.index is None:
@@ -108,9 +110,11 @@ def add_audio(
         # MP4 takes some codings as they are, which loses nothing; others are coded anew, and so is
         # what is cut, as packets are no place to cut at.
         joints = Joints(format, known)
-        if choice.copied and not holes:
-            return _Copied(output, source, resources, joints, start, end, delay)
-        return _Encoded(output, source, resources, joints, start, end, delay, holes)
+        # Matroska has no edit lists, which would hide what is before the start.
+        hidden = start is None or muxer in EDITED
+        if choice.copied and not holes and hidden:
+            return _Copied(output, source, resources, joints, start, end, delay, muxer)
+        return _Encoded(output, source, resources, joints, start, end, delay, holes, muxer)
     except BaseException:
         resources.close()
         raise
@@ -171,8 +175,12 @@ class _Copied(_Track):
     """Packets as they are, with smooth timestamps in units of one sample."""
 
     def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+        *shared, muxer = arguments
+        super().__init__(*shared)
         self._target = self._output.add_stream_from_template(self._source)
+        # What is before 0 would move all the rest where nothing hides it.
+        opus = self._source.codec_context.name in ("opus", "libopus")
+        self._whole = muxer in EDITED or opus
         self._rate = self._source.codec_context.sample_rate
         self._expected: Fraction | None = None
         self._last = -sys.maxsize
@@ -193,6 +201,8 @@ class _Copied(_Track):
         length = self._length(packet)
         self._expected = self._written = time + length
         if self._zero is not None and time + length <= self._zero - _PREROLL:
+            return
+        if time < 0 and not self._whole:
             return
         if self._end is not None and time >= self._end:
             self._done = True
@@ -218,16 +228,19 @@ class _Copied(_Track):
 
 
 class _Encoded(_Track):
-    """Decoded sound without its holes, laid on a line of samples and encoded as AAC."""
+    """Decoded sound without its holes, laid on a line of samples and encoded as AAC or Opus."""
 
     def __init__(self, *arguments: Any) -> None:
-        *shared, holes = arguments
+        *shared, holes, muxer = arguments
         super().__init__(*shared)
         context = self._source.codec_context
-        self._rate = encoded_rate(context.sample_rate)
+        self._rate = encoded_rate(context.sample_rate, muxer)
         channels = min(context.channels, 2)
         self._layout = "mono" if channels == 1 else "stereo"
-        self._target = self._output.add_stream("aac", rate=self._rate)
+        encoder, self._format = ("aac", "fltp") if muxer in EDITED else ("libopus", "flt")
+        target: Any = self._output.add_stream(encoder, rate=self._rate)
+        self._target = target
+        self._target.codec_context.format = self._format
         self._target.layout = self._layout
         self._target.codec_context.bit_rate = _BITS_PER_CHANNEL * channels
         self._target.codec_context.time_base = Fraction(1, self._rate)
@@ -326,7 +339,9 @@ class _Encoded(_Track):
         stop = samples.shape[1] // size * size if whole else samples.shape[1]
         for first in range(0, stop, size):
             piece = np.ascontiguousarray(samples[:, first : min(first + size, stop)])
-            frame = AudioFrame.from_ndarray(piece, "fltp", self._layout)
+            if self._format == "flt":
+                piece = np.ascontiguousarray(piece.T).reshape(1, -1)  # channels side by side
+            frame = AudioFrame.from_ndarray(piece, self._format, self._layout)
             frame.sample_rate, frame.time_base = self._rate, Fraction(1, self._rate)
             frame.pts = self._pending_start + first
             self._output.mux(self._target.encode(frame))

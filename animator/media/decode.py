@@ -20,6 +20,7 @@ from av.video.frame import VideoFrame
 
 from animator.errors import AnimatorError
 from animator.files.local import content_hash, quoted
+from animator.files.sequence import is_sequence, pictures_of
 from animator.media.colour import notes_of
 from animator.media.container import open_media, seconds_text
 from animator.media.display import Display
@@ -90,14 +91,16 @@ def read_image(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> npt.ND
 
 
 def read_picture(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Still:
-    """Read a picture, or the first frame of an animated picture or a video.
+    """Read a picture, or the first frame of an animated picture or a video, or of a folder.
 
     See `animator.media.stills.read_still` for what is done to it.
 
     Raises:
         AnimatorError: no_such_file, not_a_file, unreadable_file, too_large, unreadable_image,
-            unsupported_format, out_of_memory.
+            unsupported_format, out_of_memory, and those of `pictures_of`.
     """
+    if is_sequence(path):
+        path = pictures_of(path, _any_length(limits))[0]
     still = read_still(path, limits)
     if still is not None:
         return still
@@ -130,6 +133,7 @@ class VideoReader:
         batch: frames a batch at most; large frames come in smaller batches.
         limits: what is refused.
         forgiving: whether damage leaves out frames and is told in `faults`, instead of raising.
+        rate: pictures a second, where the path is a folder of pictures or a pattern.
 
     Attributes:
         info: what the header says.
@@ -158,12 +162,13 @@ class VideoReader:
         batch: int = 8,
         limits: MediaLimits = DEFAULT_LIMITS,
         forgiving: bool = False,
+        rate: Fraction | None = None,
     ) -> None:
         if batch < 1:
             raise ValueError(f"a batch holds at least one frame, got {batch}")
         _check_span(start, end)
         self._path, self._limits, self._start, self._end = Path(path), limits, start, end
-        self._file = open_video(self._path, limits, forgiving)
+        self._file = open_video(self._path, limits, forgiving, rate)
         try:
             first = self._file.next()
             if first is None:

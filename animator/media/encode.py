@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from animator.errors import AnimatorError
 from animator.files.output import coded_errors
+from animator.media.coding import DEFAULT_CODING, VideoCoding
 from animator.media.mp4 import Mp4Output, Sound, believable, last_duration
 from animator.settings import DEFAULT_LIMITS, MediaLimits
 from gfla.arrays import Picture
@@ -23,6 +24,7 @@ from gfla.arrays import Picture
 _BT709 = 1  # the number of BT.709 as primaries, transfer curve and matrix alike
 _LIMITED = 1
 _THREADS = 2
+_FEWEST = 2  # frames of which x265 tells no decoding times; they are decoded as they are shown
 
 
 class VideoWriter:
@@ -31,8 +33,9 @@ class VideoWriter:
     A context manager. The file appears under its name when the block ends without an exception,
     complete and on disk; otherwise nothing is left, and a file that was there before is untouched.
 
-    Frames are coded as H.264 with 4:2:0 chroma in BT.709. A width or height that is odd grows by
-    one pixel, which repeats the last column or row.
+    Frames are coded as H.264 with 4:2:0 chroma in BT.709, unless told otherwise. Where pixels
+    share a colour, a width or height that is odd grows by one pixel, which repeats the last column
+    or row.
 
     Args:
         output: the file to write; its folder must exist. A symbolic link is followed.
@@ -47,8 +50,7 @@ class VideoWriter:
             the same times. See `animator.media.decode.VideoReader.audio_start`.
         audio_end: the time in that file, in seconds, where the sound ends; None for its own end.
         metadata: what the file says about itself; keys from `animator.media.mp4.METADATA_KEYS`.
-        crf: quality, 0 (lossless) to 51.
-        codec: a libav encoder that takes `crf`.
+        coding: how frames are coded.
         limits: what is refused of `audio_from`.
 
     Attributes:
@@ -72,8 +74,7 @@ class VideoWriter:
         audio_start: Fraction | None = None,
         audio_end: Fraction | None = None,
         metadata: Mapping[str, str] | None = None,
-        crf: int = 18,
-        codec: str = "libx264",
+        coding: VideoCoding = DEFAULT_CODING,
         limits: MediaLimits = DEFAULT_LIMITS,
     ) -> None:
         if width < 1 or height < 1:
@@ -88,12 +89,13 @@ class VideoWriter:
             Path(output), time_base, sound=sound, metadata=metadata, warn=self.warnings.append
         )
         self._size, self._rate = (width, height), believable(rate)
-        self._codec, self._options = codec, {"crf": str(crf)}
-        if codec.startswith("libx26"):
-            self._options["preset"] = "veryfast"
+        self._coding = coding
+        across, down = coding.shared
+        self._padding = (-height % down, -width % across)
         self._reformatter = VideoReformatter()
         self._shift = 0
         self._last: list[int] = []  # the last two timestamps
+        self._count = 0
 
     def __enter__(self) -> Self:
         with self._mp4.guarded():
@@ -133,16 +135,20 @@ class VideoWriter:
 
     def _add_stream(self) -> None:
         self._stream: VideoStream = self._mp4.container.add_stream(
-            self._codec, rate=self._rate or Fraction(25), options=self._options
+            self._coding.encoder,
+            rate=self._rate or Fraction(25),
+            options=dict(self._coding.options),
         )  # type: ignore[assignment]
         width, height = self._size
         context = self._stream.codec_context
-        # 4:2:0 halves both sides of the colour planes.
-        context.width, context.height = width + width % 2, height + height % 2
-        context.pix_fmt = "yuv420p"
+        context.width, context.height = width + self._padding[1], height + self._padding[0]
+        context.pix_fmt = self._coding.pixel_format
+        if self._coding.tag is not None:
+            context.codec_tag = self._coding.tag
         context.time_base = self._stream.time_base = self._mp4.time_base
-        context.color_primaries = context.color_trc = context.colorspace = _BT709
-        context.color_range = _LIMITED
+        if not self._coding.rgb:
+            context.color_primaries = context.color_trc = context.colorspace = _BT709
+            context.color_range = _LIMITED
         context.thread_type, context.thread_count = ThreadType.FRAME, _THREADS
 
     def _encode(self, picture: Picture, pts: int) -> None:
@@ -150,13 +156,16 @@ class VideoWriter:
         if not self._last:
             self._shift = self._mp4.start(pts)
         self._last = [*self._last[-1:], pts]
-        frame = self._reformatter.reformat(
-            VideoFrame.from_ndarray(_even(picture), "rgb24"),
-            format="yuv420p",
-            dst_colorspace=Colorspace.ITU709,
-            dst_color_range=ColorRange.MPEG,
-            threads=1,
-        )
+        self._count += 1
+        frame = VideoFrame.from_ndarray(self._padded(picture), "rgb24")
+        if not self._coding.rgb:
+            frame = self._reformatter.reformat(
+                frame,
+                format=self._coding.pixel_format,
+                dst_colorspace=Colorspace.ITU709,
+                dst_color_range=ColorRange.MPEG,
+                threads=1,
+            )
         frame.pts, frame.time_base = pts + self._shift, self._mp4.time_base
         self._mp4.mux(self._stream.encode(frame))
         self._mp4.reached(pts)
@@ -168,12 +177,13 @@ class VideoWriter:
         for packet in self._stream.encode(None):
             # The muxer takes a frame's duration from the next one's time; the last has none.
             packet.duration = duration
+            if self._count <= _FEWEST and self._coding.encoder == "libx265":
+                packet.dts = packet.pts
             self._mp4.mux(packet)
         self._mp4.publish()
 
-
-def _even(picture: Picture) -> Picture:
-    height, width = picture.shape[:2]
-    if height % 2 or width % 2:
-        picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    return np.ascontiguousarray(picture)
+    def _padded(self, picture: Picture) -> Picture:
+        below, right = self._padding
+        if below or right:
+            picture = np.pad(picture, ((0, below), (0, right), (0, 0)), mode="edge")
+        return np.ascontiguousarray(picture)

@@ -30,6 +30,7 @@ def join(
     sound: Sound | None = None,
     metadata: Mapping[str, str] | None = None,
     check: Callable[[], object] = lambda: None,
+    muxer: str = "mp4",
 ) -> list[str]:
     """Write the frames of segments as one file, at exactly their times, with sound.
 
@@ -46,6 +47,7 @@ def join(
         sound: what is heard.
         metadata: what the file says about itself.
         check: called before each segment; what it raises ends the work.
+        muxer: libav's name of the container.
 
     Returns:
         Sentences about what the file lacks.
@@ -64,10 +66,12 @@ def join(
     delay = max(place - rank for order in ranks for place, rank in enumerate(order))
     # Packets get the driving video's times, in its own time base.
     duration = last_duration(list(pts[-2:]), believable(rate), time_base)
-    mp4 = Mp4Output(output, time_base, sound=sound, metadata=metadata, warn=warnings.append)
+    mp4 = Mp4Output(
+        output, time_base, sound=sound, metadata=metadata, warn=warnings.append, muxer=muxer
+    )
     with mp4.guarded():
         mp4.open()
-        stream = _add_stream(mp4, segments[0])
+        stream = _add_stream(mp4, segments[0], muxer)
         shift = mp4.start(pts[0])
         first = 0
         for path, order in zip(segments, ranks, strict=True):
@@ -116,9 +120,14 @@ def _packets(path: Path, like: VideoStream | None = None) -> Iterator[Packet[Any
         yield from (packet for packet in demux(container, stream) if packet.size)
 
 
-def _add_stream(mp4: Mp4Output, path: Path) -> VideoStream:
+def _add_stream(mp4: Mp4Output, path: Path, muxer: str) -> VideoStream:
     with open_media(path, _OWN) as container:
-        stream: VideoStream = mp4.container.add_stream_from_template(container.streams.video[0])
+        like = container.streams.video[0]
+        # Of H.264 the decoder and the coder have one name, as libav's usual way asks for.
+        opaque = like.codec_context.name != "h264" or muxer not in ("mp4", "mov")
+        stream: VideoStream = mp4.container.add_stream_from_template(like, opaque=opaque)
+        if muxer in ("mp4", "mov") and like.codec_context.name == "hevc":
+            stream.codec_context.codec_tag = "hvc1"  # libav's own choice is not taken by all
     stream.time_base = mp4.time_base
     return stream
 

@@ -1,4 +1,6 @@
-"""An MP4 file with exact times and with the sound of another file, whole or not at all.
+"""A video file with exact times and with the sound of another file, whole or not at all.
+
+MP4 and QuickTime keep every time exactly; Matroska and WebM count in milliseconds.
 
 What fills its picture is the caller's business: an encoder, or the packets of other files.
 """
@@ -58,6 +60,7 @@ class Mp4Output:
         sound: what is heard.
         metadata: what the file says about itself; keys from `METADATA_KEYS`.
         warn: takes sentences about what the file lacks.
+        muxer: libav's name of the container: "mp4", "mov", "matroska" or "webm".
 
     Raises:
         ValueError: for a time base or a metadata key that makes no sense.
@@ -73,13 +76,14 @@ class Mp4Output:
         sound: Sound | None = None,
         metadata: Mapping[str, str] | None = None,
         warn: Callable[[str], None] = lambda sentence: None,
+        muxer: str = "mp4",
     ) -> None:
         if time_base <= 0:
             raise ValueError(f"the time base must be positive, got {time_base}")
         unknown = sorted(set(metadata or ()) - METADATA_KEYS)
         if unknown:
             raise ValueError(f"MP4 has no metadata {unknown}; it has {sorted(METADATA_KEYS)}")
-        self.path, self.time_base = output, time_base
+        self.path, self.time_base, self._muxer = output, time_base, muxer
         self._sound, self._metadata, self._warn = sound, dict(metadata or {}), warn
         self._file: OutputFile | None = None
         self._container: OutputContainer | None = None
@@ -112,8 +116,10 @@ class Mp4Output:
             "movie_timescale": str(unit * max(1, -(-_FINEST // unit))),
             "video_track_timescale": str(unit * max(1, -(-10000 // unit))),
         }
+        if self._muxer not in ("mp4", "mov"):
+            options = {"fflags": "+bitexact"}  # else equal files would differ in a random number
         self._container = av.open(
-            self._file, "w", format="mp4", options=options, io_open=self._file.reopened
+            self._file, "w", format=self._muxer, options=options, io_open=self._file.reopened
         )
         self._container.metadata.update(self._metadata)
 
@@ -137,6 +143,7 @@ class Mp4Output:
                 delay=self._shift * self.time_base,
                 holes=self._sound.holes,
                 limits=self._sound.limits,
+                muxer=self._muxer,
                 warn=self._warn,
             )
         self.container.start_encoding()

@@ -48,13 +48,14 @@ def read_timing(
     end: Fraction | None,
     seconds: float,
     forgiving: bool = False,
+    rate: Fraction | None = None,
 ) -> Timing:
     """Read the times of packets, which takes no decoding, for so many seconds at most.
 
     Raises:
         AnimatorError: as `VideoFile`.
     """
-    file = open_video(path, limits, forgiving)
+    file = open_video(path, limits, forgiving, rate)
     times: list[float] = []
     untimed = 0
     complete = True
@@ -102,6 +103,7 @@ class Sampler:
         times: seconds from the first frame, rising.
         seconds: that reading and what the caller does with the frames may take in all.
         forgiving: as of `animator.media.video_file.VideoFile`.
+        rate: pictures a second, where they lie one by one.
 
     Attributes:
         decoded: how many frames were decoded so far.
@@ -118,10 +120,11 @@ class Sampler:
         times: Sequence[float],
         seconds: float,
         forgiving: bool = False,
+        rate: Fraction | None = None,
     ) -> None:
         self._times = times
         self._deadline = time.monotonic() + seconds
-        self._file = open_video(path, limits, forgiving)
+        self._file = open_video(path, limits, forgiving, rate)
         self._time_base = float(self._file.time_base)
         self._keys = self._file.key_times(_MOST_ENTRIES)
         self._can_jump = True

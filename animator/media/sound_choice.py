@@ -14,6 +14,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.stream import Discard
 
+from animator.files.sequence import is_sequence
 from animator.media.container import open_media
 from animator.media.mixing import Mixer
 from animator.media.streams import demux, sound_streams
@@ -21,6 +22,19 @@ from animator.settings import MediaLimits
 
 COPIED = {"aac", "mp3", "mp3float", "ac3", "eac3", "opus", "libopus", "flac", "alac"}
 """Codings that MP4 players understand."""
+_COPIED = {
+    "mp4": COPIED,
+    "mov": COPIED - {"opus", "libopus", "flac"},
+    "matroska": COPIED | {"vorbis", "libvorbis"},
+    "webm": {"opus", "libopus", "vorbis", "libvorbis"},
+}
+"""Codings that players understand, by libav's name of the container."""
+_OPUS_RATE = 48000
+EDITED = ("mp4", "mov")
+"""Containers with edit lists, which hide what a coder puts before the beginning of the sound.
+
+Matroska and WebM hide it of Opus alone.
+"""
 _AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000}
 _TRIED = 100  # packets of a track
 
@@ -35,7 +49,7 @@ class SoundChoice:
 
     Attributes:
         index: the number of the stream, None for silence.
-        copied: whether its packets go into MP4 as they are.
+        copied: whether its packets go into the output as they are.
         note: what a person is to know of it, in a sentence.
     """
 
@@ -44,16 +58,19 @@ class SoundChoice:
     note: str | None = None
 
 
-def choose_sound(path: Path, limits: MediaLimits) -> SoundChoice:
+def choose_sound(path: Path, limits: MediaLimits, muxer: str = "mp4") -> SoundChoice:
     """Choose the first sound track, best first, that can be decoded and written.
 
     Args:
         path: a local file.
         limits: what is refused.
+        muxer: libav's name of the container that it goes into.
 
     Raises:
         AnimatorError: those of `animator.media.container.open_media`.
     """
+    if is_sequence(path):
+        return SoundChoice(None)
     with open_media(path, limits) as container:
         tracks = [stream.index for stream in sound_streams(container)]
     note = None
@@ -65,8 +82,9 @@ def choose_sound(path: Path, limits: MediaLimits) -> SoundChoice:
                 tried, frame = _tried(stream)
                 packets = len(tried)
                 if frame is not None:
-                    copied = stream.codec_context.name in COPIED and _can_be_copied(stream, tried)
-                    if copied or _can_be_encoded(frame):
+                    known = stream.codec_context.name in _COPIED[muxer]
+                    copied = known and _can_be_copied(stream, tried, muxer)
+                    if copied or _can_be_encoded(frame, muxer):
                         return SoundChoice(index, copied, ANOTHER if place else None)
             note = note or (EMPTY if _known(stream) and not packets else LEFT_OUT)
     return SoundChoice(None, note=note)
@@ -89,9 +107,9 @@ def open_stream(path: Path, limits: MediaLimits, resources: ExitStack, index: in
     return source
 
 
-def encoded_rate(rate: int) -> int:
-    """The rate at which AAC codes sound of a rate, both in samples a second."""
-    return rate if rate in _AAC_RATES else 48000
+def encoded_rate(rate: int, muxer: str = "mp4") -> int:
+    """The rate at which sound of a rate is coded, both in samples a second."""
+    return rate if rate in _AAC_RATES and muxer in EDITED else _OPUS_RATE
 
 
 def _known(stream: AudioStream) -> bool:
@@ -122,9 +140,9 @@ def _tried(stream: AudioStream) -> tuple[list[Packet[Any]], AudioFrame | None]:
     return tried, None
 
 
-def _can_be_copied(stream: AudioStream, packets: list[Packet[Any]]) -> bool:
+def _can_be_copied(stream: AudioStream, packets: list[Packet[Any]], muxer: str) -> bool:
     try:
-        with av.open(io.BytesIO(), "w", format="mp4") as output:
+        with av.open(io.BytesIO(), "w", format=muxer) as output:
             target = output.add_stream_from_template(stream)
             output.start_encoding()
             start = next((packet.pts for packet in packets if packet.pts is not None), 0)
@@ -137,9 +155,9 @@ def _can_be_copied(stream: AudioStream, packets: list[Packet[Any]]) -> bool:
     return True
 
 
-def _can_be_encoded(frame: AudioFrame) -> bool:
+def _can_be_encoded(frame: AudioFrame, muxer: str) -> bool:
     try:
-        rate = encoded_rate(frame.sample_rate)
+        rate = encoded_rate(frame.sample_rate, muxer)
         mixer = Mixer("mono" if frame.layout.nb_channels == 1 else "stereo", rate)
         mixer.mix(frame)
         mixer.rest()

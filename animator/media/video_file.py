@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 
 from animator.errors import AnimatorError
 from animator.files.local import quoted
+from animator.files.sequence import is_sequence
 from animator.media.animated import AnimatedFile, open_animated
 from animator.media.container import (
     RAW,
@@ -25,9 +26,11 @@ from animator.media.container import (
     transparent_decoder,
 )
 from animator.media.frame_source import FileFacts, FrameSource, check_frame_size
+from animator.media.picture_sequence import PictureSequence
 from animator.media.streams import demux, video_stream
 from animator.media.timeline import DISCONTINUOUS, FrameClock, Gaps, Joints
 from animator.settings import MediaLimits
+from animator.spec import DEFAULT_RATE
 
 _SEEK_MARGIN = 1  # seconds; lands before the key frame whose decoding order hides its time
 _LARGEST_STEP_BACK = 1  # seconds; more is a clock that starts anew
@@ -35,8 +38,16 @@ _THREADS = 2
 _FORGIVEN = 100  # packets that may fail before the first frame
 
 
-def open_video(path: Path, limits: MediaLimits, forgiving: bool = False) -> FrameSource:
-    """Open a video or an animated picture; arguments and errors as of `VideoFile`."""
+def open_video(
+    path: Path, limits: MediaLimits, forgiving: bool = False, rate: Fraction | None = None
+) -> FrameSource:
+    """Open a video, an animated picture, or pictures that stand for a video.
+
+    Arguments and errors as of `VideoFile` and `PictureSequence`; without a rate, such pictures
+    come at `animator.spec.DEFAULT_RATE`.
+    """
+    if is_sequence(path):
+        return PictureSequence(path, limits, rate or DEFAULT_RATE, forgiving)
     animated = open_animated(path, limits)
     if animated is None:
         return VideoFile(path, limits, forgiving)

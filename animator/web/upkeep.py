@@ -54,7 +54,8 @@ def inputs_in_use(store: JobStore) -> set[str]:
     """Inputs of jobs that have not ended."""
     # A job may begin between the two looks, so waiting ones come first.
     jobs = chain(_jobs(store, JobState.QUEUED), _jobs(store, JobState.RUNNING))
-    return {str(path) for job in jobs for path in (job.spec.source, job.spec.driving)}
+    specs = (job.spec for job in jobs)
+    return {str(path) for spec in specs for path in (spec.source, spec.driving, spec.audio)}
 
 
 def outputs_on_record(store: JobStore) -> set[str]:

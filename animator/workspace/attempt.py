@@ -29,11 +29,15 @@ from pathlib import Path
 from typing import Self
 
 from animator.errors import AnimatorError, AttemptRepeated, LeaseLost
-from animator.files.output import coded_errors, write_whole
+from animator.files.output import coded_errors, refuse_other_files, write_whole
+from animator.files.private import ordinary_mode
+from animator.files.sequence import name_expression
+from animator.formats import PATTERN, is_pattern
 from gfla.files import sync_folder
 
 _FINISHED = re.compile(r"plan\.npz|\d{5,}\.(mp4|npz)", re.ASCII)
 _PUBLISHED = "published"
+_PICTURES = "pictures by a pattern"
 _ATTRIBUTE = "user.animator.job"
 """Extended attribute of a video that may not replace another: the job that made it."""
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
@@ -116,6 +120,9 @@ class Workspace:
     def publish(self, name: str, beside: Mapping[str, Path] | None = None) -> None:
         """Give a file of the folder the output's name.
 
+        A folder of pictures takes the output's place as a whole; where the output is a pattern,
+        its pictures get there one by one, and older ones of the pattern go.
+
         Args:
             name: of the file.
             beside: other files of the folder and where they go, which is beside the output. They
@@ -137,7 +144,10 @@ class Workspace:
                 for file, place in (beside or {}).items():
                     os.replace(self.path / file, place)
                     done.append(place)
-                self._name(self.path / name)
+                if (self.path / name).is_dir():
+                    self._name_pictures(self.path / name)
+                else:
+                    self._name(self.path / name)
             except (OSError, AnimatorError):
                 for place in done:
                     place.unlink(missing_ok=True)
@@ -150,11 +160,20 @@ class Workspace:
         Raises:
             AnimatorError: output_not_writable, disk_full.
         """
+        made = self.path / name
+        stem = self.output.stem
+        if is_pattern(self.output.name):
+            stem = PATTERN.sub("", stem) or "pictures"
         with coded_errors(self.output):
             for number in itertools.count(1):
-                place = self.output.with_stem(f"{self.output.stem}-{number}")
-                with suppress(FileExistsError), place.open("xb"):
-                    os.replace(self.path / name, place)
+                place = self.output.with_stem(f"{stem}-{number}")
+                with suppress(FileExistsError):
+                    if made.is_dir():
+                        place = place.with_suffix("")
+                        place.mkdir()
+                    else:
+                        place.touch(exist_ok=False)
+                    os.replace(made, place)
                     break
             sync_folder(place.parent)
         return place
@@ -175,8 +194,49 @@ class Workspace:
             self._refuse_other()
         os.replace(file, self.output)
 
+    def _name_pictures(self, folder: Path) -> None:
+        """Give pictures one by one the output's name, or names by its pattern."""
+        if is_pattern(self.output.name):
+            self._name_each(folder)
+            return
+        _open_to_all(folder)
+        try:
+            os.replace(folder, self.output)  # which only replaces an empty folder
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        if not self.replaces:
+            self._refuse_other()
+        refuse_other_files(self.output)
+        old = self.output.parent / f".{self.output.name[:40]}.{secrets.token_hex(4)}.old"
+        os.replace(self.output, old)
+        os.replace(folder, self.output)
+        _remove_tree(old)
+
+    def _name_each(self, folder: Path) -> None:
+        names = sorted(path.name for path in folder.iterdir())
+        older = [path for path in self._older_pictures() if path.name not in names]
+        for name in names:
+            os.replace(folder / name, self.output.parent / name)
+        for path in older:
+            path.unlink(missing_ok=True)
+
+    def _older_pictures(self) -> list[Path]:
+        """The pictures that are there already by the output's pattern."""
+        known = name_expression(self.output.name)
+        return [path for path in self.output.parent.iterdir() if known.fullmatch(path.name)]
+
     def _refuse_other(self) -> None:
         """Refuse to go on if the output is there, and is not what this job published."""
+        if is_pattern(self.output.name) and not self.output.exists():
+            begun = self._marks().exists() and _PICTURES in self._marks().read_text().splitlines()
+            if not begun and self._older_pictures():
+                raise appeared(self.output)
+            return
+        with suppress(OSError):
+            if not os.listdir(self.output):
+                return  # an empty folder, which pictures may fill
         try:
             there = _mark(self.output)
             own = self._marks().read_text().splitlines() if self._marks().exists() else []
@@ -194,8 +254,9 @@ class Workspace:
         # Not all systems and file systems have such attributes; the other note is for those.
         with suppress(OSError, AttributeError):
             os.setxattr(file, _ATTRIBUTE, self._job_id)
+        by_pattern = file.is_dir() and is_pattern(self.output.name)
         with self._marks().open("a") as marks:
-            marks.write(_mark(file) + "\n")
+            marks.write((_PICTURES if by_pattern else _mark(file)) + "\n")
             marks.flush()
             os.fsync(marks.fileno())
 
@@ -214,6 +275,9 @@ class Workspace:
         """Start anew: remove what is in the folder."""
         for path in self._files():
             path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            for folder in list(self.path.iterdir()):
+                _remove_tree(folder)
 
     def remove(self) -> None:
         """Remove the folder, and those of earlier attempts; a later attempt's stays."""
@@ -280,6 +344,13 @@ def _attempts(folder: Path) -> dict[int, Path]:
     except OSError:
         return {}
     return {int(name): folder / name for name in names if name.isdecimal()}
+
+
+def _open_to_all(folder: Path) -> None:
+    """Give a folder the mode of any new one; on its way it was for this user alone."""
+    readable = ordinary_mode()
+    with suppress(OSError):
+        folder.chmod(readable | (readable & 0o444) >> 2)
 
 
 def _remove_tree(folder: Path) -> None:

@@ -119,15 +119,22 @@ def stage(
     """
     job_id = job_id or secrets.token_hex(6)
     # What may not be read is refused before anything is fetched.
-    for location in (spec.source, spec.driving):
+    for location in filter(None, (spec.source, spec.driving, spec.audio_file)):
         if location.is_url:
             check_url(location, settings)
     with ExitStack() as stack:
         # First in, last out: the outbox goes when the inputs are released.
         stack.callback(close_output, spec.output, job_id, settings)
+        place = str(open_output(spec.output, job_id, settings))
+        if spec.output.endswith("/"):
+            place += "/"  # which says that it is a folder
+        audio: str = spec.audio
+        if spec.audio_file is not None:
+            audio = _brought(stack, spec.audio_file, settings, check)
         here = replace(
             spec,
-            output=Location(open_output(spec.output, job_id, settings)),
+            output=Location(place),
+            audio=audio,
             source=_brought(stack, spec.source, settings, check),
             driving=_brought(stack, spec.driving, settings, check),
         )
@@ -218,7 +225,7 @@ class Staged:
     def said(self, text: str) -> str:
         """A sentence with the URLs instead of the files that stand for them."""
         stand_ins = []
-        for name in ("source", "driving", "output"):
+        for name in ("source", "driving", "output", "audio"):
             path, url = getattr(self.spec, name), getattr(self.original, name)
             if is_url(url):
                 stand_ins.append((path, url))

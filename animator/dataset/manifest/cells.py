@@ -36,6 +36,7 @@ _MAX_SEED = 2**63 - 1
 _KNOWN_LOCATIONS = 1 << 16
 _NUMERIC = [name for name in ROW_OPTIONS if OPTIONS[name].kind == "number"]
 _NUMBERS = {name: (int, float) for name in ("start", "end", *_NUMERIC)} | {"id": (int,)}
+_NUMBERS |= dict.fromkeys(("fps", "driving_fps"), (int, float))
 MAX_CELL = 2 * MAX_LOCATION
 """Most characters of a cell, the spaces around it included."""
 _LONG_MESSAGE = 500
@@ -107,6 +108,8 @@ class RowMaker:
         options["weights"] = self._weights(options["weights"])
         options |= {name: _number(values[name]) for name in _NUMERIC if name in values}
         options |= places
+        if options["audio"] not in ("driving", "none"):
+            options["audio"] = self._locate(options["audio"])
         if len(values) > 2:  # else they are the defaults, which have been checked
             check_options({name: options[name] for name in ROW_OPTIONS})
             OPTIONS["priority"].check(options["priority"])

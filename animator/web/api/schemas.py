@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from animator.errors import CODES
+from animator.formats import FormatName
 from animator.spec import ENDINGS, OPTIONS, Extra, JobSpec, Kind, Priority
 from animator.values import MAX_LOCATION, MAX_WEBHOOK, Location, Option
 
@@ -26,9 +27,12 @@ _URL = r"^[a-z][a-z0-9+.-]{1,30}://[!-~]{0,4000}[!-.0-~]$"
 _NUMBER = r"[0-9]{1,7}(\.[0-9]{1,9})?"
 _CLOCK = r"([0-9]{1,4}:)?[0-5]?[0-9]:[0-5]?[0-9](\.[0-9]{1,9})?"
 _TIME = rf"^({_NUMBER}|{_CLOCK}|[0-9]{{1,12}}/[1-9][0-9]{{0,11}})$"
+_RATE = r"^({}|[0-9]{{1,3}}(\.[0-9]{{1,6}})?|[0-9]{{1,9}}/[1-9][0-9]{{0,8}})$"
 _PATTERNS: dict[str, str] = {
     "start": _TIME,
     "end": _TIME,
+    "fps": _RATE.format("keep"),
+    "driving_fps": _RATE.format("auto"),
     "weights": r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
     "device": r"^(auto|cpu|cuda(:[0-9]{1,3})?)$",
     "key": r"^[!-~]{1,200}$",
@@ -38,6 +42,8 @@ _PATTERNS: dict[str, str] = {
 _HELP = {
     "weights": "A name from `GET /v1/weights`; default for those that are shipped.",
     "start": "Begin here in the driving video: 12.5 (seconds), 1:02.5 or a ratio such as 1001/30.",
+    "audio": "The sound: the driving video's, none, or that of another file: the id of an "
+    "uploaded video, or a URL that the settings allow.",
     "key": "Submit once: a job of yours that has this key is answered instead. auto makes a key "
     "of the content of both files, the options and the weights.",
 }
@@ -81,6 +87,8 @@ def _limited(item: Option, hint: Any) -> Any:
     # A union, such as a name or a number: its parts.
     if get_args(hint):
         return Union[tuple(_limited(item, part) for part in get_args(hint))]  # noqa: UP007
+    if item.name == "audio":
+        return Literal["driving", "none"] | FileId | FileUrl
     if hint is str:
         longest = MAX_WEBHOOK if item.name == "webhook" else _MOST_TEXT
         return Annotated[str, Field(pattern=_PATTERNS.get(item.name), max_length=longest)]
@@ -88,8 +96,10 @@ def _limited(item: Option, hint: Any) -> Any:
         step = item.step if item.step != 1 else None
         limits = Field(ge=item.minimum, le=item.maximum, multiple_of=step)
         return Annotated[int, limits, _WHOLE] if hint is int else Annotated[hint, limits]
-    # The number of a face.
-    return Annotated[int, Field(ge=1, le=_MOST_FACES), _WHOLE] if hint is int else hint
+    # The number of a face, or another that stands beside a word.
+    low = 1 if item.minimum is None else int(item.minimum)
+    high = _MOST_FACES if item.maximum is None else int(item.maximum)
+    return Annotated[int, Field(ge=low, le=high), _WHOLE] if hint is int else hint
 
 
 def _offered() -> dict[str, Any]:
@@ -102,6 +112,10 @@ def _offered() -> dict[str, Any]:
         if item.name not in _NOT_OFFERED:
             about = Field(default=item.default, description=_HELP.get(item.name, item.help))
             given[item.name] = (_limited(item, item.type), about)
+    given["format"] = (
+        FormatName,
+        Field(default="mp4", description="What the result is written as."),
+    )
     given["measure"] = (bool, Field(default=False, description="Measure the result's quality."))
     given["extras"] = (
         list[Extra],

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from animator.errors import AnimatorError
 from animator.files.urls import check_url
+from animator.formats import default_suffix
 from animator.jobs.content_key import AUTO, content_key
 from animator.jobs.store import JobRequest
 from animator.spec import JobOptions, JobRecord, JobSpec
@@ -22,7 +23,7 @@ from animator.web.api.schemas import NewJob
 from animator.web.context import ServerContext
 from animator.web.files.names import clean_name
 
-_PLACEHOLDER = "/output.mp4"
+_PLACEHOLDER = "/output"
 """Stands for the output while the rest is checked; its place is made only for a job that is new."""
 _OPTIONS = {item.name for item in fields(JobOptions)}
 _SHOWN = 5
@@ -81,13 +82,17 @@ def submit(
     inputs = {
         name: _find_input(context, caller, name, values.pop(name)) for name in ("source", "driving")
     }
+    if values["audio"] not in ("driving", "none"):
+        inputs["audio"] = _find_input(context, caller, "audio", values["audio"])
+        values["audio"] = Location(inputs["audio"].location)
     # What is asked for, checked as for any job
     chosen = {name: values.pop(name) for name in _OPTIONS & values.keys()}
     values["extras"] = tuple(values["extras"])
+    suffix = default_suffix(values.pop("format"))
     spec = JobSpec(
         Location(inputs["source"].location),
         Location(inputs["driving"].location),
-        Location(_PLACEHOLDER),
+        Location(_PLACEHOLDER + suffix),
         **values,
     )
     key = _own_key(context, caller, spec, chosen.pop("key"))
@@ -96,24 +101,24 @@ def submit(
     once: IdempotencyKey | None = None
     if idempotency_key is not None:
         content = {
-            "options": {**values, **chosen, "key": key},
+            "options": {**values, **chosen, "key": key, "format": suffix},
             **{name: item.content for name, item in inputs.items()},
         }
         once = IdempotencyKey(context.client.store, caller.name, idempotency_key, content)
         options = replace(options, key=key or once.job_key)
     with once.used() if once is not None else nullcontext():
-        names = [item.name for item in inputs.values()]
-        return _submit(context, caller, JobRequest(spec, options), names)
+        names = [inputs[name].name for name in ("source", "driving")]
+        return _submit(context, caller, JobRequest(spec, options), names, suffix)
 
 
 def _submit(
-    context: ServerContext, caller: Caller, request: JobRequest, names: list[str]
+    context: ServerContext, caller: Caller, request: JobRequest, names: list[str], suffix: str
 ) -> Submitted:
     client, key = context.client, request.options.key
     there = client.store.find_keys([key]) if key else {}
     if key in there:
         return Submitted(_own(there[key], caller), False)
-    output = context.results.new(*names)
+    output = context.results.new(*names, suffix=suffix)
     try:
         spec = replace(request.spec, output=Location(output))
         (made,) = client.submit_many([JobRequest(spec, request.options)])
@@ -145,10 +150,9 @@ def _find_input(context: ServerContext, caller: Caller, name: str, given: str) -
         return _Input(given, given, clean_name(split_location(given)[1]))
     upload = context.uploads.get(given, caller.may_see)
     kind = upload.facts.kind
-    if name == "driving" and kind == "picture":
-        message = (
-            f"The driving file {upload.name!r} is a picture; it has to be a video or a motion file."
-        )
+    if name != "source" and kind == "picture":
+        kinds = "a video or a motion file" if name == "driving" else "a video"
+        message = f"The {name} file {upload.name!r} is a picture; it has to be {kinds}."
         raise AnimatorError("unsupported_format", message)
     if name == "source" and kind == "motion":
         message = f"The source {upload.name!r} is a motion file, which has no pictures."

@@ -43,11 +43,12 @@ class ResultFolder:
                 private_folder(each)
         self._room = Room(self._stills)
 
-    def new(self, *names: str) -> Path:
+    def new(self, *names: str, suffix: str = ".mp4") -> Path:
         """The path of a new video, whose folder is made.
 
         Args:
             names: what the inputs are called; the video is named after them.
+            suffix: what its name ends in.
 
         Raises:
             AnimatorError: `storage_unavailable`, `disk_full`.
@@ -55,7 +56,7 @@ class ResultFolder:
         folder = self._root / new_id()
         with disk_errors():
             folder.mkdir(mode=0o700)
-        return folder / f"{safe_stem(*names)}.mp4"
+        return folder / f"{safe_stem(*names)}{suffix}"
 
     def owns(self, path: Path) -> bool:
         """Whether a file lies in a result's folder, and not just by way of a link."""

@@ -4,21 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from animator.errors import AnimatorError
-from animator.spec import OPTIONS, JobOptions, JobRecord, JobSpec
-from animator.values import Location, Option
+from animator.formats import FormatName, default_suffix, format_of
+from animator.spec import FILE_OPTIONS, OPTIONS, JobOptions, JobRecord, JobSpec
+from animator.values import Location, Option, refuse
 
 FILES = ("source", "driving")
 """Options that are files, which the page takes in its own way."""
-MADE_HERE = ("output",)
-"""Options that no form asks for: the server chooses where a video goes."""
+MADE_HERE = ("output", "driving_fps")
+"""Options that no form asks for: the server chooses where a video goes, and takes no folders."""
+FORMAT = Option(
+    name="format",
+    kind="choice",
+    type=FormatName,
+    default="mp4",
+    help="What the result is written as.",
+    group=OPTIONS["codec"].group,
+    order=0,
+    choices=get_args(FormatName),
+    minimum=None,
+    maximum=None,
+    step=None,
+    shown="",
+)
+"""What the server's outputs are, whose names it makes itself."""
+_PLACE = list(OPTIONS).index(FILE_OPTIONS[0])
+OFFERED: Mapping[str, Option] = {
+    item.name: item
+    for item in (*list(OPTIONS.values())[:_PLACE], FORMAT, *list(OPTIONS.values())[_PLACE:])
+}
+"""All that the page offers, in its order."""
 SHOWN = ("output_mode", "motion", "size", "start", "end")
 """Options that are always seen, in this order; others are folded away."""
 _PICTURED = ("output_mode", "motion")
 """Choices that are shown all at once."""
-_ANYWHERE = Location("/")
+_ANYWHERE = Location("/anywhere")
+_SOUNDS = ("driving", "none")
+"""Those of the page; a request over HTTP may name a file, too."""
+_DIGITS = 13
 _LONGEST = 2000
 _SHOWN = 300
 """Characters of a value, and of a sentence about one."""
@@ -87,7 +112,7 @@ class OptionForm:
 
 def option_names() -> list[str]:
     """Names of the options that the form has a field for, in the order of the table."""
-    return [name for name in OPTIONS if name not in FILES + MADE_HERE]
+    return [name for name in OFFERED if name not in FILES + MADE_HERE]
 
 
 def option_form(
@@ -102,9 +127,9 @@ def option_form(
     """
     made = {}
     for name in option_names():
-        option = OPTIONS[name]
+        option = OFFERED[name]
         value = values.get(name, written(option.default))
-        choices = tuple(weights) if name == "weights" else option.choices
+        choices = {"weights": tuple(weights), "audio": _SOUNDS}.get(name, option.choices)
         if choices and value not in choices:
             # A wrong value cannot be shown as chosen, and weights may be gone by now.
             value = written(option.default)
@@ -128,7 +153,7 @@ def read_options(values: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, s
     right: dict[str, Any] = {}
     wrong: dict[str, str] = {}
     for name in option_names():
-        option, text = OPTIONS[name], values.get(name, "").strip()
+        option, text = OFFERED[name], values.get(name, "").strip()
         if option.kind == "flag":
             right[name] = bool(text)
         elif len(text) > _LONGEST:
@@ -148,12 +173,29 @@ def read_options(values: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, s
     except AnimatorError as error:
         wrong["end"] = error.message[:_SHOWN]
         right.pop("end")
+    _refuse_misfits(right, wrong)
     return right, wrong
+
+
+def _refuse_misfits(right: dict[str, Any], wrong: dict[str, str]) -> None:
+    """Move those to the wrong that do not go with the format that is asked for."""
+    output = Location(f"/result{default_suffix(right.get('format', FORMAT.default))}")
+    for name in FILE_OPTIONS:
+        if name in right:
+            try:
+                codec = {"codec": right["codec"]} if name == "crf" and "codec" in right else {}
+                JobSpec(_ANYWHERE, _ANYWHERE, output, **codec, **{name: right[name]})
+            except AnimatorError as error:
+                wrong[name] = error.message[:_SHOWN]
+                right.pop(name)
 
 
 def job_options(record: JobRecord) -> dict[str, Any]:
     """The values of all options of a job, by name."""
-    return {**record.spec.as_dict(), **asdict(record.options)}
+    spec = record.spec
+    kind = format_of(spec.output)
+    name = FORMAT.default if kind is None else kind.name
+    return {**spec.as_dict(), **asdict(record.options), FORMAT.name: name}
 
 
 def written(value: Any) -> str:
@@ -170,13 +212,18 @@ def _typed(option: Option, text: str) -> Any:
             return float(text) if option.step is None else int(text)
         except ValueError:
             return text
-    return int(text) if "face" in option.name and text.isascii() and text.isdecimal() else text
+    numbered = int in get_args(option.type) and text.isascii() and text.isdecimal()
+    return int(text) if numbered and len(text) < _DIGITS else text
 
 
 def _check(name: str, value: Any) -> None:
     """Refuse a value that an option cannot have."""
     if name in _OF_QUEUE:
         JobOptions(**{name: value})
+    elif name == FORMAT.name:
+        FORMAT.check(value)
+    elif name == "audio" and value not in _SOUNDS:
+        raise refuse(name, value, ", ".join(_SOUNDS))
     elif name == "weights" and value.startswith("/"):
         message = "weights is a path; allowed is the name of weights that are here."
         raise AnimatorError("invalid_option", message)

@@ -11,7 +11,7 @@ from typing import Any
 
 from animator.checks.report import Finding
 from animator.errors import AnimatorError
-from animator.spec import OPTIONS, JobRecord
+from animator.spec import JobRecord
 from animator.web.access.callers import Caller
 from animator.web.api.reading import find_job, upload_of
 from animator.web.api.routes.checks import NewCheck, check_files
@@ -19,7 +19,14 @@ from animator.web.api.schemas import JOB_ID
 from animator.web.context import ServerContext
 from animator.web.files.looking import in_a_thread_of_its_own
 from animator.web.files.names import is_id
-from animator.web.page.forms import job_options, option_form, option_names, read_options, written
+from animator.web.page.forms import (
+    OFFERED,
+    job_options,
+    option_form,
+    option_names,
+    read_options,
+    written,
+)
 from animator.web.page.messages import Messages
 from animator.web.page.views import FILES, FilePart, FileView, PartView, view_file
 from animator.web.problems import status_of
@@ -28,7 +35,7 @@ from animator.weights.library import weights_names
 _EARLIER = 12
 """Uploads that are offered for each of the two files."""
 _LOOKED_THROUGH = 60
-_OF_FARM = ("priority", "key", "webhook")
+_OF_FARM = ("priority", "key", "webhook", "audio")
 """Options that make no difference to a check."""
 _FLAG = re.compile(r"--([a-z-]+)")
 
@@ -66,7 +73,7 @@ class Draft:
             **{
                 name: value
                 for name, value in options.items()
-                if name in self.fields and value != written(OPTIONS[name].default)
+                if name in self.fields and value != written(OFFERED[name].default)
             },
         }
 
@@ -111,7 +118,9 @@ def draft_of_query(context: ServerContext, caller: Caller, query: Mapping[str, s
 def _fields_of(context: ServerContext, caller: Caller, record: JobRecord) -> dict[str, str]:
     """The fields of a job that there is, but for its key, which stands for that job alone."""
     values = {**job_options(record), "key": None}
-    fields = {name: written(values[name]) for name in option_names()}
+    if record.spec.audio_file is not None:
+        del values["audio"]  # a file that the form has no field for
+    fields = {name: written(values[name]) for name in option_names() if name in values}
     for name in FILES:
         upload = upload_of(context, caller, getattr(record.spec, name))
         if upload is not None:
@@ -152,7 +161,7 @@ def form_values(
     return {
         "again": draft.again,
         "problem": draft.error,
-        "labels": json.dumps({_flag(name): _quoted(name, t) for name in OPTIONS}),
+        "labels": json.dumps({_flag(name): _quoted(name, t) for name in OFFERED}),
         "parts_of": parts,
         "findings": [found for found in findings if not found.about],
         "fine": draft.findings is not None and all(one.level == "note" for one in findings),

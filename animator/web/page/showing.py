@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from animator.errors import CODES
-from animator.spec import OPTIONS, JobState
-from animator.web.page.forms import job_options, option_names, written
+from animator.spec import JobState
+from animator.web.page.forms import OFFERED, job_options, option_names, written
 from animator.web.page.making import in_words
 from animator.web.page.messages import Messages
 from animator.web.page.rendering import clock, moment, rate
@@ -57,10 +57,12 @@ def facts(job: JobView, t: Messages) -> list[tuple[str, str]]:
     """What is to be known of a job, by labels; of its options those that are not as usual."""
     record, result = job.record, job.record.result
     values = job_options(record)
+    if record.spec.audio_file is not None:
+        values["audio"] = record.spec.audio_file.name
     found = [
         (label_of(name, t), _value(name, values[name], t))
         for name in option_names()
-        if name in _ALWAYS or values[name] != OPTIONS[name].default
+        if name in _ALWAYS or values[name] != OFFERED[name].default
     ]
     if result is not None:
         found.append((t("fact.frames"), str(result.frames)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from animator.checks.report import Crop, Finding
+from animator.formats import format_of
 from animator.jobs.history import LogLine
 from animator.jobs.workers import WorkerInfo
 from animator.spec import JobRecord, JobState
@@ -100,6 +101,12 @@ class JobView:
     files: Mapping[str, FileView] = field(default_factory=dict)
     has_result: bool = False
     log: Sequence[LogLine] = ()
+
+    @property
+    def animation(self) -> bool:
+        """Whether its result is an animated picture, which browsers show as any picture."""
+        kind = format_of(self.record.spec.output)
+        return kind is not None and kind.kind == "animation"
 
     @property
     def state(self) -> str:

@@ -13,6 +13,7 @@ import pytest
 import typer.main
 
 from animator.cli import app
+from animator.cli.options import OF_THE_FILE
 from animator.dataset.manifest.cells import RowDefaults
 from animator.dataset.options import RunOptions
 from animator.dataset.samples import COLUMNS, Sample
@@ -46,7 +47,7 @@ def offered(command: str) -> dict[str, Any]:
         ("submit", set()),
         ("run", OF_THE_FARM),
         ("batch", {"key", "webhook"}),
-        ("explain", OF_THE_FARM | {"output_mode"}),
+        ("explain", OF_THE_FARM | {"output_mode", *OF_THE_FILE}),
     ],
 )
 def test_commands_have_all_options(command: str, without: set[str]) -> None:

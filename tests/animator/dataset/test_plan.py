@@ -77,7 +77,7 @@ def test_faults_are_kept_in_order(limits: Settings, media: Path) -> None:
     assert [(fault.row, fault.code, fault.id) for fault in plan.faults] == [
         (2, "no_such_file", "2-ab"),
         (3, "invalid_id", ""),
-        (4, "not_a_file", "4-ab"),
+        (4, "no_frames", "4-ab"),
         (5, "no_such_weights", "5-ab"),
         (6, "weights_unreadable", "6-ab"),
         (8, "no_such_file", "8-ab"),

@@ -17,6 +17,7 @@ import pytest
 
 from animator.errors import AnimatorError, JobCancelled
 from animator.files.output import check_output
+from animator.media.coding import VideoCoding
 from animator.media.decode import VideoReader
 from animator.media.encode import VideoWriter
 from animator.media.frames import FrameBatch
@@ -205,7 +206,10 @@ def test_a_bad_sound_file_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_an_unknown_encoder_has_a_code(tmp_path: Path) -> None:
-    with pytest.raises(AnimatorError) as caught, make_writer(tmp_path / "a.mp4", codec="nope"):
+    with (
+        pytest.raises(AnimatorError) as caught,
+        make_writer(tmp_path / "a.mp4", coding=VideoCoding("nope")),
+    ):
         pass
     assert caught.value.code == "encoding_failed"
     with pytest.raises(AnimatorError) as caught, make_writer(tmp_path / "a.mp4"):

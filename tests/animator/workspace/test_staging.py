@@ -88,6 +88,44 @@ def test_the_result_comes_last(
     assert puts == ["0.png", "v.landmarks.npz", "v.mp4", "v.result.json"]
 
 
+@pytest.mark.parametrize("name", ["v.webm", "v.mkv"])
+def test_sound_is_brought_and_other_formats_are_uploaded(
+    name: str, s3: Bucket, settings: Settings, spec: JobSpec
+) -> None:
+    s3.put("in/song.flac", b"a song")
+    job = replace(spec, audio=f"{s3.url}/in/song.flac", output=f"{s3.url}/out/{name}")
+    with stage(job, settings, job_id=JOB) as staged:
+        assert staged.spec.audio_file is not None
+        assert staged.spec.audio_file.path.read_bytes() == b"a song"
+        assert staged.spec.output.name == name
+        Path(staged.spec.output).write_bytes(b"content")
+        assert staged.said(f"{str(staged.spec.audio)!r} is silent.") == f"{job.audio!r} is silent."
+        staged.deliver(Result(staged.spec.output, 3, 1.0, 3.0))
+    assert s3.get(f"out/{name}") == b"content"
+    with pytest.raises(AnimatorError) as caught:
+        with stage(replace(job, audio="s3://another/song.flac"), settings):
+            pass
+    assert caught.value.code == "url_refused"
+
+
+def test_a_folder_of_pictures_stays_a_folder(tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "drive").mkdir()
+    (tmp_path / "drive" / "1.png").write_bytes(b"x")
+    spec = JobSpec(f"{tmp_path}/drive/", f"{tmp_path}/drive/%d.png", f"{tmp_path}/out/")
+    with stage(spec, settings) as staged:
+        assert staged.spec.output == spec.output
+        assert staged.spec.driving == spec.driving
+    # What is asked for tells what it is about, whatever its folder is called.
+    assert content_key(spec, settings) == content_key(
+        replace(spec, source=f"{tmp_path}/drive"), settings
+    )
+    key = content_key(spec, settings)
+    assert key != content_key(replace(spec, output=f"{tmp_path}/out.gif"), settings)
+    assert key != content_key(replace(spec, fps="30"), settings)
+    (tmp_path / "drive" / "1.png").write_bytes(b"y")
+    assert key != content_key(spec, settings)
+
+
 def test_local_files_stay_where_they_are(tmp_path: Path, settings: Settings) -> None:
     for name in ("face.png", "clip.mp4"):
         (tmp_path / name).write_bytes(name.encode())

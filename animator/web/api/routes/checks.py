@@ -14,6 +14,7 @@ from animator.checks.job import check_job
 from animator.checks.report import DrivingFacts, JobEstimate, SourceFacts
 from animator.files.local import quoted
 from animator.files.urls import check_url
+from animator.formats import default_suffix
 from animator.spec import JobSpec
 from animator.values import Location
 from animator.web.access.callers import Caller, Who
@@ -28,9 +29,9 @@ from animator.web.problems import problems
 
 router = APIRouter(prefix="/v1", tags=["files"])
 
-_NOT_CHECKED = ("priority", "key", "webhook", "measure", "extras")
+_NOT_CHECKED = ("priority", "key", "webhook", "measure", "extras", "audio")
 """What of a job makes no difference to its check."""
-_NO_OUTPUT = "/result.mp4"  # a check does not look at it
+_NO_OUTPUT = "/result"  # a check looks at its kind alone
 
 
 NewCheck: type[Strict] = create_model(
@@ -155,7 +156,8 @@ def check_files(context: ServerContext, caller: Caller, wanted: BaseModel) -> di
             options[which] = str(upload.path)
         else:
             check_url(Location(options[which], which), context.settings)
-    spec = JobSpec(output=Location(_NO_OUTPUT, "output"), **options)
+    output = _NO_OUTPUT + default_suffix(options.pop("format"))
+    spec = JobSpec(output=Location(output, "output"), **options)
     with TURNSTILE.turn():
         report = check_job(spec, context.settings, estimate=estimate).as_dict()
     faces = {

@@ -10,14 +10,15 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from animator.errors import AnimatorError
+from animator.formats import FORMATS, format_of
 from animator.spec import Extra, JobRecord, JobState, extra_files
 from animator.values import Location, shown_url
 from animator.web.access.callers import Caller, Who
 from animator.web.api.reading import JobId, find_job, upload_of
 from animator.web.context import Context, ServerContext
 from animator.web.files.looking import still_of
-from animator.web.files.sending import send_bytes, send_file
 from animator.web.files.media_types import MEDIA_TYPES
+from animator.web.files.sending import send_bytes, send_file
 from animator.web.problems import MEDIA_TYPE, problems
 
 router = APIRouter(tags=["jobs"])
@@ -40,6 +41,7 @@ _PARTS: dict[int | str, dict[str, Any]] = {
     },
     **_UNCHANGED,
 }
+_RESULT_TYPES = dict.fromkeys(kind.media_type for kind in FORMATS.values())
 _EXTRA_TYPES = {".npz": "application/zip", ".tar": "application/x-tar"}
 
 
@@ -61,12 +63,14 @@ def _picture() -> dict[int | str, dict[str, Any]]:
     "/v1/jobs/{job_id}/result",
     summary="The video of a job",
     response_class=Response,
-    responses={**_file("video/mp4"), **problems(*_FOUND, "wrong_state", "no_result")},
+    responses={**_file(*_RESULT_TYPES), **problems(*_FOUND, "wrong_state", "no_result")},
 )
 def result(request: Request, context: Context, caller: Who, job_id: JobId) -> Response:
-    """The video, or a part of it; while there is none, its job's state."""
+    """The video or animated picture, or a part of it; while there is none, its job's state."""
     path = _video(find_job(context, caller, job_id))
-    return send_file(request, path, "video/mp4", name=path.name, inline=True, missing=_no_result())
+    kind = format_of(str(path))
+    media_type = "video/mp4" if kind is None else kind.media_type
+    return send_file(request, path, media_type, name=path.name, inline=True, missing=_no_result())
 
 
 @router.get(

@@ -29,7 +29,7 @@ LINKS = {
 
 def test_every_option_is_offered_as_the_table_has_it() -> None:
     offered = NewJob.model_json_schema()["properties"]
-    assert {*offered} == ({*OPTIONS} - {"output"}) | {"measure", "extras"}
+    assert {*offered} == ({*OPTIONS} - {"output"}) | {"format", "measure", "extras"}
     for name, item in OPTIONS.items():
         if name == "output":
             continue
@@ -46,7 +46,7 @@ def test_every_option_is_offered_as_the_table_has_it() -> None:
 
 def test_what_is_not_said_is_as_usual() -> None:
     values = NewJob.model_validate(FILES).model_dump()
-    usual = JobSpec("/a", "/b", "/c.mp4").as_dict() | {"priority": "normal"}
+    usual = JobSpec("/a", "/b", "/c.mp4").as_dict() | {"priority": "normal", "format": "mp4"}
     for name, value in values.items():
         if name not in FILES:
             assert value == usual.get(name) or (name == "extras" and value == []), name

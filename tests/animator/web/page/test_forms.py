@@ -8,6 +8,7 @@ from animator.spec import OPTIONS, JobOptions, JobSpec
 from animator.web.page.forms import (
     FILES,
     MADE_HERE,
+    OFFERED,
     SHOWN,
     job_options,
     option_form,
@@ -26,7 +27,8 @@ def all_fields(values=None, errors=None, weights=("default",)):
 def test_every_option_of_a_job_has_one_field() -> None:
     form = option_form({}, {}, ["default"])
     names = [*form.shown, *(field.name for group in form.folded.values() for field in group)]
-    assert sorted(names) == sorted(OPTIONS.keys() - {*FILES, *MADE_HERE})
+    assert sorted(names) == sorted(OFFERED.keys() - {*FILES, *MADE_HERE})
+    assert OFFERED.keys() == OPTIONS.keys() | {"format"}
     assert tuple(form.shown) == SHOWN
     assert not form.open
 
@@ -47,7 +49,7 @@ def test_fields_that_are_sent_back_as_they_are_mean_the_defaults() -> None:
     sent = {name: field.value for name, field in all_fields().items()}
     options, wrong = read_options(sent)
     assert wrong == {}
-    given = {**JobSpec("/a", "/b", "/c").as_dict(), **vars(JobOptions())}
+    given = {**JobSpec("/a", "/b", "/c").as_dict(), **vars(JobOptions()), "format": "mp4"}
     assert {name: given[name] for name in options} == options
     assert read_options({}) == ({}, {})
 
@@ -64,6 +66,11 @@ def test_fields_that_are_sent_back_as_they_are_mean_the_defaults() -> None:
         ("device", "cuda:1", "cuda:1"),
         ("webhook", "https://example.org/x", "https://example.org/x"),
         ("missing_face", "skip", "skip"),
+        ("format", "webm", "webm"),
+        ("fps", "29.97", "29.97"),
+        ("audio", "none", "none"),
+        ("crf", "20", 20),
+        ("crf", "auto", "auto"),
     ],
 )
 def test_texts_become_values(name: str, text: str, value: object) -> None:
@@ -89,6 +96,13 @@ def test_texts_become_values(name: str, text: str, value: object) -> None:
         ("priority", "highest"),
         ("key", "two words"),
         ("webhook", "javascript:alert(1)"),
+        ("format", "avi"),
+        ("fps", "fast"),
+        ("audio", "/etc/passwd"),
+        ("audio", "s3://bucket/a.wav"),
+        ("crf", "52"),
+        ("crf", "9" * 5000),
+        ("codec", "vp9"),
         ("webhook", "https://example.org/" + "x" * 3000),
     ],
 )
@@ -102,6 +116,14 @@ def test_a_wrong_value_is_named_in_a_short_sentence(name: str, text: str) -> Non
 def test_all_wrong_values_are_named_at_once() -> None:
     _, wrong = read_options({"size": "1", "start": "x", "motion": "y", "smoothing": "2"})
     assert sorted(wrong) == ["motion", "size", "smoothing", "start"]
+
+
+def test_what_does_not_go_with_the_format_is_named() -> None:
+    assert read_options({"format": "webm", "codec": "vp9", "crf": "60"})[1] == {}
+    _, wrong = read_options({"format": "webm", "codec": "h264", "crf": "64"})
+    assert sorted(wrong) == ["codec", "crf"]
+    _, wrong = read_options({"format": "gif", "codec": "h264", "preset": "slow"})
+    assert sorted(wrong) == ["codec", "preset"]
 
 
 def test_times_the_wrong_way_round_are_said_at_the_end() -> None:
@@ -133,4 +155,4 @@ def test_a_job_s_options_fill_the_form_again(tmp_path) -> None:
     assert wrong == {}
     assert (options["size"], options["start"], options["source_face"]) == (512, "1:02.5", 2)
     assert (options["motion"], options["priority"]) == ("absolute", "low")
-    assert option_names() == [name for name in OPTIONS if name not in FILES + MADE_HERE]
+    assert option_names() == [name for name in OFFERED if name not in FILES + MADE_HERE]

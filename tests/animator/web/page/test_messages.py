@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from markupsafe import Markup
 
-from animator.spec import OPTIONS, JobState
+from animator.spec import JobState
 from animator.web.page import messages
-from animator.web.page.forms import SHOWN, option_names
+from animator.web.page.forms import OFFERED, SHOWN, option_names
 from animator.web.page.messages import FOLDER, Messages, choose, languages, load
 from animator.web.page.showing import STAGES
 
@@ -44,13 +44,15 @@ def used() -> Iterator[str]:
     yield from (f"group.{group.replace(' ', '_')}" for group in _groups())
     for name in option_names():
         yield from (f"option.{name}.{what}" for what in ("label", "help"))
+    yield from (f"option.format.{choice}" for choice in OFFERED["format"].choices)
+    yield from (f"option.audio.{choice}" for choice in ("driving", "none"))
     for name in ("output_mode", "motion"):
-        for choice in OPTIONS[name].choices:
+        for choice in OFFERED[name].choices:
             yield from (f"option.{name}.{choice}", f"option.{name}.{choice}_help")
 
 
 def _groups() -> set[str]:
-    return {OPTIONS[name].group for name in option_names() if name not in SHOWN}
+    return {OFFERED[name].group for name in option_names() if name not in SHOWN}
 
 
 def test_every_key_that_is_used_is_there() -> None:

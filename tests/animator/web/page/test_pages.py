@@ -343,6 +343,32 @@ def test_what_came_of_a_job(browser: TestClient, store: JobStore, tmp_path: Path
     assert "Size256" in about and "MotionCarried over" in about and "Took0:21" in about
 
 
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".apng", ".webm"])
+def test_pictures_that_move_are_shown_as_pictures(
+    suffix: str, browser: TestClient, store: JobStore, tmp_path: Path
+) -> None:
+    output, sound = tmp_path / f"out{suffix}", tmp_path / "a voice.wav"
+    output.write_bytes(b"content")
+    audio = {"audio": str(sound)} if suffix == ".webm" else {}
+    spec = JobSpec(str(tmp_path / "a.png"), str(tmp_path / "b.mp4"), str(output), **audio)
+    job = store.create(spec, options=JobOptions())
+    claimed = store.claim(job.id, "worker-1")
+    assert claimed is not None
+    store.succeed(job.id, claimed.attempt, Result(str(output), 10, 1.0, 10.0))
+    page = look_at(browser, f"/jobs/{job.id}")
+    videos, pictures = page.all("video", id="result-video"), page.all("img", id="result-picture")
+    assert (len(videos), len(pictures)) == ((1, 0) if suffix == ".webm" else (0, 1))
+    (shown,) = videos or pictures
+    assert shown.attributes["src"].endswith(f"/v1/jobs/{job.id}/result")
+    # Of files, pages tell names alone.
+    about = page.one("details", id="about").text
+    assert str(tmp_path) not in about
+    assert ("Sounda voice.wav" in about) == (suffix == ".webm")
+    # The form has no field for a file's sound, and takes the usual one.
+    form = look_at(browser, f"/?again={job.id}").one("form", id="make").fields()
+    assert (form["format"], form["audio"]) == (suffix[1:], "driving")
+
+
 def test_others_jobs_are_not_shown(context: ServerContext, store: JobStore, tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     anna, boss = add_token(file, "anna"), add_token(file, "boss", sees_all=True)

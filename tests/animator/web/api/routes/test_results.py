@@ -152,3 +152,53 @@ def test_a_poster_is_the_portrait_and_then_a_frame_of_the_video(
     assert http.get(path, headers=tag).status_code == 304
     # Of a job that has succeeded, it is the preview, too
     assert http.get(job["links"]["preview"]).content == after.content
+
+
+@pytest.mark.parametrize(
+    ("format", "suffix", "media_type"),
+    [
+        ("mp4", ".mp4", "video/mp4"), ("mov", ".mov", "video/quicktime"),
+        ("mkv", ".mkv", "video/x-matroska"), ("webm", ".webm", "video/webm"),
+        ("gif", ".gif", "image/gif"), ("webp", ".webp", "image/webp"),
+        ("apng", ".apng", "image/apng"),
+    ],
+)  # fmt: skip
+def test_a_result_is_sent_as_what_it_is(
+    format: str, suffix: str, media_type: str, server: JobServer, http: httpx.Client
+) -> None:
+    job = server.submit(format=format)
+    record = server.begin(job["id"])
+    assert record.spec.output.endswith(f"/me--clip{suffix}")
+    server.finish(record, VIDEO)
+    answer = http.get(job["links"]["result"])
+    assert (answer.status_code, answer.content) == (200, VIDEO)
+    assert answer.headers["content-type"] == media_type
+    assert answer.headers["content-disposition"] == f'inline; filename="me--clip{suffix}"'
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_what_does_not_go_with_a_format_is_refused(server: JobServer, http: httpx.Client) -> None:
+    for options in (
+        {"format": "webm", "codec": "h264"}, {"format": "gif", "crf": 3}, {"format": "png"},
+        {"codec": "vp9"}, {"crf": 52}, {"crf": "18"}, {"fps": "0"}, {"fps": 25},
+        {"audio": "/etc/passwd"}, {"audio": "../x"}, {"audio": "file:///etc/passwd"},
+        {"format": "gif", "audio": server.upload({"frames": 3}).id},
+    ):  # fmt: skip
+        answer = http.post("/v1/jobs", json=server.new_job(**options))
+        assert answer.status_code in (403, 422), options
+        assert answer.json()["code"] in ("invalid_option", "url_refused"), options
+
+
+def test_sound_of_another_upload(server: JobServer, http: httpx.Client) -> None:
+    sound = server.upload({"frames": 3})
+    job = server.submit(audio=sound.id, format="mkv")
+    record = server.begin(job["id"])
+    assert record.spec.audio_file is not None and record.spec.audio_file.path == sound.path
+    # It is needed until the job has ended.
+    assert code_of(http.delete(f"/v1/files/{sound.id}")) == (409, "wrong_state")
+    for wrong, code in (
+        ("0" * 20, "no_such_upload"),
+        (server.upload(PORTRAIT).id, "unsupported_format"),
+    ):
+        answer = http.post("/v1/jobs", json=server.new_job(audio=wrong))
+        assert answer.json()["code"] == code
