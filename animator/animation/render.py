@@ -21,6 +21,7 @@ from animator.faces.crop import fit_size
 from animator.media.encode import VideoWriter
 from animator.media.join import join
 from animator.media.mp4 import Sound
+from animator.provenance.mark import sentence
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch
@@ -150,7 +151,4 @@ class SegmentRenderer:
 
 def provenance(generator: PortraitGenerator) -> dict[str, str]:
     """Metadata of the result: that it is generated, and by what."""
-    return {
-        "comment": "AI-generated: a portrait animated with the motion of another video "
-        f"(animator {__version__}, weights {generator.name})."
-    }
+    return {"comment": sentence(__version__, generator.name)}

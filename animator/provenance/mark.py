@@ -20,7 +20,8 @@ COMPOSITE = SOURCE_TYPES + "compositeWithTrainedAlgorithmicMedia"
 """A part of the picture is a trained model's, another part is not."""
 
 _SENTENCE = re.compile(
-    r"AI-generated: .{1,200}? \(animator (?P<version>[^\s,]{1,60}), weights (?P<weights>.{1,300})\)\.",
+    r"AI-generated: .{1,200}? "
+    r"\(animator (?P<version>[^\s,]{1,60}), weights (?P<weights>.{1,300})\)\.",
     re.ASCII,
 )
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)

@@ -12,7 +12,7 @@ from animator.provenance.xmp import MAX_PACKET
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP = b"XML:com.adobe.xmp"
 _MEDIA = frozenset((b"IHDR", b"PLTE", b"tRNS", b"acTL", b"fcTL", b"IDAT", b"fdAT"))
-_BEHIND_HEADER = len(_SIGNATURE) + 25
+_PICTURES = (b"fcTL", b"IDAT")
 
 
 def matches(head: bytes) -> bool:
@@ -44,7 +44,9 @@ def look(source: Source, traces: Traces) -> None:
 
 
 def embed(path: Path, packet: bytes, comment: str) -> None:
-    """Add an XMP packet and the comment to a finished file, behind its header.
+    """Add an XMP packet and the comment to a finished file, before its first picture.
+
+    Behind what says that it is animated: some readers look only so far for that.
 
     Raises:
         AnimatorError: output_not_writable, disk_full.
@@ -52,12 +54,11 @@ def embed(path: Path, packet: bytes, comment: str) -> None:
     """
     with open(path, "rb") as file:
         source = Source(file)
-        if source.at(12, 4) != b"IHDR":
-            raise Damaged("its header is not where a PNG has it")
         size = source.size
+        place = next((start for kind, start, _ in _chunks(source) if kind in _PICTURES), size)
     text = _chunk(b"tEXt", b"Comment\0" + comment.encode("latin-1", "replace"))
     xmp = _chunk(b"iTXt", _XMP + b"\0\0\0\0\0" + packet)
-    rewrite(path, [(0, _BEHIND_HEADER), xmp, text, (_BEHIND_HEADER, size)])
+    rewrite(path, [(0, place), xmp, text, (place, size)])
 
 
 def _chunks(source: Source) -> Iterator[tuple[bytes, int, int]]:

@@ -1,7 +1,7 @@
 """XMP packets of marks: written, and read from files that anybody may have made.
 
 The packet is plain RDF/XML after XMP part 1. Of the IPTC's properties it has DigitalSourceType, by
-which other programs know generated media; what only this program reads is in a namespace of its own.
+which other programs know generated media; what only this one reads is in a namespace of its own.
 """
 
 from __future__ import annotations

@@ -1,0 +1,286 @@
+"""The first frames of a result rendered again, and compared with those that a file shows.
+
+Rendering the same inputs with the same weights and options gives the same frames, but for what
+other devices round otherwise. A file shows them as its coding left them. So the frames are also
+coded again, as results are: what that alone costs is the measure of what may differ.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, fields
+from itertools import islice, repeat
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animator.animation.compose import Composer
+from animator.animation.plan import JobPlan, driving_frames, make_plan, open_inputs
+from animator.errors import AnimatorError
+from animator.faces.crop import fit_size
+from animator.files.unchanged import unchanged
+from animator.media.decode import VideoReader
+from animator.media.encode import VideoWriter
+from animator.settings import Settings
+from animator.spec import JobSpec
+from animator.values import DEFAULT_WEIGHTS_NAME, is_weights_name, options_of
+from animator.watch import OnProgress, Watch, coded_memory_errors
+from gfla.arrays import Picture
+
+MAX_FRAMES = 1000
+"""Most frames that are rendered again."""
+Outcome = Literal["equal", "same", "similar", "different"]
+"""What a comparison comes to:
+
+    equal      each frame is bit for bit what rendering and coding it again gives
+    same       no frame differs by more than coding it again does, and `TOLERANCE`
+    similar    each frame has at least `SIMILAR` dB: after another coding, or on another machine
+    different  it does not show these inputs, or was changed
+"""
+TOLERANCE = 3.0
+"""Decibels below what coding alone costs: it codes a frame otherwise beside other frames."""
+SIMILAR = 30.0
+_EQUAL = 100.0  # decibels that are told of two frames that are equal, in place of infinity
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What rendering again has shown.
+
+    Attributes:
+        frames: how many were compared, from the first on.
+        psnr: of each frame in the file against the one rendered, in dB; 100 for equal ones.
+        coding: of the frames rendered and coded again against themselves, in dB: what coding costs.
+        equal: frames of the file that are bit for bit those coded again.
+        outcome: in one word.
+        findings: sentences for a person.
+        weights: name of the weights that rendered.
+        hashes: SHA-256 of what was rendered from, by name.
+    """
+
+    frames: int
+    psnr: tuple[float, ...]
+    coding: tuple[float, ...]
+    equal: int
+    outcome: Outcome
+    findings: tuple[str, ...]
+    weights: str
+    hashes: Mapping[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for `--json`."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+
+def spec_of(
+    settings: Mapping[str, Any], source: str, driving: str, video: str, **given: Any
+) -> JobSpec:
+    """The job that a mark's settings describe, with these files.
+
+    Args:
+        settings: options by name, as a file says them.
+        source: the portrait.
+        driving: the driving video.
+        video: the result; it is not written.
+        given: options that are known better, such as the device.
+
+    Raises:
+        AnimatorError: invalid_option if an option is not known here, or its value is not allowed.
+    """
+    options = options_of(JobSpec)
+    known = {name for name, item in options.items() if item.kind != "location"} - {"device"}
+    # Weights are named; no file of this machine is opened because a video says so.
+    weights = settings.get("weights", DEFAULT_WEIGHTS_NAME)
+    if not (isinstance(weights, str) and is_weights_name(weights)):
+        raise AnimatorError("invalid_option", "The video's marks name no weights of a library.")
+    if unknown := sorted(set(settings) - known):
+        names = ", ".join(name[:40] for name in unknown[:5])
+        message = f"The video was made with options that this version does not know: {names}."
+        raise AnimatorError("invalid_option", message)
+    chosen = {**settings, **given}
+    try:
+        return JobSpec(source, driving, video, **chosen)  # type: ignore[arg-type]
+    except TypeError as error:  # a value of a kind that no comparison takes
+        message = "The settings in the video's marks make no sense."
+        raise AnimatorError("invalid_option", message) from error
+
+
+def compare_again(
+    spec: JobSpec,
+    frames: int,
+    *,
+    settings: Settings,
+    report: OnProgress = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Comparison:
+    """Render the first frames of a job again and compare them with its output, which is there.
+
+    Args:
+        spec: the job; its output is the file that is looked at.
+        frames: how many, 1 to `MAX_FRAMES`; fewer if the job has fewer.
+        settings: as for `animator.animation.pipeline.animate`.
+        report: called with the progress, about ten times a second.
+        should_stop: polled after every frame.
+
+    Raises:
+        AnimatorError: those of `animate`, and for the file those of
+            `animator.media.decode.VideoReader`.
+        JobCancelled: if ``should_stop`` said so.
+    """
+    if not 1 <= frames <= MAX_FRAMES:
+        message = f"render is {frames}; allowed is 1 to {MAX_FRAMES}."
+        raise AnimatorError("invalid_option", message)
+    watch = Watch(report, should_stop)
+    with coded_memory_errors():
+        with watch.stage("load"):
+            inputs = open_inputs(spec, settings)
+    with coded_memory_errors(), unchanged(inputs.files):
+        plan = make_plan(spec, inputs, settings, watch)
+        count = min(frames, len(plan.time.pts))
+        with tempfile.TemporaryDirectory(prefix="animator-") as folder:
+            spool = Path(folder) / "rendered.rgb"
+            coded = Path(folder) / "coded.mp4"
+            with watch.stage("generate", count):
+                size = _render(spec, plan, count, spool, coded, settings, watch)
+            with watch.stage("compare", count):
+                return _compare(spec, plan, count, spool, coded, size, settings, watch)
+
+
+def _render(
+    spec: JobSpec,
+    plan: JobPlan,
+    count: int,
+    spool: Path,
+    coded: Path,
+    settings: Settings,
+    watch: Watch,
+) -> tuple[int, int]:
+    """Render frames into a file of raw pictures, and into a video; returns width and height."""
+    source, driving = plan.source, plan.driving
+    composer = Composer(spec.output_mode, source.picture, source.square, spec.size, driving.size)
+    width, height = composer.output_size
+    shown: Iterator[NDArray[np.uint8] | None] = repeat(None)
+    with ExitStack() as running:
+        if spec.output_mode == "side-by-side":
+            pictures = driving_frames(spec, plan.kept[:count], settings.limits())
+            running.callback(pictures.close)
+            shown = pictures
+        engine = plan.model.engine(settings.slots)
+        clip = running.enter_context(engine.open(plan.start(spec.size), 0, watch.check))
+        writer = running.enter_context(
+            VideoWriter(
+                coded, width=width, height=height, time_base=driving.time_base, rate=driving.rate
+            )
+        )
+        raw = running.enter_context(open(spool, "wb"))
+        rendered = zip(clip.render(plan.targets[:count]), shown, strict=False)
+        for number, ((picture, _), beside) in enumerate(islice(rendered, count)):
+            frame = composer.compose(fit_size(picture, spec.size), beside)
+            raw.write(np.ascontiguousarray(frame).data)
+            writer.write(frame, plan.time.pts[number])
+            watch.advance(1)
+    return width, height
+
+
+def _compare(
+    spec: JobSpec,
+    plan: JobPlan,
+    count: int,
+    spool: Path,
+    coded: Path,
+    size: tuple[int, int],
+    settings: Settings,
+    watch: Watch,
+) -> Comparison:
+    width, height = size
+    psnr, coding, equal, other = [], [], 0, ""
+    frames = zip(
+        _spooled(spool, width, height),
+        _pictures(coded, settings),
+        _pictures(Path(spec.output), settings),
+        strict=False,
+    )
+    for rendered, again, there in islice(frames, count):
+        if there.shape[:2] != again.shape[:2]:
+            other = (
+                f"The file shows {there.shape[1]} x {there.shape[0]} pixels, "
+                f"the result has {width} x {height}."
+            )
+            break
+        coding.append(_psnr(rendered, again[:height, :width]))
+        psnr.append(_psnr(rendered, there[:height, :width]))
+        equal += int(np.array_equal(again, there))
+        watch.advance(1)
+    outcome = _outcome(psnr, coding, equal)
+    findings = [_sentence(outcome, psnr, coding)] if psnr else []
+    if other:
+        outcome, findings = "different", [other]
+    elif len(psnr) < count:
+        outcome = "different"
+        findings.append(f"The file ends after {len(psnr)} of the {count} frames.")
+    hashes = {**plan.hashes, "weights": plan.generator.sha256}
+    return Comparison(
+        len(psnr),
+        tuple(psnr),
+        tuple(coding),
+        equal,
+        outcome,
+        tuple(findings),
+        plan.generator.name,
+        hashes,
+    )
+
+
+def _outcome(psnr: list[float], coding: list[float], equal: int) -> Outcome:
+    if not psnr:
+        return "different"
+    if equal == len(psnr):
+        return "equal"
+    if all(one >= alone - TOLERANCE for one, alone in zip(psnr, coding, strict=True)):
+        return "same"
+    return "similar" if min(psnr) >= SIMILAR else "different"
+
+
+def _sentence(outcome: Outcome, psnr: list[float], coding: list[float]) -> str:
+    count = f"{len(psnr)} frames were" if len(psnr) > 1 else "1 frame was"
+    figures = (
+        f"at the worst frame they agree to {min(psnr):.1f} dB, where coding alone costs "
+        f"down to {min(coding):.1f} dB"
+    )
+    match outcome:
+        case "equal":
+            return f"{count} rendered and coded again: bit for bit those of the file."
+        case "same":
+            return f"{count} rendered again: the same to within coding; {figures}."
+        case "similar":
+            return (
+                f"{count} rendered again: alike, but not to within coding; {figures}. That is "
+                "what another coding or another machine leaves, or a small change."
+            )
+    return f"{count} rendered again: the file shows something else; {figures}."
+
+
+def _spooled(spool: Path, width: int, height: int) -> Iterator[Picture]:
+    length = width * height * 3
+    with open(spool, "rb") as raw:
+        while len(content := raw.read(length)) == length:
+            yield np.frombuffer(content, np.uint8).reshape(height, width, 3)
+
+
+def _pictures(video: Path, settings: Settings) -> Iterator[Picture]:
+    with VideoReader(video, limits=settings.limits(), forgiving=True) as reader:
+        for batch in reader:
+            yield from batch.pixels
+
+
+def _psnr(one: Picture, other: Picture) -> float:
+    """Peak signal-to-noise ratio of two pictures in dB, 100 at most."""
+    error = float(np.mean((one.astype(np.float32) - other) ** 2))
+    if error == 0:
+        return _EQUAL
+    return round(min(10 * math.log10(255**2 / error), _EQUAL), 2)
