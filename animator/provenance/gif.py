@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from animator.provenance.traces import MAX_COMMENT, Damaged, Source, Traces
+from animator.provenance.traces import MAX_COMMENT, Damaged, Source, Traces, rewrite
 
 _XMP = b"XMP DataXMP"
 _C2PA = b"C2PA_GIF"
@@ -26,48 +27,55 @@ def look(source: Source, traces: Traces) -> None:
         Damaged: if the file ends before its trailer.
     """
     traces.kind, traces.mime = "gif", "image/gif"
-    _walk(source, traces)
+    traces.add_media(0, 13 + _table_size(source.at(10, 1)[0]))
+    for kind, start, end in _blocks(source):
+        if kind == _IMAGE:
+            traces.add_media(start, end)
+        elif kind == _EXTENSION:
+            _look_at_extension(source, start, end, traces)
 
 
 def embed(path: Path, packet: bytes, comment: str) -> None:
-    """Add an XMP packet and the comment to a finished file, before its trailer.
+    """Add an XMP packet and the comment to a finished file, before its first picture.
+
+    Behind what says how often it is shown, which some players expect right at the beginning.
 
     Raises:
-        OSError: if it cannot be written.
+        AnimatorError: output_not_writable, disk_full.
         Damaged: if the file is no whole GIF.
     """
-    with open(path, "r+b") as file:
-        end = _walk(Source(file), Traces())
-        file.seek(end)
-        file.truncate()
-        text = comment.encode("ascii", "replace")
-        blocks = b"".join(
-            bytes([len(part)]) + part
-            for part in (text[at : at + 255] for at in range(0, len(text), 255))
+    with open(path, "rb") as file:
+        source = Source(file)
+        place = next(
+            start
+            for kind, start, _ in _blocks(source)
+            if kind != _EXTENSION or source.at(start + 1, 1)[0] != _APPLICATION
         )
-        file.write(bytes([_EXTENSION, _COMMENT_LABEL]) + blocks + b"\0")
-        file.write(bytes([_EXTENSION, _APPLICATION, len(_XMP)]) + _XMP + packet + _MAGIC)
-        file.write(bytes([_TRAILER]))
+        size = source.size
+    text = comment.encode("ascii", "replace")
+    parts = [text[at : at + 255] for at in range(0, len(text), 255)]
+    blocks = b"".join(bytes([len(part)]) + part for part in parts)
+    said = bytes([_EXTENSION, _COMMENT_LABEL]) + blocks + b"\0"
+    xmp = bytes([_EXTENSION, _APPLICATION, len(_XMP)]) + _XMP + packet + _MAGIC
+    rewrite(path, [(0, place), xmp, said, (place, size)])
 
 
-def _walk(source: Source, traces: Traces) -> int:
-    """Go through the blocks; returns where the trailer is."""
-    head = source.at(0, 13)
-    position = 13 + _table_size(head[10])
-    traces.add_media(0, position)
+def _blocks(source: Source) -> Iterator[tuple[int, int, int]]:
+    """Kind, first byte and byte after the last of each block, the trailer included."""
+    position = 13 + _table_size(source.at(10, 1)[0])
     while True:
         kind = source.at(position, 1)[0]
         if kind == _TRAILER:
-            return position
+            yield kind, position, position + 1
+            return
         if kind == _EXTENSION:
             end = _skip_blocks(source, position + 2)
-            _look_at_extension(source, position, end, traces)
         elif kind == _IMAGE:
-            flags = source.at(position + 1, 9)[8]
+            flags = source.at(position + 9, 1)[0]
             end = _skip_blocks(source, position + 10 + _table_size(flags) + 1)
-            traces.add_media(position, end)
         else:
             raise Damaged("a block in it is of no known kind")
+        yield kind, position, end
         position = end
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from animator.provenance.credentials import load_library
-from animator.provenance.mark import GENERATOR, Mark, checked_hashes, checked_text
+from animator.provenance.mark import GENERATOR, Mark, checked_hashes, checked_settings, checked_text
 from animator.provenance.signing import ASSERTION, OFFLINE
 from animator.sandbox import Message, SandboxLimits, Send, run_limited
 
@@ -116,11 +116,8 @@ def look(task: Message, send: Send) -> None:
             with reader:
                 store, state = json.loads(reader.json()), reader.get_validation_state()
     except c2pa.C2paError as error:
-        text = str(error)
-        if not task["mime"] and "NotSupported" in text.replace(" ", ""):
-            send({})  # a kind of file that has no place for a manifest
-        else:
-            send({"state": "unreadable", "reason": text.strip()[:300]})
+        # Of a kind that is not known, it cannot be told from a file that has no manifest.
+        send({"state": "unreadable", "reason": str(error).strip()[:300]} if task["mime"] else {})
         return
     send(_summary(store, state))
 
@@ -172,13 +169,12 @@ def _render(manifest: Mapping[str, Any]) -> Message | None:
                 source_type = source_type or checked_text(action.get("digitalSourceType"))
     if found is None:
         return None
-    settings = found.get("settings")
     return {
         "version": checked_text(found.get("version")),
         "weights": checked_text(found.get("weights")),
         "source_type": source_type,
         "hashes": checked_hashes(found.get("hashes")),
-        "settings": settings if isinstance(settings, dict) else {},
+        "settings": checked_settings(found.get("settings")),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ _SENTENCE = re.compile(
 )
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _MAX_TEXT = 300
+_MOST_SETTINGS = 200
 
 
 @dataclass(frozen=True)
@@ -97,9 +99,29 @@ def checked_hashes(values: object) -> dict[str, str]:
     }
 
 
+def checked_settings(values: object) -> dict[str, Any]:
+    """The plain values among the settings that a file says; anything else is left out."""
+    if not isinstance(values, Mapping):
+        return {}
+    named = list(values.items())[:_MOST_SETTINGS]
+    return {name[:_MAX_TEXT]: value for name, value in named if _is_plain(value)}
+
+
 def checked_text(value: object) -> str:
     """A short text among what a file says; empty for anything else."""
     return value[:_MAX_TEXT] if isinstance(value, str) else ""
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, int):
+        return abs(value) < 1 << 63
+    if isinstance(value, list):
+        return len(value) <= _MOST_SETTINGS and all(
+            isinstance(one, (str, int, float)) and _is_plain(one) for one in value
+        )
+    return value is None or (isinstance(value, str) and len(value) <= _MAX_TEXT)
 
 
 def _is_place(text: str) -> bool:

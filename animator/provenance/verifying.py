@@ -85,6 +85,8 @@ def verify_file(video: Path, *, roots: str | None = None) -> Report:
     # Of a kind that is not known here, the library may know more.
     if traces.signed or not traces.kind:
         signature = read_signature(video, traces.mime, roots)
+        if signature is None and traces.signed:
+            signature = Signature("unreadable", reason="it is none, though it is in its place")
     packet = _read_xmp(traces)
     comment = from_sentence(traces.comment)
     marks = {
@@ -172,6 +174,8 @@ def _read_xmp(traces: Traces) -> _Packet:
 def _signature_state(signature: Signature | None) -> str:
     if signature is None:
         return "absent"
+    if signature.state == "unreadable":
+        return "damaged"
     return "present" if signature.mark or signature.state == "unchecked" else "foreign"
 
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
-from animator.provenance.mark import GENERATOR, Mark, checked_hashes, checked_text
+from animator.provenance.mark import GENERATOR, Mark, checked_hashes, checked_settings, checked_text
 
 MAX_PACKET = 1 << 20
 """Bytes of the largest packet that is read; a packet of ours has some two thousand."""
@@ -95,13 +95,12 @@ def mark_of(properties: Properties) -> Mark | None:
     own = {name: text for (space, name), text in properties.items() if space == _OWN}
     if not own.get("Version"):
         return None
-    settings = _parsed(own.get("Settings", "{}"))
     return Mark(
         checked_text(own["Version"]),
         checked_text(own.get("Weights")),
         digital_source_type(properties),
         checked_hashes(_parsed(own.get("Hashes", "{}"))),
-        settings if isinstance(settings, dict) else {},
+        checked_settings(_parsed(own.get("Settings", "{}"))),
         checked_text(own.get("Media")),
     )
 
