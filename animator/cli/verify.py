@@ -107,10 +107,10 @@ def _named(given: str | None, name: str, spec: JobSpec | None) -> str | None:
 
 
 def _recorded(job: str, settings: Settings) -> JobSpec:
-    from animator.cli.farm.ids import find_jobs
+    from animator.cli.farm.ids import find_job
     from animator.jobs.queue import open_store
 
-    return find_jobs(open_store(settings), [job])[0].spec
+    return find_job(open_store(settings), job).spec
 
 
 def _to_render(

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from animator.files.local import content_hash, open_file
+from animator.errors import AnimatorError
+from animator.files.local import content_hash, open_file, quoted
 from animator.provenance.containers import look_for_marks, media_hash
+from animator.provenance.credentials import load_library
 from animator.provenance.manifest import Signature, read_signature
 from animator.provenance.mark import SOURCE_TYPES, Mark, from_sentence
 from animator.provenance.traces import Traces
@@ -144,10 +146,20 @@ def read_roots(path: Path) -> str:
     """The PEM of trusted certificates.
 
     Raises:
-        AnimatorError: no_such_file, not_a_file, unreadable_file, too_large.
+        AnimatorError: no_such_file, not_a_file, unreadable_file, too_large; invalid_option if it
+            holds none; missing_package.
     """
+    load_library()
+    from cryptography import x509
+
     with open_file(path, MediaLimits(max_bytes=1 << 24)) as file:
-        return file.read().decode("ascii", "replace")
+        content = file.read()
+    try:
+        x509.load_pem_x509_certificates(content)
+    except ValueError:
+        message = f"{quoted(path)} holds no certificates in PEM that can be read."
+        raise AnimatorError("invalid_option", message) from None
+    return content.decode("ascii", "replace")
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,11 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _text(text: str) -> str:
-    return escape(text.encode("ascii", "backslashreplace").decode())
+    # XML has no place for most control characters, not even as references.
+    plain = "".join(
+        char if " " <= char <= "~" else char.encode("unicode_escape").decode() for char in text
+    )
+    return escape(plain)
 
 
 def _json(values: Mapping[str, Any]) -> str:
