@@ -12,7 +12,14 @@ from animator.cli.console import StopSignals, absolute, command, print_json, pri
 from animator.cli.progress import make_view
 from animator.errors import AnimatorError, JobCancelled
 from animator.provenance.mark import SOURCE_TYPES, Mark
-from animator.provenance.verifying import STATUS, Report, read_roots, verify_file, with_inputs
+from animator.provenance.verifying import (
+    STATUS,
+    Report,
+    read_roots,
+    verify_file,
+    with_compared,
+    with_inputs,
+)
 from animator.settings import Settings
 from animator.spec import JobSpec, Progress
 from animator.values import Location, plain_location
@@ -84,7 +91,7 @@ def verify(
         asked = {"weights": weights, "device": device}
         wanted = _to_render(report, spec, files, video, asked)
         compared = _rendered(wanted, render, settings, quiet=as_json)
-        report = _with_weights(report, compared)
+        report = _with_rendered(report, compared)
     if as_json:
         values = report.as_dict()
         print_json({**values, "render": None if compared is None else compared.as_dict()})
@@ -173,15 +180,20 @@ def _rendered(spec: JobSpec, frames: int, settings: Settings, *, quiet: bool) ->
             raise signals.exit() if signals.requested() else typer.Exit(1) from None
 
 
-def _with_weights(report: Report, compared: Comparison) -> Report:
-    """The report with whether the weights that rendered again are those of the marks."""
-    named = report.mark.hashes.get("weights") if report.mark is not None else None
-    if named is None or named == compared.hashes["weights"]:
-        return report
-    finding = (
-        f"It was rendered again with other weights ({compared.weights}) than it was made with."
-    )
-    return replace(report, findings=(*report.findings, finding))
+def _with_rendered(report: Report, compared: Comparison) -> Report:
+    """The report with whether what was rendered from is what the marks name."""
+    named = report.mark.hashes if report.mark is not None else {}
+    same = {name: compared.hashes.get(name) == sha256 for name, sha256 in named.items()}
+    if same.pop("weights", True):
+        findings = report.findings
+    else:
+        other = (
+            f"It was rendered again with other weights than it was made with: {compared.weights}."
+        )
+        findings = (*report.findings, other)
+    # Those of a URL were not here to be compared before.
+    fetched = {name: is_same for name, is_same in same.items() if name not in report.inputs}
+    return with_compared(replace(report, findings=findings), fetched)
 
 
 _HEADINGS = {

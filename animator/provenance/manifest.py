@@ -87,7 +87,8 @@ def read_signature(path: Path, mime: str, roots: str | None = None) -> Signature
     Raises:
         AnimatorError: missing_library.
     """
-    seconds = _SECONDS + os.path.getsize(path) / _BYTES_A_SECOND
+    # A file of no known kind is not read to its end for nothing.
+    seconds = _SECONDS + (os.path.getsize(path) / _BYTES_A_SECOND if mime else 0)
     task = {"path": str(path), "mime": mime, "roots": roots}
     ended = run_limited(f"{__name__}:look", task, SandboxLimits(seconds, _MEMORY_MB))
     if not ended.messages:

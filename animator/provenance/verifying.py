@@ -133,13 +133,19 @@ def with_inputs(report: Report, inputs: Mapping[str, Path]) -> Report:
         for name, path in inputs.items()
         if name in hashes
     }
+    return with_compared(report, same)
+
+
+def with_compared(report: Report, same: Mapping[str, bool]) -> Report:
+    """The report with whether inputs, by name, are the ones that were used."""
     other = [name for name, is_same in same.items() if not is_same]
     findings = [
         *report.findings,
         *(f"The {name} file that was given is not the one that was used." for name in other),
     ]
     verdict: Verdict = "altered" if other and report.verdict == "intact" else report.verdict
-    return replace(report, inputs=same, findings=tuple(findings), verdict=verdict)
+    inputs = {**report.inputs, **same}
+    return replace(report, inputs=inputs, findings=tuple(findings), verdict=verdict)
 
 
 def read_roots(path: Path) -> str:
