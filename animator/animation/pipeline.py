@@ -88,18 +88,22 @@ def animate(
     except AnimatorError as error:
         if workspace is not None or error.code not in ("output_exists", "signing_failed"):
             raise
-        # Nobody else goes on from this folder: what was made is kept beside the output.
-        place = str(folder.publish_beside(VIDEO))
-        if error.code == "signing_failed":
-            message = f"{error.message} The video without a signature is {place!r}."
-        else:
-            message = (
-                f"{spec.output!r} appeared meanwhile and was not replaced; the video is {place!r}."
-            )
-        raise AnimatorError(error.code, message, retryable=error.retryable) from error
+        raise _kept_beside(spec, folder, error) from error
     finally:
         if workspace is None:
             folder.remove()
+
+
+def _kept_beside(spec: JobSpec, folder: Workspace, error: AnimatorError) -> AnimatorError:
+    """The error that names where the video is, of a folder that nobody else goes on from."""
+    place = str(folder.publish_beside(VIDEO))
+    if error.code == "signing_failed":
+        message = f"{error.message} The video without a signature is {place!r}."
+    else:
+        message = (
+            f"{spec.output!r} appeared meanwhile and was not replaced; the video is {place!r}."
+        )
+    return AnimatorError(error.code, message, retryable=error.retryable)
 
 
 def _animate(

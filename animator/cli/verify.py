@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from animator.cli import options as opt
 from animator.cli.console import StopSignals, absolute, command, print_json, printable, say
 from animator.cli.progress import make_view
 from animator.errors import AnimatorError, JobCancelled
@@ -32,47 +33,55 @@ _MOST = 1000  # characters of settings that are shown
 _INPUTS = ("source", "driving")
 
 
+Video = Annotated[Path, typer.Argument(metavar="VIDEO", help="A result, or any other file.")]
+Trust = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Certificates (PEM) that you trust to vouch for who has signed."
+    ),
+]
+Source = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="The portrait that it was made of, to compare."),
+]
+Driving = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="The driving video that it was made of, to compare."),
+]
+Job = Annotated[
+    str | None,
+    typer.Option(metavar="ID", help="Take inputs and options from the record of this job."),
+]
+Render = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        max=1000,
+        help="Render the first N frames again from the inputs and compare; they are given "
+        "by --source and --driving, or by --job.",
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(metavar="[NAME|FILE]", help="Weights to render with, if not those named."),
+]
+Device = Annotated[
+    str | None, typer.Option(metavar="DEVICE", help="Where to render; auto, cpu, cuda:N.")
+]
+
+
 @command
 def verify(
-    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="A result, or any other file.")],
-    trust: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Certificates (PEM) that you trust to vouch for who has signed."
-        ),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="The portrait that it was made of, to compare."),
-    ] = None,
-    driving: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="The driving video that it was made of, to compare."),
-    ] = None,
-    job: Annotated[
-        str | None,
-        typer.Option(metavar="ID", help="Take inputs and options from the record of this job."),
-    ] = None,
-    render: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            max=1000,
-            help="Render the first N frames again from the inputs and compare; they are given "
-            "by --source and --driving, or by --job.",
-        ),
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(metavar="[NAME|FILE]", help="Weights to render with, if not those named."),
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="DEVICE", help="Where to render; auto, cpu, cuda:N.")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on standard output.")
-    ] = False,
+    video: Video,
+    trust: Trust = None,
+    source: Source = None,
+    driving: Driving = None,
+    job: Job = None,
+    render: Render = None,
+    weights: Weights = None,
+    device: Device = None,
+    as_json: opt.Json = False,
 ) -> None:
     """Tell what is known of a video: by whom it was made, of what, and whether it was changed.
 
@@ -215,6 +224,8 @@ def _show(report: Report, compared: Comparison | None) -> None:
         _row("kind", report.source_type.removeprefix(SOURCE_TYPES))
     if mark is not None:
         _show_mark(mark, report)
+    for one in report.signature.ingredients if report.signature is not None else ():
+        _row("made of", f"{one.title or 'untitled'}, {one.relationship}")
     _row("marks", ", ".join(f"{name} {state}" for name, state in report.marks.items()))
     for finding in report.findings:
         print(f"  {printable(finding)}")

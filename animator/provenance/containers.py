@@ -44,7 +44,8 @@ def embed_mark(path: Path, mark: Mark) -> None:
     mark = replace(mark, media=media_hash(path, traces))
     with coded_errors(path):
         try:
-            family.embed(path, write_packet(mark), mark.sentence)
+            said = "" if mark.sentence in traces.comment else mark.sentence
+            family.embed(path, write_packet(mark), said)
         except Damaged as error:
             message = f"{quoted(path)} cannot be marked: {error}."
             raise AnimatorError("encoding_failed", message) from error

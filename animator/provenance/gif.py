@@ -36,7 +36,7 @@ def look(source: Source, traces: Traces) -> None:
 
 
 def embed(path: Path, packet: bytes, comment: str) -> None:
-    """Add an XMP packet and the comment to a finished file, before its first picture.
+    """Add an XMP packet, and a comment unless it is empty, before the first picture.
 
     Behind what says how often it is shown, which some players expect right at the beginning.
 
@@ -55,7 +55,7 @@ def embed(path: Path, packet: bytes, comment: str) -> None:
     text = comment.encode("ascii", "replace")
     parts = [text[at : at + 255] for at in range(0, len(text), 255)]
     blocks = b"".join(bytes([len(part)]) + part for part in parts)
-    said = bytes([_EXTENSION, _COMMENT_LABEL]) + blocks + b"\0"
+    said = bytes([_EXTENSION, _COMMENT_LABEL]) + blocks + b"\0" if text else b""
     xmp = bytes([_EXTENSION, _APPLICATION, len(_XMP)]) + _XMP + packet + _MAGIC
     rewrite(path, [(0, place), xmp, said, (place, size)])
 

@@ -56,7 +56,7 @@ def look(source: Source, traces: Traces) -> None:
 
 
 def embed(path: Path, packet: bytes, comment: str) -> None:
-    """Add an XMP packet to a finished file; it must have the comment already.
+    """Add an XMP packet to a finished file; the comment is its muxer's to write.
 
     Raises:
         OSError: if it cannot be written.

@@ -60,15 +60,14 @@ def look(source: Source, traces: Traces) -> None:
 
 
 def embed(path: Path, packet: bytes, comment: str) -> None:
-    """Add an XMP packet, and the comment if there is none, to a finished file.
+    """Add an XMP packet, and a comment unless it is empty, to a finished file.
 
     Raises:
         OSError: if it cannot be written.
         Damaged: if the file is not one segment.
     """
     with open(path, "r+b") as file:
-        source, traces = Source(file), Traces()
-        look(source, traces)
+        source = Source(file)
         segment = next((e for e in _elements(source, 0, source.size) if e.kind == _SEGMENT), None)
         if segment is None or segment.end != source.size:
             raise Damaged("it does not end with its segment")
@@ -77,7 +76,7 @@ def embed(path: Path, packet: bytes, comment: str) -> None:
             values["DIGITAL_SOURCE_TYPE"] = digital_source_type(read_properties(packet)).encode()
         except BadPacket:  # not one of ours
             pass
-        if not traces.comment:
+        if comment:
             values["COMMENT"] = comment.encode()
         tags = _tags(values)
         # The index first: it is where it was, whatever follows.

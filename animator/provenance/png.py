@@ -44,7 +44,7 @@ def look(source: Source, traces: Traces) -> None:
 
 
 def embed(path: Path, packet: bytes, comment: str) -> None:
-    """Add an XMP packet and the comment to a finished file, before its first picture.
+    """Add an XMP packet, and a comment unless it is empty, before the first picture.
 
     Behind what says that it is animated: some readers look only so far for that.
 
@@ -56,7 +56,8 @@ def embed(path: Path, packet: bytes, comment: str) -> None:
         source = Source(file)
         size = source.size
         place = next((start for kind, start, _ in _chunks(source) if kind in _PICTURES), size)
-    text = _chunk(b"tEXt", b"Comment\0" + comment.encode("latin-1", "replace"))
+    content = comment.encode("latin-1", "replace")
+    text = _chunk(b"tEXt", b"Comment\0" + content) if content else b""
     xmp = _chunk(b"iTXt", _XMP + b"\0\0\0\0\0" + packet)
     rewrite(path, [(0, place), xmp, text, (place, size)])
 

@@ -25,9 +25,10 @@ ASSERTION = "animator.render"
 _TITLES = {"source": "source picture", "driving": "driving video"}
 OFFLINE: dict[str, Any] = {
     "builder": {"thumbnail": {"enabled": False}},
+    "core": {"backing_store_memory_threshold_in_mb": 16},
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
 }
-"""Settings of the library under which it asks nobody anything."""
+"""Settings of the library under which it asks nobody anything, and large files go to the disk."""
 
 
 class ResultSigner:

@@ -67,6 +67,14 @@ def test_a_comment_of_the_muxer_is_kept(kind, tmp_path):
         assert [*container.metadata.values()].count(MARK.sentence) == 1
 
 
+@pytest.mark.parametrize("kind", ["gif", "png"])
+def test_a_comment_that_is_there_is_not_written_twice(kind, tmp_path):
+    path = make_file(tmp_path / f"a.{kind}")
+    {"gif": gif, "png": png}[kind].embed(path, b"<x/>", MARK.sentence)
+    embed_mark(path, MARK)
+    assert path.read_bytes().count(MARK.sentence[:80].encode()) == 2  # XMP has it, too
+
+
 @pytest.mark.parametrize("kind", ["mp4", "mov"])
 def test_the_index_stays_at_the_front(kind, tmp_path):
     content = make_marked(tmp_path / f"a.{kind}").read_bytes()
