@@ -23,6 +23,7 @@ from animator.animation.compose import Composer
 from animator.animation.plan import JobPlan, driving_frames, make_plan, open_inputs
 from animator.errors import AnimatorError
 from animator.faces.crop import fit_size
+from animator.files.output import coded_errors
 from animator.files.unchanged import unchanged
 from animator.media.decode import VideoReader
 from animator.media.encode import VideoWriter
@@ -34,6 +35,8 @@ from gfla.arrays import Picture
 
 MAX_FRAMES = 1000
 """Most frames that are rendered again."""
+MAX_BYTES = 4 << 30
+"""Most bytes of them, as they lie on the disk until they are compared."""
 Outcome = Literal["equal", "same", "similar", "different"]
 """What a comparison comes to:
 
@@ -145,7 +148,7 @@ def compare_again(
         with tempfile.TemporaryDirectory(prefix="animator-") as folder:
             spool = Path(folder) / "rendered.rgb"
             coded = Path(folder) / "coded.mp4"
-            with watch.stage("generate", count):
+            with watch.stage("generate", count), coded_errors(spool):
                 size = _render(spec, plan, count, spool, coded, settings, watch)
             with watch.stage("compare", count):
                 return _compare(spec, plan, count, spool, coded, size, settings, watch)
@@ -164,6 +167,10 @@ def _render(
     source, driving = plan.source, plan.driving
     composer = Composer(spec.output_mode, source.picture, source.square, spec.size, driving.size)
     width, height = composer.output_size
+    if count * width * height * 3 > MAX_BYTES:
+        most = MAX_BYTES // (width * height * 3)
+        message = f"Of frames of {width} x {height} pixels, {most} can be rendered again at once."
+        raise AnimatorError("invalid_option", message)
     shown: Iterator[NDArray[np.uint8] | None] = repeat(None)
     with ExitStack() as running:
         if spec.output_mode == "side-by-side":

@@ -26,6 +26,7 @@ _SENTENCE = re.compile(
     re.ASCII,
 )
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_NUMBERS = re.compile(r"[\d.:/]+", re.ASCII)  # a time or a rate may be a ratio
 _MAX_TEXT = 300
 _MOST_SETTINGS = 200
 
@@ -81,10 +82,13 @@ def without_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     Also left out is what is not set.
     """
+    plain = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()
+    }
     return {
-        name: value
-        for name, value in settings.items()
-        if value is not None and not (isinstance(value, str) and _is_place(value))
+        name: value if _is_plain(value) else str(value)
+        for name, value in plain.items()
+        if value is not None and not _is_place(str(value))
     }
 
 
@@ -125,4 +129,4 @@ def _is_plain(value: object) -> bool:
 
 
 def _is_place(text: str) -> bool:
-    return is_url(text) or "/" in text or "\\" in text
+    return is_url(text) or ("/" in text and not _NUMBERS.fullmatch(text)) or "\\" in text

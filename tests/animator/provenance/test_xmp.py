@@ -124,6 +124,5 @@ def test_the_digital_source_type_says_whether_all_of_the_picture_is_generated():
 
 def test_places_are_not_told():
     given = {"weights": "/home/anna/w.safetensors", "audio": "s3://a/b", "a": "x\\y", "start": None}
-    assert without_paths({**given, "size": 256, "motion": "relative"}) == {
-        "size": 256, "motion": "relative",
-    }  # fmt: skip
+    told = {"size": 256, "motion": "relative", "end": "1001/30", "regions": ["eyes"]}
+    assert without_paths({**given, **told, "regions": ("eyes",)}) == told
