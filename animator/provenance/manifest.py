@@ -14,13 +14,14 @@ from animator.provenance.mark import GENERATOR, Mark, checked_hashes, checked_se
 from animator.provenance.signing import ASSERTION, OFFLINE
 from animator.sandbox import Message, SandboxLimits, Send, run_limited
 
-SignatureState = Literal["trusted", "valid", "invalid", "unreadable", "unchecked"]
+SignatureState = Literal["trusted", "valid", "expired", "invalid", "unreadable", "unchecked"]
 
 _SECONDS = 60.0
 _BYTES_A_SECOND = 20_000_000  # that a slow disk and hash manage
 _MEMORY_MB = 8192
 _MOST = 50  # ingredients, failures and manifests that are told
 _UNTRUSTED = "signingCredential.untrusted"
+_RUN_OUT = {"signingCredential.expired", "claimSignature.outsideValidity"}
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,16 @@ class Signature:
 
     Attributes:
         state: "trusted": it fits the file, and one of the given roots vouches for the signer;
-            "valid": it fits the file, whoever the signer may be; "invalid": the file or the
-            manifest was changed; "unreadable": it is damaged; "unchecked": the library is not here.
+            "valid": it fits the file, whoever the signer may be; "expired": the same, but the
+            certificate has run out since, or before; "invalid": the file or the manifest was
+            changed; "unreadable": it is damaged; "unchecked": the library is not here.
         signer: name in the signer's certificate.
         issuer: the organization in that certificate.
         algorithm: such as "Es256".
         time: when it was signed by a time stamp; empty without one.
         generator: the program that made the manifest, with its version.
         own: whether that is this program.
+        source_type: the digital source type that its first actions name.
         mark: what this program says in it, also in one that another has built on.
         ingredients: inputs.
         failures: codes of what does not fit, of the C2PA specification.
@@ -65,6 +68,7 @@ class Signature:
     time: str = ""
     generator: str = ""
     own: bool = False
+    source_type: str = ""
     mark: Mark | None = None
     ingredients: tuple[Ingredient, ...] = ()
     failures: tuple[str, ...] = ()
@@ -73,7 +77,7 @@ class Signature:
     @property
     def fits(self) -> bool:
         """Whether the file is, byte for byte where it matters, what was signed."""
-        return self.state in ("trusted", "valid")
+        return self.state in ("trusted", "valid", "expired")
 
 
 def read_signature(path: Path, mime: str, roots: str | None = None) -> Signature | None:
@@ -134,15 +138,17 @@ def _summary(store: Mapping[str, Any], state: str | None) -> Message:
     for manifest in list(manifests.values())[:_MOST]:
         render = render or _render(manifest)
     name = f"{generator.get('name', '')} {generator.get('version', '')}".strip()
-    failures = [one.get("code", "") for one in store.get("validation_status") or []]
+    codes = [checked_text(one.get("code")) for one in store.get("validation_status") or []]
+    failures = [code for code in codes if code != _UNTRUSTED][:_MOST]
     return {
-        "state": {"Trusted": "trusted", "Valid": "valid"}.get(state or "", "invalid"),
+        "state": _state(store, state, failures),
         "signer": checked_text(signed.get("common_name")),
         "issuer": checked_text(signed.get("issuer")),
         "algorithm": checked_text(signed.get("alg")),
         "time": checked_text(signed.get("time")),
         "generator": checked_text(name),
         "own": own,
+        "source_type": _source_type(active),
         "mark": render,
         "ingredients": [
             {
@@ -152,28 +158,47 @@ def _summary(store: Mapping[str, Any], state: str | None) -> Message:
             }
             for one in (active.get("ingredients") or [])[:_MOST]
         ],
-        "failures": [checked_text(code) for code in failures if code != _UNTRUSTED][:_MOST],
+        "failures": failures,
     }
+
+
+def _state(store: Mapping[str, Any], state: str | None, failures: list[str]) -> SignatureState:
+    if state == "Trusted":
+        return "trusted"
+    if state == "Valid":
+        return "valid"
+    results = (store.get("validation_results") or {}).get("activeManifest") or {}
+    bound = any(one.get("code", "").endswith("Hash.match") for one in results.get("success") or [])
+    return "expired" if bound and failures and set(failures) <= _RUN_OUT else "invalid"
+
+
+def _source_type(manifest: Mapping[str, Any]) -> str:
+    """The digital source type that the first of a manifest's actions name."""
+    for assertion in manifest.get("assertions") or []:
+        data = assertion.get("data")
+        if str(assertion.get("label", "")).startswith("c2pa.actions") and isinstance(data, dict):
+            for action in data.get("actions") or []:
+                if found := checked_text(action.get("digitalSourceType")):
+                    return found
+    return ""
 
 
 def _render(manifest: Mapping[str, Any]) -> Message | None:
     """What this program says in a manifest; None if it is not this program's."""
-    source_type, found = "", None
-    for assertion in manifest.get("assertions") or []:
-        data = assertion.get("data")
-        if not isinstance(data, dict):
-            continue
-        if assertion.get("label") == ASSERTION:
-            found = data
-        elif str(assertion.get("label", "")).startswith("c2pa.actions"):
-            for action in data.get("actions") or []:
-                source_type = source_type or checked_text(action.get("digitalSourceType"))
+    found = next(
+        (
+            assertion["data"]
+            for assertion in manifest.get("assertions") or []
+            if assertion.get("label") == ASSERTION and isinstance(assertion.get("data"), dict)
+        ),
+        None,
+    )
     if found is None:
         return None
     return {
         "version": checked_text(found.get("version")),
         "weights": checked_text(found.get("weights")),
-        "source_type": source_type,
+        "source_type": _source_type(manifest),
         "hashes": checked_hashes(found.get("hashes")),
         "settings": checked_settings(found.get("settings")),
     }

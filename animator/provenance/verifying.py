@@ -116,7 +116,7 @@ def verify_file(video: Path, *, roots: str | None = None) -> Report:
         marks,
         media,
         signature,
-        (signed.source_type if signed and fits else "") or packet.source_type,
+        (signature.source_type if signature and fits else "") or packet.source_type,
     )
     return _judged(report, traces, packet, roots is not None)
 
@@ -211,7 +211,7 @@ def _judged(report: Report, traces: Traces, packet: _Packet, trust: bool) -> Rep
             signature.state in ("invalid", "unreadable") or (signature.fits and not signature.own)
         ):
             verdict = "altered"
-        elif verdict == "intact" and trust and signature.state == "valid":
+        elif verdict == "intact" and trust and signature.state != "trusted":
             verdict = "untrusted"
     # What was marked, without a proof.
     if report.media == "changed":
@@ -257,6 +257,11 @@ def _about_signature(signature: Signature) -> str:
             return (
                 f"Signed by {by}{made}; nothing was changed since. Whether that is who it says "
                 "is only known with the roots that you trust (--trust FILE)."
+            )
+        case "expired":
+            return (
+                f"Signed by {by}{made}; nothing was changed since. The certificate has run out, "
+                "and no time stamp tells whether it was valid then."
             )
         case "invalid":
             codes = ", ".join(signature.failures) or "no reason given"

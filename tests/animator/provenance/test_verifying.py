@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,6 +99,22 @@ def test_who_vouches_makes_the_difference(signed, signer, tmp_path):
     assert STATUS[report.verdict] != 0
 
 
+def test_a_certificate_that_has_run_out_vouches_for_nobody_but_still_shows_changes(tmp_path):
+    short = make_signer(tmp_path / "short", days=(-1, 2 / 86400))
+    path = make_marked(tmp_path / "a.mp4")
+    ResultSigner(short.credentials).sign(path, MARK)
+    time.sleep(2.5)
+    report = verify_file(path)
+    assert (report.verdict, report.signature.state) == ("intact", "expired")
+    assert report.told_by == "signature" and "has run out" in said(report)
+    assert verify_file(path, roots=short.root).verdict == "untrusted"
+    for part in ("picture", "xmp"):
+        place = places(path.read_bytes())[part]
+        report = verify_file(flip(path, place), roots=short.root)
+        assert (report.verdict, report.signature.state) == ("altered", "invalid")
+        flip(path, place)
+
+
 def places(content: bytes) -> dict[str, int]:
     """Where a byte of each part of the signed file is."""
     manifest = content.index(bytes.fromhex("d8fec3d61b0e483c92975828877ec481"))
@@ -105,7 +122,7 @@ def places(content: bytes) -> dict[str, int]:
         "picture": content.index(b"mdat") + 400,
         "index": content.index(b"stts") + 12,
         "xmp": content.index(b"trainedAlgorithmicMedia", content.index(b"mdat")),
-        "comment": content.index(b"AI-generated"),
+        "comment": content.index(b"AI-generated"),  # of the muxer, or of the XMP behind it
         "signature": content.index(b"c2pa.signature", content.index(b"c2cs")) + 200,
         "assertion": content.index(b"relative", manifest),
         "store": content.index(b"jumd", manifest),
@@ -231,6 +248,7 @@ def test_a_foreign_manifest_is_foreign(signer, tmp_path):
     assert (report.verdict, report.mark) == ("foreign", None)
     assert report.signature.generator == "Other 1" and "Other 1" in said(report)
     assert report.marks["signature"] == "foreign" and STATUS["foreign"] == 4
+    assert report.source_type.endswith("/digitalCapture") and "digitalCapture" in said(report)
 
 
 def test_a_result_that_another_program_built_on_is_altered_and_still_known(
