@@ -10,27 +10,25 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, fields
-from itertools import islice, repeat
+from dataclasses import dataclass, fields, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from animator.animation.compose import Composer
-from animator.animation.plan import JobPlan, driving_frames, make_plan, open_inputs
+from animator.animation.plan import JobPlan, make_plan, open_inputs
+from animator.animation.render import VIDEO, SegmentRenderer
 from animator.errors import AnimatorError
-from animator.faces.crop import fit_size
 from animator.files.output import coded_errors
 from animator.files.unchanged import unchanged
 from animator.media.decode import VideoReader
-from animator.media.encode import VideoWriter
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.values import DEFAULT_WEIGHTS_NAME, is_weights_name, options_of
 from animator.watch import OnProgress, Watch, coded_memory_errors
+from animator.workspace.attempt import Workspace
 from gfla.arrays import Picture
 
 MAX_FRAMES = 1000
@@ -144,83 +142,66 @@ def compare_again(
             inputs = open_inputs(spec, settings)
     with coded_memory_errors(), unchanged(inputs.files):
         plan = make_plan(spec, inputs, settings, watch)
-        count = min(frames, len(plan.time.pts))
+        count = min(frames, len(plan.kept))
+        # The plan is that of the whole result, of which the first frames are rendered.
+        plan = replace(plan, targets=plan.targets[:count], kept=plan.kept[:count])
         with tempfile.TemporaryDirectory(prefix="animator-") as folder:
+            workspace = Workspace.temporary(Path(folder) / Path(spec.output).name)
+            renderer = SegmentRenderer(spec, plan, workspace, settings, watch)
+            size = renderer.composer.output_size
+            _check_room(count, *size)
             spool = Path(folder) / "rendered.rgb"
-            coded = Path(folder) / "coded.mp4"
-            with watch.stage("generate", count), coded_errors(spool):
-                size = _render(spec, plan, count, spool, coded, settings, watch)
+            with watch.stage("generate", count), coded_errors(spool), open(spool, "wb") as raw:
+                renderer.composer = _Recorder(renderer.composer, raw)
+                renderer.render(0)
+                renderer.join()
             with watch.stage("compare", count):
-                return _compare(spec, plan, count, spool, coded, size, settings, watch)
+                coded = _pictures(workspace.path / VIDEO, settings)
+                shown = _pictures(Path(spec.output), settings)
+                return _compare(plan, _spooled(spool, *size), coded, shown, watch)
 
 
-def _render(
-    spec: JobSpec,
-    plan: JobPlan,
-    count: int,
-    spool: Path,
-    coded: Path,
-    settings: Settings,
-    watch: Watch,
-) -> tuple[int, int]:
-    """Render frames into a file of raw pictures, and into a video; returns width and height."""
-    source, driving = plan.source, plan.driving
-    composer = Composer(spec.output_mode, source.picture, source.square, spec.size, driving.size)
-    width, height = composer.output_size
-    if count * width * height * 3 > MAX_BYTES:
-        most = MAX_BYTES // (width * height * 3)
+class _Recorder(Composer):
+    """A composer that also writes its frames into a file, as bytes without any coding."""
+
+    def __init__(self, composer: Composer, file: IO[bytes]) -> None:
+        vars(self).update(vars(composer))
+        self._file = file
+
+    def compose(self, generated: Picture, driving: Picture | None = None) -> Picture:
+        frame = super().compose(generated, driving)
+        self._file.write(np.ascontiguousarray(frame).data)
+        return frame
+
+
+def _check_room(count: int, width: int, height: int) -> None:
+    length = width * height * 3
+    if count * length > MAX_BYTES:
+        most = MAX_BYTES // length
         message = f"Of frames of {width} x {height} pixels, {most} can be rendered again at once."
         raise AnimatorError("invalid_option", message)
-    shown: Iterator[NDArray[np.uint8] | None] = repeat(None)
-    with ExitStack() as running:
-        if spec.output_mode == "side-by-side":
-            pictures = driving_frames(spec, plan.kept[:count], settings.limits())
-            running.callback(pictures.close)
-            shown = pictures
-        engine = plan.model.engine(settings.slots)
-        clip = running.enter_context(engine.open(plan.start(spec.size), 0, watch.check))
-        writer = running.enter_context(
-            VideoWriter(
-                coded, width=width, height=height, time_base=driving.time_base, rate=driving.rate
-            )
-        )
-        raw = running.enter_context(open(spool, "wb"))
-        rendered = zip(clip.render(plan.targets[:count]), shown, strict=False)
-        for number, ((picture, _), beside) in enumerate(islice(rendered, count)):
-            frame = composer.compose(fit_size(picture, spec.size), beside)
-            raw.write(np.ascontiguousarray(frame).data)
-            writer.write(frame, plan.time.pts[number])
-            watch.advance(1)
-    return width, height
 
 
 def _compare(
-    spec: JobSpec,
     plan: JobPlan,
-    count: int,
-    spool: Path,
-    coded: Path,
-    size: tuple[int, int],
-    settings: Settings,
+    rendered: Iterator[Picture],
+    coded: Iterator[Picture],
+    shown: Iterator[Picture],
     watch: Watch,
 ) -> Comparison:
-    width, height = size
+    """Compare frames as they were rendered, as coded again, and as the file shows them."""
+    count = len(plan.kept)
     psnr, coding, equal, other = [], [], 0, ""
-    frames = zip(
-        _spooled(spool, width, height),
-        _pictures(coded, settings),
-        _pictures(Path(spec.output), settings),
-        strict=False,
-    )
-    for rendered, again, there in islice(frames, count):
-        if there.shape[:2] != again.shape[:2]:
+    for frame, again, there in islice(zip(rendered, coded, shown, strict=False), count):
+        height, width = frame.shape[:2]
+        if there.shape != again.shape:
             other = (
                 f"The file shows {there.shape[1]} x {there.shape[0]} pixels, "
                 f"the result has {width} x {height}."
             )
             break
-        coding.append(_psnr(rendered, again[:height, :width]))
-        psnr.append(_psnr(rendered, there[:height, :width]))
+        coding.append(_psnr(frame, again[:height, :width]))
+        psnr.append(_psnr(frame, there[:height, :width]))
         equal += int(np.array_equal(again, there))
         watch.advance(1)
     outcome = _outcome(psnr, coding, equal)
@@ -232,15 +213,9 @@ def _compare(
         findings.append(f"The file ends after {len(psnr)} of the {count} frames.")
     hashes = {**plan.hashes, "weights": plan.generator.sha256}
     return Comparison(
-        len(psnr),
-        tuple(psnr),
-        tuple(coding),
-        equal,
-        outcome,
-        tuple(findings),
-        plan.generator.name,
-        hashes,
-    )
+        len(psnr), tuple(psnr), tuple(coding), equal, outcome, tuple(findings),
+        plan.generator.name, hashes,
+    )  # fmt: skip
 
 
 def _outcome(psnr: list[float], coding: list[float], equal: int) -> Outcome:
