@@ -41,7 +41,7 @@ Outcome = Literal["equal", "same", "similar", "different"]
     equal      each frame is bit for bit what rendering and coding it again gives
     same       no frame differs by more than coding it again does, and `TOLERANCE`
     similar    each frame has at least `SIMILAR` dB: after another coding, or on another machine
-    different  it does not show these inputs, or was changed
+    different  it does not show these inputs, was changed, or was coded far more coarsely
 """
 TOLERANCE = 3.0
 """Decibels below what coding alone costs: it codes a frame otherwise beside other frames."""
@@ -244,7 +244,10 @@ def _sentence(outcome: Outcome, psnr: list[float], coding: list[float]) -> str:
                 f"{count} rendered again: alike, but not to within coding; {figures}. That is "
                 "what another coding or another machine leaves, or a small change."
             )
-    return f"{count} rendered again: the file shows something else; {figures}."
+    return (
+        f"{count} rendered again: the file shows something else, or was coded far more coarsely; "
+        f"{figures}."
+    )
 
 
 def _spooled(spool: Path, width: int, height: int) -> Iterator[Picture]:

@@ -166,7 +166,7 @@ def test_a_record_names_what_a_coded_copy_does_not(
     assert made.returncode == 0, made.stderr
     record = Client.connect(settings).submit(spec, overwrite=True)
     copy = tmp_path / "copy.mp4"
-    command = ["ffmpeg", "-v", "error", "-i", str(video), "-crf", "32", str(copy)]
+    command = ["ffmpeg", "-v", "error", "-i", str(video), "-crf", "20", str(copy)]
     subprocess.run(command, check=True)
     done = run("verify", copy, "--render", "2", "--job", record.id, "--json")
     report = json.loads(done.stdout)
