@@ -37,6 +37,8 @@ CODES: dict[str, str] = {
     "encoding_failed": "The encoder refused the frames or the sound.",
     "encoder_unavailable": "This build of libav cannot code what is asked for.",
     "no_sound": "The file whose sound is asked for has none that can be read.",
+    "invalid_signer": "The certificate or the key that results are signed with cannot be used.",
+    "signing_failed": "The finished video could not be signed.",
     "weights_unreadable": "The weights are missing, damaged or do not fit the model.",
     "weights_changed": "The weights are no longer the file that was imported.",
     "weights_wrong_kind": "The weights are of a model that does something else than asked for.",
@@ -88,6 +90,9 @@ CODES: dict[str, str] = {
     "internal": "A fault in the animator itself; please report it.",
 }
 """What each code means, in one line."""
+
+KEEPS_WORK = frozenset({"output_exists", "invalid_signer", "signing_failed"})
+"""Codes of a failed job whose finished segments wait for a retry: they are not what was wrong."""
 
 
 class AnimatorError(Exception):

@@ -141,6 +141,10 @@ class Settings:
     `animator.jobs.webhook`."""
     webhook_secret: str | None = field(default=None, repr=False)
     """What webhooks are signed with (`ANIMATOR_WEBHOOK_SECRET`); only workers need it."""
+    c2pa_certificate: Path | None = None
+    """File of the certificates that results are signed with (`ANIMATOR_C2PA_CERTIFICATE`)."""
+    c2pa_key: Path | None = field(default=None, repr=False)
+    """File of the private key to them (`ANIMATOR_C2PA_KEY`)."""
 
     def __post_init__(self) -> None:
         """Check what the environment may have got wrong."""
@@ -169,6 +173,7 @@ class Settings:
         for host in self.webhook_hosts:
             if not is_host_entry(host):
                 raise _refuse("ANIMATOR_WEBHOOK_HOSTS", host, "NAME, ADDRESS, *.NAME or *")
+        self._check_signer()
         if not 0 <= self.retention_days <= MAX_RETENTION_DAYS:
             allowed = f"0 to {MAX_RETENTION_DAYS}"
             raise _refuse("ANIMATOR_RETENTION_DAYS", self.retention_days, allowed)
@@ -176,6 +181,18 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise _refuse(f"ANIMATOR_{name.upper()}", value, "a whole number from 1")
+
+    def _check_signer(self) -> None:
+        # What was given for the key is never repeated: it may be the key itself.
+        given = {"CERTIFICATE": self.c2pa_certificate, "KEY": self.c2pa_key}
+        for name, path in given.items():
+            if path is not None and (not path.is_absolute() or "\n" in str(path)):
+                message = f"ANIMATOR_C2PA_{name} is not the absolute path of a file."
+                raise AnimatorError("invalid_option", message)
+            if path is None and any(given.values()):
+                other = next(one for one, value in given.items() if value is not None)
+                message = f"ANIMATOR_C2PA_{other} is set without ANIMATOR_C2PA_{name}."
+                raise AnimatorError("invalid_option", message)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -200,6 +217,8 @@ class Settings:
                 env.get("ANIMATOR_WEBHOOK_HOSTS", "").lower().replace(",", " ").split()
             ),
             webhook_secret=env.get("ANIMATOR_WEBHOOK_SECRET") or None,
+            c2pa_certificate=_file(env, "ANIMATOR_C2PA_CERTIFICATE"),
+            c2pa_key=_file(env, "ANIMATOR_C2PA_KEY"),
             **{name: value for name, value in given.items() if value is not None},
         )
 
@@ -266,6 +285,10 @@ def share_cores(jobs: int = 1) -> None:
 
 def _refuse(name: str, got: object, allowed: str) -> AnimatorError:
     return AnimatorError("invalid_option", f"{name} is {got!r}; allowed is {allowed}.")
+
+
+def _file(env: Mapping[str, str], name: str) -> Path | None:
+    return Path(env[name]) if env.get(name) else None
 
 
 def _whole_number(env: Mapping[str, str], name: str) -> int | None:

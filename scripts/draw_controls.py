@@ -97,11 +97,14 @@ def option_tiles(spec: JobSpec, plan: JobPlan, name: str) -> dict[str, NDArray[n
     }
 
 
+def seed_of(plan: JobPlan) -> int:
+    """The seed of a job's blinks."""
+    return blink_seed(plan.hashes["source"], plan.driving.landmarks.points)
+
+
 def blink_tiles(spec: JobSpec, plan: JobPlan) -> dict[str, NDArray[np.uint8]]:
     """A blink at its deepest, half-way up, and the same moment without it."""
-    closed = closures(
-        plan.driving.seconds, blink_seed(plan.hashes["source"], plan.driving.landmarks.points)
-    )
+    closed = closures(plan.driving.seconds, seed_of(plan))
     deepest = int(closed.argmax())
     rising = deepest + int(np.argmin(np.abs(closed[deepest : deepest + 9] - 0.5)))
     return {
@@ -128,12 +131,7 @@ def rendered(
     spec: JobSpec, plan: JobPlan, number: int, options: dict[str, Any]
 ) -> NDArray[np.uint8]:
     """A frame of the result, with some of those before it."""
-    motion = plan_motion(
-        replace(spec, **options),
-        plan.source,
-        plan.driving,
-        blink_seed(plan.hashes["source"], plan.driving.landmarks.points),
-    )
+    motion = plan_motion(replace(spec, **options), plan.source, plan.driving, seed_of(plan))
     state = plan.start(spec.size)
     for index in (*range(max(number - 4 * STEP, 0), number, STEP), number):
         state, picture = plan.generator.step(state, motion.targets[index])

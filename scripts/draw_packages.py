@@ -32,6 +32,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "media": "pictures, video, sound",
+        "provenance": "marks, signatures",
         "weights": "library of models",
         "workspace": "an attempt's folder",
         "broker": "Redis",

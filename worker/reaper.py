@@ -13,7 +13,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 
-from animator.errors import AnimatorError
+from animator.errors import KEEPS_WORK, AnimatorError
 from animator.jobs.queue import Announcement
 from animator.jobs.store import JobStore, Reaped
 from animator.settings import Settings
@@ -177,7 +177,7 @@ class Reaper:
 
 def _waits(record: JobRecord) -> bool:
     """Whether what is rendered of a failed job is kept for a retry."""
-    if record.error is None or record.error.code != "output_exists" or record.finished is None:
+    if record.error is None or record.error.code not in KEEPS_WORK or record.finished is None:
         return False
     age = datetime.now(UTC) - datetime.fromisoformat(record.finished)
     return record.state is JobState.FAILED and age < timedelta(days=KEPT_DAYS)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from celery import shared_task
 
-from animator.errors import AnimatorError, AttemptRepeated, JobCancelled, LeaseLost
+from animator.errors import KEEPS_WORK, AnimatorError, AttemptRepeated, JobCancelled, LeaseLost
 from animator.jobs.queue import Announcement
 from animator.spec import JobError, JobRecord, JobSpec, JobState, Progress, Result
 from worker import isolated, metrics
@@ -258,7 +258,7 @@ class JobRun:
         if error.code != "out_of_memory":
             if self._leave(lambda: self._store.fail(record.id, record.attempt, error)):
                 self.outcome = "failed"
-            if error.code != "output_exists":  # else what is rendered waits for a retry
+            if error.code not in KEEPS_WORK:  # else what is rendered waits for a retry
                 self._clean_up()
         elif record.suspect:
             self._crashed(error)

@@ -1,7 +1,7 @@
 """A job from its specification to its video: the stages of this package, one after another.
 
     decode -> landmarks -> motion -> guidance -> rollout -> compose -> encode
-                                                    (-> extras, measures) -> publish
+                                            (-> extras, measures) -> mark (-> sign) -> publish
 
 Two passes over the driving video. The first keeps its landmarks and timestamps, a few hundred bytes
 a frame; the second renders frame by frame, and reads the driving pictures again only if the result
@@ -13,8 +13,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 from animator.animation.extras import write_extras
+from animator.animation.marking import mark_of
 from animator.animation.plan import JobInputs, JobPlan, controls_of, make_plan, open_inputs
 from animator.animation.quality import measure
 from animator.animation.render import PICTURES, VIDEO, SegmentRenderer, check_sound
@@ -28,6 +30,8 @@ from animator.files.unchanged import unchanged
 from animator.formats import FORMATS
 from animator.media.decode import probe
 from animator.media.notes import is_reduced, sentence
+from animator.provenance.containers import embed_mark
+from animator.provenance.signing import ResultSigner
 from animator.settings import Settings
 from animator.spec import JobSpec, Result, extra_files
 from animator.watch import OnProgress, PreviewSink, Watch, coded_memory_errors
@@ -85,16 +89,24 @@ def animate(
         watch = Watch(report, should_stop, preview)
         return _animate(spec, settings, watch, folder, priority, may_publish)
     except AnimatorError as error:
-        if workspace is not None or error.code != "output_exists":
+        if workspace is not None or error.code not in ("output_exists", "signing_failed"):
             raise
-        place = folder.publish_beside(_made(folder))
-        message = (
-            f"{spec.output!r} appeared meanwhile and was not replaced; the video is {str(place)!r}."
-        )
-        raise AnimatorError("output_exists", message) from error
+        raise _kept_beside(spec, folder, error) from error
     finally:
         if workspace is None:
             folder.remove()
+
+
+def _kept_beside(spec: JobSpec, folder: Workspace, error: AnimatorError) -> AnimatorError:
+    """The error that names where the video is, of a folder that nobody else goes on from."""
+    place = str(folder.publish_beside(_made(folder)))
+    if error.code == "signing_failed":
+        message = f"{error.message} The video without a signature is {place!r}."
+    else:
+        message = (
+            f"{spec.output!r} appeared meanwhile and was not replaced; the video is {place!r}."
+        )
+    return AnimatorError(error.code, message, retryable=error.retryable)
 
 
 def _animate(
@@ -109,6 +121,7 @@ def _animate(
     with coded_memory_errors():
         with watch.stage("load"):
             check_sound(spec, settings)
+            signer = ResultSigner.of(settings)  # what cannot sign is told before a frame is made
             inputs = open_inputs(spec, settings)
     with coded_memory_errors(), unchanged(inputs.files):
         # Render the segments that are lacking, and put the video together.
@@ -124,6 +137,8 @@ def _animate(
         # What is made of the finished frames.
         beside = write_extras(spec, plan, workspace, VIDEO, watch) if spec.extras else {}
         quality = _measured(spec, plan, renderer, workspace, watch)
+    with workspace.owned():
+        lacking += _marked(spec, plan, workspace.path / made, signer, watch)
     # The lease is asked for last: from here to the new name little time passes, and the fencing of
     # the workspace covers that.
     if not may_publish():
@@ -165,6 +180,21 @@ def _planned(
         plan = make_plan(spec, inputs, settings, watch)
         save_plan(workspace, spec, settings, plan)
     return plan
+
+
+def _marked(
+    spec: JobSpec, plan: JobPlan, video: Path, signer: ResultSigner | None, watch: Watch
+) -> list[str]:
+    """Mark the finished video, and sign it where results are signed; what it lacks, in sentences.
+
+    Before it gets its name: nobody ever sees it without.
+    """
+    mark = mark_of(spec, plan)
+    embed_mark(video, mark)
+    if signer is None:
+        return []
+    with watch.stage("sign"):
+        return signer.sign(video, mark)
 
 
 def _measured(

@@ -127,7 +127,9 @@ class JobPlan:
         if self.resampled is None:
             return result_time(self.driving, self.kept)
         own = result_time(self.driving, self.resampled.kept)
-        return result_times(own, self.resampled.rate)
+        time = result_times(own, self.resampled.rate)
+        # Of a part of a plan, as many frames as it has.
+        return replace(time, pts=time.pts[: len(self.targets)])
 
     @property
     def pts(self) -> list[int]:

@@ -33,6 +33,7 @@ from animator.media.join import join
 from animator.media.mp4 import Sound
 from animator.media.pictures import pattern_of, write_pictures
 from animator.media.sound_choice import choose_sound
+from animator.provenance.mark import sentence
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch
@@ -222,7 +223,4 @@ def check_sound(spec: JobSpec, settings: Settings) -> None:
 
 def provenance(generator: PortraitGenerator) -> dict[str, str]:
     """Metadata of the result: that it is generated, and by what."""
-    return {
-        "comment": "AI-generated: a portrait animated with the motion of another video "
-        f"(animator {__version__}, weights {generator.name})."
-    }
+    return {"comment": sentence(__version__, generator.name)}

@@ -17,6 +17,7 @@ from animator.cli import pose as pose_options
 from animator.cli import report as report_command
 from animator.cli import serve as serve_commands
 from animator.cli import train as train_command
+from animator.cli import verify as verify_command
 from animator.cli import weights as weights_commands
 from animator.cli.console import absolute, command, making_command, print_json, print_path, say
 from animator.cli.farm import commands
@@ -161,6 +162,9 @@ def check(
     from animator.cli.check import check_here
 
     check_here(spec, Settings.from_environment(), as_json=as_json)
+
+
+app.command(rich_help_panel=ANIMATE)(verify_command.verify)
 
 
 @app.command(rich_help_panel=QUEUE)

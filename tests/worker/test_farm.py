@@ -285,3 +285,18 @@ def test_what_a_worker_left_of_an_ended_job_is_removed(
         Workspace.take(job.spec.output, job.id, 1)
         assert leftovers(job)
         until(lambda: not leftovers(job))
+
+
+@pytest.mark.parametrize("code", ["signing_failed", "no_face"])
+def test_what_is_rendered_waits_where_only_the_signature_failed(
+    code: str, store: JobStore, queue: Queue, submit: Submit
+) -> None:
+    with worker(queue):
+        job = submit(error=code)
+        record = ended(store, job)
+        assert record.error is not None and record.error.code == code
+        if code == "signing_failed":
+            time.sleep(1.0)  # a clean-up would come at once
+            assert leftovers(job)
+        else:
+            until(lambda: not leftovers(job))

@@ -1,0 +1,32 @@
+"""What the marks of a result say of its job."""
+
+from __future__ import annotations
+
+from animator import __version__
+from animator.animation.plan import JobPlan
+from animator.faces.detectors import resolve_detector
+from animator.provenance.mark import Mark, source_type, without_paths
+from animator.spec import JobSpec
+from animator.values import options_of
+
+_OF_THE_MACHINE = ("device",)
+"""Options that do not say what the result shows."""
+
+
+def mark_of(spec: JobSpec, plan: JobPlan) -> Mark:
+    """The mark of a job's result, but for the hash of its media."""
+    settings = {
+        name: getattr(spec, name)
+        for name, item in options_of(JobSpec).items()
+        if item.kind != "location" and name not in _OF_THE_MACHINE
+    }
+    # What "auto" came to here is something else on another machine.
+    settings["detector"] = resolve_detector(spec.detector, spec.device)
+    settings["precision"] = plan.generator.precision
+    return Mark(
+        __version__,
+        plan.generator.name,
+        source_type(spec.output_mode),
+        {**plan.hashes, "weights": plan.generator.sha256},
+        without_paths(settings),
+    )

@@ -1,0 +1,251 @@
+"""`animator verify`: what is known of a video."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from animator.cli import options as opt
+from animator.cli.console import StopSignals, absolute, command, print_json, printable, say
+from animator.cli.progress import make_view
+from animator.errors import AnimatorError, JobCancelled
+from animator.provenance.mark import SOURCE_TYPES, Mark
+from animator.provenance.verifying import (
+    STATUS,
+    Report,
+    read_roots,
+    verify_file,
+    with_compared,
+    with_inputs,
+)
+from animator.settings import Settings
+from animator.spec import JobSpec, Progress
+from animator.values import Location, plain_location
+
+if TYPE_CHECKING:
+    from animator.animation.rerender import Comparison
+
+_DIFFERS = 3
+_MOST = 1000  # characters of settings that are shown
+_INPUTS = ("source", "driving")
+
+
+Video = Annotated[Path, typer.Argument(metavar="VIDEO", help="A result, or any other file.")]
+Trust = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Certificates (PEM) that you trust to vouch for who has signed."
+    ),
+]
+Source = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="The portrait that it was made of, to compare."),
+]
+Driving = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="The driving video that it was made of, to compare."),
+]
+Job = Annotated[
+    str | None,
+    typer.Option(metavar="ID", help="Take inputs and options from the record of this job."),
+]
+Render = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        max=1000,
+        help="Render the first N frames again from the inputs and compare; they are given "
+        "by --source and --driving, or by --job.",
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(metavar="[NAME|FILE]", help="Weights to render with, if not those named."),
+]
+Device = Annotated[
+    str | None, typer.Option(metavar="DEVICE", help="Where to render; auto, cpu, cuda:N.")
+]
+
+
+@command
+def verify(
+    video: Video,
+    trust: Trust = None,
+    source: Source = None,
+    driving: Driving = None,
+    job: Job = None,
+    render: Render = None,
+    weights: Weights = None,
+    device: Device = None,
+    as_json: opt.Json = False,
+) -> None:
+    """Tell what is known of a video: by whom it was made, of what, and whether it was changed.
+
+    Ends with 0 for a result that is as it was made, 3 for one that was changed or that does not
+    show what was rendered again, 4 for a file that is nothing of this program's.
+    """
+    settings = Settings.from_environment()
+    report = verify_file(video, roots=None if trust is None else read_roots(trust))
+    spec = None if job is None else _recorded(job, settings)
+    given = {"source": source, "driving": driving}
+    files = {name: text for name in _INPUTS if (text := _named(given[name], name, spec))}
+    local = {name: Path(text) for name, text in files.items() if not Location(text).is_url}
+    report = with_inputs(report, local)
+    compared = None
+    if render is not None:
+        asked = {"weights": weights, "device": device}
+        wanted = _to_render(report, spec, files, video, asked)
+        compared = _rendered(wanted, render, settings, quiet=as_json)
+        report = _with_rendered(report, compared)
+    if as_json:
+        values = report.as_dict()
+        print_json({**values, "render": None if compared is None else compared.as_dict()})
+    else:
+        _show(report, compared)
+    raise typer.Exit(_status(report, compared))
+
+
+def _status(report: Report, compared: Comparison | None) -> int:
+    status = STATUS[report.verdict]
+    if status == 0 and compared is not None and compared.outcome not in ("equal", "same"):
+        return _DIFFERS
+    return status
+
+
+def _named(given: str | None, name: str, spec: JobSpec | None) -> str | None:
+    if given is not None:
+        return str(Location(plain_location(given), name))
+    return None if spec is None else str(getattr(spec, name))
+
+
+def _recorded(job: str, settings: Settings) -> JobSpec:
+    from animator.cli.farm.ids import find_job
+    from animator.jobs.queue import open_store
+
+    return find_job(open_store(settings), job).spec
+
+
+def _to_render(
+    report: Report,
+    spec: JobSpec | None,
+    files: dict[str, str],
+    video: Path,
+    asked: dict[str, str | None],
+) -> JobSpec:
+    """The job whose first frames are rendered again."""
+    if missing := [f"--{name}" for name in _INPUTS if name not in files]:
+        message = (
+            f"To render again, the inputs have to be named: {' and '.join(missing)}, or --job."
+        )
+        raise AnimatorError("invalid_option", message)
+    better: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    if "weights" in better:
+        from animator.weights.library import for_spec
+
+        better["weights"] = for_spec(better["weights"], Settings.from_environment())
+    if spec is not None:
+        chosen = {**files, "output": Location(absolute(video)), **better}
+        return replace(spec, **chosen)
+    if report.mark is None or not report.mark.settings:
+        message = "The marks of the video do not say how it was rendered; name its --job."
+        raise AnimatorError("invalid_option", message)
+    if "weights" not in report.mark.settings and "weights" not in better:
+        name = report.mark.weights
+        message = f"It was rendered with the weights {name!r} of a file; give it by --weights."
+        raise AnimatorError("invalid_option", message)
+    from animator.animation.rerender import spec_of
+
+    return spec_of(report.mark.settings, **files, video=absolute(video), **better)
+
+
+def _rendered(spec: JobSpec, frames: int, settings: Settings, *, quiet: bool) -> Comparison:
+    with StopSignals() as signals, make_view(quiet=quiet) as view:
+        view.update("starting")
+        from animator.animation.rerender import compare_again
+        from animator.workspace.staging import stage
+
+        def check() -> None:
+            if signals.requested():
+                raise JobCancelled
+
+        def report(progress: Progress) -> None:
+            view.update("stopping" if signals.requested() else progress.stage, progress)
+
+        try:
+            with stage(settings.apply_to(spec), settings, check) as staged:
+                return compare_again(
+                    staged.spec,
+                    frames,
+                    settings=settings,
+                    report=report,
+                    should_stop=signals.requested,
+                )
+        except JobCancelled:
+            say("Cancelled.")
+            raise signals.exit() if signals.requested() else typer.Exit(1) from None
+
+
+def _with_rendered(report: Report, compared: Comparison) -> Report:
+    """The report with whether what was rendered from is what the marks name."""
+    named = report.mark.hashes if report.mark is not None else {}
+    same = {name: compared.hashes.get(name) == sha256 for name, sha256 in named.items()}
+    if same.pop("weights", True):
+        findings = report.findings
+    else:
+        other = (
+            f"It was rendered again with other weights than it was made with: {compared.weights}."
+        )
+        findings = (*report.findings, other)
+    # Those of a URL were not here to be compared before.
+    fetched = {name: is_same for name, is_same in same.items() if name not in report.inputs}
+    return with_compared(replace(report, findings=findings), fetched)
+
+
+_HEADINGS = {
+    "intact": "A result of this program, as it was made.",
+    "altered": "A result of this program that was changed since.",
+    "partial": "Perhaps a result of this program; most of its marks are gone.",
+    "untrusted": "A result of this program, signed by somebody whom no given root vouches for.",
+    "foreign": "Not a result of this program; another one has marked it.",
+    "unmarked": "Nothing is known of it.",
+}
+
+
+def _show(report: Report, compared: Comparison | None) -> None:
+    print(f"{printable(report.video)}: {_HEADINGS[report.verdict]}")
+    mark = report.mark
+    if mark is not None:
+        _row("made by", f"animator {mark.version}, says its {report.told_by}")
+    if report.source_type:
+        _row("kind", report.source_type.removeprefix(SOURCE_TYPES))
+    if mark is not None:
+        _show_mark(mark, report)
+    for one in report.signature.ingredients if report.signature is not None else ():
+        _row("made of", f"{one.title or 'untitled'}, {one.relationship}")
+    _row("marks", ", ".join(f"{name} {state}" for name, state in report.marks.items()))
+    for finding in report.findings:
+        print(f"  {printable(finding)}")
+    if compared is not None:
+        for finding in compared.findings:
+            print(f"  {printable(finding)}")
+
+
+def _show_mark(mark: Mark, report: Report) -> None:
+    hashes = dict(mark.hashes)
+    of_weights = hashes.pop("weights", "")
+    _row("weights", mark.weights + (f", SHA-256 {of_weights}" if of_weights else ""))
+    for name, sha256 in hashes.items():
+        same = report.inputs.get(name)
+        about = {True: ", the file given", False: ", NOT the file given", None: ""}[same]
+        _row(name, f"SHA-256 {sha256}{about}")
+    if mark.settings:
+        said = ", ".join(f"{name} {value}" for name, value in mark.settings.items())
+        _row("settings", said if len(said) <= _MOST else f"{said[:_MOST]}\u2026")
+
+
+def _row(name: str, value: str) -> None:
+    print(f"  {name:<10}{printable(value)}")

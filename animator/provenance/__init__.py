@@ -1,0 +1,1 @@
+"""Marks and signatures of results: made, put into files, and verified."""
