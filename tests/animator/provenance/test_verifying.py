@@ -225,7 +225,7 @@ def test_a_result_coded_again_keeps_its_comment_alone(signed, tmp_path):
         assert STATUS[report.verdict] == 3
 
 
-@pytest.mark.parametrize("kind", set(KINDS) - {"png"})
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"png"}))
 def test_a_result_that_was_cut_is_altered(kind, tmp_path):
     path = make_marked(tmp_path / f"a.{kind}")
     content = path.read_bytes()
