@@ -29,7 +29,8 @@ from environment import describe, interleaved
 from steps import CPU_VARIANTS, CUDA_VARIANTS, Variant, autocast, make_step, measured_step, place
 from torch import Tensor
 
-from animator.animation.plan import JobPlan, make_plan, open_inputs
+from animator.animation.inputs import open_inputs
+from animator.animation.plan import JobPlan, make_plan
 from animator.samples.media import write_samples
 from animator.settings import Settings
 from animator.spec import JobSpec
@@ -111,7 +112,7 @@ def measure_default(repeats: int) -> dict[str, Any]:
 def rollout_step(plan: JobPlan, variant: Variant) -> Callable[[], Tensor]:
     """The step after some frames of a plan, all in the arithmetic of a variant."""
     generator = plan.generator
-    state = plan.start(generator.structure_size)
+    state = plan.start()
     drawn = [generator.guidance(points, state) for points in plan.targets[:FRAMES]]
     network, arithmetic = place(generator.network, variant, "cpu"), autocast(variant, "cpu")
     image, structure = state.source.image, state.source.structure

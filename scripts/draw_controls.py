@@ -17,15 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from animator.animation.plan import (
-    JobPlan,
-    blink_seed,
-    driving_frames,
-    make_plan,
-    open_inputs,
-    plan_motion,
-)
-from animator.faces.blinks import closures
+from animator.animation.following import driving_frames
+from animator.animation.inputs import open_inputs
+from animator.animation.plan import JobPlan, make_plan, plan_motion
+from animator.faces.blinks import blink_seed, closures
 from animator.faces.crop import crop_square, resize
 from animator.samples.media import write_samples
 from animator.settings import Settings
@@ -118,7 +113,9 @@ def blink_tiles(spec: JobSpec, plan: JobPlan) -> dict[str, NDArray[np.uint8]]:
 def given(spec: JobSpec, plan: JobPlan, number: int) -> dict[str, NDArray[np.uint8]]:
     """The two inputs."""
     limits = Settings.from_environment().limits()
-    with closing(driving_frames(spec, plan.kept[number : number + 1], limits)) as frames:
+    with closing(
+        driving_frames(spec, plan.driving, plan.kept[number : number + 1], limits)
+    ) as frames:
         driving = next(frames)
     source = plan.source
     return {
@@ -132,7 +129,7 @@ def rendered(
 ) -> NDArray[np.uint8]:
     """A frame of the result, with some of those before it."""
     motion = plan_motion(replace(spec, **options), plan.source, plan.driving, seed_of(plan))
-    state = plan.start(spec.size)
+    state = plan.start()
     for index in (*range(max(number - 4 * STEP, 0), number, STEP), number):
         state, picture = plan.generator.step(state, motion.targets[index])
     return resize(picture, TILE, TILE)

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from animator.animation.explain_sheet import Insides, draw
-from animator.animation.plan import JobPlan, driving_frames, make_plan, open_inputs
+from animator.animation.following import driving_frames
+from animator.animation.inputs import open_inputs
+from animator.animation.plan import JobPlan, make_plan
 from animator.animation.render import provenance
 from animator.errors import AnimatorError
 from animator.faces.crop import fit_size
@@ -106,7 +108,7 @@ def look_inside(
 ) -> Insides:
     """Roll out to a frame, and keep what the networks say of that one."""
     generator = plan.generator
-    state = plan.start(spec.size)
+    state = plan.start()
     for landmarks in plan.targets[:number]:
         state, _ = generator.step(state, landmarks)
         watch.advance(1)
@@ -121,7 +123,7 @@ def look_inside(
         driving = next(frames)
     return Insides(
         number,
-        fit_size(pictures.to_picture(prediction.image[0]), spec.size),
+        fit_size(pictures.to_picture(prediction.image[0]), plan.size),
         driving,
         after.previous[0].structure[0].cpu(),
         {name: r.image[0] for name, r in zip(names, references, strict=True)},

@@ -76,7 +76,7 @@ def _write_landmarks(spec: JobSpec, plan: JobPlan, path: Path, video: Path, watc
 
 
 def _write_structures(spec: JobSpec, plan: JobPlan, path: Path, video: Path, watch: Watch) -> None:
-    state = plan.start(spec.size)
+    state = plan.start()
     with _archive(path) as add:
         for number, points in enumerate(plan.targets):
             structure, _ = plan.generator.guidance(points, state)
@@ -86,7 +86,7 @@ def _write_structures(spec: JobSpec, plan: JobPlan, path: Path, video: Path, wat
 
 def _write_flows(spec: JobSpec, plan: JobPlan, path: Path, video: Path, watch: Watch) -> None:
     """Roll out once more: the engine that rendered the video hands out pictures alone."""
-    state = plan.start(spec.size)
+    state = plan.start()
     with _archive(path) as add:
         for number, points in enumerate(plan.targets):
             state, prediction = plan.generator.predict(state, points)

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from animator.animation.driving import Driving
+from animator.animation.following import find_driving
 from animator.animation.landmark_cache import LandmarkCache
 from animator.animation.motion_file import (
     SUFFIX,
@@ -19,7 +20,6 @@ from animator.animation.motion_file import (
     pack_motion,
     read_motion,
 )
-from animator.animation.plan import find_driving
 from animator.errors import AnimatorError
 from animator.faces.detectors import detector_version
 from animator.files.local import check_suffix, quoted

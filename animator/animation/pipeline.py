@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from animator.animation.extras import write_extras
+from animator.animation.inputs import JobInputs, open_inputs
 from animator.animation.marking import mark_of
-from animator.animation.plan import JobInputs, JobPlan, controls_of, make_plan, open_inputs
+from animator.animation.plan import JobPlan, controls_of, make_plan
 from animator.animation.quality import measure
 from animator.animation.render import PICTURES, VIDEO, SegmentRenderer, check_sound
 from animator.animation.resume import load_plan, save_plan, segment_coding
@@ -155,7 +156,7 @@ def _animate(
         warnings=tuple(
             dict.fromkeys((*_warnings(spec, plan, notes, renderer.composer.output_size), *lacking))
         ),
-        missing=plan.missing,
+        missing=plan.face.missing,
         hashes=plan.hashes | {"weights": plan.generator.sha256},
         weights=plan.generator.name,
         resumed=resumed,
@@ -203,7 +204,13 @@ def _measured(
     if not spec.measure:
         return {}
     with watch.stage("measure"), workspace.owned():
-        return measure(workspace.path / VIDEO, spec, plan, renderer.composer.place, watch.check)
+        return measure(
+            workspace.path / VIDEO,
+            spec,
+            plan,
+            renderer.composer.place(plan.source.square),
+            watch.check,
+        )
 
 
 def _warnings(
@@ -234,20 +241,20 @@ def _warnings(
     if plan.driving.cuts:
         seconds = plan.driving.seconds
         yield cuts_sentence([float(seconds[cut] - seconds[0]) for cut in plan.driving.cuts])
-    if plan.resampled is not None and plan.resampled.rate != spec.rate:
-        rate = float(plan.resampled.rate)
+    if plan.rate is not None and plan.rate != spec.rate:
+        rate = float(plan.rate)
         yield f"A GIF shows at most {rate:g} frames a second; the result was made with as many."
     yield from plan.driving.faults
-    if plan.beyond:
-        many = "1 frame" if plan.beyond == 1 else f"{plan.beyond} frames"
+    if plan.face.beyond:
+        many = "1 frame" if plan.face.beyond == 1 else f"{plan.face.beyond} frames"
         turned = f"In {many} the head would turn by more than {TRAINED:g} degrees"
         yield (
             f"{turned}, beyond what the networks know; --head 0.8 turns it less."
             if controls_of(spec).plain
             else f"{turned}; there it is held near that."
         )
-    if plan.missing:
-        count = sum(last - first + 1 for first, last in plan.missing)
+    if plan.face.missing:
+        count = sum(last - first + 1 for first, last in plan.face.missing)
         done = {"hold": "hold the last pose", "interpolate": "move on evenly"}
         what = done.get(spec.missing_face, "are left out")
         yield f"{count} driving frames show no face; in the result they {what}."

@@ -82,7 +82,7 @@ def measure(
     try:
         detector = _detector(resolve_detector(spec.detector, spec.device), spec.device)
         runs = [
-            [_look(picture, plan.targets[number], place, spec.size, detector, check)
+            [_look(picture, plan.targets[number], place, plan.size, detector, check)
              for number, picture in enumerate(_frames(video, plan, first), first)]
             for first in _places(len(plan.kept))
         ]  # fmt: skip
@@ -146,11 +146,11 @@ def _identity(
 
 def _source_embedding(spec: JobSpec, plan: JobPlan, embed: Embed) -> NDArray[np.float64]:
     """The embedding of the source's face; a portrait's jobs often follow one another."""
-    key = hashlib.sha256(f"{plan.hashes['source']} {spec.size}".encode())
+    key = hashlib.sha256(f"{plan.hashes['source']} {plan.size}".encode())
     key.update(plan.source.points.tobytes())
     if (known := _sources.get(key.digest())) is None:
-        crop = crop_square(plan.source.picture, plan.source.square, spec.size)
-        known = embed(crop, to_pixels(plan.source.crop_units(plan.source.points), spec.size))
+        crop = crop_square(plan.source.picture, plan.source.square, plan.size)
+        known = embed(crop, to_pixels(plan.source.crop_units(plan.source.points), plan.size))
         if len(_sources) >= _KEPT_SOURCES:
             _sources.clear()
         _sources[key.digest()] = known

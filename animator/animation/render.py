@@ -7,13 +7,11 @@ from contextlib import ExitStack
 from itertools import repeat
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from animator import __version__
 from animator.animation.ahead import ahead
-from animator.animation.compose import Composer
-from animator.animation.plan import JobPlan, controls_of, driving_frames
+from animator.animation.compose import Composer, GeneratedFace
+from animator.animation.following import driving_frames
+from animator.animation.plan import FacePlan, JobPlan, controls_of
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.preview import Preview
 from animator.animation.resampling import duration
@@ -23,8 +21,9 @@ from animator.animation.resume import (
     segment_coding,
     segment_name,
 )
+from animator.animation.view import SquareView, View, WholeView
 from animator.errors import AnimatorError
-from animator.faces.crop import crop_square, fit_size
+from animator.faces.crop import crop_square
 from animator.files.local import quoted
 from animator.formats import check_format
 from animator.media.animation import write_animation
@@ -38,6 +37,7 @@ from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch
 from animator.workspace.attempt import Workspace
+from gfla.arrays import Picture
 from gfla.models.rollout import RolloutState
 
 VIDEO = "video.mp4"
@@ -46,7 +46,9 @@ PICTURES = "pictures"
 """The folder there of a result that is pictures one by one."""
 _DRIVING_AHEAD = 4  # driving pictures that wait to be shown beside the result
 
-Rendered = tuple[NDArray[np.uint8], RolloutState]
+Rendered = tuple[Picture, RolloutState]
+Frame = tuple[tuple[Rendered, ...], Picture | None]
+"""The faces of a frame of the result, and the driving picture if it is shown."""
 
 
 class SegmentRenderer:
@@ -64,7 +66,7 @@ class SegmentRenderer:
         watch: counts frames, says when to stop, and takes the newest frame where that is wanted.
 
     Attributes:
-        composer: makes the frames of the video.
+        composer: makes the frames of the result.
         total: frames of the video.
         resumed: frames that an earlier attempt had finished.
     """
@@ -80,15 +82,12 @@ class SegmentRenderer:
         self._spec, self._plan, self._workspace = spec, plan, workspace
         self._settings, self._watch = settings, watch
         self._preview = Preview(watch.preview)
-        source = plan.source
-        self.composer = Composer(
-            spec.output_mode, source.picture, source.square, spec.size, plan.driving.size
-        )
+        beside = plan.driving.size if spec.output_mode == "side-by-side" else None
+        self.composer = Composer(_view(spec, plan), beside)
         # Only where that is asked for: what an unmoving driving video gives stays what it was.
-        self._still = None
-        if plan.still and not controls_of(spec).plain:
-            side = plan.generator.inner_size(spec.size)
-            self._still = crop_square(source.picture, source.square, side)
+        plain = controls_of(spec).plain
+        self._still = [_own_picture(plan, face) if face.still and not plain else None
+                       for face in plan.faces]  # fmt: skip
         self._checkpoint = load_checkpoint(workspace)
         self._time = plan.time
         self._format, self._coding = check_format(spec.output), segment_coding(spec)
@@ -104,17 +103,28 @@ class SegmentRenderer:
         spec, plan, first = self._spec, self._plan, self.resumed
         if first == self.total:
             return
-        state = self._checkpoint.state(plan, spec.size, first)
-        # Driving pictures, if they are shown, and the clip that goes on from the last state.
+        states = self._checkpoint.states(plan, first)
+        # Driving pictures, if they are shown, and the clips that go on from the last states.
         engine = plan.model.engine(self._settings.slots)
         with ExitStack() as running:
-            shown: Iterator[NDArray[np.uint8] | None] = repeat(None)
+            shown: Iterator[Picture | None] = repeat(None)
             if spec.output_mode == "side-by-side":
                 limits = self._settings.limits()
                 pictures = driving_frames(spec, plan.driving, plan.kept[first:], limits)
                 shown = running.enter_context(ahead(pictures, _DRIVING_AHEAD, self._watch.check))
-            clip = running.enter_context(engine.open(state, priority, self._watch.check))
-            frames = zip(clip.render(plan.targets[first:]), shown, strict=False)
+            clips = [
+                running.enter_context(engine.open(state, priority, self._watch.check))
+                for state in states
+            ]
+            # Side by side: while one waits for its frame, the engine steps the others.
+            rendered = zip(
+                *(
+                    clip.render(face.targets[first:])
+                    for clip, face in zip(clips, plan.faces, strict=True)
+                ),
+                strict=True,
+            )
+            frames = zip(rendered, shown, strict=False)
             # One segment after another; each is a place from which another attempt can go on.
             for start in range(first, self.total, self._settings.segment_frames):
                 stop = min(start + self._settings.segment_frames, self.total)
@@ -172,39 +182,57 @@ class SegmentRenderer:
     def _add_segment(
         self,
         numbers: range,
-        frames: Iterator[tuple[Rendered, NDArray[np.uint8] | None]],
+        frames: Iterator[Frame],
     ) -> None:
         """Take the frames of a segment, write them, and make them count."""
         workspace = self._workspace
         path = workspace.path / segment_name(len(self._checkpoint.segments))
         with workspace.owned():
             # The order matters: a segment counts once a checkpoint with its hash is on disk.
-            state = self._write(path, numbers, frames)
-            self._checkpoint = self._checkpoint.after(path, state)
+            states = self._write(path, numbers, frames)
+            self._checkpoint = self._checkpoint.after(path, states)
             save_checkpoint(workspace, self._checkpoint)
 
     def _write(
         self,
         path: Path,
         numbers: range,
-        frames: Iterator[tuple[Rendered, NDArray[np.uint8] | None]],
-    ) -> RolloutState:
+        frames: Iterator[Frame],
+    ) -> list[RolloutState]:
         width, height = self.composer.output_size
-        # By the rate the coder shares out its bits.
-        rate = self._plan.driving.rate if self._plan.resampled is None else self._time.rate
+        plan = self._plan
         with VideoWriter(
-            path, width=width, height=height, time_base=self._time.time_base, rate=rate,
-            coding=self._coding,
+            path, width=width, height=height, time_base=self._time.time_base,
+            rate=self._time.average, coding=self._coding,
         ) as writer:  # fmt: skip
             for number in numbers:
-                (picture, state), shown = next(frames)
-                if self._still is not None:
-                    picture = self._still  # what never moves loses nothing to the networks
-                frame = self.composer.compose(fit_size(picture, self._spec.size), shown)
+                rendered, shown = next(frames)
+                faces = [
+                    # What never moves loses nothing to the networks.
+                    GeneratedFace(picture if still is None else still, face.source.square)
+                    for (picture, _), still, face in zip(
+                        rendered, self._still, plan.faces, strict=True
+                    )
+                ]
+                frame = self.composer.compose(plan.source.picture, faces, shown)
                 writer.write(frame, self._time.pts[number])
                 self._preview.offer(frame)
                 self._watch.advance(1, last_stage=True)
-        return state
+        return [state for _, state in rendered]
+
+
+def _view(spec: JobSpec, plan: JobPlan) -> View:
+    """What of the source the result shows."""
+    if spec.output_mode == "paste-back":
+        height, width = plan.source.picture.shape[:2]
+        return WholeView(width, height)
+    return SquareView(plan.source.square, plan.size)
+
+
+def _own_picture(plan: JobPlan, face: FacePlan) -> Picture:
+    """A face as it is in the source, as large as the networks render it."""
+    side = plan.generator.inner_size(plan.size)
+    return crop_square(face.source.picture, face.source.square, side)
 
 
 def check_sound(spec: JobSpec, settings: Settings) -> None:

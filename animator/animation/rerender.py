@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import numpy as np
 
-from animator.animation.compose import Composer
-from animator.animation.plan import JobPlan, make_plan, open_inputs
+from animator.animation.compose import Composer, GeneratedFace
+from animator.animation.inputs import open_inputs
+from animator.animation.plan import JobPlan, make_plan
 from animator.animation.render import SegmentRenderer
 from animator.errors import AnimatorError
 from animator.files.output import coded_errors
@@ -144,7 +145,7 @@ def compare_again(
         plan = make_plan(spec, inputs, settings, watch)
         count = min(frames, len(plan.kept))
         # The plan is that of the whole result, of which the first frames are rendered.
-        plan = replace(plan, targets=plan.targets[:count], kept=plan.kept[:count])
+        plan = plan.first(count)
         with tempfile.TemporaryDirectory(prefix="animator-") as folder:
             workspace = Workspace.temporary(Path(folder) / Path(spec.output).name)
             renderer = SegmentRenderer(spec, plan, workspace, settings, watch)
@@ -169,8 +170,10 @@ class _Recorder(Composer):
         vars(self).update(vars(composer))
         self._file = file
 
-    def compose(self, generated: Picture, driving: Picture | None = None) -> Picture:
-        frame = super().compose(generated, driving)
+    def compose(
+        self, source: Picture, faces: Sequence[GeneratedFace], driving: Picture | None = None
+    ) -> Picture:
+        frame = super().compose(source, faces, driving)
         self._file.write(np.ascontiguousarray(frame).data)
         return frame
 

@@ -30,7 +30,7 @@ def result_times(time: ResultTime, rate: Fraction) -> ResultTime:
     frames = max(1, round(seconds * rate))
     # The unit is so short that every frame has a whole number of it.
     pts = [number * rate.denominator for number in range(frames)]
-    return ResultTime(pts, rate, time.audio, time.holes, Fraction(1, rate.numerator))
+    return ResultTime(pts, rate, time.audio, time.holes, Fraction(1, rate.numerator), rate)
 
 
 def duration(time: ResultTime) -> Fraction:

@@ -27,6 +27,7 @@ class ResultTime:
             beginning and end.
         holes: spans between the two, first and last second of each, whose sound is taken out.
         time_base: seconds.
+        average: frames a second over all, by which a coder shares out its bits; None if unknown.
     """
 
     pts: list[int]
@@ -34,6 +35,7 @@ class ResultTime:
     audio: tuple[Fraction | None, Fraction | None]
     holes: tuple[tuple[Fraction, Fraction], ...]
     time_base: Fraction
+    average: Fraction | None
 
 
 def result_time(driving: Driving, kept: NDArray[np.intp]) -> ResultTime:
@@ -63,4 +65,4 @@ def result_time(driving: Driving, kept: NDArray[np.intp]) -> ResultTime:
     )
     if holes or frames[0]:
         start = zero + pts[frames[0]] * base
-    return ResultTime([0, *accumulate(lengths)], rate, (start, end), holes, base)
+    return ResultTime([0, *accumulate(lengths)], rate, (start, end), holes, base, driving.rate)

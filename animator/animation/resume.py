@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,13 +22,17 @@ from numpy.typing import NDArray
 
 from animator import __version__
 from animator.animation.driving import driving_arrays, driving_of
-from animator.animation.plan import JobInputs, JobPlan, Resampled, Source
+from animator.animation.following import Source
+from animator.animation.inputs import JobInputs
+from animator.animation.plan import FacePlan, JobPlan
 from animator.animation.portrait import PortraitGenerator
+from animator.animation.result_time import ResultTime
 from animator.faces.crop import Square
 from animator.files.arrays import DAMAGED, from_text, pack, to_text, unpack
 from animator.formats import check_format, format_of
 from animator.media.coding import DEFAULT_CODING, VideoCoding, choose_coding
 from animator.media.decode import MediaLimits, content_hash, read_picture
+from animator.media.stills import Still
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
@@ -88,30 +92,35 @@ def segment_coding(spec: JobSpec) -> VideoCoding:
 
 def save_plan(workspace: Workspace, spec: JobSpec, settings: Settings, plan: JobPlan) -> None:
     """Keep a plan; errors as in `animator.workspace.attempt.Workspace.write`."""
-    source = plan.source
+    time = plan.time
     numbers = {
         "about": identity(spec, plan.generator, plan.hashes, settings.segment_frames),
-        "square": [source.square.cx, source.square.cy, source.square.side],
-        "faces": source.faces,
-        "missing": plan.missing,
+        "faces": [_face_numbers(face) for face in plan.faces],
+        "lead": plan.lead,
+        "size": plan.size,
         "hashes": plan.hashes,
-        "beyond": plan.beyond,
-        "rate": None if plan.resampled is None else str(plan.resampled.rate),
+        "rate": _text(plan.rate),
+        "time": {
+            "rate": _text(time.rate),
+            "average": _text(time.average),
+            "base": str(time.time_base),
+            "audio": [_text(moment) for moment in time.audio],
+            "holes": [[str(moment) for moment in hole] for hole in time.holes],
+        },
+    }
+    arrays: dict[str, NDArray[Any]] = {
+        "numbers": from_text(json.dumps(numbers)),
+        "pts": np.array(time.pts, np.int64),
     }
     # The portrait itself is read again, as its hash is part of what the plan is about.
-    workspace.write(
-        _PLAN,
-        pack(
-            {
-                "numbers": from_text(json.dumps(numbers)),
-                "source": source.points,
-                "targets": plan.targets,
-                "kept": plan.kept,
-                **({} if plan.resampled is None else {"own": plan.resampled.kept}),
-                **driving_arrays(plan.driving),
-            }
-        ),
-    )
+    for number, face in enumerate(plan.faces):
+        parts = driving_arrays(face.driving) | {
+            "source": face.source.points,
+            "targets": face.targets,
+            "kept": face.kept,
+        }
+        arrays.update({f"{number} {name}": value for name, value in parts.items()})
+    workspace.write(_PLAN, pack(arrays))
 
 
 def load_plan(
@@ -138,20 +147,67 @@ def _plan(
     inputs: JobInputs,
     limits: MediaLimits,
 ) -> JobPlan:
-    square, still = Square(*numbers["square"]), read_picture(spec.source, limits)
+    still = read_picture(spec.source, limits)
+    time, (start, end) = numbers["time"], numbers["time"]["audio"]
     return JobPlan(
         inputs.model,
+        tuple(
+            _face(_parts(arrays, number), told, still)
+            for number, told in enumerate(numbers["faces"])
+        ),
+        ResultTime(
+            arrays["pts"].tolist(),
+            _fraction(time["rate"]),
+            (_fraction(start), _fraction(end)),
+            tuple((Fraction(first), Fraction(last)) for first, last in time["holes"]),
+            Fraction(time["base"]),
+            _fraction(time["average"]),
+        ),
+        numbers["size"],
+        numbers["hashes"],
+        rate=_fraction(numbers["rate"]),
+        lead=numbers["lead"],
+    )
+
+
+def _face_numbers(face: FacePlan) -> dict[str, Any]:
+    square = face.source.square
+    return {
+        "square": [square.cx, square.cy, square.side],
+        "faces": face.source.faces,
+        "missing": face.missing,
+        "beyond": face.beyond,
+    }
+
+
+def _face(arrays: Mapping[str, NDArray[Any]], numbers: dict[str, Any], still: Still) -> FacePlan:
+    square = Square(*numbers["square"])
+    return FacePlan(
         Source(still.pixels, arrays["source"], square, numbers["faces"], still.notes),
         driving_of(arrays),
         arrays["targets"],
         arrays["kept"],
         tuple((first, last) for first, last in numbers["missing"]),
-        numbers["hashes"],
-        beyond=numbers.get("beyond", 0),
-        resampled=None
-        if numbers.get("rate") is None
-        else Resampled(Fraction(numbers["rate"]), arrays["own"]),
+        numbers["beyond"],
     )
+
+
+def _parts(arrays: Mapping[str, NDArray[Any]], number: int) -> dict[str, NDArray[Any]]:
+    """The arrays of one of several, whose names begin with its number."""
+    prefix = f"{number} "
+    return {
+        name.removeprefix(prefix): value
+        for name, value in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
+def _text(value: Fraction | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _fraction(text: str | None) -> Fraction | None:
+    return None if text is None else Fraction(text)
 
 
 # -- the state ---------------------------------------------------------------------------------
@@ -163,30 +219,48 @@ class RolloutCheckpoint:
 
     Attributes:
         segments: SHA-256 of each segment's file.
-        previous: the latest pictures of the rollout, newest first, as `_kept_picture` gives them.
+        previous: of each face, the latest pictures of its rollout, newest first, as
+            `_kept_picture` gives them.
     """
 
     segments: tuple[str, ...] = ()
-    previous: tuple[Mapping[str, NDArray[Any]], ...] = ()
+    previous: tuple[tuple[Mapping[str, NDArray[Any]], ...], ...] = ()
 
-    def after(self, segment: Path, state: RolloutState) -> RolloutCheckpoint:
-        """The checkpoint after one more segment and the state then.
+    def after(self, segment: Path, states: Sequence[RolloutState]) -> RolloutCheckpoint:
+        """The checkpoint after one more segment and the faces' states then.
 
         Raises:
             AnimatorError: no_such_file if the segment is gone.
         """
-        previous = tuple(_kept_picture(reference.image) for reference in state.previous)
+        previous = tuple(
+            tuple(_kept_picture(reference.image) for reference in state.previous)
+            for state in states
+        )
         return RolloutCheckpoint((*self.segments, content_hash(segment)), previous)
 
-    def state(self, plan: JobPlan, size: int, frames: int) -> RolloutState:
-        """The state after ``frames`` frames, which these segments hold."""
-        start = plan.start(size)
-        generator = plan.generator
-        latest = [
-            generator.reference(_picture(kept, generator.device), plan.targets[frame], start)
-            for kept, frame in zip(self.previous, range(frames - 1, -1, -1), strict=False)
+    def states(self, plan: JobPlan, frames: int) -> list[RolloutState]:
+        """The faces' states after ``frames`` frames, which these segments hold."""
+        starts = [plan.start(face) for face in plan.faces]
+        previous = self.previous or ((),) * len(starts)
+        return [
+            _continued(plan.generator, face, start, pictures, frames)
+            for face, start, pictures in zip(plan.faces, starts, previous, strict=True)
         ]
-        return RolloutState(start.source, (*latest, *start.previous)[: len(start.previous)])
+
+
+def _continued(
+    generator: PortraitGenerator,
+    face: FacePlan,
+    start: RolloutState,
+    pictures: Sequence[Mapping[str, NDArray[Any]]],
+    frames: int,
+) -> RolloutState:
+    """The state of a face after ``frames`` frames of which these are the latest pictures."""
+    latest = [
+        generator.reference(_picture(kept, generator.device), face.targets[frame], start)
+        for kept, frame in zip(pictures, range(frames - 1, -1, -1), strict=False)
+    ]
+    return RolloutState(start.source, (*latest, *start.previous)[: len(start.previous)])
 
 
 def segment_name(number: int) -> str:
@@ -198,8 +272,9 @@ def save_checkpoint(workspace: Workspace, checkpoint: RolloutCheckpoint) -> None
     """Make the latest segment count; errors as in `animator.workspace.attempt.Workspace.write`."""
     count = len(checkpoint.segments)
     arrays = {"segments": from_text(json.dumps(checkpoint.segments))}
-    for number, picture in enumerate(checkpoint.previous):
-        arrays |= {f"{number} {name}": value for name, value in picture.items()}
+    for face, pictures in enumerate(checkpoint.previous):
+        for number, picture in enumerate(pictures):
+            arrays |= {f"{face} {number} {name}": value for name, value in picture.items()}
     workspace.write(_checkpoint_name(count), pack(arrays))
     (workspace.path / _checkpoint_name(count - _KEPT)).unlink(missing_ok=True)
 
@@ -226,14 +301,18 @@ def load_checkpoint(workspace: Workspace) -> RolloutCheckpoint:
 
 
 def _checkpoint(arrays: Mapping[str, NDArray[Any]]) -> RolloutCheckpoint:
-    previous: dict[str, dict[str, NDArray[Any]]] = {}
+    previous: dict[int, dict[int, dict[str, NDArray[Any]]]] = {}
     for key, value in arrays.items():
-        number, _, name = key.partition(" ")
-        if name:
-            previous.setdefault(number, {})[name] = value
+        if key != "segments":
+            face, number, name = key.split(" ")
+            previous.setdefault(int(face), {}).setdefault(int(number), {})[name] = value
     segments = json.loads(to_text(arrays["segments"]))
     return RolloutCheckpoint(
-        tuple(segments), tuple(previous[number] for number in sorted(previous))
+        tuple(segments),
+        tuple(
+            tuple(pictures[number] for number in sorted(pictures))
+            for _, pictures in sorted(previous.items())
+        ),
     )
 
 

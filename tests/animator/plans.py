@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from animator.animation.plan import JobPlan, make_plan, open_inputs
+from animator.animation.inputs import open_inputs
+from animator.animation.plan import JobPlan, make_plan
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import pytest
 
-from animator.animation import plan, render
+from animator.animation import following, inputs, render
 from animator.animation.pipeline import animate
 from animator.errors import AnimatorError
 from animator.media.decode import VideoReader
@@ -97,7 +97,7 @@ def test_a_video_that_is_replaced_after_its_hash(
             replaced(path, media / "new.mp4")
 
     with monkeypatch.context() as patch:
-        after(patch, plan, "content_hash", race)
+        after(patch, inputs, "content_hash", race)
         expect_changed(spec)
     assert entries(state_dir) == 0
     shutil.copy(media / "old.mp4", spec.driving)
@@ -112,7 +112,7 @@ def test_a_portrait_that_is_replaced_after_its_hash(
         if path == spec.source:
             replaced(path, media / "old.mp4")
 
-    after(monkeypatch, plan, "content_hash", race)
+    after(monkeypatch, inputs, "content_hash", race)
     expect_changed(spec)
     assert entries(state_dir) == 0
 
@@ -121,7 +121,7 @@ def test_a_video_that_is_replaced_while_its_face_is_followed(
     spec: JobSpec, media: Path, state_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     after(
-        monkeypatch, plan.FaceTracker, "track",
+        monkeypatch, following.FaceTracker, "track",
         lambda *_: replaced(spec.driving, media / "new.mp4"),
     )  # fmt: skip
     expect_changed(spec)
@@ -147,7 +147,7 @@ def test_what_goes_wrong_with_a_changed_file_is_laid_to_the_change(
         if path == spec.driving:
             Path(path).write_bytes(b"no video any more")
 
-    after(monkeypatch, plan, "content_hash", race)
+    after(monkeypatch, inputs, "content_hash", race)
     expect_changed(spec)
 
 

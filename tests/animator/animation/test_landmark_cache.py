@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 
 from animator import watch
-from animator.animation import plan
-from animator.animation.driving import driving_arrays, driving_of
+from animator.animation import following
+from animator.animation.driving import Driving, driving_arrays, driving_of
 from animator.animation.landmark_cache import WAITING
 from animator.animation.pipeline import animate
 from animator.errors import AnimatorError, JobCancelled
@@ -99,7 +99,9 @@ def test_another_job_finds_both_and_its_frames_are_the_same(
     assert len(entries(state_dir)) == 2
     [(sha, count)] = EXTRACTED.findall(caplog.text)
     assert (sha, int(count)) == (first.hashes["driving"][:12], FRAMES)
-    monkeypatch.setattr(plan, "make_detector", None)  # nothing is loaded, and nothing looked for
+    monkeypatch.setattr(
+        following, "make_detector", None
+    )  # nothing is loaded, and nothing looked for
     second = animate(replace(spec, output=spec.output + ".mp4"))
     assert second.cached == ("source", "driving")
     assert "landmarks" not in second.timings
@@ -362,7 +364,7 @@ def test_what_is_kept_of_a_video_comes_back_as_it_was() -> None:
     points[1] = np.nan
     boxes = np.where(np.isnan(points[:, 0, :1]), np.nan, 5).astype(np.float32).repeat(4, 1)
     landmarks = Landmarks(points, boxes, np.array([1, 0, 0.5], np.float32))
-    driving = plan.Driving(
+    driving = Driving(
         landmarks, [0, -3, 2**40], Fraction(1, 90000), None, (3, 2), (None, Fraction(7, 3)), 2
     )
     again = driving_of(driving_arrays(driving))

@@ -13,10 +13,12 @@ import cv2
 import numpy as np
 import pytest
 
-from animator.animation.compose import Composer
+from animator.animation.compose import Composer, GeneratedFace
 from animator.animation.pipeline import animate
 from animator.animation.plan import JobPlan
 from animator.animation.quality import DECIMALS, measure
+from animator.animation.result_time import result_time
+from animator.animation.view import SquareView, WholeView
 from animator.errors import JobCancelled
 from animator.faces import identity
 from animator.faces.crop import Square, crop_square
@@ -165,10 +167,13 @@ def test_the_face_is_looked_for_where_the_frame_shows_it(
     tmp_path: Path,
 ) -> None:
     source = plan.source
-    composer = Composer(mode, source.picture, source.square, SIZE, (300, 200))
+    height, width = source.picture.shape[:2]
+    whole, beside = WholeView(width, height), SquareView(source.square, SIZE)
+    composer = Composer(whole) if mode == "paste-back" else Composer(beside, (300, 200))
     blank = np.zeros((200, 300, 3), np.uint8)
-    pictures = [composer.compose(crop, blank) for crop in ideal]
-    found = measured(pictures, spec, plan, tmp_path, composer.place)
+    faces = [[GeneratedFace(crop, source.square)] for crop in ideal]
+    pictures = [composer.compose(source.picture, face, blank) for face in faces]
+    found = measured(pictures, spec, plan, tmp_path, composer.place(source.square))
     assert found["face_coverage"] == 1
     assert found["landmark_error"] == pytest.approx(best["landmark_error"], abs=0.5)
     assert found["identity"] == pytest.approx(best["identity"], abs=0.1)
@@ -199,8 +204,7 @@ def test_a_damaged_video_fails_nothing(
 def test_short_videos_are_measured_as_far_as_they_go(
     frames: int, ideal: Pictures, spec: JobSpec, plan: JobPlan, tmp_path: Path
 ) -> None:
-    short = replace(plan, targets=plan.targets[:frames], kept=plan.kept[:frames])
-    found = measured(ideal[:frames], spec, short, tmp_path)
+    found = measured(ideal[:frames], spec, plan.first(frames), tmp_path)
     assert set(found) == (MEASURES if frames >= 3 else MEASURES - {"jitter"})
 
 
@@ -241,12 +245,14 @@ def test_the_cost_does_not_grow_with_the_video(
         driving.landmarks.boxes[order],
         driving.landmarks.confidence[order],
     )
-    longer = replace(
-        plan,
+    face = replace(
+        plan.face,
         driving=replace(driving, landmarks=landmarks, pts=pts),
         targets=plan.targets[order],
         kept=np.arange(400),
     )
+    time = result_time(face.driving, face.kept)
+    longer = replace(plan, faces=(face,), time=time)
     found = measured(long, spec, longer, tmp_path)
     assert found["landmark_error"] < 1 and found["jitter"] < 1.5  # the right frames are looked at
     measure(tmp_path / "video.mp4", spec, longer, Square(128, 128, 256), lambda: looked.append(1))

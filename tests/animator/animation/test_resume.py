@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from animator import watch
-from animator.animation import plan
+from animator.animation import following, plan
 from animator.animation.pipeline import animate
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
 from animator.media.decode import VideoReader
@@ -154,7 +154,7 @@ def test_a_job_goes_on_however_often_its_process_is_killed(
     die(spec, 8, "animator.animation.render.join")
     die(spec, 9, "animator.workspace.attempt.sync_folder")  # as the video has just got its name
     Path(spec.output).unlink()
-    monkeypatch.setattr(plan, "make_detector", None)  # the landmarks are there
+    monkeypatch.setattr(following, "make_detector", None)  # the landmarks are there
     seen: list[Progress] = []
     result = finish(spec, 10, report=seen.append)
     assert (result.frames, result.resumed) == (FRAMES, FRAMES)
@@ -246,7 +246,7 @@ def test_what_is_damaged_is_rendered_anew(
 def test_landmarks_of_the_job_itself_are_used_before_those_kept_for_all(
     spec: JobSpec, expected: JobSpec, interrupted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "make_detector", None)
+    monkeypatch.setattr(following, "make_detector", None)
     monkeypatch.setattr(plan, "LandmarkCache", None)
     result = finish(spec, 2)
     assert (result.resumed, result.cached) == (12, ())
