@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -11,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animator.animation.driving import Driving
-from animator.animation.following import Source, find_driving, find_source
+from animator.animation.following import Source, find_driving
 from animator.animation.inputs import JobInputs
 from animator.animation.landmark_cache import LandmarkCache
 from animator.animation.loading import PortraitModel
 from animator.animation.portrait import PortraitGenerator
-from animator.animation.resampling import duration, resample, result_times, shortest
+from animator.animation.resampling import duration, moments_of, result_times, shortest
 from animator.animation.result_time import ResultTime, result_time
+from animator.animation.roles import Role, find_roles
+from animator.animation.together import along, lasting, lead_of
 from animator.errors import AnimatorError
 from animator.faces.blinks import blink_seed, close_eyes, closures
 from animator.faces.control import Controls, retarget_controlled
@@ -48,6 +51,8 @@ class FacePlan:
         kept: T', the driving frame of each.
         missing: the runs of driving frames that showed no face.
         beyond: frames in which the head would turn out of the range that the networks know.
+        number: which face it is, from the left from 1; None where one alone is asked for.
+        driven_by: name of the file that moves it, as `JobSpec.drivings` has it.
     """
 
     source: Source
@@ -56,6 +61,8 @@ class FacePlan:
     kept: NDArray[np.intp]
     missing: tuple[tuple[int, int], ...]
     beyond: int = 0
+    number: int | None = None
+    driven_by: str = "driving"
 
     @property
     def still(self) -> bool:
@@ -141,7 +148,7 @@ class JobPlan:
 
 
 def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch) -> JobPlan:
-    """Find the face, follow the driving face, and plan the motion.
+    """Find the faces, follow the driving ones, and plan the motion.
 
     Args:
         spec: the job.
@@ -157,22 +164,76 @@ def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch
     check = partial(check_unchanged, inputs.files)
     with watch.stage("load"):
         cache = LandmarkCache(spec, settings)
-        source, known_source = find_source(spec, cache, hashes["source"], limits, check)
-    watch.check()
-    driving, known_driving = find_driving(spec, cache, hashes["driving"], limits, watch, check)
-    motion = plan_motion(
-        spec, source, driving, blink_seed(hashes["source"], driving.landmarks.points)
+        roles, known_source = find_roles(spec, cache, hashes["source"], limits, check)
+    known = {"source": known_source}
+    drivings: dict[str, Driving] = {}
+    for name in spec.drivings:
+        if any(role.driving == name for role in roles):
+            watch.check()
+            own = spec.of_driving(name)
+            cache = LandmarkCache(own, settings)
+            drivings[name], known[name] = find_driving(
+                own, cache, hashes[name], limits, watch, check
+            )
+    faces, time, rate = _moved(spec, roles, drivings, hashes["source"], limits)
+    # The larger a face, the nearer it is; `lead` is the first of `faces` as they are here.
+    order = sorted(range(len(faces)), key=lambda place: faces[place].source.square.side)
+    return JobPlan(
+        inputs.model,
+        tuple(faces[place] for place in order),
+        time,
+        spec.size,
+        hashes,
+        tuple(name for name, was_known in known.items() if was_known),
+        rate,
+        order.index(0),
     )
-    known_inputs = (("source", known_source), ("driving", known_driving))
-    cached = tuple(name for name, was_known in known_inputs if was_known)
-    # At the result's own times, if it has some.
-    targets, kept, time = motion.targets, motion.kept, result_time(driving, motion.kept)
+
+
+def _moved(
+    spec: JobSpec,
+    roles: Sequence[Role],
+    drivings: Mapping[str, Driving],
+    source_hash: str,
+    limits: MediaLimits,
+) -> tuple[list[FacePlan], ResultTime, Fraction | None]:
+    """The faces at the times of the result, the lead first; these times, and their own rate."""
+    motions = [
+        plan_motion(spec, role.source, drivings[role.driving], _blinks(role, drivings, source_hash))
+        for role in roles
+    ]
+    times = [
+        result_time(drivings[role.driving], motion.kept)
+        for role, motion in zip(roles, motions, strict=True)
+    ]
+    # The lead's time, up to where another one may end the result, at a rate of its own if it is to.
+    lead = lead_of(times)
+    others = times[:lead] + times[lead + 1 :]
+    kept = motions[lead].kept[: lasting(times[lead], others, spec.ending)]
+    time = result_time(drivings[roles[lead].driving], kept)
     if (rate := _own_rate(spec, time)) is not None:
         _refuse_too_many(round(duration(time) * rate), limits)
-        targets, kept = resample(targets, kept, time, rate, driving.cuts or ())
         time = result_times(time, rate)
-    face = FacePlan(source, driving, targets, kept, motion.missing, motion.beyond)
-    return JobPlan(inputs.model, (face,), time, spec.size, hashes, cached, rate)
+    # What each face does then.
+    moments, faces = moments_of(time), []
+    for role, motion, own in zip(roles, motions, times, strict=True):
+        driving = drivings[role.driving]
+        targets, kept = along(
+            motion.targets, motion.kept, own, moments, spec.ending, driving.cuts or ()
+        )
+        faces.append(
+            FacePlan(
+                role.source, driving, targets, kept, motion.missing, motion.beyond,
+                role.number, role.driving,
+            )
+        )  # fmt: skip
+    return [faces[lead], *faces[:lead], *faces[lead + 1 :]], time, rate
+
+
+def _blinks(role: Role, drivings: Mapping[str, Driving], source_hash: str) -> int:
+    """The seed of a face's blinks: faces that one video moves do not blink at once."""
+    seed = blink_seed(source_hash, drivings[role.driving].landmarks.points)
+    return seed + (role.number or 0)
 
 
 def _refuse_too_many(frames: int, limits: MediaLimits) -> None:

@@ -82,7 +82,7 @@ class SegmentRenderer:
         self._spec, self._plan, self._workspace = spec, plan, workspace
         self._settings, self._watch = settings, watch
         self._preview = Preview(watch.preview)
-        beside = plan.driving.size if spec.output_mode == "side-by-side" else None
+        beside = plan.driving.size if spec.shows == "side-by-side" else None
         self.composer = Composer(_view(spec, plan), beside)
         # Only where that is asked for: what an unmoving driving video gives stays what it was.
         plain = controls_of(spec).plain
@@ -108,7 +108,7 @@ class SegmentRenderer:
         engine = plan.model.engine(self._settings.slots)
         with ExitStack() as running:
             shown: Iterator[Picture | None] = repeat(None)
-            if spec.output_mode == "side-by-side":
+            if spec.shows == "side-by-side":
                 limits = self._settings.limits()
                 pictures = driving_frames(spec, plan.driving, plan.kept[first:], limits)
                 shown = running.enter_context(ahead(pictures, _DRIVING_AHEAD, self._watch.check))
@@ -177,7 +177,8 @@ class SegmentRenderer:
         if not self._plan.driving.pictures:
             return None
         start, end = time.audio
-        return Sound(Path(spec.driving), start, end, limits, time.holes)
+        lead = spec.drivings[self._plan.face.driven_by]
+        return Sound(Path(lead), start, end, limits, time.holes)
 
     def _add_segment(
         self,
@@ -223,7 +224,7 @@ class SegmentRenderer:
 
 def _view(spec: JobSpec, plan: JobPlan) -> View:
     """What of the source the result shows."""
-    if spec.output_mode == "paste-back":
+    if spec.shows == "paste-back":
         height, width = plan.source.picture.shape[:2]
         return WholeView(width, height)
     return SquareView(plan.source.square, plan.size)

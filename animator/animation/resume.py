@@ -59,6 +59,7 @@ def identity(
     options = spec.chosen()
     for name in _NOT_OF_THE_FRAMES:
         options.pop(name, None)
+    options["face"] = spec.face_by_name()  # wherever its files lie
     about = {
         "options": options,
         "hashes": {**hashes, "weights": generator.sha256},
@@ -177,6 +178,8 @@ def _face_numbers(face: FacePlan) -> dict[str, Any]:
         "faces": face.source.faces,
         "missing": face.missing,
         "beyond": face.beyond,
+        "number": face.number,
+        "driven_by": face.driven_by,
     }
 
 
@@ -189,6 +192,8 @@ def _face(arrays: Mapping[str, NDArray[Any]], numbers: dict[str, Any], still: St
         arrays["kept"],
         tuple((first, last) for first, last in numbers["missing"]),
         numbers["beyond"],
+        numbers["number"],
+        numbers["driven_by"],
     )
 
 
