@@ -25,7 +25,7 @@ from animator.checks.report import (
     Subject,
 )
 from animator.errors import CODES, AnimatorError
-from animator.files.local import check_location
+from animator.files.local import check_location, quoted
 from animator.jobs.preflight import check_weights
 from animator.sandbox import Ended, Message, SandboxLimits, run_limited
 from animator.settings import Settings, has_nvidia_driver
@@ -94,6 +94,8 @@ def check_job(
     # Judge what was seen; what another detector might find is no error.
     sure = _same_detector(spec, settings)
     looked.findings += judge(spec, looked.source, looked.driving, sure=sure)
+    for name in list(spec.drivings)[1:]:
+        looked.findings += _of_another(spec, name, settings, media_target, sure=sure)
     if not sure:
         looked.findings = [_doubted(finding) for finding in looked.findings]
     # Only a job that would work is worth the time of an estimate.
@@ -139,10 +141,31 @@ def _check_weights(spec: JobSpec, settings: Settings, looked: _Looked) -> None:
         looked.findings.append(Finding("error", error.code, error.message))
 
 
-def _look(spec: JobSpec, settings: Settings, target: str, looked: _Looked) -> None:
+def _of_another(
+    spec: JobSpec, name: str, settings: Settings, target: str, *, sure: bool
+) -> list[Finding]:
+    """What is found in another driving file than the first; each sentence says which it is."""
+    own, looked = spec.of_driving(name), _Looked()
+    _look(own, settings, target, looked, ("driving",))
+    findings = looked.findings + judge(own, None, looked.driving, sure=sure)
+    # What is to be said of the job is said already.
+    return [
+        replace(one, message=f"{quoted(own.driving)}: {one.message}")
+        for one in findings
+        if one.about == "driving"
+    ]
+
+
+def _look(
+    spec: JobSpec,
+    settings: Settings,
+    target: str,
+    looked: _Looked,
+    subjects: tuple[Subject, ...] = _SUBJECTS,
+) -> None:
     """Have the files looked at; after the death of a child, another one goes on with the next."""
     deadline = time.monotonic() + settings.check_seconds
-    todo = [name for name in _SUBJECTS if _can_be_opened(spec, name, settings, looked)]
+    todo = [name for name in subjects if _can_be_opened(spec, name, settings, looked)]
     while todo:
         seconds = max(deadline - time.monotonic(), 1.0)
         task = {

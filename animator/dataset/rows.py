@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from animator.dataset.samples import COLUMNS, Sample, SampleOutcome
+from animator.dataset.samples import COLUMNS, NUMERIC, Sample, SampleOutcome
 
 Row = dict[str, Any]
 """The columns of `SCHEMA` by name; a value that is not known is None."""
@@ -20,6 +20,7 @@ MEASURES = (
 )  # fmt: skip
 """Columns of the quality measures, as `animator.animation.quality` names them."""
 _STAGES = ("load", "landmarks", "generate", "measure", "extras")
+_KINDS = {"seed": pa.int64()} | dict.fromkeys(NUMERIC, pa.float64())
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -29,7 +30,7 @@ SCHEMA = pa.schema(
         ("state", pa.string()),  # succeeded, failed, rejected
         ("code", pa.string()),  # why it failed or was rejected
         ("reason", pa.string()),
-        *((name, pa.int64() if name == "seed" else pa.string()) for name in COLUMNS[1:]),
+        *((name, _KINDS.get(name, pa.string())) for name in COLUMNS[1:]),
         ("source_sha256", pa.string()),
         ("driving_sha256", pa.string()),
         ("weights_sha256", pa.string()),

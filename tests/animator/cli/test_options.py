@@ -55,7 +55,8 @@ def test_commands_have_all_options(command: str, without: set[str]) -> None:
     assert set(OPTIONS) - set(there) - FILES == without
     for name in set(OPTIONS) - without - FILES:
         option = OPTIONS[name]
-        assert (there[name].help, there[name].default) == (option.help, option.default)
+        default = [option.default] if there[name].multiple else option.default
+        assert (there[name].help, there[name].default) == (option.help, default)
         assert there[name].opts == [f"--{name.replace('_', '-')}"]
 
 
