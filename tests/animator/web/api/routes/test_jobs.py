@@ -132,7 +132,7 @@ def test_faces_have_driving_files_of_their_own(
 def test_faces_whose_files_are_not_allowed(
     server: JobServer, http: httpx.Client, store: JobStore
 ) -> None:
-    clip, other, picture = (server.upload(one).id for one in (PLAN, PLAN, PORTRAIT))
+    clip, other, picture = (server.upload(one).id for one in (PLAN, {"frames": 5}, PORTRAIT))
     for face, status, code in (
         ("1=/etc/passwd", 422, "invalid_option"),
         ("all;1=/etc/passwd", 422, "invalid_option"),
