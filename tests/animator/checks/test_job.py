@@ -319,6 +319,7 @@ def test_real_awkward_footage(source: Path, driving: Path, spec: JobSpec, local:
     assert {("source", *HARD[source.name]), ("driving", *AWKWARD[driving.name])} <= said
 
 
+@pytest.mark.slow
 def test_every_driving_file_of_several_faces_is_looked_at(
     spec: JobSpec, local: Settings, tmp_path: Path
 ) -> None:
