@@ -5,6 +5,7 @@ The network is small and untrained: what is looked at is files, times, sound and
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import os
