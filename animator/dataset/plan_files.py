@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from animator.dataset.plan import DatasetPlan
-from animator.dataset.samples import COLUMNS, NEEDED, NUMERIC, Fault, Sample
+from animator.dataset.samples import COLUMNS, NEEDED, REALS, Fault, Sample
 from animator.errors import AnimatorError
 from animator.files.storage import Storage
 from animator.values import Location
@@ -19,10 +19,14 @@ from animator.values import Location
 PLAN_FILE, FAULTS_FILE, HEAD_FILE = "plan.parquet", "faults.jsonl", "plan.json"
 _NUMBERS = ("row", "seed")
 _NAMES = ("id", "row", *COLUMNS[1:])
-_WORDS = [name for name in _NAMES if name not in ("id", *_NUMBERS, *NUMERIC)]
+_WORDS = [name for name in _NAMES if name not in ("id", *_NUMBERS, *REALS)]
 """Columns in which texts stand again and again; ids are all different."""
-_KINDS = dict.fromkeys(_NUMBERS, pa.int64()) | dict.fromkeys(NUMERIC, pa.float64())
-_SCHEMA = pa.schema([(name, _KINDS.get(name, pa.string())) for name in _NAMES])
+_SCHEMA = pa.schema(
+    [
+        (name, pa.int64() if name in _NUMBERS else pa.float64() if name in REALS else pa.string())
+        for name in _NAMES
+    ]
+)
 _GROUP = 20_000  # rows that are turned into columns at once
 _BATCH = 4096
 
@@ -89,11 +93,15 @@ def _table(samples: Sequence[Sample]) -> bytes:
 
 
 def _samples(content: bytes) -> Iterator[Sample]:
-    """The samples; those that name the same file share one text."""
-    table = pq.ParquetFile(pa.BufferReader(content), read_dictionary=_WORDS)
+    """The samples; those that name the same file share one text.
+
+    An option that an older version has not written has its default.
+    """
+    written = pq.read_schema(pa.BufferReader(content)).names
+    there = [name for name in _NAMES if name in written]
+    words = [name for name in _WORDS if name in written]
+    table = pq.ParquetFile(pa.BufferReader(content), read_dictionary=words)
     known, places = dict[str, str](), dict[str, Location]()
-    # An older version's plan lacks columns; what they say is as by default.
-    there = [name for name in _NAMES if name in table.schema_arrow.names]
     for batch in table.iter_batches(_BATCH, columns=there, use_threads=False):
         columns = []
         for name in there:

@@ -29,9 +29,10 @@ import pyarrow as pa
 
 from animator.dataset.options import RunOptions
 from animator.dataset.rows import Row, make_row, read_table
-from animator.dataset.samples import Sample, SampleOutcome
+from animator.dataset.samples import ROW_OPTIONS, Sample, SampleOutcome
 from animator.errors import AnimatorError
 from animator.files.storage import Storage
+from animator.spec import OPTIONS
 from animator.values import load_object, now
 
 RUN = "run.json"
@@ -279,10 +280,14 @@ _FLAGS = {
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of rows among the others, all as JSON has them."""
+    """The options of rows among the others, all as JSON has them.
+
+    What an older version did not write down has its default.
+    """
     plain = json.loads(json.dumps(values))
     rows = plain.pop("defaults", None) or {}
-    return {**plain, **rows}
+    usual = {name: OPTIONS[name].default for name in ROW_OPTIONS if name not in plain}
+    return {**plain, **usual, **rows}
 
 
 def _difference(name: str, then: object, now: object) -> str:

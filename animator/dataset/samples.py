@@ -25,8 +25,8 @@ OPTIONAL = (
 )
 COLUMNS = ("id", *NEEDED, *OPTIONAL[1:])
 """The columns of a manifest that mean something."""
-NUMERIC = tuple(name for name in ROW_OPTIONS if OPTIONS[name].kind == "number")
-"""Those that hold numbers which need not be whole."""
+REALS = frozenset(name for name in ROW_OPTIONS if OPTIONS[name].kind == "number")
+"""Those of them that are numbers with decimals."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from animator.dataset.samples import COLUMNS, NEEDED, NUMERIC, ROW_OPTIONS, Fault, Sample
+from animator.dataset.samples import COLUMNS, NEEDED, REALS, ROW_OPTIONS, Fault, Sample
 from animator.errors import AnimatorError
 from animator.files.urls import check_url
 from animator.moving_faces import MovingFaces
@@ -36,7 +36,7 @@ _DECIMAL = re.compile(r"\d{1,9}(\.\d{1,18})?", re.ASCII)
 _MAX_SEED = 2**63 - 1
 _KNOWN_LOCATIONS = 1 << 16
 _NUMBERS: dict[str, tuple[type, ...]] = dict.fromkeys(("id", "face"), (int,))
-_NUMBERS |= dict.fromkeys(("start", "end", *NUMERIC), (int, float))
+_NUMBERS |= dict.fromkeys(("start", "end", *REALS), (int, float))
 _NUMBERS |= dict.fromkeys(("fps", "driving_fps"), (int, float))
 MAX_CELL = 2 * MAX_LOCATION
 """Most characters of a cell, the spaces around it included."""
@@ -113,7 +113,7 @@ class RowMaker:
             raise AnimatorError("bad_manifest", f"The row has no {' and no '.join(missing)}.")
         places = {name: self._locate(files[name]) for name in NEEDED}
         options["weights"] = self._weights(options["weights"])
-        options |= {name: _number(values[name]) for name in NUMERIC if name in values}
+        options |= {name: _number(values[name]) for name in REALS if name in values}
         options |= places
         if options["audio"] not in ("driving", "none"):
             options["audio"] = self._locate(options["audio"])
