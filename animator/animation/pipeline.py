@@ -246,7 +246,13 @@ def _warnings(
         across, down = output_size
         size = f"{width} x {height}"
         yield f"The picture has {size} pixels; the result shows it in {across} x {down}."
-    if plan.source.faces > 1 and not spec.faces.several:
+    if spec.faces.several:
+        there = "1 face" if plan.source.faces == 1 else f"{plan.source.faces} faces"
+        moving = ", ".join(
+            str(number) for number in sorted(face.number or 0 for face in plan.faces)
+        )
+        yield f"The picture shows {there}; from the left, those that move: {moving}."
+    elif plan.source.faces > 1:
         yield _choice("picture", plan.source.faces, spec.face_of("source"))
     if plan.rate is not None and plan.rate != spec.rate:
         rate = float(plan.rate)

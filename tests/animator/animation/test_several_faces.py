@@ -156,6 +156,8 @@ def test_all_faces_move_with_the_driving_video(spec: JobSpec) -> None:
     assert all(face.driving is plan.driving for face in plan.faces)
     result = animate(replace(spec, face=f"all;2={spec.drivings['driving 2']}"))
     assert result.frames == LONG
+    told = "The picture shows 2 faces; from the left, those that move: 1, 2."
+    assert result.warnings[0] == told
     assert not any("was used" in warning for warning in result.warnings)
 
 
