@@ -203,8 +203,8 @@ def _face(arrays: Mapping[str, NDArray[Any]], numbers: dict[str, Any], still: St
         arrays["kept"],
         tuple((first, last) for first, last in numbers["missing"]),
         numbers["beyond"],
-        numbers["number"],
-        numbers["driven_by"],
+        numbers.get("number"),
+        numbers.get("driven_by", "driving"),
     )
 
 

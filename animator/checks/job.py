@@ -90,12 +90,14 @@ def check_job(
     # Look: at the weights' header here, at both files in a child.
     looked = _Looked()
     _check_weights(spec, settings, looked)
-    _look(spec, settings, media_target, looked)
+    deadline = time.monotonic() + settings.check_seconds
+    _look(spec, settings, media_target, looked, deadline)
     # Judge what was seen; what another detector might find is no error.
     sure = _same_detector(spec, settings)
     looked.findings += judge(spec, looked.source, looked.driving, sure=sure)
     for name in list(spec.drivings)[1:]:
-        looked.findings += _of_another(spec, name, settings, media_target, sure=sure)
+        own = spec.of_driving(name)
+        looked.findings += _of_another(own, settings, media_target, deadline, sure=sure)
     if not sure:
         looked.findings = [_doubted(finding) for finding in looked.findings]
     # Only a job that would work is worth the time of an estimate.
@@ -142,15 +144,15 @@ def _check_weights(spec: JobSpec, settings: Settings, looked: _Looked) -> None:
 
 
 def _of_another(
-    spec: JobSpec, name: str, settings: Settings, target: str, *, sure: bool
+    spec: JobSpec, settings: Settings, target: str, deadline: float, *, sure: bool
 ) -> list[Finding]:
     """What is found in another driving file than the first; each sentence says which it is."""
-    own, looked = spec.of_driving(name), _Looked()
-    _look(own, settings, target, looked, ("driving",))
-    findings = looked.findings + judge(own, None, looked.driving, sure=sure)
+    looked = _Looked()
+    _look(spec, settings, target, looked, deadline, ("driving",))
+    findings = looked.findings + judge(spec, None, looked.driving, sure=sure)
     # What is to be said of the job is said already.
     return [
-        replace(one, message=f"{quoted(own.driving)}: {one.message}")
+        replace(one, message=f"{quoted(spec.driving)}: {one.message}")
         for one in findings
         if one.about == "driving"
     ]
@@ -161,10 +163,10 @@ def _look(
     settings: Settings,
     target: str,
     looked: _Looked,
+    deadline: float,
     subjects: tuple[Subject, ...] = _SUBJECTS,
 ) -> None:
     """Have the files looked at; after the death of a child, another one goes on with the next."""
-    deadline = time.monotonic() + settings.check_seconds
     todo = [name for name in subjects if _can_be_opened(spec, name, settings, looked)]
     while todo:
         seconds = max(deadline - time.monotonic(), 1.0)
