@@ -290,6 +290,10 @@ def _estimate(spec: JobSpec, settings: Settings, looked: _Looked) -> JobEstimate
         message = f"No estimate: the process that timed the networks {ended.reason}."
         looked.findings.append(Finding("note", "no_estimate", message))
         return None
+    # Of several faces each is rendered.
+    faces = 1
+    if spec.faces.several and looked.source is not None:
+        faces = len(spec.faces.numbers(looked.source.faces))
     # From times a frame to the time of the job; all in seconds.
     share = driving.coverage[0] if spec.missing_face == "skip" else 1.0
     frames = max(round(driving.frames * share), 1)
@@ -298,7 +302,7 @@ def _estimate(spec: JobSpec, settings: Settings, looked: _Looked) -> JobEstimate
     stages = {
         "decode": driving.decode_seconds,
         "landmarks": driving.landmark_seconds or 0.0,
-        "generate": told["step"],
+        "generate": told["step"] * faces,
     }
     seconds = told["load"] + driving.frames * (stages["decode"] + stages["landmarks"])
     return JobEstimate(
