@@ -85,14 +85,14 @@ class RunOptions(SharedOptions):
         Raises:
             AnimatorError: `other_run`.
         """
+        # Older runs had one choice of a face for all rows.
+        if values.get("face") == "largest":
+            values = {name: value for name, value in values.items() if name != "face"}
         known = {item.name for item in fields(cls)}
         if unknown := sorted(set(values) - known):
             names = ", ".join(unknown)
             message = f"The run was begun by another version, with options unknown here: {names}."
             raise AnimatorError("other_run", message)
-        # Older runs had one choice of a face for all rows.
-        if values.get("face") == "largest":
-            values = {name: value for name, value in values.items() if name != "face"}
         tuples = {name: tuple(values[name]) for name in ("extras", "filters") if name in values}
         return cls(**{**values, **tuples})
 
