@@ -48,6 +48,7 @@ Priority = Literal["high", "normal", "low"]
 Kind = Literal["any", "cpu", "cuda"]
 Region = Literal["head", "brows", "eyes", "mouth", "jaw"]
 Blink = Literal["off", "auto"]
+Ending = Literal["hold", "loop", "stop"]
 
 _FACE, _LOOK, _FILE = "Which face", "The result", "The file"
 _MACHINE, _QUEUE = "The machine", "The queue"
@@ -114,6 +115,12 @@ class RowOptions:
     )
     blink: Blink = option(
         "off", "auto: eyes that do not get the driving motion blink now and then.", _LOOK
+    )
+    ending: Ending = option(
+        "hold",
+        "What a video does that ends before the longest: hold its last pose, loop (begin again), "
+        "or stop the result with it.",
+        _LOOK,
     )
     fps: str = option(
         "keep",
@@ -225,6 +232,7 @@ class SharedOptions:
 _FILES = ("source", "driving", "output")
 _LATER = (
     *("source_face", "driving_face", "strength", "head", "expression", "regions", "blink"),
+    "ending",
     *("fps", "audio", "driving_fps", "codec", "crf", "preset", "pixel_format"),
 )
 """Options that came later than others; see `JobSpec.chosen`."""
