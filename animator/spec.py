@@ -49,6 +49,7 @@ Kind = Literal["any", "cpu", "cuda"]
 Region = Literal["head", "brows", "eyes", "mouth", "jaw"]
 Blink = Literal["off", "auto"]
 Ending = Literal["hold", "loop", "stop"]
+SourceMotion = Literal["keep", "replace", "still"]
 
 _FACE, _LOOK, _FILE = "Which face", "The result", "The file"
 _MACHINE, _QUEUE = "The machine", "The queue"
@@ -122,19 +123,26 @@ class RowOptions:
         "or stop the result with it.",
         _LOOK,
     )
+    source_motion: SourceMotion = option(
+        "keep",
+        "Of a video as the portrait: keep adds the driving motion to its own; replace puts the "
+        "driving turning and expression in the place of its own; still animates its first picture.",
+        _LOOK,
+    )
     fps: str = option(
         "keep",
         "Frames a second of the result: 25, 29.97, 30000/1001; keep is the driving video's own "
-        "times.",
+        "times, or those of a video that is the portrait.",
         _FILE,
         shown="[keep|N]",
     )
     """As `animator.formats.parse_rate` reads it."""
     audio: str = option(
         "driving",
-        "The sound: the driving video's, none, or that of another file.",
+        "The sound: the driving video's, that of a video that is the portrait (source), none, or "
+        "that of another file.",
         _FILE,
-        shown="[driving|none|FILE]",
+        shown="[driving|source|none|FILE]",
     )
     """A file is a `Location`."""
     driving_fps: str = option(
@@ -232,7 +240,7 @@ class SharedOptions:
 _FILES = ("source", "driving", "output")
 _LATER = (
     *("source_face", "driving_face", "strength", "head", "expression", "regions", "blink"),
-    "ending",
+    *("ending", "source_motion"),
     *("fps", "audio", "driving_fps", "codec", "crf", "preset", "pixel_format"),
 )
 """Options that came later than others; see `JobSpec.chosen`."""
@@ -251,7 +259,8 @@ class JobSpec(SharedOptions, RowOptions):
 
     source: Location = field(
         metadata=offered(
-            "The portrait: a picture, or a video or folder whose first picture is taken.",
+            "The portrait: a picture, a video all of whose frames are animated, or a folder whose "
+            "first picture is taken.",
             shown="SOURCE",
         )
     )
@@ -320,7 +329,8 @@ class JobSpec(SharedOptions, RowOptions):
         parse_rate("fps", self.fps)
         parse_rate("driving_fps", self.driving_fps, "auto")
         if self.audio not in ("driving", "none"):
-            object.__setattr__(self, "audio", Location(self.audio, "audio"))
+            if self.audio != "source":
+                object.__setattr__(self, "audio", Location(self.audio, "audio"))
             kind = format_of(self.output)
             if kind is not None and kind.kind != "video":
                 what = f"driving or none, as {kind.name.upper()} has no sound"
@@ -396,6 +406,9 @@ class JobSpec(SharedOptions, RowOptions):
     def from_json(cls, text: str | bytes) -> JobSpec:
         """The specification from JSON; unknown and missing names are refused.
 
+        One that says nothing of `source_motion` is of a version that had no such option, where a
+        video stood still.
+
         Raises:
             AnimatorError: `invalid_option`.
         """
@@ -411,6 +424,8 @@ class JobSpec(SharedOptions, RowOptions):
             raise AnimatorError(
                 "invalid_option", f"Missing in the job specification: {', '.join(missing)}."
             )
+        # Older versions took the first picture of a video for the portrait.
+        values.setdefault("source_motion", "still")
         if isinstance(values.get("extras"), list):
             values["extras"] = tuple(values["extras"])
         return cls(**values)

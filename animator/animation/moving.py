@@ -119,7 +119,11 @@ def moving_of(spec: JobSpec, track: Driving) -> Moving:
 
 def moving_arrays(moving: Moving) -> dict[str, NDArray[Any]]:
     """A portrait that moves as arrays, from which `moving_from` makes an equal one."""
-    own = {"of points": moving.points, "of squares": moving.squares, "of there": moving.there}
+    own: dict[str, NDArray[Any]] = {
+        "of points": moving.points,
+        "of squares": moving.squares,
+        "of there": moving.there,
+    }
     return driving_arrays(moving.track) | own
 
 

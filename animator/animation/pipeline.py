@@ -127,7 +127,7 @@ def _animate(
     with coded_memory_errors(), unchanged(inputs.files):
         # Render the segments that are lacking, and put the video together.
         plan = _planned(spec, settings, watch, workspace, inputs)
-        notes = {"picture": plan.source.notes}
+        notes = {_source_name(plan): plan.source.notes}
         if plan.driving.pictures:
             notes["driving video"] = probe(spec.driving, settings.limits()).notes
         renderer = SegmentRenderer(spec, plan, workspace, settings, watch)
@@ -208,9 +208,29 @@ def _measured(
             workspace.path / VIDEO,
             spec,
             plan,
-            renderer.composer.place(plan.source.square),
+            lambda number: renderer.place(number, plan.face),
             watch.check,
         )
+
+
+def _source_name(plan: JobPlan) -> str:
+    return "picture" if plan.source.moving is None else "source video"
+
+
+def _of_source_video(spec: JobSpec, plan: JobPlan) -> Iterator[str]:
+    """What a person should know of a portrait that is a video, where it is one."""
+    if plan.source.moving is None or plan.face.shown is None:
+        return
+    track, away = plan.source.moving.track, int((~plan.source.moving.there).sum())
+    for fault in track.faults:
+        if fault not in plan.driving.faults:
+            yield fault
+    if track.cuts:
+        seconds = [float(track.seconds[cut]) for cut in track.cuts]
+        yield cuts_sentence(seconds).replace("driving video", "source video")
+    if away:
+        frames = "1 frame" if away == 1 else f"{away} frames"
+        yield f"{frames} of the source video show no face; they are shown as they are."
 
 
 def _warnings(
@@ -226,13 +246,14 @@ def _warnings(
     if is_reduced(spec.output_mode, width, height):
         across, down = output_size
         size = f"{width} x {height}"
-        yield f"The picture has {size} pixels; the result shows it in {across} x {down}."
+        shown = f"the result shows it in {across} x {down}"
+        yield f"The {_source_name(plan)} has {size} pixels; {shown}."
     if not plan.driving.pictures and spec.driving_face is not None:
         yield "A motion file has one face, so the choice of a driving face made no difference."
     # Of a motion file it was chosen when that was made.
     of_driving = plan.driving.faces if plan.driving.pictures else 1
     for name, wanted, faces in (
-        ("picture", spec.face_of("source"), plan.source.faces),
+        (_source_name(plan), spec.face_of("source"), plan.source.faces),
         ("driving video", spec.face_of("driving"), of_driving),
     ):
         if faces > 1:
@@ -245,6 +266,7 @@ def _warnings(
         rate = float(plan.rate)
         yield f"A GIF shows at most {rate:g} frames a second; the result was made with as many."
     yield from plan.driving.faults
+    yield from _of_source_video(spec, plan)
     if plan.face.beyond:
         many = "1 frame" if plan.face.beyond == 1 else f"{plan.face.beyond} frames"
         turned = f"In {many} the head would turn by more than {TRAINED:g} degrees"

@@ -11,18 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animator.animation.driving import Driving
-from animator.animation.following import Source, find_driving, find_source
+from animator.animation.following import Source, find_driving, find_moving_source, find_source
 from animator.animation.inputs import JobInputs
 from animator.animation.landmark_cache import LandmarkCache
 from animator.animation.loading import PortraitModel
+from animator.animation.moving import as_driving, moves
+from animator.animation.moving_plan import check_moving, plan_moving
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.resampling import duration, resample, result_times, shortest
 from animator.animation.result_time import ResultTime, result_time
 from animator.errors import AnimatorError
 from animator.faces.blinks import blink_seed, close_eyes, closures
 from animator.faces.control import Controls, retarget_controlled
-from animator.faces.crop import crop_square
+from animator.faces.crop import Square
 from animator.faces.motion import choose_anchor, fill_missing, keep_inside, smooth
+from animator.faces.moving_square import cut_square
 from animator.faces.shots import spans
 from animator.files.unchanged import check_unchanged
 from animator.formats import format_of
@@ -46,6 +49,7 @@ class FacePlan:
         driving: what is kept of the video that moves it.
         targets: T' x 68 x 2, its landmarks in every frame of the result, in units of its square.
         kept: T', the driving frame of each.
+        shown: T', the frame of the source that each shows, where that is a video.
         missing: the runs of driving frames that showed no face.
         beyond: frames in which the head would turn out of the range that the networks know.
     """
@@ -56,16 +60,33 @@ class FacePlan:
     kept: NDArray[np.intp]
     missing: tuple[tuple[int, int], ...]
     beyond: int = 0
+    shown: NDArray[np.intp] | None = None
+
+    @property
+    def own(self) -> NDArray[np.float32]:
+        """The source's own landmarks in units of the square: 68 x 2, of a video T' x 68 x 2."""
+        if self.source.moving is None or self.shown is None:
+            return self.source.crop_units(self.source.points)
+        return self.source.moving.units(self.shown)
 
     @property
     def still(self) -> bool:
-        """Whether it never moves: all landmarks are the source's own."""
-        own = self.source.crop_units(self.source.points)
-        return bool(np.abs(self.targets - own).max() < _STILL)
+        """Whether the driving motion moves nothing: all landmarks are the source's own."""
+        away = np.abs(self.targets - self.own)
+        if self.source.moving is not None and self.shown is not None:
+            away = away[self.source.moving.there[self.shown]]
+        return bool(away.max(initial=0) < _STILL)
+
+    def square(self, number: int) -> Square:
+        """The part of the source's picture that is animated in a frame of the result."""
+        if self.source.moving is None or self.shown is None:
+            return self.source.square
+        return self.source.moving.square(int(self.shown[number]))
 
     def first(self, frames: int) -> FacePlan:
         """The same face in so many frames of the result."""
-        return replace(self, targets=self.targets[:frames], kept=self.kept[:frames])
+        shown = None if self.shown is None else self.shown[:frames]
+        return replace(self, targets=self.targets[:frames], kept=self.kept[:frames], shown=shown)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +157,7 @@ class JobPlan:
         """The state of a face, of `face` if not given, before the first frame."""
         source = (face or self.face).source
         side = self.generator.inner_size(self.size)
-        picture = crop_square(source.picture, source.square, side)
+        picture = cut_square(source.picture, source.square, side)
         return self.generator.start(picture, source.crop_units(source.points))
 
 
@@ -157,14 +178,31 @@ def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch
     check = partial(check_unchanged, inputs.files)
     with watch.stage("load"):
         cache = LandmarkCache(spec, settings)
-        source, known_source = find_source(spec, cache, hashes["source"], limits, check)
+        moving = moves(spec, limits)
+        if not moving:
+            source, known_source = find_source(spec, cache, hashes["source"], limits, check)
+    if moving:
+        check_moving(spec)
+        of_source = LandmarkCache(as_driving(spec), settings)
+        source, known_source = find_moving_source(
+            spec, of_source, hashes["source"], limits, watch, check
+        )
     watch.check()
     driving, known_driving = find_driving(spec, cache, hashes["driving"], limits, watch, check)
-    motion = plan_motion(
-        spec, source, driving, blink_seed(hashes["source"], driving.landmarks.points)
-    )
+    seed = blink_seed(hashes["source"], driving.landmarks.points)
     known_inputs = (("source", known_source), ("driving", known_driving))
     cached = tuple(name for name, was_known in known_inputs if was_known)
+    if source.moving is not None:
+        own_time = result_time(source.moving.track, np.arange(len(source.moving.points)))
+        rate = _own_rate(spec, own_time)
+        if rate is not None:
+            _refuse_too_many(round(duration(own_time) * rate), limits)
+        found = plan_moving(spec, source.moving, driving, rate, seed)
+        face = FacePlan(
+            source, driving, found.targets, found.kept, found.missing, found.beyond, found.shown
+        )
+        return JobPlan(inputs.model, (face,), found.time, spec.size, hashes, cached, rate)
+    motion = plan_motion(spec, source, driving, seed)
     # At the result's own times, if it has some.
     targets, kept, time = motion.targets, motion.kept, result_time(driving, motion.kept)
     if (rate := _own_rate(spec, time)) is not None:

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from animator import __version__
 from animator.animation.driving import driving_arrays, driving_of
-from animator.animation.following import Source
+from animator.animation.following import Source, moving_source
 from animator.animation.inputs import JobInputs
+from animator.animation.moving import moving_arrays, moving_from
 from animator.animation.plan import FacePlan, JobPlan
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.result_time import ResultTime
@@ -36,7 +37,7 @@ from animator.media.stills import Still
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
-from gfla.models.rollout import RolloutState
+from gfla.models.rollout import Reference, RolloutState
 
 _PLAN = "plan.npz"
 _NOT_OF_THE_FRAMES = (
@@ -44,6 +45,7 @@ _NOT_OF_THE_FRAMES = (
     *("measure", "extras", "keep_result", "audio"),
     *("codec", "crf", "preset", "pixel_format"),
 )
+_MOVING = "moving "  # begins the names of what is kept of a portrait that is a video
 _KEPT = 2  # states; where the last segment turns out to be damaged, the one before is of use
 _TYPES = {str(dtype): dtype for dtype in (torch.float32, torch.bfloat16, torch.float16)}
 
@@ -119,6 +121,9 @@ def save_plan(workspace: Workspace, spec: JobSpec, settings: Settings, plan: Job
             "targets": face.targets,
             "kept": face.kept,
         }
+        if face.source.moving is not None and face.shown is not None:
+            moving = moving_arrays(face.source.moving) | {"shown": face.shown}
+            parts |= {f"{_MOVING}{name}": value for name, value in moving.items()}
         arrays.update({f"{number} {name}": value for name, value in parts.items()})
     workspace.write(_PLAN, pack(arrays))
 
@@ -147,13 +152,16 @@ def _plan(
     inputs: JobInputs,
     limits: MediaLimits,
 ) -> JobPlan:
-    still = read_picture(spec.source, limits)
+    of_faces = [_parts(arrays, f"{number} ") for number in range(len(numbers["faces"]))]
+    # Of a video, the face has told all but one picture.
+    moves = any(name.startswith(_MOVING) for parts in of_faces for name in parts)
+    still = None if moves else read_picture(spec.source, limits)
     time, (start, end) = numbers["time"], numbers["time"]["audio"]
     return JobPlan(
         inputs.model,
         tuple(
-            _face(_parts(arrays, number), told, still)
-            for number, told in enumerate(numbers["faces"])
+            _face(parts, told, still) if still else _moving_face(parts, told, spec, limits)
+            for parts, told in zip(of_faces, numbers["faces"], strict=True)
         ),
         ResultTime(
             arrays["pts"].tolist(),
@@ -192,9 +200,23 @@ def _face(arrays: Mapping[str, NDArray[Any]], numbers: dict[str, Any], still: St
     )
 
 
-def _parts(arrays: Mapping[str, NDArray[Any]], number: int) -> dict[str, NDArray[Any]]:
-    """The arrays of one of several, whose names begin with its number."""
-    prefix = f"{number} "
+def _moving_face(
+    arrays: Mapping[str, NDArray[Any]], numbers: dict[str, Any], spec: JobSpec, limits: MediaLimits
+) -> FacePlan:
+    moving = _parts(arrays, _MOVING)
+    return FacePlan(
+        moving_source(spec, moving_from(moving), limits),
+        driving_of(arrays),
+        arrays["targets"],
+        arrays["kept"],
+        tuple((first, last) for first, last in numbers["missing"]),
+        numbers["beyond"],
+        moving["shown"],
+    )
+
+
+def _parts(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    """The arrays whose names begin like this, by what comes after it."""
     return {
         name.removeprefix(prefix): value
         for name, value in arrays.items()
@@ -226,15 +248,17 @@ class RolloutCheckpoint:
     segments: tuple[str, ...] = ()
     previous: tuple[tuple[Mapping[str, NDArray[Any]], ...], ...] = ()
 
-    def after(self, segment: Path, states: Sequence[RolloutState]) -> RolloutCheckpoint:
+    def after(
+        self, segment: Path, states: Sequence[RolloutState], plan: JobPlan
+    ) -> RolloutCheckpoint:
         """The checkpoint after one more segment and the faces' states then.
 
         Raises:
             AnimatorError: no_such_file if the segment is gone.
         """
         previous = tuple(
-            tuple(_kept_picture(reference.image) for reference in state.previous)
-            for state in states
+            tuple(_kept(reference, face) for reference in state.previous)
+            for state, face in zip(states, plan.faces, strict=True)
         )
         return RolloutCheckpoint((*self.segments, content_hash(segment)), previous)
 
@@ -256,11 +280,30 @@ def _continued(
     frames: int,
 ) -> RolloutState:
     """The state of a face after ``frames`` frames of which these are the latest pictures."""
+    if face.source.moving is not None:
+        return RolloutState(start.source, _known(generator, pictures) or start.previous)
     latest = [
         generator.reference(_picture(kept, generator.device), face.targets[frame], start)
         for kept, frame in zip(pictures, range(frames - 1, -1, -1), strict=False)
     ]
     return RolloutState(start.source, (*latest, *start.previous)[: len(start.previous)])
+
+
+def _known(
+    generator: PortraitGenerator, pictures: Sequence[Mapping[str, NDArray[Any]]]
+) -> tuple[Reference, ...]:
+    """Previous frames that are kept with all that is known of them."""
+    device = generator.device
+    with generator.arithmetic():
+        return tuple(
+            generator.network.reference(
+                "previous",
+                _picture(kept, device),
+                torch.from_numpy(kept["structure"]).to(device),
+                torch.from_numpy(kept["landmarks"]).to(device),
+            )
+            for kept in pictures
+        )
 
 
 def segment_name(number: int) -> str:
@@ -318,6 +361,15 @@ def _checkpoint(arrays: Mapping[str, NDArray[Any]]) -> RolloutCheckpoint:
 
 def _checkpoint_name(segments: int) -> str:
     return f"{segments:05}.npz"
+
+
+def _kept(reference: Reference, face: FacePlan) -> dict[str, NDArray[Any]]:
+    """A previous frame; of a video, of which any frame may have been generated last, all of it."""
+    kept = _kept_picture(reference.image)
+    if face.source.moving is not None and reference.landmarks is not None:
+        kept["structure"] = reference.structure.float().cpu().contiguous().numpy()
+        kept["landmarks"] = reference.landmarks.float().cpu().contiguous().numpy()
+    return kept
 
 
 def _kept_picture(image: torch.Tensor) -> dict[str, NDArray[Any]]:

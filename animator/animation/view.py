@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from animator.faces.crop import Square, crop_square, resize, whole_square
+from animator.faces.moving_square import cut_square
 from animator.media.notes import LARGEST_SIDE
 from gfla.arrays import Picture
 
@@ -67,6 +68,36 @@ class WholeView:
         """See `View.place`."""
         scaled = Square(*(value * self._scale for value in square))
         return square_at(*whole_square(scaled))
+
+
+class FollowingView:
+    """The square around a face that moves through a video; whose turn it is, sets its square.
+
+    Args:
+        square: of the source's first picture.
+        side: of what is shown, in pixels; the nearest even number is taken.
+
+    Attributes:
+        square: of the picture that is shown next.
+    """
+
+    def __init__(self, square: Square, side: int) -> None:
+        self.square = square
+        self.size = (even(side), even(side))
+
+    def picture(self, source: Picture) -> Picture:
+        """See `View.picture`."""
+        return cut_square(source, self.square, self.size[0])
+
+    def place(self, square: Square) -> Square:
+        """See `View.place`."""
+        scale = self.size[0] / self.square.side
+        left, top = (
+            (square.cx - square.side / 2) - (self.square.cx - self.square.side / 2),
+            (square.cy - square.side / 2) - (self.square.cy - self.square.side / 2),
+        )
+        side = max(round(square.side * scale), 1)
+        return square_at(round(left * scale), round(top * scale), side)
 
 
 class SquareView:

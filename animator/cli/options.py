@@ -140,7 +140,7 @@ def read_values(options: dict[str, Any]) -> None:
                 "invalid_option", f"{flag} is {text!r}; allowed is largest, or a number from 1."
             )
         options[name] = int(text)
-    if (audio := options.get("audio")) not in (None, "driving", "none"):
+    if (audio := options.get("audio")) not in (None, "driving", "source", "none"):
         options["audio"] = Location(plain_location(str(audio)), "audio")
     crf = options.get("crf", "auto")
     if crf != "auto":

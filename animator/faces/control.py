@@ -134,12 +134,17 @@ def retarget_controlled(
     targets, beyond = [], []
     for first in range(0, len(driving_points), _PART):
         part = slice(first, first + _PART)
-        of_part = [each[part] if each.ndim == 3 else each for each in (source, laid, anchor)]
-        motion = _Motion.of(*of_part, own, head, absolute=mode == "absolute")
+        here, there, rest = (_part(each, part) for each in (source, laid, anchor))
+        motion = _Motion.of(here, there, rest, own, head, absolute=mode == "absolute")
         beyond.append(motion.out_of_range(1.0 if controls.plain else controls.turn))
         if not controls.plain:
-            targets.append(_moved(*of_part, motion, controls).astype(np.float32))
+            targets.append(_moved(here, there, rest, motion, controls).astype(np.float32))
     return (np.concatenate(targets) if targets else plain), np.concatenate(beyond)
+
+
+def _part(faces: Floats, part: slice) -> Floats:
+    """Of faces of frames those of a part; one face alone is that of all frames."""
+    return faces[part] if faces.ndim == 3 else faces
 
 
 def _moved(

@@ -82,7 +82,7 @@ def submit(
     inputs = {
         name: _find_input(context, caller, name, values.pop(name)) for name in ("source", "driving")
     }
-    if values["audio"] not in ("driving", "none"):
+    if values["audio"] not in ("driving", "source", "none"):
         inputs["audio"] = _find_input(context, caller, "audio", values["audio"])
         values["audio"] = Location(inputs["audio"].location)
     # What is asked for, checked as for any job
