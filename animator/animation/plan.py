@@ -18,10 +18,12 @@ from animator.animation.loading import PortraitModel
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.resampling import duration, resample, result_times, shortest
 from animator.animation.result_time import ResultTime, result_time
+from animator.animation.view import SquareView, View, WholeView
 from animator.errors import AnimatorError
 from animator.faces.blinks import blink_seed, close_eyes, closures
 from animator.faces.control import Controls, retarget_controlled
-from animator.faces.crop import crop_square
+from animator.faces.crop import crop_square, whole_square
+from animator.faces.framing import PLAIN, face_side, frame_around
 from animator.faces.motion import choose_anchor, fill_missing, keep_inside, smooth
 from animator.faces.shots import spans
 from animator.files.unchanged import check_unchanged
@@ -76,7 +78,7 @@ class JobPlan:
         model: the loaded networks, and the engine that steps them.
         faces: those that move, the farthest first and the nearest last.
         time: when the frames are shown, and which sound goes with them.
-        size: side in pixels of a face's square as it is rendered.
+        size: side in pixels of the leading face's square in a crop; see `face_size`.
         hashes: SHA-256 of the inputs, by name.
         cached: the inputs whose landmarks had been found before, by name.
         rate: frames a second, where the result has times of its own; None for those of a video.
@@ -172,7 +174,37 @@ def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch
         targets, kept = resample(targets, kept, time, rate, driving.cuts or ())
         time = result_times(time, rate)
     face = FacePlan(source, driving, targets, kept, motion.missing, motion.beyond)
-    return JobPlan(inputs.model, (face,), time, spec.size, hashes, cached, rate)
+    size = face_size(spec, source, inputs.model.generator)
+    return JobPlan(inputs.model, (face,), time, size, hashes, cached, rate)
+
+
+def face_size(spec: JobSpec, source: Source, generator: PortraitGenerator) -> int:
+    """Side in pixels of a face's square in the result; one that is pasted back may be another.
+
+    By it networks are told how finely to render the face, see `PortraitGenerator.inner_size`.
+    """
+    height, width = source.picture.shape[:2]
+    if spec.output_mode == "paste-back":
+        own = WholeView(width, height).place(source.square).side
+        size = face_side(spec.size, spec.margin, round(own))
+    else:
+        place = whole_square(source.square)
+        size = frame_around(place, (width, height), spec.size, spec.margin).face
+    if spec.size == "auto":
+        # Of networks that render at one size alone, what is larger would be enlarged.
+        size = max(min(size, generator.inner_size(size)), PLAIN)
+    return size
+
+
+def view_of(spec: JobSpec, plan: JobPlan) -> View:
+    """What of the source the result shows."""
+    source = plan.source
+    height, width = source.picture.shape[:2]
+    if spec.output_mode == "paste-back":
+        return WholeView(width, height)
+    place = whole_square(source.square)
+    frame = frame_around(place, (width, height), spec.size, spec.margin, plan.size)
+    return SquareView(source.square, frame.face, frame)
 
 
 def _refuse_too_many(frames: int, limits: MediaLimits) -> None:

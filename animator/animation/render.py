@@ -11,7 +11,7 @@ from animator import __version__
 from animator.animation.ahead import ahead
 from animator.animation.compose import Composer, GeneratedFace
 from animator.animation.following import driving_frames
-from animator.animation.plan import FacePlan, JobPlan, controls_of
+from animator.animation.plan import FacePlan, JobPlan, controls_of, view_of
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.preview import Preview
 from animator.animation.resampling import duration
@@ -21,7 +21,6 @@ from animator.animation.resume import (
     segment_coding,
     segment_name,
 )
-from animator.animation.view import SquareView, View, WholeView
 from animator.errors import AnimatorError
 from animator.faces.crop import crop_square
 from animator.files.local import quoted
@@ -83,7 +82,7 @@ class SegmentRenderer:
         self._settings, self._watch = settings, watch
         self._preview = Preview(watch.preview)
         beside = plan.driving.size if spec.output_mode == "side-by-side" else None
-        self.composer = Composer(_view(spec, plan), beside)
+        self.composer = Composer(view_of(spec, plan), beside)
         # Only where that is asked for: what an unmoving driving video gives stays what it was.
         plain = controls_of(spec).plain
         self._still = [_own_picture(plan, face) if face.still and not plain else None
@@ -219,14 +218,6 @@ class SegmentRenderer:
                 self._preview.offer(frame)
                 self._watch.advance(1, last_stage=True)
         return [state for _, state in rendered]
-
-
-def _view(spec: JobSpec, plan: JobPlan) -> View:
-    """What of the source the result shows."""
-    if spec.output_mode == "paste-back":
-        height, width = plan.source.picture.shape[:2]
-        return WholeView(width, height)
-    return SquareView(plan.source.square, plan.size)
 
 
 def _own_picture(plan: JobPlan, face: FacePlan) -> Picture:
