@@ -6,9 +6,9 @@ Numbers alone, without a picture, so that what only estimates a job can ask, too
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from animator.spec import Size
+Size = Literal["auto"] | int
 
 TRAINED_MARGIN = 1.75
 """Side of the square that the face models see, in units of the face; see `face_square`."""

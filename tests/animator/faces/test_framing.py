@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from animator.faces.crop import face_square
-from animator.faces.framing import TRAINED_MARGIN, Frame, even, face_side, frame_around
-from animator.spec import Size
+from animator.faces.framing import TRAINED_MARGIN, Frame, Size, even, face_side, frame_around
 
 WIDE = 2.4
 
