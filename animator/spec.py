@@ -244,7 +244,7 @@ _LATER = (
 """Options that came later than others; see `JobSpec.chosen`."""
 FORMER: Mapping[str, Any] = {"size": 256, "margin": 1.75}
 """What options were that have another default now: what a record means that lacks them."""
-_NO_REGIONS = f"one or more of {', '.join(get_args(Region))}, each once, parted by commas"
+_NO_REGIONS = f"one or more of {', '.join(get_args(Region))}, parted by commas"
 DEFAULT_RATE = Fraction(25)
 """Pictures a second of a folder that nobody says more of."""
 
@@ -359,7 +359,7 @@ class JobSpec(SharedOptions, RowOptions):
         """The regions that move; none if their names are not as they should be."""
         names = [name.strip() for name in self.regions.lower().split(",")]
         known = get_args(Region)
-        right = len(set(names)) == len(names) and all(name in known for name in names)
+        right = all(name in known for name in names)
         return frozenset(cast(list[Region], names) if right else ())
 
     @property

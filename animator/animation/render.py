@@ -230,14 +230,14 @@ def check_sound(spec: JobSpec, settings: Settings) -> None:
     """Refuse a file whose sound is wanted and that has none.
 
     Raises:
-        AnimatorError: `no_sound`, and those of `animator.media.container.open_media`.
+        AnimatorError: `no_audio`, and those of `animator.media.container.open_media`.
     """
     if spec.audio_file is None:
         return
     choice = choose_sound(spec.audio_file.path, settings.limits())
     if choice.index is None:
         message = choice.note or f"{quoted(spec.audio_file)} has no sound."
-        raise AnimatorError("no_sound", message)
+        raise AnimatorError("no_audio", message)
 
 
 def provenance(generator: PortraitGenerator) -> dict[str, str]:

@@ -24,14 +24,14 @@ from animator import __version__
 from animator.animation.driving import driving_arrays, driving_of
 from animator.animation.following import Source
 from animator.animation.inputs import JobInputs
-from animator.animation.plan import FacePlan, JobPlan
+from animator.animation.plan import FacePlan, JobPlan, face_size
 from animator.animation.portrait import PortraitGenerator
-from animator.animation.result_time import ResultTime
+from animator.animation.result_time import ResultTime, result_time
 from animator.faces.crop import Square
 from animator.files.arrays import DAMAGED, from_text, pack, to_text, unpack
 from animator.formats import check_format, format_of
 from animator.media.coding import DEFAULT_CODING, VideoCoding, choose_coding
-from animator.media.decode import MediaLimits, content_hash, read_picture
+from animator.media.decode import content_hash, read_picture
 from animator.media.stills import Still
 from animator.settings import Settings
 from animator.spec import JobSpec
@@ -135,19 +135,17 @@ def load_plan(
         arrays = unpack(workspace.path / _PLAN)
         numbers = json.loads(to_text(arrays["numbers"]))
         if numbers["about"] == about:
-            return _plan(arrays, numbers, spec, inputs, settings.limits())
+            still = read_picture(spec.source, settings.limits())
+            if isinstance(numbers["faces"], int):
+                return _plan_of_one(arrays, numbers, spec, inputs, still)
+            return _plan(arrays, numbers, inputs, still)
     workspace.clear()
     return None
 
 
 def _plan(
-    arrays: Mapping[str, NDArray[Any]],
-    numbers: dict[str, Any],
-    spec: JobSpec,
-    inputs: JobInputs,
-    limits: MediaLimits,
+    arrays: Mapping[str, NDArray[Any]], numbers: dict[str, Any], inputs: JobInputs, still: Still
 ) -> JobPlan:
-    still = read_picture(spec.source, limits)
     time, (start, end) = numbers["time"], numbers["time"]["audio"]
     return JobPlan(
         inputs.model,
@@ -168,6 +166,20 @@ def _plan(
         rate=_fraction(numbers["rate"]),
         lead=numbers["lead"],
     )
+
+
+def _plan_of_one(
+    arrays: Mapping[str, NDArray[Any]],
+    numbers: dict[str, Any],
+    spec: JobSpec,
+    inputs: JobInputs,
+    still: Still,
+) -> JobPlan:
+    """A plan as version 0.1 wrote it, which knew one face at the driving video's own times."""
+    face = _face(arrays, {"beyond": 0, **numbers}, still)
+    time = result_time(face.driving, face.kept)
+    size = face_size(spec, face.source, inputs.model.generator)
+    return JobPlan(inputs.model, (face,), time, size, numbers["hashes"])
 
 
 def _face_numbers(face: FacePlan) -> dict[str, Any]:
@@ -304,7 +316,8 @@ def _checkpoint(arrays: Mapping[str, NDArray[Any]]) -> RolloutCheckpoint:
     previous: dict[int, dict[int, dict[str, NDArray[Any]]]] = {}
     for key, value in arrays.items():
         if key != "segments":
-            face, number, name = key.split(" ")
+            # Version 0.1 knew one face, and did not number it.
+            face, number, name = key.split(" ") if key.count(" ") == 2 else ("0", *key.split(" "))
             previous.setdefault(int(face), {}).setdefault(int(number), {})[name] = value
     segments = json.loads(to_text(arrays["segments"]))
     return RolloutCheckpoint(
