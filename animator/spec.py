@@ -43,6 +43,7 @@ Detector = Literal["auto", "dlib", "face-alignment"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Face = Literal["largest"] | int
 Crf = Literal["auto"] | int
+Size = Literal["auto"] | int
 Extra = Literal["landmarks", "structures", "flows", "frames"]
 Priority = Literal["high", "normal", "low"]
 Kind = Literal["any", "cpu", "cuda"]
@@ -157,14 +158,27 @@ class RowOptions:
 class SharedOptions:
     """Options that all rows of a data set share."""
 
-    size: int = option(
-        256,
-        "Side of the face square in pixels, an even number from 128 to 1024.",
+    size: Size = option(
+        "auto",
+        "Side of what a crop shows, in pixels, an even number from 128 to 1024; auto renders the "
+        "face at 512 pixels where its square in the source has 300 or more, else at 256.",
         _LOOK,
-        shown="PIXELS",
+        shown="[auto|PIXELS]",
         minimum=128,
         maximum=1024,
         step=2,
+        order=1,
+    )
+    """Auto is as `animator.faces.framing` says; a face's pixels are those of the square around it
+    that the networks see."""
+    margin: float = option(
+        2.4,
+        "How much a crop shows, in units of the face: 1.75 is just what moves, 2.4 all of the hair "
+        "and the shoulders, too.",
+        _LOOK,
+        shown="1.2..4",
+        minimum=1.2,
+        maximum=4,
         order=1,
     )
     face: Face = option(
@@ -240,11 +254,13 @@ class SharedOptions:
 _FILES = ("source", "driving", "output")
 _LATER = (
     *("source_face", "driving_face", "strength", "head", "expression", "regions", "blink"),
-    *("ending", "source_motion"),
+    *("ending", "source_motion", "margin"),
     *("fps", "audio", "driving_fps", "codec", "crf", "preset", "pixel_format"),
 )
 """Options that came later than others; see `JobSpec.chosen`."""
-_NO_REGIONS = f"one or more of {', '.join(get_args(Region))}, each once, parted by commas"
+FORMER: Mapping[str, Any] = {"size": 256, "margin": 1.75, "source_motion": "still"}
+"""What options were that have another default now: what a record means that lacks them."""
+_NO_REGIONS = f"one or more of {', '.join(get_args(Region))}, parted by commas"
 DEFAULT_RATE = Fraction(25)
 """Pictures a second of a folder that nobody says more of."""
 
@@ -312,6 +328,10 @@ class JobSpec(SharedOptions, RowOptions):
             check_choice("extras", extra, Extra)
         if not isinstance(self.regions, str) or not self.moving:
             raise refuse("regions", self.regions, _NO_REGIONS)
+        size = _SPEC_OPTIONS["size"]
+        if self.size != "auto" and not size.is_number(self.size):
+            what = f"auto, or an even number from {size.minimum:g} to {size.maximum:g}"
+            raise refuse("size", self.size, what)
         self._check_times()
         self._check_file()
 
@@ -357,7 +377,7 @@ class JobSpec(SharedOptions, RowOptions):
         """The regions that move; none if their names are not as they should be."""
         names = [name.strip() for name in self.regions.lower().split(",")]
         known = get_args(Region)
-        right = len(set(names)) == len(names) and all(name in known for name in names)
+        right = all(name in known for name in names)
         return frozenset(cast(list[Region], names) if right else ())
 
     @property
@@ -376,13 +396,14 @@ class JobSpec(SharedOptions, RowOptions):
         return self.face if own is None else own
 
     def chosen(self) -> dict[str, Any]:
-        """All fields by name, but those that older versions had not if they are as by default.
+        """All fields by name, but those that older versions had not if they are as they were then.
 
         What is made of it, such as keys and plans, stays what it was.
         """
         values = asdict(self)
         for item in fields(self):
-            if item.name in _LATER and values[item.name] == item.default:
+            before = FORMER.get(item.name, item.default)
+            if item.name in _LATER and values[item.name] == before:
                 del values[item.name]
         return values
 
@@ -406,8 +427,7 @@ class JobSpec(SharedOptions, RowOptions):
     def from_json(cls, text: str | bytes) -> JobSpec:
         """The specification from JSON; unknown and missing names are refused.
 
-        One that says nothing of `source_motion` is of a version that had no such option, where a
-        video stood still.
+        Options that it lacks are as they were before there were such; see `FORMER`.
 
         Raises:
             AnimatorError: `invalid_option`.
@@ -424,11 +444,9 @@ class JobSpec(SharedOptions, RowOptions):
             raise AnimatorError(
                 "invalid_option", f"Missing in the job specification: {', '.join(missing)}."
             )
-        # Older versions took the first picture of a video for the portrait.
-        values.setdefault("source_motion", "still")
         if isinstance(values.get("extras"), list):
             values["extras"] = tuple(values["extras"])
-        return cls(**values)
+        return cls(**{**FORMER, **values})
 
 
 @dataclass(frozen=True)

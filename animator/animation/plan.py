@@ -20,12 +20,14 @@ from animator.animation.moving_plan import check_moving, plan_moving
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.resampling import duration, resample, result_times, shortest
 from animator.animation.result_time import ResultTime, result_time
+from animator.animation.view import FollowingView, SquareView, View, WholeView
 from animator.errors import AnimatorError
 from animator.faces.blinks import blink_seed, close_eyes, closures
 from animator.faces.control import Controls, retarget_controlled
-from animator.faces.crop import Square
+from animator.faces.crop import Square, whole_square
+from animator.faces.framing import PLAIN, face_side, frame_around
 from animator.faces.motion import choose_anchor, fill_missing, keep_inside, smooth
-from animator.faces.moving_square import cut_square
+from animator.faces.moving_square import cut_square, room_around
 from animator.faces.shots import spans
 from animator.files.unchanged import check_unchanged
 from animator.formats import format_of
@@ -97,7 +99,7 @@ class JobPlan:
         model: the loaded networks, and the engine that steps them.
         faces: those that move, the farthest first and the nearest last.
         time: when the frames are shown, and which sound goes with them.
-        size: side in pixels of a face's square as it is rendered.
+        size: side in pixels of the leading face's square in a crop; see `face_size`.
         hashes: SHA-256 of the inputs, by name.
         cached: the inputs whose landmarks had been found before, by name.
         rate: frames a second, where the result has times of its own; None for those of a video.
@@ -201,7 +203,8 @@ def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch
         face = FacePlan(
             source, driving, found.targets, found.kept, found.missing, found.beyond, found.shown
         )
-        return JobPlan(inputs.model, (face,), found.time, spec.size, hashes, cached, rate)
+        size = face_size(spec, source, inputs.model.generator)
+        return JobPlan(inputs.model, (face,), found.time, size, hashes, cached, rate)
     motion = plan_motion(spec, source, driving, seed)
     # At the result's own times, if it has some.
     targets, kept, time = motion.targets, motion.kept, result_time(driving, motion.kept)
@@ -210,7 +213,51 @@ def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch
         targets, kept = resample(targets, kept, time, rate, driving.cuts or ())
         time = result_times(time, rate)
     face = FacePlan(source, driving, targets, kept, motion.missing, motion.beyond)
-    return JobPlan(inputs.model, (face,), time, spec.size, hashes, cached, rate)
+    size = face_size(spec, source, inputs.model.generator)
+    return JobPlan(inputs.model, (face,), time, size, hashes, cached, rate)
+
+
+def face_size(spec: JobSpec, source: Source, generator: PortraitGenerator) -> int:
+    """Side in pixels of a face's square in the result; one that is pasted back may be another.
+
+    By it networks are told how finely to render the face, see `PortraitGenerator.inner_size`.
+    """
+    height, width = source.picture.shape[:2]
+    if spec.output_mode == "paste-back":
+        own = WholeView(width, height).place(_usual_square(source)).side
+        size = face_side(spec.size, spec.margin, round(own))
+    else:
+        size = frame_around(*_room_of(source), spec.size, spec.margin).face
+    if spec.size == "auto":
+        # Of networks that render at one size alone, what is larger would be enlarged.
+        size = max(min(size, generator.inner_size(size)), PLAIN)
+    return size
+
+
+def view_of(spec: JobSpec, plan: JobPlan) -> View:
+    """What of the source the result shows."""
+    source = plan.source
+    height, width = source.picture.shape[:2]
+    if spec.output_mode == "paste-back":
+        return WholeView(width, height)
+    frame = frame_around(*_room_of(source), spec.size, spec.margin, plan.size)
+    if source.moving is not None:
+        return FollowingView(plan.face.square(0), frame)
+    return SquareView(source.square, frame.face, frame)
+
+
+def _usual_square(source: Source) -> Square:
+    if source.moving is None:
+        return source.square
+    return Square(*np.median(source.moving.squares, 0).tolist())
+
+
+def _room_of(source: Source) -> tuple[tuple[int, int, int], tuple[int, int]]:
+    """The face's square in the picture, and that one's width and height, for `frame_around`."""
+    height, width = source.picture.shape[:2]
+    if source.moving is None:
+        return whole_square(source.square), (width, height)
+    return room_around(source.moving.squares[source.moving.there], width, height)
 
 
 def _refuse_too_many(frames: int, limits: MediaLimits) -> None:

@@ -16,7 +16,7 @@ from animator.animation.compose import Composer, GeneratedFace
 from animator.animation.following import driving_frames
 from animator.animation.moving import moves, pictures_of
 from animator.animation.moving_render import Rendered, render_moving
-from animator.animation.plan import FacePlan, JobPlan, controls_of
+from animator.animation.plan import FacePlan, JobPlan, controls_of, view_of
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.preview import Preview
 from animator.animation.resampling import duration
@@ -26,7 +26,7 @@ from animator.animation.resume import (
     segment_coding,
     segment_name,
 )
-from animator.animation.view import FollowingView, SquareView, View, WholeView
+from animator.animation.view import FollowingView
 from animator.errors import AnimatorError
 from animator.faces.crop import Square, crop_square
 from animator.files.local import quoted
@@ -88,7 +88,7 @@ class SegmentRenderer:
         self._settings, self._watch = settings, watch
         self._preview = Preview(watch.preview)
         beside = plan.driving.size if spec.output_mode == "side-by-side" else None
-        self._view = _view(spec, plan)
+        self._view = view_of(spec, plan)
         self.composer = Composer(self._view, beside)
         # Only where that is asked for: what an unmoving driving video gives stays what it was.
         plain = controls_of(spec).plain
@@ -265,16 +265,6 @@ class SegmentRenderer:
                 self._watch.advance(1, last_stage=True)
 
 
-def _view(spec: JobSpec, plan: JobPlan) -> View:
-    """What of the source the result shows."""
-    if spec.output_mode == "paste-back":
-        height, width = plan.source.picture.shape[:2]
-        return WholeView(width, height)
-    if plan.source.moving is not None:
-        return FollowingView(plan.face.square(0), plan.size)
-    return SquareView(plan.source.square, plan.size)
-
-
 def _own_picture(plan: JobPlan, face: FacePlan) -> Picture:
     """A face as it is in the source, as large as the networks render it."""
     side = plan.generator.inner_size(plan.size)
@@ -285,17 +275,17 @@ def check_sound(spec: JobSpec, settings: Settings) -> None:
     """Refuse a file whose sound is wanted and that has none; a video that is the portrait may.
 
     Raises:
-        AnimatorError: `no_sound`, and those of `animator.media.container.open_media`.
+        AnimatorError: `no_audio`, and those of `animator.media.container.open_media`.
     """
     if spec.audio == "source" and not moves(replace(spec, source_motion="keep"), settings.limits()):
         message = f"{quoted(spec.source)} is a picture, so that it has no sound."
-        raise AnimatorError("no_sound", message)
+        raise AnimatorError("no_audio", message)
     if spec.audio_file is None:
         return
     choice = choose_sound(spec.audio_file.path, settings.limits())
     if choice.index is None:
         message = choice.note or f"{quoted(spec.audio_file)} has no sound."
-        raise AnimatorError("no_sound", message)
+        raise AnimatorError("no_audio", message)
 
 
 def provenance(generator: PortraitGenerator) -> dict[str, str]:

@@ -26,7 +26,7 @@ from animator.files.output import coded_errors
 from animator.files.unchanged import unchanged
 from animator.media.decode import VideoReader
 from animator.settings import Settings
-from animator.spec import JobSpec
+from animator.spec import FORMER, JobSpec
 from animator.values import DEFAULT_WEIGHTS_NAME, is_weights_name, options_of
 from animator.watch import OnProgress, Watch, coded_memory_errors
 from animator.workspace.attempt import Workspace
@@ -104,7 +104,7 @@ def spec_of(
         names = ", ".join(name[:40] for name in unknown[:5])
         message = f"The video was made with options that this version does not know: {names}."
         raise AnimatorError("invalid_option", message)
-    chosen = {**settings, "audio": "none", **given}  # only frames are compared
+    chosen = {**FORMER, **settings, "audio": "none", **given}  # only frames are compared
     try:
         return JobSpec(source, driving, video, **chosen)  # type: ignore[arg-type]
     except TypeError as error:  # a value of a kind that no comparison takes

@@ -25,9 +25,9 @@ from animator.animation.driving import driving_arrays, driving_of
 from animator.animation.following import Source, moving_source
 from animator.animation.inputs import JobInputs
 from animator.animation.moving import moving_arrays, moving_from
-from animator.animation.plan import FacePlan, JobPlan
+from animator.animation.plan import FacePlan, JobPlan, face_size
 from animator.animation.portrait import PortraitGenerator
-from animator.animation.result_time import ResultTime
+from animator.animation.result_time import ResultTime, result_time
 from animator.faces.crop import Square
 from animator.files.arrays import DAMAGED, from_text, pack, to_text, unpack
 from animator.formats import check_format, format_of
@@ -140,7 +140,11 @@ def load_plan(
         arrays = unpack(workspace.path / _PLAN)
         numbers = json.loads(to_text(arrays["numbers"]))
         if numbers["about"] == about:
-            return _plan(arrays, numbers, spec, inputs, settings.limits())
+            limits = settings.limits()
+            if isinstance(numbers["faces"], int):
+                still = read_picture(spec.source, limits)
+                return _plan_of_one(arrays, numbers, spec, inputs, still)
+            return _plan(arrays, numbers, spec, inputs, limits)
     workspace.clear()
     return None
 
@@ -176,6 +180,20 @@ def _plan(
         rate=_fraction(numbers["rate"]),
         lead=numbers["lead"],
     )
+
+
+def _plan_of_one(
+    arrays: Mapping[str, NDArray[Any]],
+    numbers: dict[str, Any],
+    spec: JobSpec,
+    inputs: JobInputs,
+    still: Still,
+) -> JobPlan:
+    """A plan as version 0.1 wrote it, which knew one face at the driving video's own times."""
+    face = _face(arrays, {"beyond": 0, **numbers}, still)
+    time = result_time(face.driving, face.kept)
+    size = face_size(spec, face.source, inputs.model.generator)
+    return JobPlan(inputs.model, (face,), time, size, numbers["hashes"])
 
 
 def _face_numbers(face: FacePlan) -> dict[str, Any]:
@@ -347,7 +365,8 @@ def _checkpoint(arrays: Mapping[str, NDArray[Any]]) -> RolloutCheckpoint:
     previous: dict[int, dict[int, dict[str, NDArray[Any]]]] = {}
     for key, value in arrays.items():
         if key != "segments":
-            face, number, name = key.split(" ")
+            # Version 0.1 knew one face, and did not number it.
+            face, number, name = key.split(" ") if key.count(" ") == 2 else ("0", *key.split(" "))
             previous.setdefault(int(face), {}).setdefault(int(number), {})[name] = value
     segments = json.loads(to_text(arrays["segments"]))
     return RolloutCheckpoint(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from animator.checks.report import MOTION, DrivingFacts, Face, Finding, Level, SourceFacts, Subject
+from animator.faces.framing import face_side
 from animator.media.notes import LARGEST_SIDE, is_reduced, sentence
 from animator.spec import JobSpec
 
@@ -113,10 +114,11 @@ def _of_source(spec: JobSpec, source: SourceFacts) -> Iterator[Finding]:
             message,
             "Choose with --face N, or --source-face N for the picture alone.",
         )
-    if face.crop.side < SMALL_SOURCE * spec.size:
+    shown = face_side(spec.size, spec.margin, face.crop.side)
+    if face.crop.side < SMALL_SOURCE * shown:
         message = (
             f"The square around the source's face has {face.crop.side} pixels and is enlarged "
-            f"to {spec.size}."
+            f"to {shown}."
         )
         yield _finding(
             "warning", "small_face", "source", message, "Use a larger picture or a smaller --size."

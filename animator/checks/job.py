@@ -25,6 +25,7 @@ from animator.checks.report import (
     Subject,
 )
 from animator.errors import CODES, AnimatorError
+from animator.faces.framing import FINE_FROM
 from animator.files.local import check_location
 from animator.jobs.preflight import check_weights
 from animator.sandbox import Ended, Message, SandboxLimits, run_limited
@@ -252,6 +253,7 @@ def _estimate(spec: JobSpec, settings: Settings, looked: _Looked) -> JobEstimate
     task = {
         "spec": spec.to_json(),
         "settings": settings.to_environment(),
+        "face": FINE_FROM if looked.source is None else looked.source.face.crop.side,
         "asked": time.time(),
     }
     limits = SandboxLimits(_SPEED_SECONDS, memory_mb=None)

@@ -148,6 +148,12 @@ def read_values(options: dict[str, Any]) -> None:
             message = f"--crf is {crf!r}; allowed is auto, or a whole number from 0 (best)."
             raise AnimatorError("invalid_option", message)
         options["crf"] = int(crf)
+    size = options.get("size", "auto")
+    if size != "auto":
+        if not (size.isascii() and size.isdigit() and len(size) < 5):
+            message = f"--size is {size!r}; allowed is auto, or an even number from 128 to 1024."
+            raise AnimatorError("invalid_option", message)
+        options["size"] = int(size)
 
 
 def _output(text: str) -> Location:

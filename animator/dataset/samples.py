@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from animator.spec import JobError, Priority, RowOptions
+from animator.spec import OPTIONS, JobError, Priority, RowOptions
 from animator.values import Location, load_object
 
 SampleState = Literal["succeeded", "failed", "rejected"]
@@ -24,6 +24,8 @@ OPTIONAL = (
 )
 COLUMNS = ("id", *NEEDED, *OPTIONAL[1:])
 """The columns of a manifest that mean something."""
+REALS = frozenset(name for name in ROW_OPTIONS if OPTIONS[name].kind == "number")
+"""Those of them that are numbers with decimals."""
 
 
 @dataclass(frozen=True, slots=True)

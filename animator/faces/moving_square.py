@@ -18,6 +18,7 @@ SPANS = (0.6, 0.3, 0.15, 0.08)
 border, so that it is calm where the face is, and quick where that is quick."""
 FREE = 0.06
 """Width of the border, in units of the side, that the face keeps free."""
+_LEAST = 10  # percent of the frames that may have less room around them
 _REACH = 3.0  # spans to each side; what is further away counts nothing
 
 
@@ -72,6 +73,30 @@ def _evened(way: Floats, seconds: Floats, span: float) -> Floats:
             share = weight * (spread - slope * away) / inverse
         found[index] = share @ way[start:stop]
     return found
+
+
+def room_around(
+    squares: Floats, width: int, height: int
+) -> tuple[tuple[int, int, int], tuple[int, int]]:
+    """One square in one picture that has, on each side, as much room as nearly all frames have.
+
+    Args:
+        squares: N x 3, of the frames of a video.
+        width: of its frames in pixels.
+        height: likewise.
+
+    Returns:
+        Left and top edge and side of the square, and width and height of the picture, in pixels
+        of frames in which the face is as large as it mostly is.
+    """
+    side = float(np.median(squares[:, 2]))
+    corner = squares[:, :2] - squares[:, 2:] / 2
+    before = corner / squares[:, 2:] * side
+    after = (np.array([width, height]) - corner - squares[:, 2:]) / squares[:, 2:] * side
+    rooms = np.percentile(np.concatenate([before, after], 1), _LEAST, axis=0)
+    left, top, right, bottom = np.floor(rooms).astype(int).tolist()
+    own = max(round(side), 1)
+    return (left, top, own), (left + own + right, top + own + bottom)
 
 
 def cut_square(image: Picture, square: Square, size: int) -> Picture:

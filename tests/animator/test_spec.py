@@ -69,7 +69,6 @@ def test_times_that_are_none(text: str) -> None:
         ("expression", "1"),
         ("regions", ""),
         ("regions", "head,"),
-        ("regions", "head,head"),
         ("regions", "nose"),
         ("regions", ["head"]),
         ("blink", "on"),

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from animator.errors import CODES
 from animator.formats import FormatName
-from animator.spec import ENDINGS, OPTIONS, Extra, JobSpec, Kind, Priority
+from animator.spec import ENDINGS, OPTIONS, Extra, JobSpec, Kind, Priority, Region
 from animator.values import MAX_LOCATION, MAX_WEBHOOK, Location, Option
 
 FILE_ID = r"^[0-9a-z]{20}$"
@@ -28,11 +28,13 @@ _NUMBER = r"[0-9]{1,7}(\.[0-9]{1,9})?"
 _CLOCK = r"([0-9]{1,4}:)?[0-5]?[0-9]:[0-5]?[0-9](\.[0-9]{1,9})?"
 _TIME = rf"^({_NUMBER}|{_CLOCK}|[0-9]{{1,12}}/[1-9][0-9]{{0,11}})$"
 _RATE = r"^({}|[0-9]{{1,3}}(\.[0-9]{{1,6}})?|[0-9]{{1,9}}/[1-9][0-9]{{0,8}})$"
+_REGION = "|".join(get_args(Region))
 _PATTERNS: dict[str, str] = {
     "start": _TIME,
     "end": _TIME,
     "fps": _RATE.format("keep"),
     "driving_fps": _RATE.format("auto"),
+    "regions": rf"^({_REGION})(,({_REGION})){{0,9}}$",
     "weights": r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
     "device": r"^(auto|cpu|cuda(:[0-9]{1,3})?)$",
     "key": r"^[!-~]{1,200}$",
@@ -99,7 +101,8 @@ def _limited(item: Option, hint: Any) -> Any:
     # The number of a face, or another that stands beside a word.
     low = 1 if item.minimum is None else int(item.minimum)
     high = _MOST_FACES if item.maximum is None else int(item.maximum)
-    return Annotated[int, Field(ge=low, le=high), _WHOLE] if hint is int else hint
+    limits = Field(ge=low, le=high, multiple_of=item.step)
+    return Annotated[int, limits, _WHOLE] if hint is int else hint
 
 
 def _offered() -> dict[str, Any]:
