@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import KW_ONLY, asdict, dataclass, field, fields
+from dataclasses import KW_ONLY, asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, Literal, cast, get_args
 
 from animator.errors import AnimatorError
 from animator.formats import Codec, PixelFormat, Preset, check_coding, format_of, parse_rate
+from animator.moving_faces import Face, MovingFaces
 from animator.values import (
     DEVICE,
     Location,
@@ -33,6 +34,7 @@ from animator.values import (
     options_of,
     parse_time,
     refuse,
+    shown_url,
 )
 
 Motion = Literal["relative", "absolute"]
@@ -41,7 +43,6 @@ MissingFace = Literal["hold", "interpolate", "skip", "fail"]
 OutputMode = Literal["crop", "paste-back", "side-by-side"]
 Detector = Literal["auto", "dlib", "face-alignment"]
 Precision = Literal["auto", "float32", "bfloat16"]
-Face = Literal["largest"] | int
 Crf = Literal["auto"] | int
 Size = Literal["auto"] | int
 Extra = Literal["landmarks", "structures", "flows", "frames"]
@@ -51,6 +52,8 @@ Region = Literal["head", "brows", "eyes", "mouth", "jaw"]
 Blink = Literal["off", "auto"]
 Ending = Literal["hold", "loop", "stop"]
 SourceMotion = Literal["keep", "replace", "still"]
+Faces = Literal["largest", "all"] | int | str
+"""As `animator.moving_faces.MovingFaces` reads it."""
 
 _FACE, _LOOK, _FILE = "Which face", "The result", "The file"
 _MACHINE, _QUEUE = "The machine", "The queue"
@@ -76,6 +79,15 @@ class RowOptions:
     )
     """"default" for the checkpoint that is shipped, a name in the weights library, or an absolute
     path. A name travels as a name: every machine looks it up in its own library."""
+    face: Faces = option(
+        "largest",
+        "Which face where there are several: the largest, the N-th from the left (in both files), "
+        "all, or N=FILE for each with a driving file of its own (parted by ;, or given again). "
+        "With the last two the result is the whole picture.",
+        _FACE,
+        shown="[largest|N|all|N=FILE]",
+    )
+    """Of the source and of the driving video; numbers begin at 1. Files are `Location`s."""
     motion: Motion = option(
         "relative",
         "relative: the driving motion on the source's own face; absolute: the driving "
@@ -181,14 +193,6 @@ class SharedOptions:
         maximum=4,
         order=1,
     )
-    face: Face = option(
-        "largest",
-        "Which face where there are several: the largest, or the N-th from the left; in both "
-        "files.",
-        _FACE,
-        shown="[largest|N]",
-    )
-    """Of the source and of the driving video; numbers begin at 1."""
     source_face: Face | None = option(
         None, "Which face of the source, if not that of --face.", _FACE, shown="[largest|N]"
     )
@@ -312,11 +316,12 @@ class JobSpec(SharedOptions, RowOptions):
             check_path("weights", self.weights, "default, a name of weights, or an absolute path")
         for name, item in _SPEC_OPTIONS.items():
             item.check(getattr(self, name))
-        for name in ("face", "source_face", "driving_face"):
+        for name in ("source_face", "driving_face"):
             face = getattr(self, name)
-            usual = face == "largest" or (face is None and name != "face")
+            usual = face is None or face == "largest"
             if not usual and not (type(face) is int and face >= 1):
                 raise refuse(name, face, "largest, or the number of a face from 1")
+        self._check_faces()
         if not isinstance(self.device, str) or not DEVICE.fullmatch(self.device):
             raise refuse("device", self.device, "auto, cpu, cuda, cuda:N")
         for name in ("measure", "keep_result"):
@@ -334,6 +339,25 @@ class JobSpec(SharedOptions, RowOptions):
             raise refuse("size", self.size, what)
         self._check_times()
         self._check_file()
+
+    def _check_faces(self) -> None:
+        faces = MovingFaces.parse(self.face).located(lambda file: Location(file, "face"))
+        object.__setattr__(self, "face", faces.text)
+        if not faces.several:
+            return
+        if self.source_face is not None:
+            what = "nothing where --face says all or N=FILE"
+            raise refuse("source_face", self.source_face, what)
+        if self.output_mode == "side-by-side":
+            what = "crop or paste-back where --face says all or N=FILE"
+            raise refuse("output_mode", self.output_mode, what)
+        first = faces.first_file
+        if first is not None and self.driving.plain not in _plain_files(faces):
+            message = (
+                f"The driving video {shown_url(self.driving)!r} would move no face: each face of "
+                "--face has a file of its own. Leave it out, or add all."
+            )
+            raise AnimatorError("invalid_option", message)
 
     def _check_times(self) -> None:
         for name in ("start", "end"):
@@ -373,6 +397,57 @@ class JobSpec(SharedOptions, RowOptions):
         return self.audio if isinstance(self.audio, Location) else None
 
     @property
+    def faces(self) -> MovingFaces:
+        """Which faces of the portrait move, and what moves each."""
+        return MovingFaces.parse(self.face)
+
+    @property
+    def shows(self) -> OutputMode:
+        """What the result shows: that of `output_mode`, but with several faces all of them."""
+        return "paste-back" if self.faces.several else self.output_mode
+
+    @property
+    def drivings(self) -> dict[str, Location]:
+        """The driving files, each once, by name: "driving", "driving 2", and so on."""
+        different: dict[str, Location] = {}
+        for file in (self.driving, *(Location(file) for _, file in self.faces.files)):
+            different.setdefault(file.plain, file)
+        return {
+            "driving" if number == 1 else f"driving {number}": file
+            for number, file in enumerate(different.values(), start=1)
+        }
+
+    @property
+    def inputs(self) -> dict[str, Location]:
+        """All files that are read, by name: "source", the driving ones, and "audio"."""
+        audio = {} if self.audio_file is None else {"audio": self.audio_file}
+        return {"source": self.source, **self.drivings, **audio}
+
+    def driven_by(self, number: int | None) -> str:
+        """The name of the driving file that moves a face; None is the only one."""
+        file = dict(self.faces.files).get(number or 0)
+        names = {place.plain: name for name, place in self.drivings.items()}
+        return "driving" if file is None else names[Location(file).plain]
+
+    def face_by_name(self, names: Mapping[str, str] | None = None) -> Faces:
+        """The choice of faces without the places of files.
+
+        Args:
+            names: what stands for each driving file, by its name; if not given, the name itself.
+        """
+        named = {
+            place.plain: name if names is None else names[name]
+            for name, place in self.drivings.items()
+        }
+        return self.faces.located(lambda file: named[Location(file).plain]).text
+
+    def of_driving(self, name: str) -> JobSpec:
+        """The same job with one of its driving files alone, as that file is looked at."""
+        if not self.faces.several:
+            return self
+        return replace(self, driving=self.drivings[name], face="largest")
+
+    @property
     def moving(self) -> frozenset[Region]:
         """The regions that move; none if their names are not as they should be."""
         names = [name.strip() for name in self.regions.lower().split(",")]
@@ -393,7 +468,14 @@ class JobSpec(SharedOptions, RowOptions):
     def face_of(self, name: Literal["source", "driving"]) -> Face:
         """Which face of one of the two files is meant."""
         own = self.source_face if name == "source" else self.driving_face
-        return self.face if own is None else own
+        if own is not None:
+            return own
+        # Of several the last: where it is, the others are.
+        faces = self.faces
+        named = [number for number, _ in faces.files] if name == "source" else []
+        if faces.one is not None:
+            return faces.one
+        return max(named) if named else "largest"
 
     def chosen(self) -> dict[str, Any]:
         """All fields by name, but those that older versions had not if they are as they were then.
@@ -502,6 +584,10 @@ class JobOptions:
         return cls(**load_fields(cls, text, "options of a job"))
 
 
+def _plain_files(faces: MovingFaces) -> set[str]:
+    return {Location(file).plain for _, file in faces.files}
+
+
 _SPEC_OPTIONS = options_of(JobSpec)
 _ALL = {**_SPEC_OPTIONS, **options_of(JobOptions)}
 OPTIONS: dict[str, Option] = {
@@ -577,7 +663,8 @@ class Result:
     warnings: tuple[str, ...] = ()
     """Sentences that a person should read, such as which of several faces was taken."""
     missing: tuple[tuple[int, int], ...] = ()
-    """Runs of driving frames without a face: first and last frame of each."""
+    """Runs of driving frames without a face: first and last frame of each; of several driving
+    videos, those of the longest."""
     hashes: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of the inputs, by name."""
     weights: str = ""
@@ -585,7 +672,7 @@ class Result:
     resumed: int = 0
     """Frames that an earlier attempt had finished and this one did not render again."""
     cached: tuple[str, ...] = ()
-    """Inputs whose landmarks another job had extracted: "source", "driving"."""
+    """Inputs whose landmarks another job had extracted: "source", "driving", "driving 2"."""
     quality: Mapping[str, float] = field(default_factory=dict)
     """Measures of the result by name, if they were asked for; see `animator.animation.quality`."""
 

@@ -119,7 +119,8 @@ def look_inside(
         after, prediction = generator.predict(state, plan.targets[number])
     watch.advance(1)
     kept = plan.kept[number : number + 1]
-    with closing(driving_frames(spec, plan.driving, kept, limits)) as frames:
+    lead = spec.of_driving(plan.face.driven_by)
+    with closing(driving_frames(lead, plan.driving, kept, limits)) as frames:
         driving = next(frames)
     return Insides(
         number,

@@ -113,7 +113,7 @@ def moving_of(spec: JobSpec, track: Driving) -> Moving:
         parts.append(smooth(filled.points, seconds[shot], spec.smoothing))
     points = np.concatenate(parts)
     # Pasted back, a face lies on whole pixels of its frame; else the square is all that is shown.
-    whole = spec.output_mode == "paste-back"
+    whole = spec.shows == "paste-back"
     return Moving(track, points, follow_squares(points, seconds, shots, whole=whole), found)
 
 

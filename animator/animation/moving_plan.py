@@ -69,6 +69,12 @@ def check_moving(spec: JobSpec) -> None:
             "--missing-face can be hold, interpolate or fail, or give --source-motion still."
         )
         raise AnimatorError("invalid_option", message)
+    if spec.faces.several:
+        message = (
+            "The source is a video, of which one face can be animated; --face can be largest or a "
+            "number, or give --source-motion still."
+        )
+        raise AnimatorError("invalid_option", message)
     for extra in ("structures", "flows"):
         if extra in spec.extras:
             message = f"The source is a video, of which there are no {extra} beside the result."

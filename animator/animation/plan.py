@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -11,15 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animator.animation.driving import Driving
-from animator.animation.following import Source, find_driving, find_moving_source, find_source
+from animator.animation.following import Source, find_driving, find_moving_source
 from animator.animation.inputs import JobInputs
 from animator.animation.landmark_cache import LandmarkCache
 from animator.animation.loading import PortraitModel
 from animator.animation.moving import as_driving, moves
 from animator.animation.moving_plan import check_moving, plan_moving
 from animator.animation.portrait import PortraitGenerator
-from animator.animation.resampling import duration, resample, result_times, shortest
+from animator.animation.resampling import duration, moments_of, result_times, shortest
 from animator.animation.result_time import ResultTime, result_time
+from animator.animation.roles import Role, find_roles
+from animator.animation.together import along, lasting, lead_of
 from animator.animation.view import FollowingView, SquareView, View, WholeView
 from animator.errors import AnimatorError
 from animator.faces.blinks import blink_seed, close_eyes, closures
@@ -51,9 +54,11 @@ class FacePlan:
         driving: what is kept of the video that moves it.
         targets: T' x 68 x 2, its landmarks in every frame of the result, in units of its square.
         kept: T', the driving frame of each.
-        shown: T', the frame of the source that each shows, where that is a video.
         missing: the runs of driving frames that showed no face.
         beyond: frames in which the head would turn out of the range that the networks know.
+        number: which face it is, from the left from 1; None where one alone is asked for.
+        driven_by: name of the file that moves it, as `JobSpec.drivings` has it.
+        shown: T', the frame of the source that each shows, where that is a video.
     """
 
     source: Source
@@ -62,6 +67,8 @@ class FacePlan:
     kept: NDArray[np.intp]
     missing: tuple[tuple[int, int], ...]
     beyond: int = 0
+    number: int | None = None
+    driven_by: str = "driving"
     shown: NDArray[np.intp] | None = None
 
     @property
@@ -164,7 +171,7 @@ class JobPlan:
 
 
 def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch) -> JobPlan:
-    """Find the face, follow the driving face, and plan the motion.
+    """Find the faces, follow the driving ones, and plan the motion.
 
     Args:
         spec: the job.
@@ -179,42 +186,111 @@ def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch
     # Before landmarks are kept under the hash: that they are of the file that has it.
     check = partial(check_unchanged, inputs.files)
     with watch.stage("load"):
-        cache = LandmarkCache(spec, settings)
         moving = moves(spec, limits)
-        if not moving:
-            source, known_source = find_source(spec, cache, hashes["source"], limits, check)
     if moving:
-        check_moving(spec)
-        of_source = LandmarkCache(as_driving(spec), settings)
-        source, known_source = find_moving_source(
-            spec, of_source, hashes["source"], limits, watch, check
-        )
-    watch.check()
-    driving, known_driving = find_driving(spec, cache, hashes["driving"], limits, watch, check)
-    seed = blink_seed(hashes["source"], driving.landmarks.points)
-    known_inputs = (("source", known_source), ("driving", known_driving))
-    cached = tuple(name for name, was_known in known_inputs if was_known)
-    if source.moving is not None:
-        own_time = result_time(source.moving.track, np.arange(len(source.moving.points)))
-        rate = _own_rate(spec, own_time)
-        if rate is not None:
-            _refuse_too_many(round(duration(own_time) * rate), limits)
-        found = plan_moving(spec, source.moving, driving, rate, seed)
-        face = FacePlan(
-            source, driving, found.targets, found.kept, found.missing, found.beyond, found.shown
-        )
-        size = face_size(spec, source, inputs.model.generator)
-        return JobPlan(inputs.model, (face,), found.time, size, hashes, cached, rate)
-    motion = plan_motion(spec, source, driving, seed)
-    # At the result's own times, if it has some.
-    targets, kept, time = motion.targets, motion.kept, result_time(driving, motion.kept)
+        return _plan_of_video(spec, inputs, settings, watch, check)
+    with watch.stage("load"):
+        cache = LandmarkCache(spec, settings)
+        roles, known_source = find_roles(spec, cache, hashes["source"], limits, check)
+    known = {"source": known_source}
+    drivings: dict[str, Driving] = {}
+    for name in spec.drivings:
+        if any(role.driving == name for role in roles):
+            watch.check()
+            own = spec.of_driving(name)
+            cache = LandmarkCache(own, settings)
+            drivings[name], known[name] = find_driving(
+                own, cache, hashes[name], limits, watch, check
+            )
+    faces, time, rate = _moved(spec, roles, drivings, hashes["source"], limits)
+    # The larger a face, the nearer it is; `lead` is the first of `faces` as they are here.
+    order = sorted(range(len(faces)), key=lambda place: faces[place].source.square.side)
+    return JobPlan(
+        inputs.model,
+        tuple(faces[place] for place in order),
+        time,
+        face_size(spec, faces[0].source, inputs.model.generator),
+        hashes,
+        tuple(name for name, was_known in known.items() if was_known),
+        rate,
+        order.index(0),
+    )
+
+
+def _moved(
+    spec: JobSpec,
+    roles: Sequence[Role],
+    drivings: Mapping[str, Driving],
+    source_hash: str,
+    limits: MediaLimits,
+) -> tuple[list[FacePlan], ResultTime, Fraction | None]:
+    """The faces at the times of the result, the lead first; these times, and their own rate."""
+    motions = [
+        plan_motion(spec, role.source, drivings[role.driving], _blinks(role, drivings, source_hash))
+        for role in roles
+    ]
+    times = [
+        result_time(drivings[role.driving], motion.kept)
+        for role, motion in zip(roles, motions, strict=True)
+    ]
+    # The lead's time, up to where another one may end the result, at a rate of its own if it is to.
+    lead = lead_of(times)
+    others = times[:lead] + times[lead + 1 :]
+    kept = motions[lead].kept[: lasting(times[lead], others, spec.ending)]
+    time = result_time(drivings[roles[lead].driving], kept)
     if (rate := _own_rate(spec, time)) is not None:
         _refuse_too_many(round(duration(time) * rate), limits)
-        targets, kept = resample(targets, kept, time, rate, driving.cuts or ())
         time = result_times(time, rate)
-    face = FacePlan(source, driving, targets, kept, motion.missing, motion.beyond)
+    # What each face does then.
+    moments, faces = moments_of(time), []
+    for role, motion, own in zip(roles, motions, times, strict=True):
+        driving = drivings[role.driving]
+        targets, kept = along(
+            motion.targets, motion.kept, own, moments, spec.ending, driving.cuts or ()
+        )
+        faces.append(
+            FacePlan(
+                role.source, driving, targets, kept, motion.missing, motion.beyond,
+                role.number, role.driving,
+            )
+        )  # fmt: skip
+    return [faces[lead], *faces[:lead], *faces[lead + 1 :]], time, rate
+
+
+def _blinks(role: Role, drivings: Mapping[str, Driving], source_hash: str) -> int:
+    """The seed of a face's blinks: faces that one video moves do not blink at once."""
+    seed = blink_seed(source_hash, drivings[role.driving].landmarks.points)
+    return seed + (role.number or 0)
+
+
+def _plan_of_video(
+    spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch, check: Callable[[], None]
+) -> JobPlan:
+    """The plan of a portrait that is a video; arguments and errors as of `make_plan`."""
+    check_moving(spec)
+    limits, hashes, known = settings.limits(), inputs.hashes, {}
+    cache = LandmarkCache(as_driving(spec), settings)
+    source, known["source"] = find_moving_source(
+        spec, cache, hashes["source"], limits, watch, check
+    )
+    watch.check()
+    cache = LandmarkCache(spec, settings)
+    driving, known["driving"] = find_driving(spec, cache, hashes["driving"], limits, watch, check)
+    # At the source video's own times, unless the result has some of its own.
+    moving = source.moving
+    assert moving is not None
+    time = result_time(moving.track, np.arange(len(moving.points)))
+    if (rate := _own_rate(spec, time)) is not None:
+        _refuse_too_many(round(duration(time) * rate), limits)
+    seed = blink_seed(hashes["source"], driving.landmarks.points)
+    motion = plan_moving(spec, moving, driving, rate, seed)
+    face = FacePlan(
+        source, driving, motion.targets, motion.kept, motion.missing, motion.beyond,
+        shown=motion.shown,
+    )  # fmt: skip
+    cached = tuple(name for name, was_known in known.items() if was_known)
     size = face_size(spec, source, inputs.model.generator)
-    return JobPlan(inputs.model, (face,), time, size, hashes, cached, rate)
+    return JobPlan(inputs.model, (face,), motion.time, size, hashes, cached, rate)
 
 
 def face_size(spec: JobSpec, source: Source, generator: PortraitGenerator) -> int:
@@ -223,7 +299,7 @@ def face_size(spec: JobSpec, source: Source, generator: PortraitGenerator) -> in
     By it networks are told how finely to render the face, see `PortraitGenerator.inner_size`.
     """
     height, width = source.picture.shape[:2]
-    if spec.output_mode == "paste-back":
+    if spec.shows == "paste-back":
         own = WholeView(width, height).place(_usual_square(source)).side
         size = face_side(spec.size, spec.margin, round(own))
     else:
@@ -238,7 +314,7 @@ def view_of(spec: JobSpec, plan: JobPlan) -> View:
     """What of the source the result shows."""
     source = plan.source
     height, width = source.picture.shape[:2]
-    if spec.output_mode == "paste-back":
+    if spec.shows == "paste-back":
         return WholeView(width, height)
     frame = frame_around(*_room_of(source), spec.size, spec.margin, plan.size)
     if source.moving is not None:

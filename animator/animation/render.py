@@ -87,7 +87,7 @@ class SegmentRenderer:
         self._spec, self._plan, self._workspace = spec, plan, workspace
         self._settings, self._watch = settings, watch
         self._preview = Preview(watch.preview)
-        beside = plan.driving.size if spec.output_mode == "side-by-side" else None
+        beside = plan.driving.size if spec.shows == "side-by-side" else None
         self._view = view_of(spec, plan)
         self.composer = Composer(self._view, beside)
         # Only where that is asked for: what an unmoving driving video gives stays what it was.
@@ -114,7 +114,7 @@ class SegmentRenderer:
         engine = plan.model.engine(self._settings.slots)
         with ExitStack() as running:
             shown: Iterator[Picture | None] = repeat(None)
-            if spec.output_mode == "side-by-side":
+            if spec.shows == "side-by-side":
                 limits = self._settings.limits()
                 pictures = driving_frames(spec, plan.driving, plan.kept[first:], limits)
                 shown = running.enter_context(ahead(pictures, _DRIVING_AHEAD, self._watch.check))
@@ -219,7 +219,8 @@ class SegmentRenderer:
             start, last = driving.audio
             ends = (start or 0) + duration(time)
             end = ends if last is None else min(last, ends)
-        return Sound(Path(spec.driving), start, end, limits, time.holes)
+        lead = spec.drivings[self._plan.face.driven_by]
+        return Sound(Path(lead), start, end, limits, time.holes)
 
     def _add_segment(
         self,

@@ -61,6 +61,7 @@ def identity(
     options = spec.chosen()
     for name in _NOT_OF_THE_FRAMES:
         options.pop(name, None)
+    options["face"] = spec.face_by_name()  # wherever its files lie
     about = {
         "options": options,
         "hashes": {**hashes, "weights": generator.sha256},
@@ -203,6 +204,8 @@ def _face_numbers(face: FacePlan) -> dict[str, Any]:
         "faces": face.source.faces,
         "missing": face.missing,
         "beyond": face.beyond,
+        "number": face.number,
+        "driven_by": face.driven_by,
     }
 
 
@@ -215,6 +218,8 @@ def _face(arrays: Mapping[str, NDArray[Any]], numbers: dict[str, Any], still: St
         arrays["kept"],
         tuple((first, last) for first, last in numbers["missing"]),
         numbers["beyond"],
+        numbers.get("number"),
+        numbers.get("driven_by", "driving"),
     )
 
 
@@ -229,7 +234,7 @@ def _moving_face(
         arrays["kept"],
         tuple((first, last) for first, last in numbers["missing"]),
         numbers["beyond"],
-        moving["shown"],
+        shown=moving["shown"],
     )
 
 

@@ -123,7 +123,7 @@ def _of_source(spec: JobSpec, source: SourceFacts) -> Iterator[Finding]:
         yield _finding(
             "warning", "small_face", "source", message, "Use a larger picture or a smaller --size."
         )
-    if is_reduced(spec.output_mode, source.width, source.height):
+    if is_reduced(spec.shows, source.width, source.height):
         message = (
             f"The picture has {source.width} x {source.height} pixels; the result shows it with "
             f"{LARGEST_SIDE} at its longer side."

@@ -43,10 +43,9 @@ def content_key(spec: JobSpec, settings: Settings) -> str:
     else:
         # Of what may be a video, older versions showed the first picture alone.
         values["source_motion"] = spec.source_motion
-    for name in ("source", "driving"):
-        values[name] = _hash_input(getattr(spec, name), settings)
-    if spec.audio_file is not None:
-        values["audio"] = _hash_input(spec.audio_file, settings)
+    hashes = {name: _hash_input(place, settings) for name, place in spec.inputs.items()}
+    values |= {name: hashes[name] for name in ("source", "driving", "audio") if name in hashes}
+    values["face"] = spec.face_by_name(hashes)
     values["weights"] = _hash(resolve_spec(spec.weights, settings))
     text = json.dumps(values, sort_keys=True)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

@@ -25,7 +25,7 @@ def job_values(job: JobView, t: Messages, root_path: str) -> dict[str, Any]:
     record = job.record
     here = f"{root_path}/v1/jobs/{record.id}"
     # A video that has the driving video in it needs none beside it; a motion cannot be played.
-    beside = job.files.get("driving") if record.spec.output_mode != "side-by-side" else None
+    beside = job.files.get("driving") if record.spec.shows != "side-by-side" else None
     if beside is not None and not beside.video:
         beside = None
     start = record.spec.start_seconds
