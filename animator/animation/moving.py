@@ -19,6 +19,7 @@ from animator.faces.crop import Square
 from animator.faces.motion import fill_missing, smooth
 from animator.faces.moving_square import follow_squares, in_square_units
 from animator.faces.shots import spans
+from animator.files.local import open_file
 from animator.files.sequence import is_sequence
 from animator.media.animated import open_animated
 from animator.media.decode import MediaLimits, VideoReader
@@ -27,6 +28,7 @@ from animator.spec import JobSpec
 from gfla.arrays import Picture
 
 _SEEK_FROM = Fraction(5)  # seconds; what begins earlier is reached by decoding from the beginning
+_HEAD = 65536  # bytes of a PNG in which it says that it is animated
 _BATCH = 4  # frames; all of them stay in memory as long as one is used
 
 
@@ -83,12 +85,19 @@ def moves(spec: JobSpec, limits: MediaLimits) -> bool:
     if (animated := open_animated(Path(spec.source), limits)) is not None:
         animated.close()
         return animated.count > 1
-    if read_still(spec.source, limits) is not None:
+    if not _may_play(spec.source.path, limits) and read_still(spec.source, limits) is not None:
         return False
     with suppress(AnimatorError):  # which then is told of it as of any picture
         with VideoReader(spec.source, batch=1, limits=limits, forgiving=True) as reader:
             return len(list(islice(reader, 2))) > 1
     return False
+
+
+def _may_play(path: Path, limits: MediaLimits) -> bool:
+    """Whether a picture is of a kind that can be animated, and is played as a video is."""
+    with open_file(path, limits) as file:
+        head = file.read(_HEAD)
+    return head.startswith(b"GIF8") or (head.startswith(b"\x89PNG") and b"acTL" in head)
 
 
 def as_driving(spec: JobSpec) -> JobSpec:

@@ -169,8 +169,9 @@ class SegmentRenderer:
         Of a result that is no video, its frames without loss, of which `finish` makes it.
         """
         folder, time = self._workspace.path, self._time
+        lacking = self._silent()
         with self._workspace.owned():
-            return join(
+            return lacking + join(
                 [folder / segment_name(n) for n in range(len(self._checkpoint.segments))],
                 folder / VIDEO,
                 time.pts,
@@ -181,6 +182,15 @@ class SegmentRenderer:
                 check=self._watch.check,
                 muxer=self._format.muxer if self._format.kind == "video" else "mp4",
             )
+
+    def _silent(self) -> list[str]:
+        """That there is no sound although that of the source was asked for, in a sentence."""
+        if self._spec.audio != "source" or self._format.kind != "video":
+            return []
+        choice = choose_sound(Path(self._spec.source), self._settings.limits())
+        if choice.index is not None:
+            return []
+        return [choice.note or "The source video has no sound, so the result has none."]
 
     def finish(self) -> str:
         """Make the result of the joined video; returns its name in the workspace."""
