@@ -35,6 +35,7 @@ CODES: dict[str, str] = {
     "length_unknown": "The length of the driving video could not be told.",
     "partly_looked_at": "There was no time to look at as many frames as wanted.",
     "no_estimate": "Time and memory could not be estimated.",
+    "source_video": "The source is a video, whose frames are all animated.",
     "reduced_picture": "The result shows the source in fewer pixels than it has.",
     "hdr": "An input is HDR and is taken as SDR.",
     "broken_profile": "A colour profile makes no sense.",
@@ -103,6 +104,13 @@ def _of_notes(about: Subject, subject: str, codes: tuple[str, ...]) -> Iterator[
 def _of_source(spec: JobSpec, source: SourceFacts) -> Iterator[Finding]:
     # Which face, and is it large enough?
     face = source.face
+    if source.video:
+        frames = "" if source.frames is None else f" of {source.frames} frames"
+        kept = spec.source_motion == "keep"
+        what = "is added to its own" if kept else "takes the place of its own"
+        message = f"The source is a video{frames}; the driving motion {what}."
+        advice = "Give --source-motion still to animate its first picture."
+        yield _finding("note", "source_video", "source", message, advice)
     if source.faces > 1:
         wanted = spec.face_of("source")
         chosen = "the largest" if wanted == "largest" else f"number {wanted}"
