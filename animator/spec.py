@@ -82,8 +82,8 @@ class RowOptions:
     face: Faces = option(
         "largest",
         "Which face where there are several: the largest, the N-th from the left (in both files), "
-        "all, or N=FILE for each with a driving file of its own (parted by ;, or given again). "
-        "With the last two the result is the whole picture.",
+        "all, or N=FILE for each with a driving file of its own (parted by ; or given again). The "
+        "last two show the whole picture.",
         _FACE,
         shown="[largest|N|all|N=FILE]",
     )

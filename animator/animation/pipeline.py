@@ -267,7 +267,13 @@ def _warnings(
         size = f"{width} x {height}"
         shown = f"the result shows it in {across} x {down}"
         yield f"The {_source_name(plan)} has {size} pixels; {shown}."
-    if plan.source.faces > 1 and not spec.faces.several:
+    if spec.faces.several:
+        there = "1 face" if plan.source.faces == 1 else f"{plan.source.faces} faces"
+        moving = ", ".join(
+            str(number) for number in sorted(face.number or 0 for face in plan.faces)
+        )
+        yield f"The picture shows {there}; from the left, those that move: {moving}."
+    elif plan.source.faces > 1:
         yield _choice(_source_name(plan), plan.source.faces, spec.face_of("source"))
     if plan.rate is not None and plan.rate != spec.rate:
         rate = float(plan.rate)

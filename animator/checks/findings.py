@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from animator.checks.report import MOTION, DrivingFacts, Face, Finding, Level, SourceFacts, Subject
+from animator.errors import AnimatorError
 from animator.faces.framing import face_side
 from animator.media.notes import LARGEST_SIDE, is_reduced, sentence
 from animator.spec import JobSpec
@@ -111,7 +112,9 @@ def _of_source(spec: JobSpec, source: SourceFacts) -> Iterator[Finding]:
         message = f"The source is a video{frames}; the driving motion {what}."
         advice = "Give --source-motion still to animate its first picture."
         yield _finding("note", "source_video", "source", message, advice)
-    if source.faces > 1:
+    if spec.faces.several:
+        yield _moving(spec, source)
+    elif source.faces > 1:
         wanted = spec.face_of("source")
         chosen = "the largest" if wanted == "largest" else f"number {wanted}"
         message = f"The picture shows {source.faces} faces; {chosen} is taken."
@@ -163,6 +166,18 @@ def _of_source(spec: JobSpec, source: SourceFacts) -> Iterator[Finding]:
         )
     if face.sharpness is not None and face.brightness is not None:
         yield from _of_light(face.sharpness, face.brightness, "source", "The source's face")
+
+
+def _moving(spec: JobSpec, source: SourceFacts) -> Finding:
+    """Which of several faces move."""
+    try:
+        numbers = spec.faces.numbers(source.faces)
+    except AnimatorError as error:
+        return _finding("error", error.code, "source", error.message)
+    there = "1 face" if source.faces == 1 else f"{source.faces} faces"
+    which = ", ".join(map(str, numbers))
+    message = f"The picture shows {there}; animated, counted from the left: {which}."
+    return _finding("note", "several_faces", "source", message)
 
 
 def _of_light(sharpness: float, brightness: float, about: Subject, what: str) -> Iterator[Finding]:

@@ -54,6 +54,8 @@ def _show(spec: JobSpec, report: CheckReport) -> None:
     print(f"driving   {printable(spec.driving)}")
     if report.driving is not None:
         _show_driving(report.driving)
+    for name, place in list(spec.drivings.items())[1:]:
+        print(f"{name:<10}{printable(place)}")
     if report.estimate is not None:
         _show_estimate(report.estimate)
     for finding in report.findings:

@@ -92,6 +92,9 @@ class RunOptions(SharedOptions):
             names = ", ".join(unknown)
             message = f"The run was begun by another version, with options unknown here: {names}."
             raise AnimatorError("other_run", message)
+        # Older runs had one choice of a face for all rows.
+        if values.get("face") == "largest":
+            values = {name: value for name, value in values.items() if name != "face"}
         tuples = {name: tuple(values[name]) for name in ("extras", "filters") if name in values}
         return cls(**{**FORMER, **values, **tuples})
 

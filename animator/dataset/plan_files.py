@@ -107,7 +107,7 @@ def _samples(content: bytes) -> Iterator[Sample]:
         for name in there:
             column = batch.column(batch.schema.get_field_index(name))
             if pa.types.is_dictionary(column.type):
-                words: list[str] = column.dictionary.to_pylist()
+                words = column.dictionary.to_pylist()
                 shared: list[str]
                 if name in NEEDED:
                     places |= {word: Location(word) for word in words if word not in places}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+from animator.moving_faces import MovingFaces
 from animator.spec import OPTIONS, JobError, Priority, RowOptions
 from animator.values import Location, load_object
 
@@ -41,6 +42,12 @@ class Sample(RowOptions):
     seed: int | None = None
     """Carried into the outputs. Rendering itself has nothing random."""
     priority: Priority = "normal"
+
+    @property
+    def pictures(self) -> tuple[Location, ...]:
+        """The portrait and all driving files."""
+        own = [Location(file) for _, file in MovingFaces.parse(self.face).files]
+        return (self.source, self.driving, *own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -288,3 +288,37 @@ def test_locations_do_not_repeat_who_may_read_them(url: str) -> None:
     with pytest.raises(AnimatorError) as caught:
         Location(url)
     assert "hunter2" not in caught.value.message and "a:b" not in caught.value.message
+
+
+def test_driving_files_have_names_and_each_has_one() -> None:
+    spec = JobSpec("/s.png", "/a.mp4", "/o.mp4", face="all;3=/b.mp4;2=file:///a.mp4;1=/c.mp4")
+    assert spec.drivings == {"driving": "/a.mp4", "driving 2": "/b.mp4", "driving 3": "/c.mp4"}
+    assert [spec.driven_by(number) for number in (1, 2, 3, 4)] == [
+        "driving 3", "driving", "driving 2", "driving"]  # fmt: skip
+    assert spec.face_by_name() == "all;3=driving 2;2=driving;1=driving 3"
+    assert spec.inputs.keys() == {"source", "driving", "driving 2", "driving 3"}
+    assert JobSpec.from_json(spec.to_json()) == spec
+    alone = spec.of_driving("driving 3")
+    assert (alone.driving, alone.face, alone.drivings) == ("/c.mp4", "largest",
+                                                          {"driving": "/c.mp4"})  # fmt: skip
+    assert spec.shows == "paste-back" and JobSpec(**PATHS).shows == "crop"
+
+
+def test_one_face_is_what_it_was() -> None:
+    for given, face in (("2", 2), (2, 2), ("largest", "largest")):
+        spec = JobSpec(**PATHS, face=given)
+        assert spec.face == face and spec.drivings == {"driving": PATHS["driving"]}
+        assert spec.face_of("source") == spec.face_of("driving") == face
+        assert spec.of_driving("driving") is spec
+    assert "ending" not in JobSpec(**PATHS).chosen()
+    several = JobSpec(**PATHS, face="all;2=/b.mp4", driving_face=3)
+    assert (several.face_of("source"), several.face_of("driving")) == (2, 3)
+
+
+def test_faces_that_make_no_sense_are_refused() -> None:
+    assert "would move no face" in refused(face="1=/b.mp4")
+    assert "secret" not in refused(face="1=/b.mp4", driving="s3://me:secret@host/a.mp4")
+    assert "source_face" in refused(face="all", source_face=1)
+    assert "output_mode" in refused(face="all", output_mode="side-by-side")
+    assert "absolute path" in refused(face="all;1=b.mp4")
+    assert "ending" in refused(ending="end")

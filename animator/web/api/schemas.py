@@ -28,8 +28,10 @@ _NUMBER = r"[0-9]{1,7}(\.[0-9]{1,9})?"
 _CLOCK = r"([0-9]{1,4}:)?[0-5]?[0-9]:[0-5]?[0-9](\.[0-9]{1,9})?"
 _TIME = rf"^({_NUMBER}|{_CLOCK}|[0-9]{{1,12}}/[1-9][0-9]{{0,11}})$"
 _RATE = r"^({}|[0-9]{{1,3}}(\.[0-9]{{1,6}})?|[0-9]{{1,9}}/[1-9][0-9]{{0,8}})$"
+_OWN_FILE = r"[1-9][0-9]{0,5}=([0-9a-z]{20}|[a-z][a-z0-9+.-]{1,30}://[!-~]+)"
 _REGION = "|".join(get_args(Region))
 _PATTERNS: dict[str, str] = {
+    "face": rf"^(all;)?{_OWN_FILE}(;{_OWN_FILE})*$",
     "start": _TIME,
     "end": _TIME,
     "fps": _RATE.format("keep"),
@@ -46,6 +48,9 @@ _HELP = {
     "start": "Begin here in the driving video: 12.5 (seconds), 1:02.5 or a ratio such as 1001/30.",
     "audio": "The sound: the driving video's, none, or that of another file: the id of an "
     "uploaded video, or a URL that the settings allow.",
+    "face": "Which face where there are several: largest, the N-th from the left, all, or N=ID for "
+    "each with a driving file of its own (an uploaded file or a URL), parted by semicolons. The "
+    "last two show the whole picture.",
     "key": "Submit once: a job of yours that has this key is answered instead. auto makes a key "
     "of the content of both files, the options and the weights.",
 }
@@ -53,6 +58,7 @@ _HELP = {
 _DECIMAL = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _MOST_TEXT = 4096
 _MOST_FACES = 1_000_000
+_LEFT_OUT = "It is left out where face names a file for each face."
 _NOT_OFFERED = ("source", "driving", "output")
 
 FileId = Annotated[str, Field(pattern=FILE_ID, title="File id")]
@@ -108,8 +114,11 @@ def _limited(item: Option, hint: Any) -> Any:
 def _offered() -> dict[str, Any]:
     """The fields of a request, from the table and in its order."""
     given: dict[str, Any] = {
-        name: (FileId | FileUrl, Field(description=_about_file(OPTIONS[name])))
-        for name in ("source", "driving")
+        "source": (FileId | FileUrl, Field(description=_about_file(OPTIONS["source"]))),
+        "driving": (
+            FileId | FileUrl | None,
+            Field(default=None, description=f"{_about_file(OPTIONS['driving'])} {_LEFT_OUT}"),
+        ),
     }
     for item in OPTIONS.values():
         if item.name not in _NOT_OFFERED:

@@ -59,6 +59,9 @@ def facts(job: JobView, t: Messages) -> list[tuple[str, str]]:
     values = job_options(record)
     if record.spec.audio_file is not None:
         values["audio"] = record.spec.audio_file.name
+    values["face"] = record.spec.face_by_name(
+        {name: place.name for name, place in record.spec.drivings.items()}
+    )
     found = [
         (label_of(name, t), _value(name, values[name], t))
         for name in option_names()

@@ -105,6 +105,17 @@ def test_what_was_changed_about_an_input_is_said() -> None:
     assert finding.code == "reduced_picture" and "4001 x 512" in finding.message
 
 
+def test_of_faces_that_move() -> None:
+    def of(face: str, there: int) -> list[tuple[str, str, str]]:
+        spec = replace(SPEC, face=face, driving="/driving.mp4")
+        return said(judge(spec, replace(SOURCE, faces=there), None))
+
+    crowd = ("note", "several_faces", "source")
+    assert of("all", 3) == of("all;2=/b.mp4", 3) == of("2=/driving.mp4", 2) == [crowd]
+    assert of("2=/driving.mp4", 1) == [("error", "face_not_found", "source")]
+    assert of("all;1=/b.mp4", 1) == of("all", 17) == [("error", "invalid_option", "source")]
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

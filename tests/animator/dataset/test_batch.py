@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from animator.dataset.batch import Inputs, generate
+from animator.dataset.batch import Inputs, generate, plan_run
 from animator.dataset.options import Filter, RunOptions
 from animator.dataset.samples import Sample
 from animator.errors import AnimatorError
@@ -156,6 +156,18 @@ def test_a_run_without_a_sound_row_is_refused(settings: Settings, tmp_path: Path
     assert not (tmp_path / "run").exists()
 
 
+def test_a_row_whose_faces_do_not_go_with_the_run_is_a_fault(
+    settings: Settings, tmp_path: Path
+) -> None:
+    for name in ("a.png", "b.mp4"):
+        (tmp_path / name).write_bytes(b"there")
+    (tmp_path / "pairs.csv").write_text("source,driving,face\na.png,b.mp4,all\na.png,b.mp4,2\n")
+    inputs, options = Inputs(str(tmp_path / "pairs.csv")), RunOptions(source_face=1)
+    plan = plan_run(inputs, str(tmp_path / "run"), options, settings).plan
+    assert [(fault.row, fault.code) for fault in plan.faults] == [(1, "invalid_option")]
+    assert [sample.face for sample in plan.samples] == ["2"]
+
+
 def test_a_filter_says_what_it_misses() -> None:
     wanted = Filter.parse(" landmark_error <= 2.5 ")
     assert wanted.refuses({"landmark_error": 2.5}) is None
@@ -172,9 +184,14 @@ def test_a_filter_that_makes_no_sense_is_refused(text: str) -> None:
 
 
 def test_options_are_read_as_they_were_written() -> None:
-    options = RunOptions("files", 5, ("flows",), filters=("identity>0.1",), face=2, smoothing=0.25)
+    filters = ("identity>0.1",)
+    options = RunOptions("files", 5, ("flows",), filters=filters, source_face=2, smoothing=0.25)
     assert RunOptions.from_dict(json.loads(json.dumps(options.as_dict()))) == options
     with pytest.raises(AnimatorError, match="unknown here: colour"):
         RunOptions.from_dict({"colour": "red"})
-    spec = options.spec(Sample("a", 1, "/s.png", "/d.mp4", start="1"), "/o.mp4", "cpu")
+    # Before faces were the rows' to choose, runs had one choice.
+    assert RunOptions.from_dict({**options.as_dict(), "face": "largest"}) == options
+    sample = Sample("a", 1, "/s.png", "/d.mp4", start="1", face="2")
+    spec = options.spec(sample, "/o.mp4", "cpu")
     assert (spec.face, spec.start, spec.extras, spec.keep_result) == (2, "1", ("flows",), True)
+    assert spec.source_face == 2
