@@ -14,7 +14,7 @@ from animator.broker.connection import RedisBase, connect
 from animator.cli import options
 from animator.errors import AnimatorError
 from animator.settings import Settings
-from animator.spec import JobError, JobOptions, JobSpec, JobState, Progress, Result
+from animator.spec import JobError, JobOptions, JobSpec, JobState, Progress, Result, Size
 from animator.values import Location, parse_time
 
 PATHS = {"source": "/a/source.png", "driving": "/a/driving.mp4", "output": "/a/out.mp4"}

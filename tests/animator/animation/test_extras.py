@@ -58,8 +58,8 @@ def job(samples: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) ->
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(watch, "REPORT_SECONDS", 0)
         yield JobSpec(
-            str(samples[0]), str(driving), str(folder / "unused.mp4"), size=128, detector="dlib",
-            device="cpu", weights=str(weights), missing_face="skip", extras=ALL,
+            str(samples[0]), str(driving), str(folder / "unused.mp4"), size=128, margin=1.75,
+            detector="dlib", device="cpu", weights=str(weights), missing_face="skip", extras=ALL,
         )  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def test_structures_are_what_the_networks_were_told(
 ) -> None:
     found = arrays(made[0], "structures")
     assert list(found) == [f"frame{number:05}" for number in range(FRAMES)]
-    state = plan.start(128)
+    state = plan.start()
     for structure, points in zip(found.values(), plan.targets, strict=True):
         assert (structure.dtype, structure.shape) == (np.float16, (16, STRUCTURE, STRUCTURE))
         wanted = plan.generator.guidance(points, state)[0][0].half()
@@ -123,7 +123,7 @@ def test_structures_are_what_the_networks_were_told(
 
 def test_flows_are_those_of_the_frames(made: tuple[JobSpec, list[Progress]], plan: JobPlan) -> None:
     found = arrays(made[0], "flows")
-    state: RolloutState = plan.start(128)
+    state: RolloutState = plan.start()
     names = []
     for number, points in enumerate(plan.targets):
         state, prediction = plan.generator.predict(state, points)

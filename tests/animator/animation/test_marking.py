@@ -43,6 +43,7 @@ def spec(samples: Samples, weights: str, tmp_path: Path) -> JobSpec:
         output=str(folder / "out.mp4"),
         end="0.2",
         size=128,
+        margin=1.75,
         detector="dlib",
         device="cpu",
         weights=weights,

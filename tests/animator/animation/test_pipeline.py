@@ -63,6 +63,7 @@ def spec(samples: Samples, weights: str, tmp_path: Path) -> JobSpec:
         output=str(tmp_path / "out.mp4"),
         end="0.2",
         size=128,
+        margin=1.75,
         detector="dlib",
         device="cpu",
         weights=weights,
@@ -223,7 +224,7 @@ def test_of_two_faces_the_largest_is_taken_and_that_is_said(spec, samples, tmp_p
 
 def test_what_was_changed_about_the_inputs_is_said(spec, samples, faces, tmp_path, monkeypatch):
     monkeypatch.setattr("animator.media.notes.LARGEST_SIDE", 300)
-    monkeypatch.setattr("animator.animation.compose.LARGEST_SIDE", 300)
+    monkeypatch.setattr("animator.animation.view.LARGEST_SIDE", 300)
     picture = Image.open(samples[0]).convert("RGB")
     picture.save(tmp_path / "a.png", icc_profile=b"no profile" * 20)
     code = in_other_colours(faces[0], 9, 18)

@@ -27,7 +27,7 @@ def spec(samples: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -
     weights = folder / "small.safetensors"
     checkpoint.save(weights, small_generator(COMPACT), {"name": "small", "structure_size": 64})
     return JobSpec(
-        str(samples[0]), str(samples[1]), str(folder / "out.mp4"), end="1.4", size=128,
+        str(samples[0]), str(samples[1]), str(folder / "out.mp4"), end="1.4", size=128, margin=1.75,
         weights=str(weights), detector="dlib", device="cpu", anchor="first",
     )  # fmt: skip
 

@@ -32,7 +32,7 @@ def media(samples: tuple[Path, Path], tmp_path: Path) -> list[str]:
     dataset_media.portraits(samples[0], tmp_path / "in", 3)
     dataset_media.clips(samples[1], tmp_path / "in", 1)
     weights = dataset_media.quick_weights(tmp_path / "random.safetensors")
-    return ["--weights", str(weights), "--size", "128", "--device", "cpu"]
+    return ["--weights", str(weights), "--size=128", "--margin=1.75", "--device", "cpu"]
 
 
 def batch(folder: Path, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
