@@ -1,6 +1,8 @@
 """Files beside a video, for data sets: landmarks, structures, flows, and frames without loss.
 
-    NAME.landmarks.npz    targets T 68 2 float32, in units of the crop (0..1 from edge to edge)
+    NAME.landmarks.npz    targets T 68 2 float32, in units of the face's square (0..1 from edge to
+                          edge)
+                          square 3: left and top edge and side of that square in pixels of the video
                           frames T, the driving frame of each
                           pts T and time_base 2 (numerator, denominator): times of the frames
     NAME.structures.npz   frame00000 ...: float16 16 S S, the structure guidance of a frame
@@ -27,7 +29,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.animation.plan import JobPlan
+from animator.animation.compose import Composer
+from animator.animation.plan import JobPlan, view_of
+from animator.faces.crop import whole_square
 from animator.files.output import coded_errors
 from animator.media.decode import open_finished
 from animator.spec import ENDINGS, Extra, JobSpec, extra_files
@@ -68,8 +72,11 @@ def write_extras(
 
 def _write_landmarks(spec: JobSpec, plan: JobPlan, path: Path, video: Path, watch: Watch) -> None:
     base = plan.time.time_base
+    beside = plan.driving.size if spec.output_mode == "side-by-side" else None
+    place = Composer(view_of(spec, plan), beside).place(plan.source.square)
     with _archive(path) as add:
         add("targets", plan.targets.astype(np.float32))
+        add("square", np.array(whole_square(place), np.int64))
         add("frames", plan.kept.astype(np.int64))
         add("pts", np.array(plan.pts, np.int64))
         add("time_base", np.array([base.numerator, base.denominator], np.int64))

@@ -103,6 +103,7 @@ def test_landmarks_are_the_targets_and_when_they_are_shown(
     assert found["targets"].dtype == np.float32
     assert np.array_equal(found["targets"], plan.targets)
     assert found["targets"].shape == (FRAMES, 68, 2)
+    assert found["square"].tolist() == [0, 0, 128]
     assert found["frames"].tolist() == [0, 1, 3, 4, 5, 6]
     # The third of 0, 400, 900, 1500 and so on is left out, and the time it took.
     assert found["pts"].tolist() == [0, 400, 900, 1000, 1400, 1700]

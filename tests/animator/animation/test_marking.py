@@ -202,6 +202,13 @@ def test_a_file_of_other_pictures_is_different(spec):
     assert shorter.outcome == "different" and "ends after" in shorter.findings[-1]
 
 
+def test_marks_of_before_there_were_margins_mean_what_was_made_then(spec):
+    old = spec_of({"size": 128}, spec.source, spec.driving, spec.output)
+    assert (old.size, old.margin) == (128, 1.75)
+    new = spec_of({"size": "auto", "margin": 2.4}, spec.source, spec.driving, spec.output)
+    assert (new.size, new.margin) == ("auto", 2.4)
+
+
 @pytest.mark.parametrize(
     "settings",
     [{"nonsense": 1}, {"size": 3}, {"size": "large"}, {"weights": "/etc/passwd"}, {"face": [1]},

@@ -161,7 +161,8 @@ def test_a_record_names_what_a_coded_copy_does_not(
 ) -> None:
     source, driving = map(str, samples)
     video = tmp_path / "out.mp4"
-    spec = JobSpec(source, driving, str(video), end="0.1", size=128, device="cpu", detector="dlib")
+    spec = JobSpec(source, driving, str(video), end="0.1", size=128, margin=1.75,
+                   device="cpu", detector="dlib")  # fmt: skip
     made = run("run", source, driving, "-o", video, "--end", "0.1", "--size=128", "--margin=1.75",
                "--device", "cpu", "--detector", "dlib")  # fmt: skip
     assert made.returncode == 0, made.stderr

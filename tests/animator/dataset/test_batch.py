@@ -17,6 +17,7 @@ import pytest
 
 from animator.dataset.batch import Inputs, generate
 from animator.dataset.options import Filter, RunOptions
+from animator.dataset.run_folder import check_same, new_info
 from animator.dataset.samples import Sample
 from animator.errors import AnimatorError
 from animator.settings import Settings
@@ -171,9 +172,27 @@ def test_a_filter_that_makes_no_sense_is_refused(text: str) -> None:
     assert error.value.code == "invalid_option"
 
 
+def test_a_run_of_before_there_were_margins_goes_on_as_it_was() -> None:
+    values = {name: value for name, value in RunOptions().as_dict().items() if name != "margin"}
+    old = RunOptions.from_dict({**values, "size": 256})
+    assert (old.size, old.margin) == (256, 1.75)
+    info = new_info({}, old, 1, 0, "")
+    # The command as it was given then, which leaves both open or names the size.
+    check_same(info, {}, RunOptions())
+    check_same(info, {}, RunOptions(size=256))
+    for other in (RunOptions(size=512), RunOptions(margin=2.0)):
+        with pytest.raises(AnimatorError, match=r"--(size|margin) \(") as error:
+            check_same(info, {}, other)
+        assert error.value.code == "other_run"
+    with pytest.raises(AnimatorError, match=r"--size \(300 then, auto now\)"):
+        check_same(new_info({}, RunOptions(size=300), 1, 0, ""), {}, RunOptions())
+
+
 def test_options_are_read_as_they_were_written() -> None:
     options = RunOptions("files", 5, ("flows",), filters=("identity>0.1",), face=2, smoothing=0.25)
     assert RunOptions.from_dict(json.loads(json.dumps(options.as_dict()))) == options
+    framed = RunOptions(size="auto", margin=3.0)
+    assert RunOptions.from_dict(framed.as_dict()) == framed
     with pytest.raises(AnimatorError, match="unknown here: colour"):
         RunOptions.from_dict({"colour": "red"})
     spec = options.spec(Sample("a", 1, "/s.png", "/d.mp4", start="1"), "/o.mp4", "cpu")
