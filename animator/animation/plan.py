@@ -28,7 +28,7 @@ from animator.errors import AnimatorError
 from animator.faces.blinks import blink_seed, close_eyes, closures
 from animator.faces.control import Controls, retarget_controlled
 from animator.faces.crop import Square, whole_square
-from animator.faces.framing import PLAIN, face_side, frame_around
+from animator.faces.framing import PLAIN, face_side, frame_around, rendered_side
 from animator.faces.motion import choose_anchor, fill_missing, keep_inside, smooth
 from animator.faces.moving_square import cut_square, room_around
 from animator.faces.shots import spans
@@ -106,7 +106,7 @@ class JobPlan:
         model: the loaded networks, and the engine that steps them.
         faces: those that move, the farthest first and the nearest last.
         time: when the frames are shown, and which sound goes with them.
-        size: side in pixels of the leading face's square in a crop; see `face_size`.
+        size: side in pixels of a face's square as it is rendered; see `face_size`.
         hashes: SHA-256 of the inputs, by name.
         cached: the inputs whose landmarks had been found before, by name.
         rate: frames a second, where the result has times of its own; None for those of a video.
@@ -294,9 +294,9 @@ def _plan_of_video(
 
 
 def face_size(spec: JobSpec, source: Source, generator: PortraitGenerator) -> int:
-    """Side in pixels of a face's square in the result; one that is pasted back may be another.
+    """Side in pixels of a face's square as it is rendered, which the result may show smaller.
 
-    By it networks are told how finely to render the face, see `PortraitGenerator.inner_size`.
+    `PortraitGenerator.inner_size` says at which size networks do that.
     """
     height, width = source.picture.shape[:2]
     if spec.shows == "paste-back":
@@ -306,8 +306,8 @@ def face_size(spec: JobSpec, source: Source, generator: PortraitGenerator) -> in
         size = frame_around(*_room_of(source), spec.size, spec.margin).face
     if spec.size == "auto":
         # Of networks that render at one size alone, what is larger would be enlarged.
-        size = max(min(size, generator.inner_size(size)), PLAIN)
-    return size
+        return max(min(size, generator.inner_size(size)), PLAIN)
+    return rendered_side(size, spec.margin)
 
 
 def view_of(spec: JobSpec, plan: JobPlan) -> View:

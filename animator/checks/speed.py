@@ -10,7 +10,7 @@ import numpy as np
 from animator.animation.loading import load_portrait
 from animator.errors import AnimatorError
 from animator.faces.detectors.mean_face import MEAN_FACE
-from animator.faces.framing import face_side
+from animator.faces.framing import face_side, rendered_side
 from animator.sandbox import Message, Send
 from animator.settings import Settings
 from animator.spec import JobSpec
@@ -34,7 +34,8 @@ def measure(task: Message, send: Send) -> None:
         send({"code": error.code, "message": error.message})
         return
     generator = model.generator
-    side = generator.inner_size(face_side(spec.size, spec.margin, task["face"]))
+    shown = face_side(spec.size, spec.margin, task["face"])
+    side = generator.inner_size(rendered_side(shown, spec.margin))
     # How long it takes does not depend on what the picture shows.
     landmarks = MEAN_FACE * 0.55 + 0.5
     state = generator.start(np.full((side, side, 3), 128, np.uint8), landmarks)

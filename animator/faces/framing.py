@@ -55,6 +55,17 @@ def face_side(size: Size, margin: float, own: int) -> int:
     return even(size * TRAINED_MARGIN / margin)
 
 
+def rendered_side(face: int, margin: float) -> int:
+    """Side in pixels that networks are asked for of a face's square that is shown with ``face``.
+
+    It is a multiple of the side that face models are trained with: between two such multiples
+    they draw a face softer than at the lower one.
+    """
+    if margin == TRAINED_MARGIN:
+        return face  # as all results were rendered before there were margins
+    return PLAIN * math.ceil(face / PLAIN)
+
+
 def frame_around(
     place: tuple[int, int, int],
     picture: tuple[int, int],

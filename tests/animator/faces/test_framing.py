@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from animator.faces.crop import face_square
-from animator.faces.framing import TRAINED_MARGIN, Frame, Size, even, face_side, frame_around
+from animator.faces.framing import (
+    TRAINED_MARGIN,
+    Frame,
+    Size,
+    even,
+    face_side,
+    frame_around,
+    rendered_side,
+)
 
 WIDE = 2.4
 
@@ -36,7 +44,15 @@ def test_auto_follows_the_face_of_the_source(own: int, face: int, side: int) -> 
 
 
 def test_a_face_below_300_is_not_worth_the_finer_size() -> None:
-    assert [face_side("auto", WIDE, own) for own in (1, 299, 300)] == [256, 256, 512]
+    assert [face_side("auto", WIDE, own) for own in (1, 299, 300, 9999)] == [256, 256, 512, 512]
+
+
+def test_faces_are_rendered_at_multiples_of_what_models_are_trained_with() -> None:
+    assert [rendered_side(face, WIDE) for face in (2, 94, 256, 258, 374, 748)] == [
+        *(256, 256, 256, 512, 512, 768)
+    ]
+    # With the margin of before there were margins as they were then.
+    assert [rendered_side(face, TRAINED_MARGIN) for face in (128, 300)] == [128, 300]
 
 
 @pytest.mark.parametrize("margin", [1.2, 1.5, 1.75, 2.0, 2.4, 3.1, 4.0])

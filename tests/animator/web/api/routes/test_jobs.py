@@ -42,7 +42,9 @@ def refusal(answer: httpx.Response) -> tuple[int, str]:
 def test_a_job_is_submitted_with_links_to_all_of_it(
     server: JobServer, http: httpx.Client, store: JobStore
 ) -> None:
-    wanted = server.new_job(size=128, motion="absolute", face=2, start="0.5", extras=["frames"])
+    wanted = server.new_job(
+        size=128, margin=1.75, motion="absolute", face=2, start="0.5", extras=["frames"]
+    )
     answer = http.post("/v1/jobs", json=wanted)
     assert answer.status_code == 202
     job = answer.json()
