@@ -2,8 +2,8 @@
 
     NAME.landmarks.npz    targets T 68 2 float32, in units of the face's square (0..1 from edge to
                           edge)
-                          square 3: left and top edge and side of that square in pixels of the video;
-                          T 3 where the portrait is a video
+                          square 3: left and top edge and side of that square in pixels of the video
+                          (T 3 where the portrait is a video)
                           frames T, the driving frame of each
                           pts T and time_base 2 (numerator, denominator): times of the frames
     NAME.structures.npz   frame00000 ...: float16 16 S S, the structure guidance of a frame
