@@ -14,6 +14,7 @@ from animator.animation.following import driving_frames
 from animator.animation.plan import FacePlan, JobPlan, controls_of
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.preview import Preview
+from animator.animation.reach import FaceMotion
 from animator.animation.resampling import duration
 from animator.animation.resume import (
     load_checkpoint,
@@ -209,8 +210,12 @@ class SegmentRenderer:
                 rendered, shown = next(frames)
                 faces = [
                     # What never moves loses nothing to the networks.
-                    GeneratedFace(picture if still is None else still, face.source.square)
-                    for (picture, _), still, face in zip(
+                    GeneratedFace(
+                        picture if still is None else still,
+                        face.source.square,
+                        self._motion(face, number, state),
+                    )
+                    for (picture, state), still, face in zip(
                         rendered, self._still, plan.faces, strict=True
                     )
                 ]
@@ -219,6 +224,11 @@ class SegmentRenderer:
                 self._preview.offer(frame)
                 self._watch.advance(1, last_stage=True)
         return [state for _, state in rendered]
+
+    def _motion(self, face: FacePlan, number: int, state: RolloutState) -> FaceMotion:
+        """How a face has moved in a frame, after which its clip is in this state."""
+        own = face.source.crop_units(face.source.points)
+        return FaceMotion(self._plan.generator.flow(state), own, face.targets[number])
 
 
 def _view(spec: JobSpec, plan: JobPlan) -> View:
