@@ -72,10 +72,9 @@ def _change(
     weight = smooth(2 * reach[rows, columns] - 1) * np.outer(edge(y, side), edge(x, side))
     # The picture on cells, moved as it will be in pixels, and what is to be seen instead.
     small = resize(base, cells.columns, cells.rows)
-    moved = _moved(
-        small, flow[rows, columns] / np.float32(cells.pixels), (columns.start, rows.start)
-    )
-    warped = moved.astype(np.float32)
+    ways = flow[rows, columns] / np.float32(cells.pixels)
+    warped = _moved(small, ways, (columns.start, rows.start)).astype(np.float32)
+    warped = _no_finer(warped, len(generated) * cells.pixels / side)
     difference = _on_cells(generated, x, y, side) - warped
     difference -= _offset(difference, weight)
     # Fine and weak differences are softness and noise of the networks, but for what is new.
@@ -101,6 +100,16 @@ def _on_cells(
         generated = np.asarray(cv2.GaussianBlur(generated, (0, 0), 0.35 * step), np.uint8)
     first = float(x[0]) * scale - 0.5, float(y[0]) * scale - 0.5
     return picked(generated, first, step, (len(x), len(y)))
+
+
+def _no_finer(planes: Plane, share: float) -> Plane:
+    """Planes with no more detail than so many times fewer cells have."""
+    if share >= 0.9:
+        return planes
+    height, width = planes.shape[:2]
+    size = max(round(width * share), 1), max(round(height * share), 1)
+    coarse = cv2.resize(planes, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 def _offset(difference: Plane, weight: Plane) -> Plane:

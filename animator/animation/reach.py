@@ -18,10 +18,10 @@ BORDER = 0.12
 """Share of the side in which what was generated fades out towards the end of the square."""
 # The head with its hair is an ellipse, in half extents of its landmarks: axes, and how far up.
 _WIDE, _HIGH, _UP = 1.15, 1.75, 0.75
-# Radii up to which a change, and a warp, are whole; and in how many more a warp fades at least. For
-# a long way they are more, as otherwise the picture would be folded there.
-_CHANGED, _CARRIED, _FADE = 0.95, 1.15, 0.4
-_SLOPE = 1.9
+# Radii up to which a change, and a warp, are whole; and in how many more a warp fades at least.
+# Behind a head they are so many times its way, as otherwise the picture would be folded there.
+_CHANGED, _CARRIED, _FADE = 0.95, 1.15, 0.25
+_BEHIND = 1.6
 # In units of the square: what is no motion yet, and what surely is one.
 _STILL, _MOVING = 0.0008, 0.006
 # Around a landmark that moves alone: radius, how much of its way comes to that, and sigma.
@@ -59,7 +59,7 @@ def reach_of(motion: FaceMotion) -> Plane:
     shares = smooth(((ways - _STILL) / (_MOVING - _STILL)).astype(np.float32))
     # The head as a whole, as far as those of its landmarks move that nothing else moves.
     moved = float(np.median(shares[_UPPER]))
-    reach = moved * _head(motion.points, float(np.percentile(ways, 90)))
+    reach = moved * _head(motion.points, motion.points - motion.own)
     if moved == 1:
         return reach
     # What moves alone, such as the mouth under a head at rest: discs around its landmarks.
@@ -106,16 +106,22 @@ def edge(at: NDArray[np.floating], side: float) -> Plane:
     return smooth(distance / np.float32(BORDER * side))
 
 
-def _head(points: NDArray[np.floating], way: float) -> Plane:
-    """The reach of a head that has gone a way."""
+def _head(points: NDArray[np.floating], ways: NDArray[np.floating]) -> Plane:
+    """The reach of a head whose landmarks have gone such ways, 68 x 2."""
     low, high = points.min(0), points.max(0)
     half = np.maximum((high - low) / 2, 1e-3)
     middle, axes = (low + high) / 2 - (0, _UP * half[1]), half * (_WIDE, _HIGH)
     centres = (np.arange(GRID + 2 * PAD) - PAD + 0.5) / GRID
     across, down = ((centres - middle[axis]) / axes[axis] for axis in (0, 1))
-    radius = np.sqrt(across[None] ** 2 + down[:, None] ** 2)
+    across, down = np.meshgrid(across, down)
+    radius = np.hypot(across, down)
+    # Before a head the picture is pressed together, which may be sudden; behind it it is drawn out.
+    # Some of it turns or grows, rather than goes: that is behind on every side.
+    way = np.median(ways[_UPPER], axis=0)
+    rest = np.percentile(np.linalg.norm(ways - way, axis=1), 75)
+    outwards = (across * way[0] / axes[0] + down * way[1] / axes[1]) / np.maximum(radius, 1e-3)
+    fade = _FADE + _BEHIND * np.maximum(rest / axes.min() - outwards, 0)
     # Down to a half between the two radii, then to nothing.
-    fade = max(_FADE, _SLOPE * way / float(axes.min()))
     inner = 1 - 0.5 * (radius - _CHANGED) / (_CARRIED - _CHANGED)
     outer = 0.5 - 0.5 * (radius - _CARRIED) / fade
     return np.clip(np.where(radius < _CARRIED, inner, outer), 0, 1).astype(np.float32)
