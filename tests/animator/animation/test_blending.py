@@ -77,7 +77,7 @@ def test_a_disc_moves_with_its_sharp_edge_and_the_rest_stays() -> None:
     steps = np.abs(np.diff(frame[int(middle[1])].astype(int)[:, 0]))
     assert steps.max() >= 90, "an edge of a pixel or two"
     far = np.ones(picture.shape[:2], bool)
-    far[TOP - 60 : TOP + SIDE + 60, LEFT - 40 : LEFT + SIDE + 40] = False
+    far[: TOP + SIDE + 60, LEFT - 20 : LEFT + SIDE + 20] = False
     np.testing.assert_array_equal(frame[far], picture[far])
 
 
@@ -99,17 +99,18 @@ def test_a_face_keeps_the_resolution_of_its_picture(
 
 
 def test_there_is_no_seam(astronaut: Image) -> None:
-    """Of any place, the steps to its neighbours stay what they are somewhere in the picture."""
+    """The step across the border of the square is none that the picture has not beside it."""
     way = (0.08, 0.03)
     frame = blended(astronaut, generated(astronaut, way), gone(way))
     for axis, line in ((1, LEFT), (1, LEFT + SIDE), (0, TOP), (0, TOP + SIDE)):
-        across, own = (
-            np.abs(np.diff(cv2.cvtColor(one, cv2.COLOR_RGB2GRAY).astype(int), axis=axis))
-            for one in (frame, astronaut)
-        )
-        part = np.index_exp[line - 3 : line + 3, LEFT : LEFT + SIDE]
-        part = part if axis == 0 else np.index_exp[TOP : TOP + SIDE, line - 3 : line + 3]
-        assert across[part].mean() <= 1.15 * own[part].mean() + 0.2
+        spikes = []
+        for one in (frame, astronaut):
+            grey = cv2.cvtColor(one, cv2.COLOR_RGB2GRAY).astype(int)
+            across = np.abs(np.diff(grey if axis == 0 else grey.T, axis=0))
+            start = LEFT if axis == 0 else TOP
+            part = across[line - 9 : line + 8, start : start + SIDE].mean(1)
+            spikes.append(part[8] / part.mean())
+        assert spikes[0] <= 1.1 * max(spikes[1], 1)
 
 
 @pytest.mark.parametrize("offset", [-20, 15])
@@ -148,7 +149,7 @@ def test_a_face_at_the_end_of_a_picture(astronaut: Image, place: tuple[int, int,
     frame = astronaut.copy()
     blend(frame, place, own, gone((0.002, 0.002)))
     assert frame.shape == astronaut.shape
-    assert np.abs(frame.astype(int) - astronaut).mean() < 8
+    assert np.abs(frame.astype(int) - astronaut).mean() < 10
 
 
 def test_frames_do_not_depend_on_those_before(astronaut: Image) -> None:
