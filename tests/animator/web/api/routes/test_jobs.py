@@ -42,7 +42,7 @@ def test_a_job_is_submitted_with_links_to_all_of_it(
     server: JobServer, http: httpx.Client, store: JobStore
 ) -> None:
     wanted = server.new_job(
-        size=128, margin=1.75, motion="absolute", face=2, start="0.5", extras=["frames"]
+        size="auto", margin=2, motion="absolute", face=2, start="0.5", extras=["frames"]
     )
     answer = http.post("/v1/jobs", json=wanted)
     assert answer.status_code == 202
@@ -81,6 +81,9 @@ def test_a_job_is_submitted_with_links_to_all_of_it(
         ({"size": 127}, 422, "invalid_option"),
         ({"size": "256"}, 422, "invalid_option"),
         ({"size": True}, 422, "invalid_option"),
+        ({"size": "large"}, 422, "invalid_option"),
+        ({"margin": 4.5}, 422, "invalid_option"),
+        ({"margin": "wide"}, 422, "invalid_option"),
         ({"smoothing": 1.5}, 422, "invalid_option"),
         ({"face": 0}, 422, "invalid_option"),
         ({"motion": "sideways"}, 422, "invalid_option"),
