@@ -179,9 +179,11 @@ def test_large_frames_come_in_small_batches(tmp_path: Path) -> None:
 # -- what is refused ---------------------------------------------------------------------------
 
 
-def test_missing_and_odd_inputs_have_codes(tmp_path: Path) -> None:
+def test_missing_and_odd_inputs_have_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert code_of(tmp_path / "nothing.mp4") == "no_such_file"
-    assert code_of("") == "not_a_file"
+    with monkeypatch.context() as patch:
+        patch.chdir(tmp_path)
+        assert code_of("") == "no_frames"  # the folder where one is
     assert code_of("a\0b") == "no_such_file"
     assert code_of(tmp_path / ("x" * 300)) == "no_such_file"
     assert code_of(tmp_path) == "no_frames"  # a folder without pictures
