@@ -48,7 +48,8 @@ def test_a_job_is_submitted_with_links_to_all_of_it(
     assert answer.status_code == 202
     job = answer.json()
     record = store.get(job["id"])
-    assert (record.spec.size, record.spec.motion, record.spec.face) == (128, "absolute", 2)
+    assert (record.spec.size, record.spec.margin) == ("auto", 2)
+    assert (record.spec.motion, record.spec.face) == ("absolute", 2)
     assert (record.spec.start, record.spec.extras) == ("0.5", ("frames",))
     assert answer.headers["location"] == job["links"]["self"] == f"/v1/jobs/{record.id}"
     assert "idempotency-replayed" not in answer.headers
