@@ -44,12 +44,14 @@ OutputMode = Literal["crop", "paste-back", "side-by-side"]
 Detector = Literal["auto", "dlib", "face-alignment"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Crf = Literal["auto"] | int
+Size = Literal["auto"] | int
 Extra = Literal["landmarks", "structures", "flows", "frames"]
 Priority = Literal["high", "normal", "low"]
 Kind = Literal["any", "cpu", "cuda"]
 Region = Literal["head", "brows", "eyes", "mouth", "jaw"]
 Blink = Literal["off", "auto"]
 Ending = Literal["hold", "loop", "stop"]
+SourceMotion = Literal["keep", "replace", "still"]
 Faces = Literal["largest", "all"] | int | str
 """As `animator.moving_faces.MovingFaces` reads it."""
 
@@ -134,19 +136,26 @@ class RowOptions:
         "or stop the result with it.",
         _LOOK,
     )
+    source_motion: SourceMotion = option(
+        "keep",
+        "Of a video as the portrait: keep adds the driving motion to its own; replace puts the "
+        "driving turning and expression in the place of its own; still animates its first picture.",
+        _LOOK,
+    )
     fps: str = option(
         "keep",
         "Frames a second of the result: 25, 29.97, 30000/1001; keep is the driving video's own "
-        "times.",
+        "times, or those of a video that is the portrait.",
         _FILE,
         shown="[keep|N]",
     )
     """As `animator.formats.parse_rate` reads it."""
     audio: str = option(
         "driving",
-        "The sound: the driving video's, none, or that of another file.",
+        "The sound: the driving video's, that of a video that is the portrait (source), none, or "
+        "that of another file.",
         _FILE,
-        shown="[driving|none|FILE]",
+        shown="[driving|source|none|FILE]",
     )
     """A file is a `Location`."""
     driving_fps: str = option(
@@ -161,14 +170,27 @@ class RowOptions:
 class SharedOptions:
     """Options that all rows of a data set share."""
 
-    size: int = option(
-        256,
-        "Side of the face square in pixels, an even number from 128 to 1024.",
+    size: Size = option(
+        "auto",
+        "Side of what a crop shows, in pixels, an even number from 128 to 1024; auto renders the "
+        "face at 512 pixels where its square in the source has 300 or more, else at 256.",
         _LOOK,
-        shown="PIXELS",
+        shown="[auto|PIXELS]",
         minimum=128,
         maximum=1024,
         step=2,
+        order=1,
+    )
+    """Auto is as `animator.faces.framing` says; a face's pixels are those of the square around it
+    that the networks see."""
+    margin: float = option(
+        2.4,
+        "How much a crop shows, in units of the face: 1.75 is just what moves, 2.4 all of the hair "
+        "and the shoulders, too.",
+        _LOOK,
+        shown="1.2..4",
+        minimum=1.2,
+        maximum=4,
         order=1,
     )
     source_face: Face | None = option(
@@ -236,10 +258,12 @@ class SharedOptions:
 _FILES = ("source", "driving", "output")
 _LATER = (
     *("source_face", "driving_face", "strength", "head", "expression", "regions", "blink"),
-    "ending",
+    *("ending", "source_motion", "margin"),
     *("fps", "audio", "driving_fps", "codec", "crf", "preset", "pixel_format"),
 )
 """Options that came later than others; see `JobSpec.chosen`."""
+FORMER: Mapping[str, Any] = {"size": 256, "margin": 1.75, "source_motion": "still"}
+"""What options were that have another default now: what a record means that lacks them."""
 _NO_REGIONS = f"one or more of {', '.join(get_args(Region))}, parted by commas"
 DEFAULT_RATE = Fraction(25)
 """Pictures a second of a folder that nobody says more of."""
@@ -255,7 +279,8 @@ class JobSpec(SharedOptions, RowOptions):
 
     source: Location = field(
         metadata=offered(
-            "The portrait: a picture, or a video or folder whose first picture is taken.",
+            "The portrait: a picture, a video all of whose frames are animated, or a folder whose "
+            "first picture is taken.",
             shown="SOURCE",
         )
     )
@@ -308,6 +333,10 @@ class JobSpec(SharedOptions, RowOptions):
             check_choice("extras", extra, Extra)
         if not isinstance(self.regions, str) or not self.moving:
             raise refuse("regions", self.regions, _NO_REGIONS)
+        size = _SPEC_OPTIONS["size"]
+        if self.size != "auto" and not size.is_number(self.size):
+            what = f"auto, or an even number from {size.minimum:g} to {size.maximum:g}"
+            raise refuse("size", self.size, what)
         self._check_times()
         self._check_file()
 
@@ -344,7 +373,8 @@ class JobSpec(SharedOptions, RowOptions):
         parse_rate("fps", self.fps)
         parse_rate("driving_fps", self.driving_fps, "auto")
         if self.audio not in ("driving", "none"):
-            object.__setattr__(self, "audio", Location(self.audio, "audio"))
+            if self.audio != "source":
+                object.__setattr__(self, "audio", Location(self.audio, "audio"))
             kind = format_of(self.output)
             if kind is not None and kind.kind != "video":
                 what = f"driving or none, as {kind.name.upper()} has no sound"
@@ -448,13 +478,14 @@ class JobSpec(SharedOptions, RowOptions):
         return max(named) if named else "largest"
 
     def chosen(self) -> dict[str, Any]:
-        """All fields by name, but those that older versions had not if they are as by default.
+        """All fields by name, but those that older versions had not if they are as they were then.
 
         What is made of it, such as keys and plans, stays what it was.
         """
         values = asdict(self)
         for item in fields(self):
-            if item.name in _LATER and values[item.name] == item.default:
+            before = FORMER.get(item.name, item.default)
+            if item.name in _LATER and values[item.name] == before:
                 del values[item.name]
         return values
 
@@ -478,6 +509,8 @@ class JobSpec(SharedOptions, RowOptions):
     def from_json(cls, text: str | bytes) -> JobSpec:
         """The specification from JSON; unknown and missing names are refused.
 
+        Options that it lacks are as they were before there were such; see `FORMER`.
+
         Raises:
             AnimatorError: `invalid_option`.
         """
@@ -495,7 +528,7 @@ class JobSpec(SharedOptions, RowOptions):
             )
         if isinstance(values.get("extras"), list):
             values["extras"] = tuple(values["extras"])
-        return cls(**values)
+        return cls(**{**FORMER, **values})
 
 
 @dataclass(frozen=True)

@@ -207,14 +207,34 @@ def _measured(
             workspace.path / VIDEO,
             spec,
             plan,
-            renderer.composer.place(plan.source.square),
+            lambda number: renderer.place(number, plan.face),
             watch.check,
         )
 
 
+def _source_name(plan: JobPlan) -> str:
+    return "picture" if plan.source.moving is None else "source video"
+
+
+def _of_source_video(spec: JobSpec, plan: JobPlan) -> Iterator[str]:
+    """What a person should know of a portrait that is a video, where it is one."""
+    if plan.source.moving is None or plan.face.shown is None:
+        return
+    track, away = plan.source.moving.track, int((~plan.source.moving.there).sum())
+    for fault in track.faults:
+        if fault not in plan.driving.faults:
+            yield fault
+    if track.cuts:
+        seconds = [float(track.seconds[cut]) for cut in track.cuts]
+        yield cuts_sentence(seconds).replace("driving video", "source video")
+    if away:
+        frames = "1 frame" if away == 1 else f"{away} frames"
+        yield f"{frames} of the source video show no face; they are shown as they are."
+
+
 def _notes(spec: JobSpec, plan: JobPlan, settings: Settings) -> dict[str, tuple[str, ...]]:
     """Codes of what is to be known of the pictures of each input, by what it is called."""
-    notes = {"picture": plan.source.notes}
+    notes = {_source_name(plan): plan.source.notes}
     for face in plan.faces:
         if face.driving.pictures:
             path = spec.drivings[face.driven_by]
@@ -245,7 +265,8 @@ def _warnings(
     if is_reduced(spec.shows, width, height):
         across, down = output_size
         size = f"{width} x {height}"
-        yield f"The picture has {size} pixels; the result shows it in {across} x {down}."
+        shown = f"the result shows it in {across} x {down}"
+        yield f"The {_source_name(plan)} has {size} pixels; {shown}."
     if spec.faces.several:
         there = "1 face" if plan.source.faces == 1 else f"{plan.source.faces} faces"
         moving = ", ".join(
@@ -253,10 +274,11 @@ def _warnings(
         )
         yield f"The picture shows {there}; from the left, those that move: {moving}."
     elif plan.source.faces > 1:
-        yield _choice("picture", plan.source.faces, spec.face_of("source"))
+        yield _choice(_source_name(plan), plan.source.faces, spec.face_of("source"))
     if plan.rate is not None and plan.rate != spec.rate:
         rate = float(plan.rate)
         yield f"A GIF shows at most {rate:g} frames a second; the result was made with as many."
+    yield from _of_source_video(spec, plan)
     for face in sorted(plan.faces, key=lambda face: face.number or 0):
         yield from _warnings_of(spec, face, _called(spec, plan, face))
 

@@ -27,7 +27,7 @@ from animator.files.unchanged import unchanged
 from animator.media.decode import VideoReader
 from animator.moving_faces import MovingFaces
 from animator.settings import Settings
-from animator.spec import Faces, JobSpec
+from animator.spec import FORMER, Faces, JobSpec
 from animator.values import DEFAULT_WEIGHTS_NAME, is_weights_name, options_of
 from animator.watch import OnProgress, Watch, coded_memory_errors
 from animator.workspace.attempt import Workspace
@@ -111,7 +111,7 @@ def spec_of(
         names = ", ".join(name[:40] for name in unknown[:5])
         message = f"The video was made with options that this version does not know: {names}."
         raise AnimatorError("invalid_option", message)
-    chosen = {**settings, "audio": "none", **given}  # only frames are compared
+    chosen = {**FORMER, **settings, "audio": "none", **given}  # only frames are compared
     if "face" in chosen:
         chosen["face"] = _with_files(chosen["face"], {"driving": driving, **(others or {})})
     try:

@@ -22,21 +22,22 @@ from numpy.typing import NDArray
 
 from animator import __version__
 from animator.animation.driving import driving_arrays, driving_of
-from animator.animation.following import Source
+from animator.animation.following import Source, moving_source
 from animator.animation.inputs import JobInputs
-from animator.animation.plan import FacePlan, JobPlan
+from animator.animation.moving import moving_arrays, moving_from
+from animator.animation.plan import FacePlan, JobPlan, face_size
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.result_time import ResultTime, result_time
 from animator.faces.crop import Square
 from animator.files.arrays import DAMAGED, from_text, pack, to_text, unpack
 from animator.formats import check_format, format_of
 from animator.media.coding import DEFAULT_CODING, VideoCoding, choose_coding
-from animator.media.decode import content_hash, read_picture
+from animator.media.decode import MediaLimits, content_hash, read_picture
 from animator.media.stills import Still
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
-from gfla.models.rollout import RolloutState
+from gfla.models.rollout import Reference, RolloutState
 
 _PLAN = "plan.npz"
 _NOT_OF_THE_FRAMES = (
@@ -44,6 +45,7 @@ _NOT_OF_THE_FRAMES = (
     *("measure", "extras", "keep_result", "audio"),
     *("codec", "crf", "preset", "pixel_format"),
 )
+_MOVING = "moving "  # begins the names of what is kept of a portrait that is a video
 _KEPT = 2  # states; where the last segment turns out to be damaged, the one before is of use
 _TYPES = {str(dtype): dtype for dtype in (torch.float32, torch.bfloat16, torch.float16)}
 
@@ -120,6 +122,9 @@ def save_plan(workspace: Workspace, spec: JobSpec, settings: Settings, plan: Job
             "targets": face.targets,
             "kept": face.kept,
         }
+        if face.source.moving is not None and face.shown is not None:
+            moving = moving_arrays(face.source.moving) | {"shown": face.shown}
+            parts |= {f"{_MOVING}{name}": value for name, value in moving.items()}
         arrays.update({f"{number} {name}": value for name, value in parts.items()})
     workspace.write(_PLAN, pack(arrays))
 
@@ -136,23 +141,32 @@ def load_plan(
         arrays = unpack(workspace.path / _PLAN)
         numbers = json.loads(to_text(arrays["numbers"]))
         if numbers["about"] == about:
-            still = read_picture(spec.source, settings.limits())
+            limits = settings.limits()
             if isinstance(numbers["faces"], int):
+                still = read_picture(spec.source, limits)
                 return _plan_of_one(arrays, numbers, spec, inputs, still)
-            return _plan(arrays, numbers, inputs, still)
+            return _plan(arrays, numbers, spec, inputs, limits)
     workspace.clear()
     return None
 
 
 def _plan(
-    arrays: Mapping[str, NDArray[Any]], numbers: dict[str, Any], inputs: JobInputs, still: Still
+    arrays: Mapping[str, NDArray[Any]],
+    numbers: dict[str, Any],
+    spec: JobSpec,
+    inputs: JobInputs,
+    limits: MediaLimits,
 ) -> JobPlan:
+    of_faces = [_parts(arrays, f"{number} ") for number in range(len(numbers["faces"]))]
+    # Of a video, the face has told all but one picture.
+    moves = any(name.startswith(_MOVING) for parts in of_faces for name in parts)
+    still = None if moves else read_picture(spec.source, limits)
     time, (start, end) = numbers["time"], numbers["time"]["audio"]
     return JobPlan(
         inputs.model,
         tuple(
-            _face(_parts(arrays, number), told, still)
-            for number, told in enumerate(numbers["faces"])
+            _face(parts, told, still) if still else _moving_face(parts, told, spec, limits)
+            for parts, told in zip(of_faces, numbers["faces"], strict=True)
         ),
         ResultTime(
             arrays["pts"].tolist(),
@@ -179,7 +193,8 @@ def _plan_of_one(
     """A plan as version 0.1 wrote it, which knew one face at the driving video's own times."""
     face = _face(arrays, {"beyond": 0, **numbers}, still)
     time = result_time(face.driving, face.kept)
-    return JobPlan(inputs.model, (face,), time, spec.size, numbers["hashes"])
+    size = face_size(spec, face.source, inputs.model.generator)
+    return JobPlan(inputs.model, (face,), time, size, numbers["hashes"])
 
 
 def _face_numbers(face: FacePlan) -> dict[str, Any]:
@@ -208,9 +223,23 @@ def _face(arrays: Mapping[str, NDArray[Any]], numbers: dict[str, Any], still: St
     )
 
 
-def _parts(arrays: Mapping[str, NDArray[Any]], number: int) -> dict[str, NDArray[Any]]:
-    """The arrays of one of several, whose names begin with its number."""
-    prefix = f"{number} "
+def _moving_face(
+    arrays: Mapping[str, NDArray[Any]], numbers: dict[str, Any], spec: JobSpec, limits: MediaLimits
+) -> FacePlan:
+    moving = _parts(arrays, _MOVING)
+    return FacePlan(
+        moving_source(spec, moving_from(moving), limits),
+        driving_of(arrays),
+        arrays["targets"],
+        arrays["kept"],
+        tuple((first, last) for first, last in numbers["missing"]),
+        numbers["beyond"],
+        shown=moving["shown"],
+    )
+
+
+def _parts(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    """The arrays whose names begin like this, by what comes after it."""
     return {
         name.removeprefix(prefix): value
         for name, value in arrays.items()
@@ -242,15 +271,17 @@ class RolloutCheckpoint:
     segments: tuple[str, ...] = ()
     previous: tuple[tuple[Mapping[str, NDArray[Any]], ...], ...] = ()
 
-    def after(self, segment: Path, states: Sequence[RolloutState]) -> RolloutCheckpoint:
+    def after(
+        self, segment: Path, states: Sequence[RolloutState], plan: JobPlan
+    ) -> RolloutCheckpoint:
         """The checkpoint after one more segment and the faces' states then.
 
         Raises:
             AnimatorError: no_such_file if the segment is gone.
         """
         previous = tuple(
-            tuple(_kept_picture(reference.image) for reference in state.previous)
-            for state in states
+            tuple(_kept(reference, face) for reference in state.previous)
+            for state, face in zip(states, plan.faces, strict=True)
         )
         return RolloutCheckpoint((*self.segments, content_hash(segment)), previous)
 
@@ -272,11 +303,30 @@ def _continued(
     frames: int,
 ) -> RolloutState:
     """The state of a face after ``frames`` frames of which these are the latest pictures."""
+    if face.source.moving is not None:
+        return RolloutState(start.source, _known(generator, pictures) or start.previous)
     latest = [
         generator.reference(_picture(kept, generator.device), face.targets[frame], start)
         for kept, frame in zip(pictures, range(frames - 1, -1, -1), strict=False)
     ]
     return RolloutState(start.source, (*latest, *start.previous)[: len(start.previous)])
+
+
+def _known(
+    generator: PortraitGenerator, pictures: Sequence[Mapping[str, NDArray[Any]]]
+) -> tuple[Reference, ...]:
+    """Previous frames that are kept with all that is known of them."""
+    device = generator.device
+    with generator.arithmetic():
+        return tuple(
+            generator.network.reference(
+                "previous",
+                _picture(kept, device),
+                torch.from_numpy(kept["structure"]).to(device),
+                torch.from_numpy(kept["landmarks"]).to(device),
+            )
+            for kept in pictures
+        )
 
 
 def segment_name(number: int) -> str:
@@ -335,6 +385,15 @@ def _checkpoint(arrays: Mapping[str, NDArray[Any]]) -> RolloutCheckpoint:
 
 def _checkpoint_name(segments: int) -> str:
     return f"{segments:05}.npz"
+
+
+def _kept(reference: Reference, face: FacePlan) -> dict[str, NDArray[Any]]:
+    """A previous frame; of a video, of which any frame may have been generated last, all of it."""
+    kept = _kept_picture(reference.image)
+    if face.source.moving is not None and reference.landmarks is not None:
+        kept["structure"] = reference.structure.float().cpu().contiguous().numpy()
+        kept["landmarks"] = reference.landmarks.float().cpu().contiguous().numpy()
+    return kept
 
 
 def _kept_picture(image: torch.Tensor) -> dict[str, NDArray[Any]]:

@@ -10,6 +10,7 @@ from statistics import median
 
 from animator.checks.report import MOTION, DrivingFacts, Face, Finding, Level, SourceFacts, Subject
 from animator.errors import AnimatorError
+from animator.faces.framing import face_side
 from animator.media.notes import LARGEST_SIDE, is_reduced, sentence
 from animator.spec import JobSpec
 
@@ -35,6 +36,7 @@ CODES: dict[str, str] = {
     "length_unknown": "The length of the driving video could not be told.",
     "partly_looked_at": "There was no time to look at as many frames as wanted.",
     "no_estimate": "Time and memory could not be estimated.",
+    "source_video": "The source is a video, whose frames are all animated.",
     "reduced_picture": "The result shows the source in fewer pixels than it has.",
     "hdr": "An input is HDR and is taken as SDR.",
     "broken_profile": "A colour profile makes no sense.",
@@ -103,6 +105,13 @@ def _of_notes(about: Subject, subject: str, codes: tuple[str, ...]) -> Iterator[
 def _of_source(spec: JobSpec, source: SourceFacts) -> Iterator[Finding]:
     # Which face, and is it large enough?
     face = source.face
+    if source.video:
+        frames = "" if source.frames is None else f" of {source.frames} frames"
+        kept = spec.source_motion == "keep"
+        what = "is added to its own" if kept else "takes the place of its own"
+        message = f"The source is a video{frames}; the driving motion {what}."
+        advice = "Give --source-motion still to animate its first picture."
+        yield _finding("note", "source_video", "source", message, advice)
     if spec.faces.several:
         yield _moving(spec, source)
     elif source.faces > 1:
@@ -116,10 +125,11 @@ def _of_source(spec: JobSpec, source: SourceFacts) -> Iterator[Finding]:
             message,
             "Choose with --face N, or --source-face N for the picture alone.",
         )
-    if face.crop.side < SMALL_SOURCE * spec.size:
+    shown = face_side(spec.size, spec.margin, face.crop.side)
+    if face.crop.side < SMALL_SOURCE * shown:
         message = (
             f"The square around the source's face has {face.crop.side} pixels and is enlarged "
-            f"to {spec.size}."
+            f"to {shown}."
         )
         yield _finding(
             "warning", "small_face", "source", message, "Use a larger picture or a smaller --size."

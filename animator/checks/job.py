@@ -25,6 +25,7 @@ from animator.checks.report import (
     Subject,
 )
 from animator.errors import CODES, AnimatorError
+from animator.faces.framing import FINE_FROM
 from animator.files.local import check_location, quoted
 from animator.jobs.preflight import check_weights
 from animator.sandbox import Ended, Message, SandboxLimits, run_limited
@@ -270,13 +271,16 @@ def _driving(facts: Mapping[str, Any]) -> DrivingFacts:
 
 def _estimate(spec: JobSpec, settings: Settings, looked: _Looked) -> JobEstimate | None:
     """What the job would need; failures to tell become findings."""
-    driving = looked.driving
+    driving, source = looked.driving, looked.source
     if driving is None or driving.frames is None:
+        return None
+    if source is not None and source.video and source.frames is None:
         return None
     # Have the networks loaded and timed; they are not hostile, so the child is trusted.
     task = {
         "spec": spec.to_json(),
         "settings": settings.to_environment(),
+        "face": FINE_FROM if looked.source is None else looked.source.face.crop.side,
         "asked": time.time(),
     }
     limits = SandboxLimits(_SPEED_SECONDS, memory_mb=None)
@@ -296,15 +300,20 @@ def _estimate(spec: JobSpec, settings: Settings, looked: _Looked) -> JobEstimate
         faces = len(spec.faces.numbers(looked.source.faces))
     # From times a frame to the time of the job; all in seconds.
     share = driving.coverage[0] if spec.missing_face == "skip" else 1.0
-    frames = max(round(driving.frames * share), 1)
-    if spec.rate is not None and driving.duration is not None:
-        frames = max(round(driving.duration * share * spec.rate), 1)
+    frames, length = driving.frames, driving.duration
+    if source is not None and source.frames is not None:  # a video, whose times the result has
+        frames, length, share = source.frames, source.duration, 1.0
+    frames = max(round(frames * share), 1)
+    if spec.rate is not None and length is not None:
+        frames = max(round(length * share * spec.rate), 1)
     stages = {
         "decode": driving.decode_seconds,
         "landmarks": driving.landmark_seconds or 0.0,
         "generate": told["step"] * faces,
     }
     seconds = told["load"] + driving.frames * (stages["decode"] + stages["landmarks"])
+    if source is not None and source.frames is not None:
+        seconds += source.frames * source.frame_seconds
     return JobEstimate(
         seconds=round(seconds + frames * stages["generate"], 1),
         memory_mb=round(told["memory_mb"] + driving.memory_mb),

@@ -83,8 +83,9 @@ def _row(name: str, value: str) -> None:
 
 
 def _show_source(source: SourceFacts) -> None:
-    _row("picture", f"{source.width} x {source.height}")
-    _row("face", f"{source.face.pixels:.0f} pixels, {_count(source.faces, 'face')} in the picture")
+    what = "video" if source.video else "picture"
+    _row(what, f"{source.width} x {source.height}")
+    _row("face", f"{source.face.pixels:.0f} pixels, {_count(source.faces, 'face')} in the {what}")
     _row("crop", _crop(source.face.crop))
 
 

@@ -158,7 +158,7 @@ def read_values(options: dict[str, Any]) -> None:
                 "invalid_option", f"{flag} is {text!r}; allowed is largest, or a number from 1."
             )
         options[name] = int(text)
-    if (audio := options.get("audio")) not in (None, "driving", "none"):
+    if (audio := options.get("audio")) not in (None, "driving", "source", "none"):
         options["audio"] = Location(plain_location(str(audio)), "audio")
     crf = options.get("crf", "auto")
     if crf != "auto":
@@ -166,6 +166,12 @@ def read_values(options: dict[str, Any]) -> None:
             message = f"--crf is {crf!r}; allowed is auto, or a whole number from 0 (best)."
             raise AnimatorError("invalid_option", message)
         options["crf"] = int(crf)
+    size = options.get("size", "auto")
+    if size != "auto":
+        if not (size.isascii() and size.isdigit() and len(size) < 5):
+            message = f"--size is {size!r}; allowed is auto, or an even number from 128 to 1024."
+            raise AnimatorError("invalid_option", message)
+        options["size"] = int(size)
 
 
 def _file_of_a_face(text: str) -> str:

@@ -99,8 +99,8 @@ def _samples(content: bytes) -> Iterator[Sample]:
     """
     written = pq.read_schema(pa.BufferReader(content)).names
     there = [name for name in _NAMES if name in written]
-    words = [name for name in _WORDS if name in written]
-    table = pq.ParquetFile(pa.BufferReader(content), read_dictionary=words)
+    texts = [name for name in _WORDS if name in written]
+    table = pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts)
     known, places = dict[str, str](), dict[str, Location]()
     for batch in table.iter_batches(_BATCH, columns=there, use_threads=False):
         columns = []

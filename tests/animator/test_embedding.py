@@ -86,7 +86,7 @@ def spec(samples: tuple[Path, Path], tmp_path: Path) -> JobSpec:
     )
     return JobSpec(
         str(samples[0]), str(driving), str(tmp_path / "out" / "out.mp4"), size=SIZE,
-        weights=str(weights), detector="dlib", device="cpu",
+        margin=1.75, weights=str(weights), detector="dlib", device="cpu",
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from animator.broker.connection import RedisBase, connect
 from animator.cli import options
 from animator.errors import AnimatorError
 from animator.settings import Settings
-from animator.spec import JobError, JobOptions, JobSpec, JobState, Progress, Result
+from animator.spec import JobError, JobOptions, JobSpec, JobState, Progress, Result, Size
 from animator.values import Location, parse_time
 
 PATHS = {"source": "/a/source.png", "driving": "/a/driving.mp4", "output": "/a/out.mp4"}
@@ -78,6 +78,14 @@ def test_times_that_are_none(text: str) -> None:
         ("size", 64),
         ("size", 2048),
         ("size", 256.0),
+        ("size", "256"),
+        ("size", "large"),
+        ("size", True),
+        ("size", None),
+        ("margin", 1.19),
+        ("margin", 4.01),
+        ("margin", float("nan")),
+        ("margin", "2"),
         ("detector", "mediapipe"),
         ("device", "gpu"),
         ("device", "cuda:x"),
@@ -107,7 +115,26 @@ def test_options_that_came_later_count_only_where_they_are_used() -> None:
 
 def test_records_of_before_there_were_controls() -> None:
     old = json.dumps({**PATHS, "motion": "absolute"})
-    assert JobSpec.from_json(old) == JobSpec(**PATHS, motion="absolute")
+    then = JobSpec(**PATHS, motion="absolute", size=256, margin=1.75)
+    assert JobSpec.from_json(old) == then
+    assert JobSpec.from_json(json.dumps({**PATHS, "size": 512})).margin == 1.75
+
+
+def test_what_older_records_mean_counts_as_it_did() -> None:
+    """Keys and plans that were made before there was a margin stay what they were."""
+    old = JobSpec.from_json(json.dumps({**PATHS, "size": 300}))
+    assert old.chosen()["size"] == 300 and "margin" not in old.chosen()
+    assert JobSpec(**PATHS, size=300, margin=1.75).chosen() == old.chosen()
+    new = JobSpec(**PATHS)
+    assert (new.size, new.margin) == ("auto", 2.4)
+    assert (new.chosen()["size"], new.chosen()["margin"]) == ("auto", 2.4)
+
+
+@pytest.mark.parametrize("size", ["auto", 128, 300, 1024])
+@pytest.mark.parametrize("margin", [1.2, 2, 4.0])
+def test_sizes_and_margins(size: Size, margin: float) -> None:
+    spec = JobSpec(**PATHS, size=size, margin=margin)
+    assert JobSpec.from_json(spec.to_json()) == spec
 
 
 def test_the_end_must_follow_the_start() -> None:

@@ -107,7 +107,8 @@ def _limited(item: Option, hint: Any) -> Any:
     # The number of a face, or another that stands beside a word.
     low = 1 if item.minimum is None else int(item.minimum)
     high = _MOST_FACES if item.maximum is None else int(item.maximum)
-    return Annotated[int, Field(ge=low, le=high), _WHOLE] if hint is int else hint
+    limits = Field(ge=low, le=high, multiple_of=item.step)
+    return Annotated[int, limits, _WHOLE] if hint is int else hint
 
 
 def _offered() -> dict[str, Any]:

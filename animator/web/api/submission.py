@@ -87,7 +87,7 @@ def submit(
     }
     own = {file: _find_input(context, caller, "driving", file) for _, file in faces.files}
     values["face"] = faces.located(lambda file: own[file].location).text
-    if values["audio"] not in ("driving", "none"):
+    if values["audio"] not in ("driving", "source", "none"):
         inputs["audio"] = _find_input(context, caller, "audio", values["audio"])
         values["audio"] = Location(inputs["audio"].location)
     # What is asked for, checked as for any job

@@ -41,7 +41,7 @@ SHOWN = ("output_mode", "motion", "size", "start", "end")
 _PICTURED = ("output_mode", "motion")
 """Choices that are shown all at once."""
 _ANYWHERE = Location("/anywhere")
-_SOUNDS = ("driving", "none")
+_SOUNDS = ("driving", "source", "none")
 """Those of the page; a request over HTTP may name a file, too."""
 _DIGITS = 13
 _LONGEST = 2000

@@ -111,7 +111,7 @@ def spec(samples: tuple[Path, Path], driving: Path, weights: str, tmp_path: Path
     (tmp_path / "results").mkdir()
     return JobSpec(
         str(samples[0]), str(driving), str(tmp_path / "results" / "out.mp4"),
-        size=128, detector="dlib", device="cpu", weights=weights,
+        size=128, margin=1.75, detector="dlib", device="cpu", weights=weights,
     )  # fmt: skip
 
 

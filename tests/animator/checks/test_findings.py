@@ -139,6 +139,19 @@ def test_a_smaller_result_needs_a_smaller_face() -> None:
     assert judge(replace(SPEC, size=128), small, None) == []
 
 
+@pytest.mark.parametrize(
+    ("framing", "side"),
+    [({"size": "auto"}, 256), ({"size": 512}, 374), ({"size": 512, "margin": 4.0}, None)],
+)
+def test_a_small_face_is_one_that_is_shown_much_larger(
+    framing: dict[str, Any], side: int | None
+) -> None:
+    small = replace(SOURCE, face=replace(FACE, crop=Crop(0, 0, 120)))
+    found = judge(replace(SPEC, **framing), small, None)
+    assert said(found) == ([("warning", "small_face", "source")] if side else [])
+    assert not side or f"120 pixels and is enlarged to {side}." in found[0].message
+
+
 def test_of_several_faces() -> None:
     (finding,) = judge(SPEC, replace(SOURCE, faces=3), None)
     assert (finding.level, finding.code) == ("note", "several_faces")

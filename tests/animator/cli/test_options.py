@@ -13,7 +13,7 @@ import pytest
 import typer.main
 
 from animator.cli import app
-from animator.cli.options import OF_THE_FILE, make_spec
+from animator.cli.options import OF_THE_FILE, make_spec, read_values
 from animator.dataset.manifest.cells import RowDefaults
 from animator.dataset.options import RunOptions
 from animator.dataset.samples import COLUMNS, Sample
@@ -99,6 +99,20 @@ def test_a_table_tells_what_a_form_needs() -> None:
             assert option.minimum <= option.default <= option.maximum
         if option.kind == "choice":
             assert option.default in option.choices
+
+
+@pytest.mark.parametrize(("text", "size"), [("auto", "auto"), ("300", 300), ("9999", 9999)])
+def test_a_size_is_a_word_or_a_number(text: str, size: object) -> None:
+    values = {"size": text}
+    read_values(values)
+    assert values == {"size": size}
+
+
+@pytest.mark.parametrize("text", ["", "Auto", "12.5", "-2", "large", "9" * 99, "２５６"])
+def test_a_size_that_is_neither_is_refused(text: str) -> None:
+    with pytest.raises(AnimatorError, match="allowed is auto, or an even number from") as error:
+        read_values({"size": text})
+    assert error.value.code == "invalid_option"
 
 
 def test_documents_have_all_options() -> None:
