@@ -10,21 +10,31 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from animator.animation.blending import blend
+from animator.animation.reach import FaceMotion
 from animator.animation.view import View, even
 from animator.faces.crop import Square, fit_size, resize, whole_square
 from gfla.arrays import Picture
 
 FEATHER = 0.12
-"""Width of the soft border of a pasted face, in units of its side. The face models' crop leaves
-about a fifth of the side beside the face, so the face itself is never mixed."""
+"""Width of the soft border of a pasted face of which no motion is known, in units of its side. The
+face models' crop leaves about a fifth of the side beside the face, so the face itself is never
+mixed."""
 _WIDEST = 8192  # pixels of a driving picture; encoders take no more than twice that
 
 
 class GeneratedFace(NamedTuple):
-    """A face as the networks rendered it, and the square of the source's picture it belongs to."""
+    """A face as the networks rendered it.
+
+    Attributes:
+        picture: uint8 S x S x 3.
+        square: of the source's picture, to which it belongs.
+        motion: how it has moved; without it, all of the picture is shown but for its border.
+    """
 
     picture: Picture
     square: Square
+    motion: FaceMotion | None = None
 
 
 class Composer:
@@ -95,10 +105,13 @@ class Composer:
         y0, y1 = np.clip((top, top + side), 0, height)
         if x0 == x1 or y0 == y1:
             return
-        generated = fit_size(face.picture, side)
         if (left, top, side, side) == (0, 0, width, height):  # nothing of the source is seen
-            frame[:] = generated
+            frame[:] = fit_size(face.picture, side)
             return
+        if face.motion is not None:
+            blend(frame, (left, top, side), face.picture, face.motion)
+            return
+        generated = fit_size(face.picture, side)
         pasted = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
         inside = slice(y0, y1), slice(x0, x1)
         weight = np.ascontiguousarray(_mask(side)[pasted])

@@ -136,6 +136,16 @@ class PortraitGenerator:
         with self.arithmetic():
             return self.network.step(state, *self.guidance(landmarks, state))
 
+    def flow(self, state: RolloutState) -> NDArray[np.float32]:
+        """How the frame of a state has moved.
+
+        Returns:
+            2 x g x g in units of the crop: what leads from each place to the source's.
+        """
+        flow = state.previous[0].flow
+        assert flow is not None
+        return flow[0].float().cpu().numpy()
+
     def reference(
         self, image: torch.Tensor, landmarks: NDArray[np.floating], state: RolloutState
     ) -> Reference:

@@ -19,6 +19,7 @@ from animator.animation.moving_render import Rendered, render_moving
 from animator.animation.plan import FacePlan, JobPlan, controls_of, view_of
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.preview import Preview
+from animator.animation.reach import FaceMotion
 from animator.animation.resampling import duration
 from animator.animation.resume import (
     load_checkpoint,
@@ -42,7 +43,8 @@ from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch
 from animator.workspace.attempt import Workspace
-from gfla.arrays import Picture
+from gfla.arrays import Picture, Points
+from gfla.models.rollout import RolloutState
 
 VIDEO = "video.mp4"
 """What the whole video is called in the workspace."""
@@ -94,6 +96,7 @@ class SegmentRenderer:
         plain = controls_of(spec).plain
         self._still = [_own_picture(plan, face) if face.still and not plain else None
                        for face in plan.faces]  # fmt: skip
+        self._own = [face.own for face in plan.faces]
         self._checkpoint = load_checkpoint(workspace)
         self._time = plan.time
         self._format, self._coding = check_format(spec.output), segment_coding(spec)
@@ -263,8 +266,14 @@ class SegmentRenderer:
                 self.place(number, plan.face)
                 faces = [
                     # What never moves loses nothing to the networks.
-                    GeneratedFace(one[0] if still is None else still, face.square(number))
-                    for one, still, face in zip(rendered, self._still, plan.faces, strict=True)
+                    GeneratedFace(
+                        one[0] if still is None else still,
+                        face.square(number),
+                        self._motion(face, own, number, one[1]),
+                    )
+                    for one, still, face, own in zip(
+                        rendered, self._still, plan.faces, self._own, strict=True
+                    )
                     if one is not None
                 ]
                 frame = self.composer.compose(source, faces, shown)
@@ -274,6 +283,11 @@ class SegmentRenderer:
                 writer.write(frame, self._time.pts[number])
                 self._preview.offer(frame)
                 self._watch.advance(1, last_stage=True)
+
+    def _motion(self, face: FacePlan, own: Points, number: int, state: RolloutState) -> FaceMotion:
+        """How a face has moved in a frame, after which its clip is in this state."""
+        source = own if own.ndim == 2 else own[number]
+        return FaceMotion(self._plan.generator.flow(state), source, face.targets[number])
 
 
 def _own_picture(plan: JobPlan, face: FacePlan) -> Picture:

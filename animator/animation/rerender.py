@@ -126,8 +126,8 @@ def _with_files(face: object, files: Mapping[str, str]) -> Faces:
     faces = MovingFaces.parse(face)
     if missing := sorted({name for _, name in faces.files} - files.keys()):
         message = (
-            f"Faces of it were moved by {len(missing)} more driving files ({', '.join(missing)}); "
-            "give --driving again for each, in the order of the marks."
+            f"Faces of it were moved by further driving files ({', '.join(missing)}); give "
+            "--driving again for each, in the order of the marks."
         )
         raise AnimatorError("invalid_option", message)
     return faces.located(files.__getitem__).text

@@ -84,6 +84,8 @@ def _tensors(reference: Reference) -> Iterator[Tensor]:
     yield from (reference.image, reference.small, reference.structure)
     if reference.landmarks is not None:
         yield reference.landmarks
+    if reference.flow is not None:
+        yield reference.flow
     for features in reference.features.values():
         yield features.features
         if features.projection is not None:

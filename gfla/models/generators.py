@@ -137,6 +137,7 @@ class AnimationGenerator(nn.Module):
         # The frame becomes the newest of the previous ones; the oldest leaves.
         seen = prediction.image if self.config.finished_reference else image
         latest = self.reference("previous", seen, structure, landmarks)
+        latest = replace(latest, flow=_moved(residuals, prior, structure))
         return RolloutState(state.source, (latest, *state.previous[:-1])), prediction
 
     def estimate(
@@ -180,7 +181,8 @@ class AnimationGenerator(nn.Module):
         if image.shape[-2:] != structure.shape[-2:]:
             small = F.avg_pool2d(image, image.shape[-1] // structure.shape[-1])
         features = self.renderer.prepare(kind, self.encoders[kind](small))
-        return Reference(image, small, structure, landmarks, features)
+        flow = _moved({}, None, structure) if kind == "previous" else None
+        return Reference(image, small, structure, landmarks, features, flow=flow)
 
     def prior(
         self, state: RolloutState, structure: Tensor, landmarks: Tensor | None
@@ -296,3 +298,17 @@ def _add_prior(estimates: Estimates, prior: Tensor) -> Estimates:
         layer: (flows + downscale_flow(flat, 2**layer).unflatten(0, (batch, references)), masks)
         for layer, (flows, masks) in estimates.items()
     }
+
+
+def _moved(residuals: dict[int, Tensor], prior: Tensor | None, structure: Tensor) -> Tensor:
+    """The flow to the source, the last reference, at half the structure's size; see Reference."""
+    batch, _, height, width = structure.shape
+    flow = structure.new_zeros(batch, 2, height // 2, width // 2, dtype=torch.float32)
+    with torch.no_grad():
+        if residuals:
+            finest = min(residuals)
+            flow = flow + upscale_flow(residuals[finest][:, -1], 2 ** (finest - 1))
+        if prior is not None:
+            flow = flow + downscale_flow(prior[:, -1], 2)
+        # Numbers, not a tensor of them, as for CUDA graphs.
+        return torch.stack([flow[:, 0] * (2 / width), flow[:, 1] * (2 / height)], 1)

@@ -23,6 +23,8 @@ class Reference:
         landmarks: B 68 2 in units of the picture, or None.
         features: by layer, ready for local attention.
         regions: of a clip's source, what the region heads keep of it; see ``SourceRegions``.
+        flow: of a rendered frame, B 2 h/2 w/2 in units of the picture: what leads from each of its
+            places to the source's; 0 where the source stands in, None for the source itself.
     """
 
     image: Tensor
@@ -31,6 +33,7 @@ class Reference:
     landmarks: Tensor | None
     features: Mapping[int, SourceFeatures]
     regions: SourceRegions = field(default_factory=dict)
+    flow: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,9 @@ def _merged(
         projections = [one.projection for one in parts if one.projection is not None]
         projection = merge(projections) if projections else None
         features[layer] = SourceFeatures(merge([one.features for one in parts]), projection)
-    # Landmarks and regions: all clips of a model have them, or none.
+    # Landmarks, flows and regions: all clips of a model have them, or none.
     landmarks = [one.landmarks for one in references if one.landmarks is not None]
+    flows = [one.flow for one in references if one.flow is not None]
     regions = {
         name: tuple(map(merge, zip(*(one.regions[name] for one in references), strict=True)))
         for name in first.regions
@@ -125,11 +129,17 @@ def _merged(
         merge(landmarks) if landmarks else None,
         features,
         regions,
+        merge(flows) if flows else None,
     )
 
 
 def _detached(frame: Reference) -> Reference:
     features = {layer: value.detach() for layer, value in frame.features.items()}
     return Reference(
-        frame.image.detach(), frame.small.detach(), frame.structure, frame.landmarks, features
+        frame.image.detach(),
+        frame.small.detach(),
+        frame.structure,
+        frame.landmarks,
+        features,
+        flow=frame.flow,
     )

@@ -43,13 +43,14 @@ def test_a_job_is_submitted_with_links_to_all_of_it(
     server: JobServer, http: httpx.Client, store: JobStore
 ) -> None:
     wanted = server.new_job(
-        size=128, margin=1.75, motion="absolute", face=2, start="0.5", extras=["frames"]
+        size="auto", margin=2, motion="absolute", face=2, start="0.5", extras=["frames"]
     )
     answer = http.post("/v1/jobs", json=wanted)
     assert answer.status_code == 202
     job = answer.json()
     record = store.get(job["id"])
-    assert (record.spec.size, record.spec.motion, record.spec.face) == (128, "absolute", 2)
+    assert (record.spec.size, record.spec.margin) == ("auto", 2)
+    assert (record.spec.motion, record.spec.face) == ("absolute", 2)
     assert (record.spec.start, record.spec.extras) == ("0.5", ("frames",))
     assert answer.headers["location"] == job["links"]["self"] == f"/v1/jobs/{record.id}"
     assert "idempotency-replayed" not in answer.headers
@@ -82,6 +83,9 @@ def test_a_job_is_submitted_with_links_to_all_of_it(
         ({"size": 127}, 422, "invalid_option"),
         ({"size": "256"}, 422, "invalid_option"),
         ({"size": True}, 422, "invalid_option"),
+        ({"size": "large"}, 422, "invalid_option"),
+        ({"margin": 4.5}, 422, "invalid_option"),
+        ({"margin": "wide"}, 422, "invalid_option"),
         ({"smoothing": 1.5}, 422, "invalid_option"),
         ({"face": 0}, 422, "invalid_option"),
         ({"motion": "sideways"}, 422, "invalid_option"),
