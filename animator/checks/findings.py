@@ -108,7 +108,7 @@ def _of_source(spec: JobSpec, source: SourceFacts) -> Iterator[Finding]:
     if source.video:
         frames = "" if source.frames is None else f" of {source.frames} frames"
         kept = spec.source_motion == "keep"
-        what = "is added to its own" if kept else "takes the place of its own"
+        what = "is added to its own" if kept else "is put in the place of its own"
         message = f"The source is a video{frames}; the driving motion {what}."
         advice = "Give --source-motion still to animate its first picture."
         yield _finding("note", "source_video", "source", message, advice)

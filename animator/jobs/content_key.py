@@ -40,9 +40,6 @@ def content_key(spec: JobSpec, settings: Settings) -> str:
     folder = not spec.source.is_url and is_sequence(spec.source.plain)
     if folder or Path(spec.source.name).suffix.lower() in _STILL:
         values.pop("source_motion", None)  # it makes no difference
-    else:
-        # Of what may be a video, older versions showed the first picture alone.
-        values["source_motion"] = spec.source_motion
     hashes = {name: _hash_input(place, settings) for name, place in spec.inputs.items()}
     values |= {name: hashes[name] for name in ("source", "driving", "audio") if name in hashes}
     values["face"] = spec.face_by_name(hashes)

@@ -115,7 +115,7 @@ def test_options_that_came_later_count_only_where_they_are_used() -> None:
 
 def test_records_of_before_there_were_controls() -> None:
     old = json.dumps({**PATHS, "motion": "absolute"})
-    then = JobSpec(**PATHS, motion="absolute", size=256, margin=1.75)
+    then = JobSpec(**PATHS, motion="absolute", size=256, margin=1.75, source_motion="still")
     assert JobSpec.from_json(old) == then
     assert JobSpec.from_json(json.dumps({**PATHS, "size": 512})).margin == 1.75
 
@@ -124,7 +124,9 @@ def test_what_older_records_mean_counts_as_it_did() -> None:
     """Keys and plans that were made before there was a margin stay what they were."""
     old = JobSpec.from_json(json.dumps({**PATHS, "size": 300}))
     assert old.chosen()["size"] == 300 and "margin" not in old.chosen()
-    assert JobSpec(**PATHS, size=300, margin=1.75).chosen() == old.chosen()
+    then = JobSpec(**PATHS, size=300, margin=1.75, source_motion="still")
+    assert then.chosen() == old.chosen() and "source_motion" not in old.chosen()
+    assert JobSpec(**PATHS).chosen()["source_motion"] == "keep"
     new = JobSpec(**PATHS)
     assert (new.size, new.margin) == ("auto", 2.4)
     assert (new.chosen()["size"], new.chosen()["margin"]) == ("auto", 2.4)

@@ -238,3 +238,14 @@ def test_the_documentation_lists_every_code_with_its_meaning() -> None:
     rows = re.findall(r"^\| `(\w+)` \| [a-z, ]+ \| (.+?) \|", text, flags=re.MULTILINE)
     assert dict(rows) == CODES
     assert not set(CODES) & set(errors.CODES)
+
+
+@pytest.mark.parametrize(
+    ("motion", "words"), [("keep", "is added to its own"), ("replace", "in the place of its own")]
+)
+def test_a_video_as_the_portrait_is_noted(motion: Any, words: str) -> None:
+    spec = JobSpec("/a/me.mp4", "/a/you.mp4", "/a/out.mp4", source_motion=motion)
+    found = judge(spec, replace(SOURCE, video=True, frames=40), DRIVING)
+    (note,) = [finding for finding in found if finding.code == "source_video"]
+    assert (note.level, note.about) == ("note", "source")
+    assert "40 frames" in note.message and words in note.message

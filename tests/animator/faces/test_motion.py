@@ -11,7 +11,14 @@ from animator.faces.crop import Square, face_square
 from animator.faces.detectors.mean_face import MEAN_FACE
 from animator.faces.geometry import Similarity, face_size, fit_similarity
 from animator.faces.landmarks import Landmarks
-from animator.faces.motion import choose_anchor, fill_missing, keep_inside, retarget, smooth
+from animator.faces.motion import (
+    Motion,
+    choose_anchor,
+    fill_missing,
+    keep_inside,
+    retarget,
+    smooth,
+)
 
 Array = NDArray[np.floating]
 EYES = (((37, 38), (41, 40)), ((43, 44), (47, 46)))
@@ -335,3 +342,25 @@ def test_retargeting_of_odd_input(source: Array) -> None:
     flat = np.zeros((1, 68, 2))
     for mode in ("relative", "absolute"):
         assert np.isfinite(retarget(source, flat, flat[0], mode)).all()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", ["relative", "absolute"])
+def test_a_source_that_moves_gets_in_each_frame_what_a_still_one_gets(mode: Motion) -> None:
+    places = [(200, 200, 100, 0.0), (230, 190, 120, 0.2), (260, 210, 90, -0.3)]
+    sources = np.stack([with_eyes(face(*place), 0.4 + n) for n, place in enumerate(places)])
+    driving = noisy(np.stack([with_mouth(face(90, 80, 60, 0.1 * n), 3.0 * n) for n in range(3)]))
+    anchor = face(88, 82, 61)
+    together = retarget(sources, driving, anchor, mode)
+    apart = [
+        retarget(own, one[None], anchor, mode)[0] for own, one in zip(sources, driving, strict=True)
+    ]
+    assert together == pytest.approx(np.stack(apart), abs=1e-3)
+
+
+def test_keep_inside_knows_a_square_for_each_frame() -> None:
+    points = np.stack([face(100, 100), face(300, 100), face(300, 100)])
+    squares = np.array([[100.0, 100, 300], [300, 100, 300], [100, 100, 300]])
+    kept = keep_inside(points, squares)
+    assert kept[:2] == pytest.approx(points[:2], abs=1e-4)
+    assert kept[2] == pytest.approx(keep_inside(points[2:], Square(100, 100, 300))[0], abs=1e-4)
+    assert np.abs(kept[2] - points[2]).max() > 50
