@@ -36,7 +36,7 @@ CODES: dict[str, str] = {
     "disk_full": "The disk, a quota or a file size limit stopped the output from being written.",
     "encoding_failed": "The encoder refused the frames or the sound.",
     "encoder_unavailable": "This build of libav cannot code what is asked for.",
-    "no_sound": "The file whose sound is asked for has none that can be read.",
+    "no_audio": "The file whose sound is asked for has none that can be read.",
     "invalid_signer": "The certificate or the key that results are signed with cannot be used.",
     "signing_failed": "The finished video could not be signed.",
     "weights_unreadable": "The weights are missing, damaged or do not fit the model.",

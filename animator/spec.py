@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import KW_ONLY, asdict, dataclass, field, fields
+from dataclasses import KW_ONLY, asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, Literal, cast, get_args
 
 from animator.errors import AnimatorError
 from animator.formats import Codec, PixelFormat, Preset, check_coding, format_of, parse_rate
+from animator.moving_faces import Face, MovingFaces
 from animator.values import (
     DEVICE,
     Location,
@@ -33,6 +34,7 @@ from animator.values import (
     options_of,
     parse_time,
     refuse,
+    shown_url,
 )
 
 Motion = Literal["relative", "absolute"]
@@ -41,13 +43,17 @@ MissingFace = Literal["hold", "interpolate", "skip", "fail"]
 OutputMode = Literal["crop", "paste-back", "side-by-side"]
 Detector = Literal["auto", "dlib", "face-alignment"]
 Precision = Literal["auto", "float32", "bfloat16"]
-Face = Literal["largest"] | int
 Crf = Literal["auto"] | int
+Size = Literal["auto"] | int
 Extra = Literal["landmarks", "structures", "flows", "frames"]
 Priority = Literal["high", "normal", "low"]
 Kind = Literal["any", "cpu", "cuda"]
 Region = Literal["head", "brows", "eyes", "mouth", "jaw"]
 Blink = Literal["off", "auto"]
+Ending = Literal["hold", "loop", "stop"]
+SourceMotion = Literal["keep", "replace", "still"]
+Faces = Literal["largest", "all"] | int | str
+"""As `animator.moving_faces.MovingFaces` reads it."""
 
 _FACE, _LOOK, _FILE = "Which face", "The result", "The file"
 _MACHINE, _QUEUE = "The machine", "The queue"
@@ -73,6 +79,15 @@ class RowOptions:
     )
     """"default" for the checkpoint that is shipped, a name in the weights library, or an absolute
     path. A name travels as a name: every machine looks it up in its own library."""
+    face: Faces = option(
+        "largest",
+        "Which face where there are several: the largest, the N-th from the left (in both files), "
+        "all, or N=FILE for each with a driving file of its own (parted by ; or given again). The "
+        "last two show the whole picture.",
+        _FACE,
+        shown="[largest|N|all|N=FILE]",
+    )
+    """Of the source and of the driving video; numbers begin at 1. Files are `Location`s."""
     motion: Motion = option(
         "relative",
         "relative: the driving motion on the source's own face; absolute: the driving "
@@ -115,19 +130,32 @@ class RowOptions:
     blink: Blink = option(
         "off", "auto: eyes that do not get the driving motion blink now and then.", _LOOK
     )
+    ending: Ending = option(
+        "hold",
+        "What a video does that ends before the longest: hold its last pose, loop (begin again), "
+        "or stop the result with it.",
+        _LOOK,
+    )
+    source_motion: SourceMotion = option(
+        "keep",
+        "Of a video as the portrait: keep adds the driving motion to its own; replace puts the "
+        "driving turning and expression in the place of its own; still animates its first picture.",
+        _LOOK,
+    )
     fps: str = option(
         "keep",
         "Frames a second of the result: 25, 29.97, 30000/1001; keep is the driving video's own "
-        "times.",
+        "times, or those of a video that is the portrait.",
         _FILE,
         shown="[keep|N]",
     )
     """As `animator.formats.parse_rate` reads it."""
     audio: str = option(
         "driving",
-        "The sound: the driving video's, none, or that of another file.",
+        "The sound: the driving video's, that of a video that is the portrait (source), none, or "
+        "that of another file.",
         _FILE,
-        shown="[driving|none|FILE]",
+        shown="[driving|source|none|FILE]",
     )
     """A file is a `Location`."""
     driving_fps: str = option(
@@ -142,24 +170,29 @@ class RowOptions:
 class SharedOptions:
     """Options that all rows of a data set share."""
 
-    size: int = option(
-        256,
-        "Side of the face square in pixels, an even number from 128 to 1024.",
+    size: Size = option(
+        "auto",
+        "Side of what a crop shows, in pixels, an even number from 128 to 1024; auto renders the "
+        "face at 512 pixels where its square in the source has 300 or more, else at 256.",
         _LOOK,
-        shown="PIXELS",
+        shown="[auto|PIXELS]",
         minimum=128,
         maximum=1024,
         step=2,
         order=1,
     )
-    face: Face = option(
-        "largest",
-        "Which face where there are several: the largest, or the N-th from the left; in both "
-        "files.",
-        _FACE,
-        shown="[largest|N]",
+    """Auto is as `animator.faces.framing` says; a face's pixels are those of the square around it
+    that the networks see."""
+    margin: float = option(
+        2.4,
+        "How much a crop shows, in units of the face: 1.75 is just what moves, 2.4 all of the hair "
+        "and the shoulders, too.",
+        _LOOK,
+        shown="1.2..4",
+        minimum=1.2,
+        maximum=4,
+        order=1,
     )
-    """Of the source and of the driving video; numbers begin at 1."""
     source_face: Face | None = option(
         None, "Which face of the source, if not that of --face.", _FACE, shown="[largest|N]"
     )
@@ -225,10 +258,13 @@ class SharedOptions:
 _FILES = ("source", "driving", "output")
 _LATER = (
     *("source_face", "driving_face", "strength", "head", "expression", "regions", "blink"),
+    *("ending", "source_motion", "margin"),
     *("fps", "audio", "driving_fps", "codec", "crf", "preset", "pixel_format"),
 )
 """Options that came later than others; see `JobSpec.chosen`."""
-_NO_REGIONS = f"one or more of {', '.join(get_args(Region))}, each once, parted by commas"
+FORMER: Mapping[str, Any] = {"size": 256, "margin": 1.75, "source_motion": "still"}
+"""What options were that have another default now: what a record means that lacks them."""
+_NO_REGIONS = f"one or more of {', '.join(get_args(Region))}, parted by commas"
 DEFAULT_RATE = Fraction(25)
 """Pictures a second of a folder that nobody says more of."""
 
@@ -243,7 +279,8 @@ class JobSpec(SharedOptions, RowOptions):
 
     source: Location = field(
         metadata=offered(
-            "The portrait: a picture, or a video or folder whose first picture is taken.",
+            "The portrait: a picture, a video all of whose frames are animated, or a folder whose "
+            "first picture is taken.",
             shown="SOURCE",
         )
     )
@@ -279,11 +316,12 @@ class JobSpec(SharedOptions, RowOptions):
             check_path("weights", self.weights, "default, a name of weights, or an absolute path")
         for name, item in _SPEC_OPTIONS.items():
             item.check(getattr(self, name))
-        for name in ("face", "source_face", "driving_face"):
+        for name in ("source_face", "driving_face"):
             face = getattr(self, name)
-            usual = face == "largest" or (face is None and name != "face")
+            usual = face is None or face == "largest"
             if not usual and not (type(face) is int and face >= 1):
                 raise refuse(name, face, "largest, or the number of a face from 1")
+        self._check_faces()
         if not isinstance(self.device, str) or not DEVICE.fullmatch(self.device):
             raise refuse("device", self.device, "auto, cpu, cuda, cuda:N")
         for name in ("measure", "keep_result"):
@@ -295,8 +333,31 @@ class JobSpec(SharedOptions, RowOptions):
             check_choice("extras", extra, Extra)
         if not isinstance(self.regions, str) or not self.moving:
             raise refuse("regions", self.regions, _NO_REGIONS)
+        size = _SPEC_OPTIONS["size"]
+        if self.size != "auto" and not size.is_number(self.size):
+            what = f"auto, or an even number from {size.minimum:g} to {size.maximum:g}"
+            raise refuse("size", self.size, what)
         self._check_times()
         self._check_file()
+
+    def _check_faces(self) -> None:
+        faces = MovingFaces.parse(self.face).located(lambda file: Location(file, "face"))
+        object.__setattr__(self, "face", faces.text)
+        if not faces.several:
+            return
+        if self.source_face is not None:
+            what = "nothing where --face says all or N=FILE"
+            raise refuse("source_face", self.source_face, what)
+        if self.output_mode == "side-by-side":
+            what = "crop or paste-back where --face says all or N=FILE"
+            raise refuse("output_mode", self.output_mode, what)
+        first = faces.first_file
+        if first is not None and self.driving.plain not in _plain_files(faces):
+            message = (
+                f"The driving video {shown_url(self.driving)!r} would move no face: each face of "
+                "--face has a file of its own. Leave it out, or add all."
+            )
+            raise AnimatorError("invalid_option", message)
 
     def _check_times(self) -> None:
         for name in ("start", "end"):
@@ -312,7 +373,8 @@ class JobSpec(SharedOptions, RowOptions):
         parse_rate("fps", self.fps)
         parse_rate("driving_fps", self.driving_fps, "auto")
         if self.audio not in ("driving", "none"):
-            object.__setattr__(self, "audio", Location(self.audio, "audio"))
+            if self.audio != "source":
+                object.__setattr__(self, "audio", Location(self.audio, "audio"))
             kind = format_of(self.output)
             if kind is not None and kind.kind != "video":
                 what = f"driving or none, as {kind.name.upper()} has no sound"
@@ -335,11 +397,62 @@ class JobSpec(SharedOptions, RowOptions):
         return self.audio if isinstance(self.audio, Location) else None
 
     @property
+    def faces(self) -> MovingFaces:
+        """Which faces of the portrait move, and what moves each."""
+        return MovingFaces.parse(self.face)
+
+    @property
+    def shows(self) -> OutputMode:
+        """What the result shows: that of `output_mode`, but with several faces all of them."""
+        return "paste-back" if self.faces.several else self.output_mode
+
+    @property
+    def drivings(self) -> dict[str, Location]:
+        """The driving files, each once, by name: "driving", "driving 2", and so on."""
+        different: dict[str, Location] = {}
+        for file in (self.driving, *(Location(file) for _, file in self.faces.files)):
+            different.setdefault(file.plain, file)
+        return {
+            "driving" if number == 1 else f"driving {number}": file
+            for number, file in enumerate(different.values(), start=1)
+        }
+
+    @property
+    def inputs(self) -> dict[str, Location]:
+        """All files that are read, by name: "source", the driving ones, and "audio"."""
+        audio = {} if self.audio_file is None else {"audio": self.audio_file}
+        return {"source": self.source, **self.drivings, **audio}
+
+    def driven_by(self, number: int | None) -> str:
+        """The name of the driving file that moves a face; None is the only one."""
+        file = dict(self.faces.files).get(number or 0)
+        names = {place.plain: name for name, place in self.drivings.items()}
+        return "driving" if file is None else names[Location(file).plain]
+
+    def face_by_name(self, names: Mapping[str, str] | None = None) -> Faces:
+        """The choice of faces without the places of files.
+
+        Args:
+            names: what stands for each driving file, by its name; if not given, the name itself.
+        """
+        named = {
+            place.plain: name if names is None else names[name]
+            for name, place in self.drivings.items()
+        }
+        return self.faces.located(lambda file: named[Location(file).plain]).text
+
+    def of_driving(self, name: str) -> JobSpec:
+        """The same job with one of its driving files alone, as that file is looked at."""
+        if not self.faces.several:
+            return self
+        return replace(self, driving=self.drivings[name], face="largest")
+
+    @property
     def moving(self) -> frozenset[Region]:
         """The regions that move; none if their names are not as they should be."""
         names = [name.strip() for name in self.regions.lower().split(",")]
         known = get_args(Region)
-        right = len(set(names)) == len(names) and all(name in known for name in names)
+        right = all(name in known for name in names)
         return frozenset(cast(list[Region], names) if right else ())
 
     @property
@@ -355,16 +468,24 @@ class JobSpec(SharedOptions, RowOptions):
     def face_of(self, name: Literal["source", "driving"]) -> Face:
         """Which face of one of the two files is meant."""
         own = self.source_face if name == "source" else self.driving_face
-        return self.face if own is None else own
+        if own is not None:
+            return own
+        # Of several the last: where it is, the others are.
+        faces = self.faces
+        named = [number for number, _ in faces.files] if name == "source" else []
+        if faces.one is not None:
+            return faces.one
+        return max(named) if named else "largest"
 
     def chosen(self) -> dict[str, Any]:
-        """All fields by name, but those that older versions had not if they are as by default.
+        """All fields by name, but those that older versions had not if they are as they were then.
 
         What is made of it, such as keys and plans, stays what it was.
         """
         values = asdict(self)
         for item in fields(self):
-            if item.name in _LATER and values[item.name] == item.default:
+            before = FORMER.get(item.name, item.default)
+            if item.name in _LATER and values[item.name] == before:
                 del values[item.name]
         return values
 
@@ -388,6 +509,8 @@ class JobSpec(SharedOptions, RowOptions):
     def from_json(cls, text: str | bytes) -> JobSpec:
         """The specification from JSON; unknown and missing names are refused.
 
+        Options that it lacks are as they were before there were such; see `FORMER`.
+
         Raises:
             AnimatorError: `invalid_option`.
         """
@@ -405,7 +528,7 @@ class JobSpec(SharedOptions, RowOptions):
             )
         if isinstance(values.get("extras"), list):
             values["extras"] = tuple(values["extras"])
-        return cls(**values)
+        return cls(**{**FORMER, **values})
 
 
 @dataclass(frozen=True)
@@ -459,6 +582,10 @@ class JobOptions:
     def from_json(cls, text: str | bytes) -> JobOptions:
         """The options from JSON."""
         return cls(**load_fields(cls, text, "options of a job"))
+
+
+def _plain_files(faces: MovingFaces) -> set[str]:
+    return {Location(file).plain for _, file in faces.files}
 
 
 _SPEC_OPTIONS = options_of(JobSpec)
@@ -536,7 +663,8 @@ class Result:
     warnings: tuple[str, ...] = ()
     """Sentences that a person should read, such as which of several faces was taken."""
     missing: tuple[tuple[int, int], ...] = ()
-    """Runs of driving frames without a face: first and last frame of each."""
+    """Runs of driving frames without a face: first and last frame of each; of several driving
+    videos, those of the longest."""
     hashes: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of the inputs, by name."""
     weights: str = ""
@@ -544,7 +672,7 @@ class Result:
     resumed: int = 0
     """Frames that an earlier attempt had finished and this one did not render again."""
     cached: tuple[str, ...] = ()
-    """Inputs whose landmarks another job had extracted: "source", "driving"."""
+    """Inputs whose landmarks another job had extracted: "source", "driving", "driving 2"."""
     quality: Mapping[str, float] = field(default_factory=dict)
     """Measures of the result by name, if they were asked for; see `animator.animation.quality`."""
 

@@ -141,12 +141,13 @@ class Option:
             raise refuse(self.name, got, ", ".join(self.choices))
         if self.kind == "flag" and not isinstance(got, bool):
             raise refuse(self.name, got, "true or false")
-        if self.kind == "number" and not self._is_number(got):
+        if self.kind == "number" and not self.is_number(got):
             usual = {None: "a number", 1: "a whole number", 2: "an even number"}
             what = usual.get(self.step, f"a multiple of {self.step}")
             raise refuse(self.name, got, f"{what} from {self.minimum:g} to {self.maximum:g}")
 
-    def _is_number(self, got: object) -> bool:
+    def is_number(self, got: object) -> bool:
+        """Whether it is a number that the option may be."""
         if isinstance(got, bool) or not isinstance(got, (int, float)):
             return False
         if self.step is not None and (not isinstance(got, int) or got % self.step):

@@ -104,7 +104,8 @@ class Bench:
     def run(self, name: str) -> dict[str, float]:
         """`animator run` of the same: the whole command, and its work without loading."""
         command = [sys.executable, "-m", "animator", "run", str(self.source), str(self.driving)]
-        command += ["--end", self.end, "-o", str(self.folder / f"{name}.mp4"), "--json"]
+        command += ["--end", self.end, "--size", "256", "--margin", "1.75"]
+        command += ["-o", str(self.folder / f"{name}.mp4"), "--json"]
         began = time.monotonic()
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         seconds, record = time.monotonic() - began, json.loads(done.stdout)
@@ -116,7 +117,7 @@ class Bench:
         specs = [
             JobSpec(
                 str(self.source), str(self.driving), str(self.folder / f"{name}-{index}.mp4"),
-                end=self.end,
+                end=self.end, size=256, margin=1.75,
             )
             for index in range(count)
         ]  # fmt: skip

@@ -102,7 +102,8 @@ def measure_default(repeats: int) -> dict[str, Any]:
     """The default weights on the CPU: time a step, and compare the last of several frames."""
     with tempfile.TemporaryDirectory() as folder:
         source, driving = write_samples(Path(folder))
-        spec = JobSpec(str(source), str(driving), str(Path(folder) / "out.mp4"), end="1.0")
+        places = str(source), str(driving), str(Path(folder) / "out.mp4")
+        spec = JobSpec(*places, end="1.0", size=256, margin=1.75)
         settings, watch = Settings.from_environment(), Watch(lambda progress: None, lambda: False)
         plan = make_plan(spec, open_inputs(spec, settings), settings, watch)
     steps = {variant: rollout_step(plan, variant) for variant in CPU_VARIANTS}

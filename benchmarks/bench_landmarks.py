@@ -69,8 +69,9 @@ class Bench:
         self.folder = folder
         source, driving = write_samples(folder)
         self.spec = JobSpec(
-            str(source), str(driving), str(folder / "out.mp4"), end=end, measure=measure
-        )
+            str(source), str(driving), str(folder / "out.mp4"), end=end, measure=measure,
+            size=256, margin=1.75,
+        )  # fmt: skip
         self.portraits = []
         for number, picture in enumerate(variants(read_image(source), sources)):
             path = folder / f"portrait-{number}.png"

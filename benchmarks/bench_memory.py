@@ -68,8 +68,8 @@ def measure(folder: Path, jobs: int, concurrency: int) -> list[tuple[int, float]
     checkpoint.save(weights, small_generator(), {"name": "random"})
     kinds = [
         JobSpec(
-            str(source), str(driving), "/", end="0.15", size=128, output_mode=mode,
-            weights=str(weights),
+            str(source), str(driving), "/", end="0.15", size=128, margin=1.75,
+            output_mode=mode, weights=str(weights),
         )
         for mode in MODES
     ]  # fmt: skip

@@ -74,7 +74,7 @@ def run(source: Path, driving: Path, size: int, weights: str = "default") -> tup
     began = time.perf_counter()
     command = [sys.executable, "-m", "animator", "run", str(source), str(driving), "--json"]
     command += ["-o", str(driving.with_suffix(".out.mp4")), "--size", str(size), "--force"]
-    command += ["--weights", weights]
+    command += ["--margin", "1.75", "--weights", weights]
     with tempfile.TemporaryFile() as output:
         child = subprocess.Popen(command, stdout=output, stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(child.pid, 0)
@@ -92,7 +92,7 @@ def stages(source: Path, driving: Path, size: int) -> dict[str, float]:
     from animator.spec import JobSpec
 
     output = str(driving.with_suffix(".stages.mp4"))
-    spec = JobSpec(source=str(source), driving=str(driving), output=output, size=size)
+    spec = JobSpec(str(source), str(driving), output, size=size, margin=1.75)
     result = animate(spec)
     values = {k: round(1000 * v / result.frames, 2) for k, v in result.timings.items()}
     print("milliseconds a frame:", values)

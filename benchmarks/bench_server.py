@@ -157,7 +157,7 @@ class Crowd:
 
 def render(server: Server, files: dict[str, str], pause: float | None) -> dict[str, float]:
     """Run the job, watched if there is a pause; its speed, and that of the answers."""
-    body = json.dumps({**files, "size": 256})
+    body = json.dumps({**files, "size": 256, "margin": 1.75})
     job = server.ask("POST", "/v1/jobs", body, Content_Type="application/json")["id"]
     while (server.ask("GET", f"/v1/jobs/{job}")["progress"] or {}).get("stage") != "generate":
         time.sleep(0.1)

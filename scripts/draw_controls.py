@@ -1,7 +1,7 @@
-"""Draw the sheets of docs/controls.md: what the options of motion do, on the sample media.
+"""Draw the sheets of docs/controls.md: what the options of a result do, on the sample media.
 
-Each sheet shows the portrait, the driving frame and the result for three values of an option. With
-names of sheets only these are drawn.
+Each sheet shows the portrait, the driving frame and the result for three values of an option, made
+as `animator run` makes it. With names of sheets only these are drawn.
 """
 
 from __future__ import annotations
@@ -14,19 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from animator.animation.following import driving_frames
 from animator.animation.inputs import open_inputs
-from animator.animation.plan import JobPlan, make_plan, plan_motion
+from animator.animation.plan import face_size, make_plan, plan_motion, view_of
+from animator.animation.render import VIDEO, SegmentRenderer
 from animator.faces.blinks import blink_seed, closures
-from animator.faces.crop import crop_square, resize
+from animator.faces.crop import resize
+from animator.media.decode import VideoReader
 from animator.samples.media import write_samples
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.values import Location
 from animator.watch import Watch
+from animator.workspace.attempt import Workspace
+from gfla.arrays import Picture
 
 FOLDER = Path(__file__).parent.parent / "docs" / "controls"
 TILE, GAP, WORDS, TYPE = 232, 8, 34, 19
@@ -43,10 +46,15 @@ class Sheet:
     Attributes:
         values: options of a job by what stands below the picture.
         moment: seconds into the driving video.
+        whole: whether the whole portrait is shown as the source, not what a crop shows of it.
+        part: the part of every result that is shown, by its edges left, top, right and bottom in
+            units of the result.
     """
 
     values: dict[str, dict[str, Any]]
     moment: float = MOMENT
+    whole: bool = False
+    part: tuple[float, float, float, float] = (0, 0, 1, 1)
 
 
 SHEETS = {
@@ -56,6 +64,16 @@ SHEETS = {
     "regions": Sheet(
         {f"--regions {names}": {"regions": names} for names in ("head", "mouth,jaw", "eyes,brows")},
         1.2,
+    ),
+    "size": Sheet(
+        {
+            **{f"--size {x}": {"size": x} for x in (128, 256)},
+            "--size auto, 352": {"size": "auto"},
+        },
+        part=(0.3, 0.33, 0.7, 0.73),
+    ),
+    "margin": Sheet(
+        {f"--margin {x}": {"margin": float(x)} for x in ("1.75", "2.4", "3.4")}, whole=True
     ),
 }
 BLINK = {"regions": "mouth,jaw", "blink": "auto"}
@@ -68,74 +86,95 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=FOLDER)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    settings = Settings.from_environment()
     with tempfile.TemporaryDirectory() as folder:
-        source, driving = write_samples(folder)
-        places = [Location(path) for path in (source, driving, f"{folder}/none.mp4")]
-        spec = JobSpec(*places, end="4", anchor="first")
-        watch = Watch(lambda progress: None, lambda: False)
-        plan = make_plan(spec, open_inputs(spec, settings), settings, watch)
+        drawer = Drawer(Path(folder), Settings.from_environment())
         for name in options.sheets:
-            tiles = blink_tiles(spec, plan) if name == "blink" else option_tiles(spec, plan, name)
+            tiles = drawer.blinks() if name == "blink" else drawer.values(SHEETS[name])
             path = options.output / f"{name}.jpg"
             joined(tiles).save(path, quality=82, optimize=True)
             print(f"{path}: {path.stat().st_size // 1024} KB")
 
 
-def option_tiles(spec: JobSpec, plan: JobPlan, name: str) -> dict[str, NDArray[np.uint8]]:
-    """Pictures by what stands below: source, driving frame, three values."""
-    sheet = SHEETS[name]
-    number = int(np.searchsorted(plan.driving.seconds, sheet.moment))
-    return {
-        **given(spec, plan, number),
-        **{words: rendered(spec, plan, number, what) for words, what in sheet.values.items()},
-    }
+class Drawer:
+    """Renders frames of one job with one option or another.
+
+    Args:
+        folder: for the sample and for what is rendered.
+        settings: how the networks run.
+    """
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self._folder, self._settings = folder, settings
+        self._watch = Watch(lambda progress: None, lambda: False)
+        places = [Location(path) for path in (*write_samples(folder), f"{folder}/out.mp4")]
+        self._spec = JobSpec(*places, end="4", anchor="first", crf=2)
+        inputs = open_inputs(self._spec, settings)
+        self._plan = make_plan(self._spec, inputs, settings, self._watch)
+        points = self._plan.driving.landmarks.points
+        self._seed = blink_seed(self._plan.hashes["source"], points)
+
+    def values(self, sheet: Sheet) -> dict[str, Picture]:
+        """Pictures by what stands below: source, driving frame, three values."""
+        number = int(np.searchsorted(self._plan.driving.seconds, sheet.moment))
+        results = {words: self._rendered(number, what) for words, what in sheet.values.items()}
+        return {
+            **self._given(number, sheet),
+            **{words: tile(picture, sheet.part) for words, picture in results.items()},
+        }
+
+    def blinks(self) -> dict[str, Picture]:
+        """A blink at its deepest, half-way up, and the same moment without it."""
+        closed = closures(self._plan.driving.seconds, self._seed)
+        deepest = int(closed.argmax())
+        rising = deepest + int(np.argmin(np.abs(closed[deepest : deepest + 9] - 0.5)))
+        return {
+            **self._given(deepest, Sheet({})),
+            "--blink off": tile(self._rendered(deepest, BLINK | {"blink": "off"})),
+            "--blink auto": tile(self._rendered(deepest, BLINK)),
+            "a moment later": tile(self._rendered(rising, BLINK)),
+        }
+
+    def _given(self, number: int, sheet: Sheet) -> dict[str, Picture]:
+        """The two inputs."""
+        plan, limits = self._plan, self._settings.limits()
+        kept = plan.kept[number : number + 1]
+        with closing(driving_frames(self._spec, plan.driving, kept, limits)) as frames:
+            driving = next(frames)
+        source = plan.source.picture
+        seen = source if sheet.whole else view_of(self._spec, plan).picture(source)
+        return {"source": tile(seen, sheet.part), "driving": tile(driving)}
+
+    def _rendered(self, number: int, options: dict[str, Any]) -> Picture:
+        """A frame of the result, made with some of those before it."""
+        spec, plan = replace(self._spec, **options), self._plan
+        motion = plan_motion(spec, plan.source, plan.driving, self._seed)
+        chosen = np.array([*range(max(number - 4 * STEP, 0), number, STEP), number])
+        face = replace(plan.face, targets=motion.targets[chosen], kept=motion.kept[chosen])
+        time = replace(plan.time, pts=[plan.time.pts[index] for index in chosen])
+        size = face_size(spec, plan.source, plan.generator)
+        plan = replace(plan, faces=(face,), time=time, size=size)
+        workspace = Workspace.temporary(str(self._folder / "out.mp4"))
+        try:
+            renderer = SegmentRenderer(spec, plan, workspace, self._settings, self._watch)
+            with self._watch.stage("generate", renderer.total):
+                renderer.render(0)
+            renderer.join()
+            with VideoReader(workspace.path / VIDEO) as reader:
+                return [picture for batch in reader for picture in batch.pixels][-1]
+        finally:
+            workspace.remove()
 
 
-def seed_of(plan: JobPlan) -> int:
-    """The seed of a job's blinks."""
-    return blink_seed(plan.hashes["source"], plan.driving.landmarks.points)
+def tile(picture: Picture, part: tuple[float, float, float, float] = (0, 0, 1, 1)) -> Picture:
+    """A part of a picture as a sheet shows it."""
+    height, width = picture.shape[:2]
+    left, top, right, bottom = part
+    columns = slice(round(left * width), round(right * width))
+    rows = slice(round(top * height), round(bottom * height))
+    return resize(picture[rows, columns], TILE, TILE)
 
 
-def blink_tiles(spec: JobSpec, plan: JobPlan) -> dict[str, NDArray[np.uint8]]:
-    """A blink at its deepest, half-way up, and the same moment without it."""
-    closed = closures(plan.driving.seconds, seed_of(plan))
-    deepest = int(closed.argmax())
-    rising = deepest + int(np.argmin(np.abs(closed[deepest : deepest + 9] - 0.5)))
-    return {
-        **given(spec, plan, deepest),
-        "--blink off": rendered(spec, plan, deepest, BLINK | {"blink": "off"}),
-        "--blink auto": rendered(spec, plan, deepest, BLINK),
-        "a moment later": rendered(spec, plan, rising, BLINK),
-    }
-
-
-def given(spec: JobSpec, plan: JobPlan, number: int) -> dict[str, NDArray[np.uint8]]:
-    """The two inputs."""
-    limits = Settings.from_environment().limits()
-    with closing(
-        driving_frames(spec, plan.driving, plan.kept[number : number + 1], limits)
-    ) as frames:
-        driving = next(frames)
-    source = plan.source
-    return {
-        "source": crop_square(source.picture, source.square, TILE),
-        "driving": resize(driving, TILE, TILE),
-    }
-
-
-def rendered(
-    spec: JobSpec, plan: JobPlan, number: int, options: dict[str, Any]
-) -> NDArray[np.uint8]:
-    """A frame of the result, with some of those before it."""
-    motion = plan_motion(replace(spec, **options), plan.source, plan.driving, seed_of(plan))
-    state = plan.start()
-    for index in (*range(max(number - 4 * STEP, 0), number, STEP), number):
-        state, picture = plan.generator.step(state, motion.targets[index])
-    return resize(picture, TILE, TILE)
-
-
-def joined(tiles: dict[str, NDArray[np.uint8]]) -> Image.Image:
+def joined(tiles: dict[str, Picture]) -> Image.Image:
     """One row of pictures with words below."""
     page = Image.new("RGB", (len(tiles) * (TILE + GAP) - GAP, TILE + WORDS), "white")
     pen, font = ImageDraw.Draw(page), ImageFont.load_default(TYPE)

@@ -40,7 +40,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     {"files": "paths and URLs"},
     {"watch": "progress, cancelling", "settings": "of a process"},
     {"spec": "what a job is"},
-    {"formats": "kinds of output"},
+    {"formats": "kinds of output", "moving_faces": "which move, by what"},
     {
         "faces": "landmarks and motion",
         "values": "checked values",

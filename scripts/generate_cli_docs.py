@@ -80,9 +80,9 @@ which `run` and `submit` say `"state": "failed"`.
 | `frames`, `seconds`, `fps` | of a job that succeeded |
 | `timings` | seconds by stage |
 | `warnings` | sentences |
-| `cached` | inputs whose landmarks another job had found: `source`, `driving` |
+| `cached` | inputs whose landmarks another job had found: `source`, `driving`, `driving 2` |
 | `quality` | measures of the result, where they were asked for ([data sets](datasets.md)) |
-| `missing` | runs of driving frames without a face: first and last of each |
+| `missing` | first and last frame of each run of driving frames without a face |
 | `hashes` | SHA-256 of the inputs by name |
 | `weights` | which made the video |
 | `spec` | what was asked for |

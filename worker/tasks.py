@@ -156,7 +156,7 @@ class JobRun:
         keeps = not (replaces or spec.output.is_url)
         self._workspace = Workspace.take(output, record.id, record.attempt, replaces=not keeps)
         # What is fetched is held in the cache until the job has ended.
-        if spec.source.is_url or spec.driving.is_url:
+        if any(location.is_url for location in spec.inputs.values()):
             job.report(Progress("fetch"))
         staging = stage(spec, settings, self._check, job_id=record.id, replaces=replaces)
         with staging as staged, ExitStack() as running:

@@ -7,14 +7,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from dataclasses import replace
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from animator.animation.portrait import Guidance, PortraitGenerator
 from gfla.arrays import Picture
-from gfla.models.rollout import RolloutState
+from gfla.models.rollout import Reference, RolloutState
 
 DEPTH = 4
 """Frames that wait in each of a clip's two queues at most."""
@@ -26,6 +27,26 @@ REST = 0.5
 """Seconds between two such tries."""
 
 _numbers = itertools.count()
+
+
+class Asked(NamedTuple):
+    """A frame that a clip is asked for.
+
+    Attributes:
+        drawn: its guidance.
+        source: the clip's source from this frame on, if another one.
+        previous: what stands for the frames before it, if the clip begins anew with it.
+    """
+
+    drawn: Guidance
+    source: Reference | None = None
+    previous: tuple[Reference, ...] | None = None
+
+    def state(self, state: RolloutState) -> RolloutState:
+        """The state in which the frame is rendered, of that after the frame before."""
+        if self.source is not None:
+            state = replace(state, source=self.source)
+        return state if self.previous is None else replace(state, previous=self.previous)
 
 
 class ClipClosed(Exception):
@@ -59,7 +80,7 @@ class Clip:
         turn: when it is stepped next, on the engine's clock. This and all below is the engine's,
             and changes under its lock.
         state: after the latest frame.
-        inputs: guidance of the frames that are asked for.
+        inputs: the frames that are asked for.
         stepping: whether a step of it is under way.
         error: why there will be no more frames.
     """
@@ -80,7 +101,7 @@ class Clip:
         self.priority = priority
         self.turn = 0.0
         self.state = state
-        self.inputs: deque[Guidance] = deque()
+        self.inputs: deque[Asked] = deque()
         self.stepping = False
         self.error: BaseException | None = None
 
@@ -100,9 +121,35 @@ class Clip:
 
     def put_drawn(self, drawn: Guidance) -> None:
         """As ``put``, with what ``PortraitGenerator.guidance`` gives."""
+        self._ask(Asked(drawn))
+
+    def put_from(
+        self,
+        landmarks: NDArray[np.floating],
+        picture: Picture,
+        own: NDArray[np.floating],
+        anew: bool,
+    ) -> None:
+        """As ``put``, of a frame with a source of its own, which the clip goes on with.
+
+        Args:
+            landmarks: 68 x 2 of the frame, in units of the crop.
+            picture: that source, as ``PortraitGenerator.start`` takes it.
+            own: its landmarks, likewise.
+            anew: whether the clip begins with it: no frame before counts.
+        """
+        generator = self._engine.generator
+        if anew:
+            start = generator.begin(picture, own)
+            source, previous = start.source, start.previous
+        else:
+            source, previous = generator.source(picture, own), None
+        self._ask(Asked(generator.guidance_on(landmarks, source), source, previous))
+
+    def _ask(self, asked: Asked) -> None:
         self._engine.complete()
         with self._once(lambda: self.error is None and len(self.inputs) < DEPTH):
-            self.inputs.append(drawn)
+            self.inputs.append(asked)
             self._engine.work.notify()
 
     def get(self) -> tuple[Picture, RolloutState]:

@@ -222,14 +222,15 @@ class Engine:
         """Step clips as one batch; where that fails, each alone, so that one does not harm all."""
         with self.lock:
             batch = [clip for clip in batch if clip.error is None]
-            states, frames = [clip.state for clip in batch], [clip.inputs[0] for clip in batch]
+            asked = [clip.inputs[0] for clip in batch]
+            states = [one.state(clip.state) for one, clip in zip(asked, batch, strict=True)]
         if not batch:
             return
         # Not under the lock: meanwhile clips are opened, asked for frames and closed.
         began = time.monotonic()
         error: Exception | None = None
         try:
-            results = self._rendered(states, frames)
+            results = self._rendered(states, [one.drawn for one in asked])
         except Exception as caught:  # noqa: BLE001 - whatever it is, it is the clip's to raise
             error = caught
         if isinstance(error, torch.OutOfMemoryError):

@@ -10,6 +10,7 @@ from pathlib import Path
 from animator.animation.explain_sheet import Insides, draw
 from animator.animation.following import driving_frames
 from animator.animation.inputs import open_inputs
+from animator.animation.moving import moves
 from animator.animation.plan import JobPlan, make_plan
 from animator.animation.render import provenance
 from animator.errors import AnimatorError
@@ -77,6 +78,9 @@ def explain(
     with coded_memory_errors():
         with watch.stage("load"):
             inputs = open_inputs(spec, settings)
+    if moves(spec, settings.limits()):
+        message = "A sheet is of a portrait, and the source is a video; give --source-motion still."
+        raise AnimatorError("invalid_option", message)
     with coded_memory_errors(), unchanged(inputs.files):
         plan = make_plan(spec, inputs, settings, watch)
         # The frame, which is known to exist only once the driving video was followed.
@@ -119,7 +123,8 @@ def look_inside(
         after, prediction = generator.predict(state, plan.targets[number])
     watch.advance(1)
     kept = plan.kept[number : number + 1]
-    with closing(driving_frames(spec, plan.driving, kept, limits)) as frames:
+    lead = spec.of_driving(plan.face.driven_by)
+    with closing(driving_frames(lead, plan.driving, kept, limits)) as frames:
         driving = next(frames)
     return Insides(
         number,

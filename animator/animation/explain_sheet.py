@@ -90,7 +90,7 @@ def draw(spec: JobSpec, plan: JobPlan, insides: Insides) -> Picture:
         f"source {Path(spec.source).name}   ·   driving video {Path(spec.driving).name}   ·   "
         f"weights {plan.generator.name}   ·   {spec.motion} motion",
         "Frames are counted from 0. Distances are in pixels of the result, "
-        f"which is {spec.size} x {spec.size}.",
+        f"in which the face square is {plan.size} x {plan.size}.",
     ]
     rows = [_frame_row(spec, plan, insides)]
     names = list(insides.references)
@@ -157,7 +157,7 @@ def _reference_rows(spec: JobSpec, plan: JobPlan, insides: Insides, name: str) -
     """One row for each layer: what is fetched from a reference, and from where."""
     # Flows in pixels of the result, all drawn at one scale.
     flows = {
-        layer: flow[0].float().cpu() * (spec.size / flow.shape[-1])
+        layer: flow[0].float().cpu() * (plan.size / flow.shape[-1])
         for (layer, reference), flow in insides.prediction.flows.items()
         if reference == name
     }
@@ -165,7 +165,7 @@ def _reference_rows(spec: JobSpec, plan: JobPlan, insides: Insides, name: str) -
     for layer, flow in flows.items():
         title = f"From the {_words(name)}, layer {layer}"
         height, width = flow.shape[1:]
-        pixels = spec.size / width
+        pixels = plan.size / width
         text = f"Features on a grid of {width} x {height} places, each {_number(pixels)} px wide."
         # Where landmarks give the flow, what the networks added to it.
         estimated = insides.prediction.residuals[layer, name][0].float().cpu() * pixels

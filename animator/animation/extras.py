@@ -1,6 +1,9 @@
 """Files beside a video, for data sets: landmarks, structures, flows, and frames without loss.
 
-    NAME.landmarks.npz    targets T 68 2 float32, in units of the crop (0..1 from edge to edge)
+    NAME.landmarks.npz    targets T 68 2 float32, in units of the face's square (0..1 from edge to
+                          edge)
+                          square 3: left and top edge and side of that square in pixels of the video
+                          (T 3 where the portrait is a video)
                           frames T, the driving frame of each
                           pts T and time_base 2 (numerator, denominator): times of the frames
     NAME.structures.npz   frame00000 ...: float16 16 S S, the structure guidance of a frame
@@ -27,7 +30,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.animation.plan import JobPlan
+from animator.animation.compose import Composer
+from animator.animation.plan import JobPlan, view_of
+from animator.animation.view import FollowingView
+from animator.faces.crop import whole_square
 from animator.files.output import coded_errors
 from animator.media.decode import open_finished
 from animator.spec import ENDINGS, Extra, JobSpec, extra_files
@@ -70,9 +76,23 @@ def _write_landmarks(spec: JobSpec, plan: JobPlan, path: Path, video: Path, watc
     base = plan.time.time_base
     with _archive(path) as add:
         add("targets", plan.targets.astype(np.float32))
+        add("square", _squares(spec, plan))
         add("frames", plan.kept.astype(np.int64))
         add("pts", np.array(plan.pts, np.int64))
         add("time_base", np.array([base.numerator, base.denominator], np.int64))
+
+
+def _squares(spec: JobSpec, plan: JobPlan) -> NDArray[np.int64]:
+    """Where the video shows the face's square, in each frame if the portrait is a video."""
+    beside = plan.driving.size if spec.shows == "side-by-side" else None
+    view = view_of(spec, plan)
+    composer, found = Composer(view, beside), []
+    for number in range(1 if plan.face.shown is None else len(plan.pts)):
+        square = plan.face.square(number)
+        if isinstance(view, FollowingView):
+            view.square = square
+        found.append(whole_square(composer.place(square)))
+    return np.array(found[0] if plan.face.shown is None else found, np.int64)
 
 
 def _write_structures(spec: JobSpec, plan: JobPlan, path: Path, video: Path, watch: Watch) -> None:

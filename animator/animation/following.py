@@ -16,13 +16,14 @@ from animator.animation.ahead import ahead
 from animator.animation.driving import Driving
 from animator.animation.landmark_cache import LandmarkCache
 from animator.animation.motion_input import is_motion, motion_of, stick_figures
+from animator.animation.moving import Moving, as_driving, moving_of, picture_at
 from animator.faces.crop import Square, face_square, in_units
 from animator.faces.detectors import make_detector
 from animator.faces.landmarks import Landmarks
 from animator.faces.packing import settle
 from animator.faces.shots import ShotDetector
 from animator.faces.tracking import FaceTracker, find_face
-from animator.media.decode import MediaLimits, VideoReader, read_picture
+from animator.media.decode import MediaLimits, VideoReader, probe, read_picture
 from animator.media.sound_choice import sound_faults
 from animator.spec import JobSpec
 from animator.watch import Watch
@@ -33,11 +34,12 @@ class Source:
     """The portrait and its face.
 
     Attributes:
-        picture: uint8 H W 3.
+        picture: uint8 H W 3; of a video, the first that shows the face.
         points: 68 x 2 pixels.
         square: the part of the picture that is animated.
         faces: how many the picture shows.
         notes: codes of `animator.media.notes.NOTES`.
+        moving: of a video, its face in every frame.
     """
 
     picture: NDArray[np.uint8]
@@ -45,6 +47,7 @@ class Source:
     square: Square
     faces: int
     notes: tuple[str, ...] = ()
+    moving: Moving | None = None
 
     def crop_units(self, points: NDArray[np.floating]) -> NDArray[np.float32]:
         """Pixels of the picture as units of the square, 0..1 from edge to edge."""
@@ -74,6 +77,37 @@ def find_source(
 
     (points, faces), known = cache.source(sha256, find)
     return Source(picture, points, face_square(points), faces, still.notes), known
+
+
+def find_moving_source(
+    spec: JobSpec,
+    cache: LandmarkCache,
+    sha256: str,
+    limits: MediaLimits,
+    watch: Watch,
+    check: Callable[[], None],
+) -> tuple[Source, bool]:
+    """Follow the face of a portrait that is a video; also whether that had been done before.
+
+    ``cache`` is that of `animator.animation.moving.as_driving`; ``check`` is called once the file
+    was read.
+    """
+    track, known = find_driving(as_driving(spec), cache, sha256, limits, watch, check)
+    moving = moving_of(spec, track)
+    return moving_source(spec, moving, limits), known
+
+
+def moving_source(spec: JobSpec, moving: Moving, limits: MediaLimits) -> Source:
+    """The portrait, of what was found of it."""
+    first = moving.first
+    return Source(
+        picture_at(spec.source, moving, first, limits),
+        moving.points[first],
+        moving.square(first),
+        moving.track.faces,
+        probe(spec.source, limits).notes,
+        moving,
+    )
 
 
 def find_driving(
@@ -183,16 +217,24 @@ def driving_frames(
 ) -> Generator[NDArray[np.uint8], None, None]:
     """The driving pictures of the frames that are kept, H W 3 each.
 
-    ``kept`` rises; a frame that is in it more than once comes as often. Of a motion file, which has
-    no pictures, they are stick figures.
+    A frame that is kept more than once comes as often; where ``kept`` falls, the video begins
+    again. Of a motion file, which has no pictures, they are stick figures.
     """
-    if not driving.pictures:
-        yield from stick_figures(driving, kept)
-        return
+    for rising in np.split(kept, np.flatnonzero(np.diff(kept) < 0) + 1):
+        if driving.pictures:
+            yield from _rising_frames(spec, rising, limits)
+        else:
+            yield from stick_figures(driving, rising)
+
+
+def _rising_frames(
+    spec: JobSpec, kept: NDArray[np.intp], limits: MediaLimits
+) -> Generator[NDArray[np.uint8], None, None]:
     wanted = Counter(kept.tolist())
     index = 0
     with open_driving(spec, limits) as reader:
         for batch in reader:
             for picture in batch.pixels:
                 yield from repeat(picture, wanted[index])
-                index += 1
+                if (index := index + 1) > kept[-1]:
+                    return

@@ -36,10 +36,7 @@ def open_inputs(spec: JobSpec, settings: Settings) -> JobInputs:
     model = load_portrait(spec.weights, spec.device, spec.precision, settings)
     limits = settings.limits()
     hashes, files = {}, []
-    inputs = {"source": spec.source, "driving": spec.driving}
-    if spec.audio_file is not None:
-        inputs["audio"] = spec.audio_file
-    for name, path in inputs.items():
+    for name, path in spec.inputs.items():
         # The stamp first: what happens from then on shows.
         before = Stamp.of(path, limits)
         hashes[name] = content_hash(path, limits)

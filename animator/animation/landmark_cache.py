@@ -142,6 +142,22 @@ class LandmarkCache:
         self._write(key, {"source": points, "faces": np.array(faces)})
         return (points, faces), False
 
+    def sources(
+        self, sha256: str, find: Callable[[], list[NDArray[np.float32]]]
+    ) -> tuple[list[NDArray[np.float32]], bool]:
+        """The landmarks of each face of the job's portrait, and whether they were kept.
+
+        Args:
+            sha256: of the file.
+            find: finds them, 68 x 2 each, in the order of their numbers.
+        """
+        key = json.dumps(["source", sha256, "all", self._detector, FORMAT])
+        if (known := self._read(key, _found_all)) is not None:
+            return known, True
+        faces = find()
+        self._write(key, {"sources": np.array(faces, np.float32).reshape(-1, POINTS, 2)})
+        return faces, False
+
     def _key(self, kind: str, face: Face, *about: str | None) -> str:
         return json.dumps([kind, *about, face, self._detector, FORMAT])
 
@@ -215,6 +231,15 @@ def _found(arrays: dict[str, NDArray[Any]]) -> Found:
     if points.shape != (POINTS, 2) or points.dtype != np.float32 or not np.isfinite(points).all():
         raise ValueError("these are not the landmarks of a face")
     return points, int(arrays["faces"])
+
+
+def _found_all(arrays: dict[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
+    points = arrays["sources"]
+    if points.shape[1:] != (POINTS, 2) or points.dtype != np.float32:
+        raise ValueError("these are not the landmarks of faces")
+    if not np.isfinite(points).all():
+        raise ValueError("these are not the landmarks of faces")
+    return list(points)
 
 
 def _waiting(watch: Watch) -> Generator[None, None, None]:

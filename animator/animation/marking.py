@@ -20,13 +20,14 @@ def mark_of(spec: JobSpec, plan: JobPlan) -> Mark:
         for name, item in options_of(JobSpec).items()
         if item.kind != "location" and name not in _OF_THE_MACHINE
     }
+    settings["face"] = spec.face_by_name()  # its files are among the hashes
     # What "auto" came to here is something else on another machine.
     settings["detector"] = resolve_detector(spec.detector, spec.device)
     settings["precision"] = plan.generator.precision
     return Mark(
         __version__,
         plan.generator.name,
-        source_type(spec.output_mode),
+        source_type(spec.shows),
         {**plan.hashes, "weights": plan.generator.sha256},
         without_paths(settings),
     )

@@ -18,7 +18,7 @@ from pathlib import Path
 from animator.animation.extras import write_extras
 from animator.animation.inputs import JobInputs, open_inputs
 from animator.animation.marking import mark_of
-from animator.animation.plan import JobPlan, controls_of, make_plan
+from animator.animation.plan import FacePlan, JobPlan, controls_of, make_plan
 from animator.animation.quality import measure
 from animator.animation.render import PICTURES, VIDEO, SegmentRenderer, check_sound
 from animator.animation.resume import load_plan, save_plan, segment_coding
@@ -31,6 +31,7 @@ from animator.files.unchanged import unchanged
 from animator.formats import FORMATS
 from animator.media.decode import probe
 from animator.media.notes import is_reduced, sentence
+from animator.moving_faces import Face
 from animator.provenance.containers import embed_mark
 from animator.provenance.signing import ResultSigner
 from animator.settings import Settings
@@ -51,7 +52,7 @@ def animate(
     overwrite: bool = True,
     preview: PreviewSink | None = None,
 ) -> Result:
-    """Animate one portrait with one driving video.
+    """Animate one portrait with one driving video, or several faces of it with several.
 
     Args:
         spec: what, with what, to where and how.
@@ -127,9 +128,7 @@ def _animate(
     with coded_memory_errors(), unchanged(inputs.files):
         # Render the segments that are lacking, and put the video together.
         plan = _planned(spec, settings, watch, workspace, inputs)
-        notes = {"picture": plan.source.notes}
-        if plan.driving.pictures:
-            notes["driving video"] = probe(spec.driving, settings.limits()).notes
+        notes = _notes(spec, plan, settings)
         renderer = SegmentRenderer(spec, plan, workspace, settings, watch)
         with watch.stage("generate", renderer.total, renderer.resumed):
             renderer.render(priority)
@@ -208,9 +207,49 @@ def _measured(
             workspace.path / VIDEO,
             spec,
             plan,
-            renderer.composer.place(plan.source.square),
+            lambda number: renderer.place(number, plan.face),
             watch.check,
         )
+
+
+def _source_name(plan: JobPlan) -> str:
+    return "picture" if plan.source.moving is None else "source video"
+
+
+def _of_source_video(spec: JobSpec, plan: JobPlan) -> Iterator[str]:
+    """What a person should know of a portrait that is a video, where it is one."""
+    if plan.source.moving is None or plan.face.shown is None:
+        return
+    track, away = plan.source.moving.track, int((~plan.source.moving.there).sum())
+    for fault in track.faults:
+        if fault not in plan.driving.faults:
+            yield fault
+    if track.cuts:
+        seconds = [float(track.seconds[cut]) for cut in track.cuts]
+        yield cuts_sentence(seconds).replace("driving video", "source video")
+    if away:
+        frames = "1 frame" if away == 1 else f"{away} frames"
+        yield f"{frames} of the source video show no face; they are shown as they are."
+
+
+def _notes(spec: JobSpec, plan: JobPlan, settings: Settings) -> dict[str, tuple[str, ...]]:
+    """Codes of what is to be known of the pictures of each input, by what it is called."""
+    notes = {_source_name(plan): plan.source.notes}
+    for face in plan.faces:
+        if face.driving.pictures:
+            path = spec.drivings[face.driven_by]
+            notes[_called(spec, plan, face)] = probe(path, settings.limits()).notes
+    return notes
+
+
+def _called(spec: JobSpec, plan: JobPlan, face: FacePlan) -> str:
+    """What sentences call the file that moves a face."""
+    if len(spec.drivings) == 1:
+        return "driving video"
+    numbers = sorted(one.number or 0 for one in plan.faces if one.driven_by == face.driven_by)
+    if len(numbers) == 1:
+        return f"driving video of face {numbers[0]}"
+    return f"driving video of faces {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
 
 
 def _warnings(
@@ -223,38 +262,57 @@ def _warnings(
         for code in codes:
             yield sentence(f"The {name}", code)
     height, width = plan.source.picture.shape[:2]
-    if is_reduced(spec.output_mode, width, height):
+    if is_reduced(spec.shows, width, height):
         across, down = output_size
         size = f"{width} x {height}"
-        yield f"The picture has {size} pixels; the result shows it in {across} x {down}."
-    if not plan.driving.pictures and spec.driving_face is not None:
-        yield "A motion file has one face, so the choice of a driving face made no difference."
-    # Of a motion file it was chosen when that was made.
-    of_driving = plan.driving.faces if plan.driving.pictures else 1
-    for name, wanted, faces in (
-        ("picture", spec.face_of("source"), plan.source.faces),
-        ("driving video", spec.face_of("driving"), of_driving),
-    ):
-        if faces > 1:
-            chosen = "the largest" if wanted == "largest" else f"number {wanted} from the left"
-            yield f"The {name} shows {faces} faces; {chosen} was used."
-    if plan.driving.cuts:
-        seconds = plan.driving.seconds
-        yield cuts_sentence([float(seconds[cut] - seconds[0]) for cut in plan.driving.cuts])
+        shown = f"the result shows it in {across} x {down}"
+        yield f"The {_source_name(plan)} has {size} pixels; {shown}."
+    if spec.faces.several:
+        there = "1 face" if plan.source.faces == 1 else f"{plan.source.faces} faces"
+        moving = ", ".join(
+            str(number) for number in sorted(face.number or 0 for face in plan.faces)
+        )
+        yield f"The picture shows {there}; from the left, those that move: {moving}."
+    elif plan.source.faces > 1:
+        yield _choice(_source_name(plan), plan.source.faces, spec.face_of("source"))
     if plan.rate is not None and plan.rate != spec.rate:
         rate = float(plan.rate)
         yield f"A GIF shows at most {rate:g} frames a second; the result was made with as many."
-    yield from plan.driving.faults
-    if plan.face.beyond:
-        many = "1 frame" if plan.face.beyond == 1 else f"{plan.face.beyond} frames"
-        turned = f"In {many} the head would turn by more than {TRAINED:g} degrees"
+    yield from _of_source_video(spec, plan)
+    for face in sorted(plan.faces, key=lambda face: face.number or 0):
+        yield from _warnings_of(spec, face, _called(spec, plan, face))
+
+
+def _warnings_of(spec: JobSpec, face: FacePlan, called: str) -> Iterator[str]:
+    """What a person should know of one face and of what moves it."""
+    driving, own = face.driving, f"Face {face.number}: " if face.number else ""
+    if not driving.pictures and spec.driving_face is not None:
+        yield "A motion file has one face, so the choice of a driving face made no difference."
+    # Of a motion file it was chosen when that was made.
+    if driving.pictures and driving.faces > 1:
+        yield _choice(called, driving.faces, spec.face_of("driving"))
+    if driving.cuts:
+        seconds = driving.seconds
+        cuts = [float(seconds[cut] - seconds[0]) for cut in driving.cuts]
+        yield cuts_sentence(cuts).replace("driving video", called, 1)
+    for fault in driving.faults:
+        yield fault if called == "driving video" else f"The {called}: {fault}"
+    if face.beyond:
+        many = "1 frame" if face.beyond == 1 else f"{face.beyond} frames"
+        turned = f"{own}In {many} the head would turn by more than {TRAINED:g} degrees"
         yield (
             f"{turned}, beyond what the networks know; --head 0.8 turns it less."
             if controls_of(spec).plain
             else f"{turned}; there it is held near that."
         )
-    if plan.face.missing:
-        count = sum(last - first + 1 for first, last in plan.face.missing)
+    if face.missing:
+        count = sum(last - first + 1 for first, last in face.missing)
         done = {"hold": "hold the last pose", "interpolate": "move on evenly"}
         what = done.get(spec.missing_face, "are left out")
-        yield f"{count} driving frames show no face; in the result they {what}."
+        frames = "driving frames" if face.number is None else f"frames of the {called}"
+        yield f"{count} {frames} show no face; in the result they {what}."
+
+
+def _choice(name: str, faces: int, wanted: Face) -> str:
+    chosen = "the largest" if wanted == "largest" else f"number {wanted} from the left"
+    return f"The {name} shows {faces} faces; {chosen} was used."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -11,18 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animator.animation.driving import Driving
-from animator.animation.following import Source, find_driving, find_source
+from animator.animation.following import Source, find_driving, find_moving_source
 from animator.animation.inputs import JobInputs
 from animator.animation.landmark_cache import LandmarkCache
 from animator.animation.loading import PortraitModel
+from animator.animation.moving import as_driving, moves
+from animator.animation.moving_plan import check_moving, plan_moving
 from animator.animation.portrait import PortraitGenerator
-from animator.animation.resampling import duration, resample, result_times, shortest
+from animator.animation.resampling import duration, moments_of, result_times, shortest
 from animator.animation.result_time import ResultTime, result_time
+from animator.animation.roles import Role, find_roles
+from animator.animation.together import along, lasting, lead_of
+from animator.animation.view import FollowingView, SquareView, View, WholeView
 from animator.errors import AnimatorError
 from animator.faces.blinks import blink_seed, close_eyes, closures
 from animator.faces.control import Controls, retarget_controlled
-from animator.faces.crop import crop_square
+from animator.faces.crop import Square, whole_square
+from animator.faces.framing import PLAIN, face_side, frame_around, rendered_side
 from animator.faces.motion import choose_anchor, fill_missing, keep_inside, smooth
+from animator.faces.moving_square import cut_square, room_around
 from animator.faces.shots import spans
 from animator.files.unchanged import check_unchanged
 from animator.formats import format_of
@@ -48,6 +56,9 @@ class FacePlan:
         kept: T', the driving frame of each.
         missing: the runs of driving frames that showed no face.
         beyond: frames in which the head would turn out of the range that the networks know.
+        number: which face it is, from the left from 1; None where one alone is asked for.
+        driven_by: name of the file that moves it, as `JobSpec.drivings` has it.
+        shown: T', the frame of the source that each shows, where that is a video.
     """
 
     source: Source
@@ -56,16 +67,35 @@ class FacePlan:
     kept: NDArray[np.intp]
     missing: tuple[tuple[int, int], ...]
     beyond: int = 0
+    number: int | None = None
+    driven_by: str = "driving"
+    shown: NDArray[np.intp] | None = None
+
+    @property
+    def own(self) -> NDArray[np.float32]:
+        """The source's own landmarks in units of the square: 68 x 2, of a video T' x 68 x 2."""
+        if self.source.moving is None or self.shown is None:
+            return self.source.crop_units(self.source.points)
+        return self.source.moving.units(self.shown)
 
     @property
     def still(self) -> bool:
-        """Whether it never moves: all landmarks are the source's own."""
-        own = self.source.crop_units(self.source.points)
-        return bool(np.abs(self.targets - own).max() < _STILL)
+        """Whether the driving motion moves nothing: all landmarks are the source's own."""
+        away = np.abs(self.targets - self.own)
+        if self.source.moving is not None and self.shown is not None:
+            away = away[self.source.moving.there[self.shown]]
+        return bool(away.max(initial=0) < _STILL)
+
+    def square(self, number: int) -> Square:
+        """The part of the source's picture that is animated in a frame of the result."""
+        if self.source.moving is None or self.shown is None:
+            return self.source.square
+        return self.source.moving.square(int(self.shown[number]))
 
     def first(self, frames: int) -> FacePlan:
         """The same face in so many frames of the result."""
-        return replace(self, targets=self.targets[:frames], kept=self.kept[:frames])
+        shown = None if self.shown is None else self.shown[:frames]
+        return replace(self, targets=self.targets[:frames], kept=self.kept[:frames], shown=shown)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +106,7 @@ class JobPlan:
         model: the loaded networks, and the engine that steps them.
         faces: those that move, the farthest first and the nearest last.
         time: when the frames are shown, and which sound goes with them.
-        size: side in pixels of a face's square as it is rendered.
+        size: side in pixels of a face's square as it is rendered; see `face_size`.
         hashes: SHA-256 of the inputs, by name.
         cached: the inputs whose landmarks had been found before, by name.
         rate: frames a second, where the result has times of its own; None for those of a video.
@@ -136,12 +166,12 @@ class JobPlan:
         """The state of a face, of `face` if not given, before the first frame."""
         source = (face or self.face).source
         side = self.generator.inner_size(self.size)
-        picture = crop_square(source.picture, source.square, side)
+        picture = cut_square(source.picture, source.square, side)
         return self.generator.start(picture, source.crop_units(source.points))
 
 
 def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch) -> JobPlan:
-    """Find the face, follow the driving face, and plan the motion.
+    """Find the faces, follow the driving ones, and plan the motion.
 
     Args:
         spec: the job.
@@ -156,23 +186,154 @@ def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch
     # Before landmarks are kept under the hash: that they are of the file that has it.
     check = partial(check_unchanged, inputs.files)
     with watch.stage("load"):
+        moving = moves(spec, limits)
+    if moving:
+        return _plan_of_video(spec, inputs, settings, watch, check)
+    with watch.stage("load"):
         cache = LandmarkCache(spec, settings)
-        source, known_source = find_source(spec, cache, hashes["source"], limits, check)
-    watch.check()
-    driving, known_driving = find_driving(spec, cache, hashes["driving"], limits, watch, check)
-    motion = plan_motion(
-        spec, source, driving, blink_seed(hashes["source"], driving.landmarks.points)
+        roles, known_source = find_roles(spec, cache, hashes["source"], limits, check)
+    known = {"source": known_source}
+    drivings: dict[str, Driving] = {}
+    for name in spec.drivings:
+        if any(role.driving == name for role in roles):
+            watch.check()
+            own = spec.of_driving(name)
+            cache = LandmarkCache(own, settings)
+            drivings[name], known[name] = find_driving(
+                own, cache, hashes[name], limits, watch, check
+            )
+    faces, time, rate = _moved(spec, roles, drivings, hashes["source"], limits)
+    # The larger a face, the nearer it is; `lead` is the first of `faces` as they are here.
+    order = sorted(range(len(faces)), key=lambda place: faces[place].source.square.side)
+    return JobPlan(
+        inputs.model,
+        tuple(faces[place] for place in order),
+        time,
+        face_size(spec, faces[0].source, inputs.model.generator),
+        hashes,
+        tuple(name for name, was_known in known.items() if was_known),
+        rate,
+        order.index(0),
     )
-    known_inputs = (("source", known_source), ("driving", known_driving))
-    cached = tuple(name for name, was_known in known_inputs if was_known)
-    # At the result's own times, if it has some.
-    targets, kept, time = motion.targets, motion.kept, result_time(driving, motion.kept)
+
+
+def _moved(
+    spec: JobSpec,
+    roles: Sequence[Role],
+    drivings: Mapping[str, Driving],
+    source_hash: str,
+    limits: MediaLimits,
+) -> tuple[list[FacePlan], ResultTime, Fraction | None]:
+    """The faces at the times of the result, the lead first; these times, and their own rate."""
+    motions = [
+        plan_motion(spec, role.source, drivings[role.driving], _blinks(role, drivings, source_hash))
+        for role in roles
+    ]
+    times = [
+        result_time(drivings[role.driving], motion.kept)
+        for role, motion in zip(roles, motions, strict=True)
+    ]
+    # The lead's time, up to where another one may end the result, at a rate of its own if it is to.
+    lead = lead_of(times)
+    others = times[:lead] + times[lead + 1 :]
+    kept = motions[lead].kept[: lasting(times[lead], others, spec.ending)]
+    time = result_time(drivings[roles[lead].driving], kept)
     if (rate := _own_rate(spec, time)) is not None:
         _refuse_too_many(round(duration(time) * rate), limits)
-        targets, kept = resample(targets, kept, time, rate, driving.cuts or ())
         time = result_times(time, rate)
-    face = FacePlan(source, driving, targets, kept, motion.missing, motion.beyond)
-    return JobPlan(inputs.model, (face,), time, spec.size, hashes, cached, rate)
+    # What each face does then.
+    moments, faces = moments_of(time), []
+    for role, motion, own in zip(roles, motions, times, strict=True):
+        driving = drivings[role.driving]
+        targets, kept = along(
+            motion.targets, motion.kept, own, moments, spec.ending, driving.cuts or ()
+        )
+        faces.append(
+            FacePlan(
+                role.source, driving, targets, kept, motion.missing, motion.beyond,
+                role.number, role.driving,
+            )
+        )  # fmt: skip
+    return [faces[lead], *faces[:lead], *faces[lead + 1 :]], time, rate
+
+
+def _blinks(role: Role, drivings: Mapping[str, Driving], source_hash: str) -> int:
+    """The seed of a face's blinks: faces that one video moves do not blink at once."""
+    seed = blink_seed(source_hash, drivings[role.driving].landmarks.points)
+    return seed + (role.number or 0)
+
+
+def _plan_of_video(
+    spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch, check: Callable[[], None]
+) -> JobPlan:
+    """The plan of a portrait that is a video; arguments and errors as of `make_plan`."""
+    check_moving(spec)
+    limits, hashes, known = settings.limits(), inputs.hashes, {}
+    cache = LandmarkCache(as_driving(spec), settings)
+    source, known["source"] = find_moving_source(
+        spec, cache, hashes["source"], limits, watch, check
+    )
+    watch.check()
+    cache = LandmarkCache(spec, settings)
+    driving, known["driving"] = find_driving(spec, cache, hashes["driving"], limits, watch, check)
+    # At the source video's own times, unless the result has some of its own.
+    moving = source.moving
+    assert moving is not None
+    time = result_time(moving.track, np.arange(len(moving.points)))
+    if (rate := _own_rate(spec, time)) is not None:
+        _refuse_too_many(round(duration(time) * rate), limits)
+    seed = blink_seed(hashes["source"], driving.landmarks.points)
+    motion = plan_moving(spec, moving, driving, rate, seed)
+    face = FacePlan(
+        source, driving, motion.targets, motion.kept, motion.missing, motion.beyond,
+        shown=motion.shown,
+    )  # fmt: skip
+    cached = tuple(name for name, was_known in known.items() if was_known)
+    size = face_size(spec, source, inputs.model.generator)
+    return JobPlan(inputs.model, (face,), motion.time, size, hashes, cached, rate)
+
+
+def face_size(spec: JobSpec, source: Source, generator: PortraitGenerator) -> int:
+    """Side in pixels of a face's square as it is rendered, which the result may show smaller.
+
+    `PortraitGenerator.inner_size` says at which size networks do that.
+    """
+    height, width = source.picture.shape[:2]
+    if spec.shows == "paste-back":
+        own = WholeView(width, height).place(_usual_square(source)).side
+        size = face_side(spec.size, spec.margin, round(own))
+    else:
+        size = frame_around(*_room_of(source), spec.size, spec.margin).face
+    if spec.size == "auto":
+        # Of networks that render at one size alone, what is larger would be enlarged.
+        return max(min(size, generator.inner_size(size)), PLAIN)
+    return rendered_side(size, spec.margin)
+
+
+def view_of(spec: JobSpec, plan: JobPlan) -> View:
+    """What of the source the result shows."""
+    source = plan.source
+    height, width = source.picture.shape[:2]
+    if spec.shows == "paste-back":
+        return WholeView(width, height)
+    frame = frame_around(*_room_of(source), spec.size, spec.margin, plan.size)
+    if source.moving is not None:
+        return FollowingView(plan.face.square(0), frame)
+    return SquareView(source.square, frame.face, frame)
+
+
+def _usual_square(source: Source) -> Square:
+    if source.moving is None:
+        return source.square
+    return Square(*np.median(source.moving.squares, 0).tolist())
+
+
+def _room_of(source: Source) -> tuple[tuple[int, int, int], tuple[int, int]]:
+    """The face's square in the picture, and that one's width and height, for `frame_around`."""
+    height, width = source.picture.shape[:2]
+    if source.moving is None:
+        return whole_square(source.square), (width, height)
+    return room_around(source.moving.squares[source.moving.there], width, height)
 
 
 def _refuse_too_many(frames: int, limits: MediaLimits) -> None:

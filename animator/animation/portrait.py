@@ -85,13 +85,27 @@ class PortraitGenerator:
             given.update(np.ascontiguousarray(part).data)
         return self.starts.get(given.digest(), lambda: self._started(picture, landmarks))
 
+    def begin(self, picture: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> RolloutState:
+        """As ``start``, of a picture that is seen once, such as a frame of a video."""
+        return self._started(picture, landmarks)
+
+    def source(self, picture: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> Reference:
+        """The source of ``begin`` alone, in less time: for a clip that goes on with another one."""
+        with self.arithmetic():
+            return self.network.source(*self._seen(picture, landmarks))
+
     def _started(self, picture: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> RolloutState:
+        with self.arithmetic():
+            return self.network.start(*self._seen(picture, landmarks))
+
+    def _seen(
+        self, picture: NDArray[np.uint8], landmarks: NDArray[np.floating]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         # Bytes go to the device, a quarter of what floats would be.
         image = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device)
         image = from_bytes(image.permute(2, 0, 1)[None])
         seen = fit_size(picture, self.structure_size) if self.background_edges else None
-        with self.arithmetic():
-            return self.network.start(image, *self._drawn(landmarks, seen))
+        return image, *self._drawn(landmarks, seen)
 
     def step(
         self, state: RolloutState, landmarks: NDArray[np.floating]
@@ -155,9 +169,13 @@ class PortraitGenerator:
         Returns:
             Its structure 1 C s s and its landmarks 1 68 2.
         """
+        return self.guidance_on(landmarks, state.source)
+
+    def guidance_on(self, landmarks: NDArray[np.floating], source: Reference) -> Guidance:
+        """As ``guidance``, of a clip with this source."""
         structure, points = self._drawn(landmarks, None)
         if self.background_edges:
-            structure = with_background(structure, state.source.structure)
+            structure = with_background(structure, source.structure)
         return structure, points
 
     def _drawn(

@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from animator.animation.moving_render import generated
 from animator.animation.plan import JobPlan
 from animator.errors import AnimatorError
 from animator.faces.crop import Square, crop_square, to_units
@@ -68,7 +69,11 @@ class _Look:
 
 
 def measure(
-    video: Path, spec: JobSpec, plan: JobPlan, place: Square, check: Callable[[], object]
+    video: Path,
+    spec: JobSpec,
+    plan: JobPlan,
+    place: Callable[[int], Square],
+    check: Callable[[], object],
 ) -> dict[str, float]:
     """The measures of a finished video by name; one that cannot be told is left out.
 
@@ -76,16 +81,20 @@ def measure(
         video: the file.
         spec: the job that it is of.
         plan: of the job.
-        place: where a frame shows what was animated, in its pixels.
+        place: where a frame, by its number, shows what was animated, in its pixels.
         check: called for every frame; may raise to stop.
     """
     try:
         detector = _detector(resolve_detector(spec.detector, spec.device), spec.device)
+        # Frames of a video that do not show the face say nothing of the result.
+        told = generated(plan.face)
         runs = [
-            [_look(picture, plan.targets[number], place, plan.size, detector, check)
-             for number, picture in enumerate(_frames(video, plan, first), first)]
+            [_look(picture, plan.targets[number], place(number), plan.size, detector, check)
+             for number, picture in enumerate(_frames(video, plan, first), first) if told[number]]
             for first in _places(len(plan.kept))
         ]  # fmt: skip
+        if not any(runs):
+            return {}
     except AnimatorError as error:
         _log.warning("the result cannot be measured: %s", error)
         return {}

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import repeat
+from dataclasses import replace
+from fractions import Fraction
+from itertools import repeat, tee
 from pathlib import Path
 
 from animator import __version__
 from animator.animation.ahead import ahead
+from animator.animation.clip import Clip
 from animator.animation.compose import Composer, GeneratedFace
 from animator.animation.following import driving_frames
-from animator.animation.plan import FacePlan, JobPlan, controls_of
+from animator.animation.moving import moves, pictures_of
+from animator.animation.moving_render import Rendered, render_moving
+from animator.animation.plan import FacePlan, JobPlan, controls_of, view_of
 from animator.animation.portrait import PortraitGenerator
 from animator.animation.preview import Preview
 from animator.animation.reach import FaceMotion
@@ -22,9 +27,9 @@ from animator.animation.resume import (
     segment_coding,
     segment_name,
 )
-from animator.animation.view import SquareView, View, WholeView
+from animator.animation.view import FollowingView
 from animator.errors import AnimatorError
-from animator.faces.crop import crop_square
+from animator.faces.crop import Square, crop_square
 from animator.files.local import quoted
 from animator.formats import check_format
 from animator.media.animation import write_animation
@@ -38,7 +43,7 @@ from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch
 from animator.workspace.attempt import Workspace
-from gfla.arrays import Picture
+from gfla.arrays import Picture, Points
 from gfla.models.rollout import RolloutState
 
 VIDEO = "video.mp4"
@@ -46,10 +51,11 @@ VIDEO = "video.mp4"
 PICTURES = "pictures"
 """The folder there of a result that is pictures one by one."""
 _DRIVING_AHEAD = 4  # driving pictures that wait to be shown beside the result
+_SOURCE_AHEAD = 2  # pictures of a video that is the portrait
 
-Rendered = tuple[Picture, RolloutState]
-Frame = tuple[tuple[Rendered, ...], Picture | None]
-"""The faces of a frame of the result, and the driving picture if it is shown."""
+Frame = tuple[tuple[Rendered | None, ...], Picture, Picture | None]
+"""The faces of a frame of the result, None where one is the source's own; the source's picture; and
+the driving picture if it is shown."""
 
 
 class SegmentRenderer:
@@ -83,12 +89,14 @@ class SegmentRenderer:
         self._spec, self._plan, self._workspace = spec, plan, workspace
         self._settings, self._watch = settings, watch
         self._preview = Preview(watch.preview)
-        beside = plan.driving.size if spec.output_mode == "side-by-side" else None
-        self.composer = Composer(_view(spec, plan), beside)
+        beside = plan.driving.size if spec.shows == "side-by-side" else None
+        self._view = view_of(spec, plan)
+        self.composer = Composer(self._view, beside)
         # Only where that is asked for: what an unmoving driving video gives stays what it was.
         plain = controls_of(spec).plain
         self._still = [_own_picture(plan, face) if face.still and not plain else None
                        for face in plan.faces]  # fmt: skip
+        self._own = [face.own for face in plan.faces]
         self._checkpoint = load_checkpoint(workspace)
         self._time = plan.time
         self._format, self._coding = check_format(spec.output), segment_coding(spec)
@@ -104,32 +112,59 @@ class SegmentRenderer:
         spec, plan, first = self._spec, self._plan, self.resumed
         if first == self.total:
             return
-        states = self._checkpoint.states(plan, first)
+        self._states = self._checkpoint.states(plan, first)
         # Driving pictures, if they are shown, and the clips that go on from the last states.
         engine = plan.model.engine(self._settings.slots)
         with ExitStack() as running:
             shown: Iterator[Picture | None] = repeat(None)
-            if spec.output_mode == "side-by-side":
+            if spec.shows == "side-by-side":
                 limits = self._settings.limits()
                 pictures = driving_frames(spec, plan.driving, plan.kept[first:], limits)
                 shown = running.enter_context(ahead(pictures, _DRIVING_AHEAD, self._watch.check))
             clips = [
                 running.enter_context(engine.open(state, priority, self._watch.check))
-                for state in states
+                for state in self._states
             ]
+            sources, *own = tee(self._sources(running), 1 + len(clips))
             # Side by side: while one waits for its frame, the engine steps the others.
             rendered = zip(
                 *(
-                    clip.render(face.targets[first:])
-                    for clip, face in zip(clips, plan.faces, strict=True)
+                    self._rendered(clip, face, pictures)
+                    for clip, face, pictures in zip(clips, plan.faces, own, strict=True)
                 ),
                 strict=True,
             )
-            frames = zip(rendered, shown, strict=False)
+            frames = zip(rendered, sources, shown, strict=False)
             # One segment after another; each is a place from which another attempt can go on.
             for start in range(first, self.total, self._settings.segment_frames):
                 stop = min(start + self._settings.segment_frames, self.total)
                 self._add_segment(range(start, stop), frames)
+
+    def _sources(self, running: ExitStack) -> Iterator[Picture]:
+        """The source's picture of each frame that is lacking."""
+        face, spec, check = self._plan.face, self._spec, self._watch.check
+        moving, shown = face.source.moving, face.shown
+        if moving is None or shown is None:
+            return repeat(face.source.picture)
+        limits = self._settings.limits()
+        pictures = pictures_of(spec.source, moving, shown[self.resumed :], limits)
+        return running.enter_context(ahead(pictures, _SOURCE_AHEAD, check))
+
+    def _rendered(
+        self, clip: Clip, face: FacePlan, pictures: Iterator[Picture]
+    ) -> Iterator[Rendered | None]:
+        """What the networks make of a face in each frame that is lacking."""
+        if face.source.moving is None:
+            return clip.render(face.targets[self.resumed :])
+        side = self._plan.generator.inner_size(self._plan.size)
+        return render_moving(clip, face, side, pictures, self.resumed)
+
+    def place(self, number: int, face: FacePlan) -> Square:
+        """Where a frame of the result shows what is animated of a face, in its pixels."""
+        square = face.square(number)
+        if isinstance(self._view, FollowingView):
+            self._view.square = square
+        return self.composer.place(square)
 
     def join(self) -> list[str]:
         """Put the video together; returns what it lacks, in sentences.
@@ -137,8 +172,9 @@ class SegmentRenderer:
         Of a result that is no video, its frames without loss, of which `finish` makes it.
         """
         folder, time = self._workspace.path, self._time
+        lacking = self._silent()
         with self._workspace.owned():
-            return join(
+            return lacking + join(
                 [folder / segment_name(n) for n in range(len(self._checkpoint.segments))],
                 folder / VIDEO,
                 time.pts,
@@ -149,6 +185,15 @@ class SegmentRenderer:
                 check=self._watch.check,
                 muxer=self._format.muxer if self._format.kind == "video" else "mp4",
             )
+
+    def _silent(self) -> list[str]:
+        """That there is no sound although that of the source was asked for, in a sentence."""
+        if self._spec.audio != "source" or self._format.kind != "video":
+            return []
+        choice = choose_sound(Path(self._spec.source), self._settings.limits())
+        if choice.index is not None:
+            return []
+        return [choice.note or "The source video has no sound, so the result has none."]
 
     def finish(self) -> str:
         """Make the result of the joined video; returns its name in the workspace."""
@@ -171,14 +216,24 @@ class SegmentRenderer:
 
     def _sound(self) -> Sound | None:
         spec, time, limits = self._spec, self._time, self._settings.limits()
+        moving, driving = self._plan.source.moving, self._plan.driving
         if spec.audio == "none" or self._format.kind != "video":
             return None
         if spec.audio_file is not None:
             return Sound(spec.audio_file.path, None, duration(time), limits)
-        if not self._plan.driving.pictures:
+        if spec.audio == "source":
+            begins = Fraction(0) if moving is None else moving.track.audio[0] or Fraction(0)
+            return Sound(Path(spec.source), begins or None, begins + duration(time), limits)
+        if not driving.pictures:
             return None
         start, end = time.audio
-        return Sound(Path(spec.driving), start, end, limits, time.holes)
+        if moving is not None:
+            # The result has the source's times: the sound ends with whichever ends earlier.
+            start, last = driving.audio
+            ends = (start or 0) + duration(time)
+            end = ends if last is None else min(last, ends)
+        lead = spec.drivings[self._plan.face.driven_by]
+        return Sound(Path(lead), start, end, limits, time.holes)
 
     def _add_segment(
         self,
@@ -190,8 +245,8 @@ class SegmentRenderer:
         path = workspace.path / segment_name(len(self._checkpoint.segments))
         with workspace.owned():
             # The order matters: a segment counts once a checkpoint with its hash is on disk.
-            states = self._write(path, numbers, frames)
-            self._checkpoint = self._checkpoint.after(path, states)
+            self._write(path, numbers, frames)
+            self._checkpoint = self._checkpoint.after(path, self._states, self._plan)
             save_checkpoint(workspace, self._checkpoint)
 
     def _write(
@@ -199,7 +254,7 @@ class SegmentRenderer:
         path: Path,
         numbers: range,
         frames: Iterator[Frame],
-    ) -> list[RolloutState]:
+    ) -> None:
         width, height = self.composer.output_size
         plan = self._plan
         with VideoWriter(
@@ -207,36 +262,32 @@ class SegmentRenderer:
             rate=self._time.average, coding=self._coding,
         ) as writer:  # fmt: skip
             for number in numbers:
-                rendered, shown = next(frames)
+                rendered, source, shown = next(frames)
+                self.place(number, plan.face)
                 faces = [
                     # What never moves loses nothing to the networks.
                     GeneratedFace(
-                        picture if still is None else still,
-                        face.source.square,
-                        self._motion(face, number, state),
+                        one[0] if still is None else still,
+                        face.square(number),
+                        self._motion(face, own, number, one[1]),
                     )
-                    for (picture, state), still, face in zip(
-                        rendered, self._still, plan.faces, strict=True
+                    for one, still, face, own in zip(
+                        rendered, self._still, plan.faces, self._own, strict=True
                     )
+                    if one is not None
                 ]
-                frame = self.composer.compose(plan.source.picture, faces, shown)
+                frame = self.composer.compose(source, faces, shown)
+                for index, one in enumerate(rendered):
+                    if one is not None:
+                        self._states[index] = one[1]
                 writer.write(frame, self._time.pts[number])
                 self._preview.offer(frame)
                 self._watch.advance(1, last_stage=True)
-        return [state for _, state in rendered]
 
-    def _motion(self, face: FacePlan, number: int, state: RolloutState) -> FaceMotion:
+    def _motion(self, face: FacePlan, own: Points, number: int, state: RolloutState) -> FaceMotion:
         """How a face has moved in a frame, after which its clip is in this state."""
-        own = face.source.crop_units(face.source.points)
-        return FaceMotion(self._plan.generator.flow(state), own, face.targets[number])
-
-
-def _view(spec: JobSpec, plan: JobPlan) -> View:
-    """What of the source the result shows."""
-    if spec.output_mode == "paste-back":
-        height, width = plan.source.picture.shape[:2]
-        return WholeView(width, height)
-    return SquareView(plan.source.square, plan.size)
+        source = own if own.ndim == 2 else own[number]
+        return FaceMotion(self._plan.generator.flow(state), source, face.targets[number])
 
 
 def _own_picture(plan: JobPlan, face: FacePlan) -> Picture:
@@ -246,17 +297,20 @@ def _own_picture(plan: JobPlan, face: FacePlan) -> Picture:
 
 
 def check_sound(spec: JobSpec, settings: Settings) -> None:
-    """Refuse a file whose sound is wanted and that has none.
+    """Refuse a file whose sound is wanted and that has none; a video that is the portrait may.
 
     Raises:
-        AnimatorError: `no_sound`, and those of `animator.media.container.open_media`.
+        AnimatorError: `no_audio`, and those of `animator.media.container.open_media`.
     """
+    if spec.audio == "source" and not moves(replace(spec, source_motion="keep"), settings.limits()):
+        message = f"{quoted(spec.source)} is a picture, so that it has no sound."
+        raise AnimatorError("no_audio", message)
     if spec.audio_file is None:
         return
     choice = choose_sound(spec.audio_file.path, settings.limits())
     if choice.index is None:
         message = choice.note or f"{quoted(spec.audio_file)} has no sound."
-        raise AnimatorError("no_sound", message)
+        raise AnimatorError("no_audio", message)
 
 
 def provenance(generator: PortraitGenerator) -> dict[str, str]:

@@ -25,8 +25,9 @@ from animator.errors import AnimatorError
 from animator.files.output import coded_errors
 from animator.files.unchanged import unchanged
 from animator.media.decode import VideoReader
+from animator.moving_faces import MovingFaces
 from animator.settings import Settings
-from animator.spec import JobSpec
+from animator.spec import FORMER, Faces, JobSpec
 from animator.values import DEFAULT_WEIGHTS_NAME, is_weights_name, options_of
 from animator.watch import OnProgress, Watch, coded_memory_errors
 from animator.workspace.attempt import Workspace
@@ -80,7 +81,12 @@ class Comparison:
 
 
 def spec_of(
-    settings: Mapping[str, Any], source: str, driving: str, video: str, **given: Any
+    settings: Mapping[str, Any],
+    source: str,
+    driving: str,
+    video: str,
+    others: Mapping[str, str] | None = None,
+    **given: Any,
 ) -> JobSpec:
     """The job that a mark's settings describe, with these files.
 
@@ -89,6 +95,7 @@ def spec_of(
         source: the portrait.
         driving: the driving video.
         video: the result; it is not written.
+        others: further driving files, as marks name them.
         given: options that are known better, such as the device.
 
     Raises:
@@ -104,12 +111,26 @@ def spec_of(
         names = ", ".join(name[:40] for name in unknown[:5])
         message = f"The video was made with options that this version does not know: {names}."
         raise AnimatorError("invalid_option", message)
-    chosen = {**settings, "audio": "none", **given}  # only frames are compared
+    chosen = {**FORMER, **settings, "audio": "none", **given}  # only frames are compared
+    if "face" in chosen:
+        chosen["face"] = _with_files(chosen["face"], {"driving": driving, **(others or {})})
     try:
         return JobSpec(source, driving, video, **chosen)  # type: ignore[arg-type]
     except TypeError as error:  # a value of a kind that no comparison takes
         message = "The settings in the video's marks make no sense."
         raise AnimatorError("invalid_option", message) from error
+
+
+def _with_files(face: object, files: Mapping[str, str]) -> Faces:
+    """The choice of faces with files in the place of the names that a mark has for them."""
+    faces = MovingFaces.parse(face)
+    if missing := sorted({name for _, name in faces.files} - files.keys()):
+        message = (
+            f"Faces of it were moved by further driving files ({', '.join(missing)}); give "
+            "--driving again for each, in the order of the marks."
+        )
+        raise AnimatorError("invalid_option", message)
+    return faces.located(files.__getitem__).text
 
 
 def compare_again(

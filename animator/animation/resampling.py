@@ -9,7 +9,7 @@ out, nothing is in between: there the frame before holds.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from fractions import Fraction
 
 import numpy as np
@@ -64,10 +64,26 @@ def resample(
     Returns:
         T x 68 x 2, and T driving frames: each is the latest that has begun.
     """
+    return at_moments(targets, kept, time, moments_of(result_times(time, rate)), cuts)
+
+
+def moments_of(time: ResultTime) -> list[Fraction]:
+    """The seconds from the first frame at which each frame is shown."""
+    return [pts * time.time_base for pts in time.pts]
+
+
+def at_moments(
+    targets: NDArray[np.float32],
+    kept: NDArray[np.intp],
+    time: ResultTime,
+    moments: Iterable[Fraction],
+    cuts: Collection[int],
+) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """As `resample`, at any moments: seconds from the first frame; after the last one it holds."""
     held = _held(kept, cuts)
     places, shares = [], []
-    for pts in result_times(time, rate).pts:
-        moment = pts / (rate.numerator * time.time_base)  # in the driving video's unit
+    for seconds in moments:
+        moment = seconds / time.time_base  # in the driving video's unit
         place = max(bisect_right(time.pts, moment) - 1, 0)
         share = 0.0
         if place + 1 < len(kept) and not held[place]:

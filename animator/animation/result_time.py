@@ -35,7 +35,7 @@ class ResultTime:
     audio: tuple[Fraction | None, Fraction | None]
     holes: tuple[tuple[Fraction, Fraction], ...]
     time_base: Fraction
-    average: Fraction | None
+    average: Fraction | None = None
 
 
 def result_time(driving: Driving, kept: NDArray[np.intp]) -> ResultTime:

@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 
 from animator import __version__
 from animator.animation.driving import driving_arrays, driving_of
-from animator.animation.following import Source
+from animator.animation.following import Source, moving_source
 from animator.animation.inputs import JobInputs
-from animator.animation.plan import FacePlan, JobPlan
+from animator.animation.moving import moving_arrays, moving_from
+from animator.animation.plan import FacePlan, JobPlan, face_size
 from animator.animation.portrait import PortraitGenerator
-from animator.animation.result_time import ResultTime
+from animator.animation.result_time import ResultTime, result_time
 from animator.faces.crop import Square
 from animator.files.arrays import DAMAGED, from_text, pack, to_text, unpack
 from animator.formats import check_format, format_of
@@ -36,7 +37,7 @@ from animator.media.stills import Still
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
-from gfla.models.rollout import RolloutState
+from gfla.models.rollout import Reference, RolloutState
 
 _PLAN = "plan.npz"
 _NOT_OF_THE_FRAMES = (
@@ -44,6 +45,7 @@ _NOT_OF_THE_FRAMES = (
     *("measure", "extras", "keep_result", "audio"),
     *("codec", "crf", "preset", "pixel_format"),
 )
+_MOVING = "moving "  # begins the names of what is kept of a portrait that is a video
 _KEPT = 2  # states; where the last segment turns out to be damaged, the one before is of use
 _TYPES = {str(dtype): dtype for dtype in (torch.float32, torch.bfloat16, torch.float16)}
 
@@ -59,6 +61,7 @@ def identity(
     options = spec.chosen()
     for name in _NOT_OF_THE_FRAMES:
         options.pop(name, None)
+    options["face"] = spec.face_by_name()  # wherever its files lie
     about = {
         "options": options,
         "hashes": {**hashes, "weights": generator.sha256},
@@ -119,6 +122,9 @@ def save_plan(workspace: Workspace, spec: JobSpec, settings: Settings, plan: Job
             "targets": face.targets,
             "kept": face.kept,
         }
+        if face.source.moving is not None and face.shown is not None:
+            moving = moving_arrays(face.source.moving) | {"shown": face.shown}
+            parts |= {f"{_MOVING}{name}": value for name, value in moving.items()}
         arrays.update({f"{number} {name}": value for name, value in parts.items()})
     workspace.write(_PLAN, pack(arrays))
 
@@ -135,7 +141,11 @@ def load_plan(
         arrays = unpack(workspace.path / _PLAN)
         numbers = json.loads(to_text(arrays["numbers"]))
         if numbers["about"] == about:
-            return _plan(arrays, numbers, spec, inputs, settings.limits())
+            limits = settings.limits()
+            if isinstance(numbers["faces"], int):
+                still = read_picture(spec.source, limits)
+                return _plan_of_one(arrays, numbers, spec, inputs, still)
+            return _plan(arrays, numbers, spec, inputs, limits)
     workspace.clear()
     return None
 
@@ -147,13 +157,16 @@ def _plan(
     inputs: JobInputs,
     limits: MediaLimits,
 ) -> JobPlan:
-    still = read_picture(spec.source, limits)
+    of_faces = [_parts(arrays, f"{number} ") for number in range(len(numbers["faces"]))]
+    # Of a video, the face has told all but one picture.
+    moves = any(name.startswith(_MOVING) for parts in of_faces for name in parts)
+    still = None if moves else read_picture(spec.source, limits)
     time, (start, end) = numbers["time"], numbers["time"]["audio"]
     return JobPlan(
         inputs.model,
         tuple(
-            _face(_parts(arrays, number), told, still)
-            for number, told in enumerate(numbers["faces"])
+            _face(parts, told, still) if still else _moving_face(parts, told, spec, limits)
+            for parts, told in zip(of_faces, numbers["faces"], strict=True)
         ),
         ResultTime(
             arrays["pts"].tolist(),
@@ -170,6 +183,20 @@ def _plan(
     )
 
 
+def _plan_of_one(
+    arrays: Mapping[str, NDArray[Any]],
+    numbers: dict[str, Any],
+    spec: JobSpec,
+    inputs: JobInputs,
+    still: Still,
+) -> JobPlan:
+    """A plan as version 0.1 wrote it, which knew one face at the driving video's own times."""
+    face = _face(arrays, {"beyond": 0, **numbers}, still)
+    time = result_time(face.driving, face.kept)
+    size = face_size(spec, face.source, inputs.model.generator)
+    return JobPlan(inputs.model, (face,), time, size, numbers["hashes"])
+
+
 def _face_numbers(face: FacePlan) -> dict[str, Any]:
     square = face.source.square
     return {
@@ -177,6 +204,8 @@ def _face_numbers(face: FacePlan) -> dict[str, Any]:
         "faces": face.source.faces,
         "missing": face.missing,
         "beyond": face.beyond,
+        "number": face.number,
+        "driven_by": face.driven_by,
     }
 
 
@@ -189,12 +218,28 @@ def _face(arrays: Mapping[str, NDArray[Any]], numbers: dict[str, Any], still: St
         arrays["kept"],
         tuple((first, last) for first, last in numbers["missing"]),
         numbers["beyond"],
+        numbers.get("number"),
+        numbers.get("driven_by", "driving"),
     )
 
 
-def _parts(arrays: Mapping[str, NDArray[Any]], number: int) -> dict[str, NDArray[Any]]:
-    """The arrays of one of several, whose names begin with its number."""
-    prefix = f"{number} "
+def _moving_face(
+    arrays: Mapping[str, NDArray[Any]], numbers: dict[str, Any], spec: JobSpec, limits: MediaLimits
+) -> FacePlan:
+    moving = _parts(arrays, _MOVING)
+    return FacePlan(
+        moving_source(spec, moving_from(moving), limits),
+        driving_of(arrays),
+        arrays["targets"],
+        arrays["kept"],
+        tuple((first, last) for first, last in numbers["missing"]),
+        numbers["beyond"],
+        shown=moving["shown"],
+    )
+
+
+def _parts(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    """The arrays whose names begin like this, by what comes after it."""
     return {
         name.removeprefix(prefix): value
         for name, value in arrays.items()
@@ -226,15 +271,17 @@ class RolloutCheckpoint:
     segments: tuple[str, ...] = ()
     previous: tuple[tuple[Mapping[str, NDArray[Any]], ...], ...] = ()
 
-    def after(self, segment: Path, states: Sequence[RolloutState]) -> RolloutCheckpoint:
+    def after(
+        self, segment: Path, states: Sequence[RolloutState], plan: JobPlan
+    ) -> RolloutCheckpoint:
         """The checkpoint after one more segment and the faces' states then.
 
         Raises:
             AnimatorError: no_such_file if the segment is gone.
         """
         previous = tuple(
-            tuple(_kept_picture(reference.image) for reference in state.previous)
-            for state in states
+            tuple(_kept(reference, face) for reference in state.previous)
+            for state, face in zip(states, plan.faces, strict=True)
         )
         return RolloutCheckpoint((*self.segments, content_hash(segment)), previous)
 
@@ -256,11 +303,30 @@ def _continued(
     frames: int,
 ) -> RolloutState:
     """The state of a face after ``frames`` frames of which these are the latest pictures."""
+    if face.source.moving is not None:
+        return RolloutState(start.source, _known(generator, pictures) or start.previous)
     latest = [
         generator.reference(_picture(kept, generator.device), face.targets[frame], start)
         for kept, frame in zip(pictures, range(frames - 1, -1, -1), strict=False)
     ]
     return RolloutState(start.source, (*latest, *start.previous)[: len(start.previous)])
+
+
+def _known(
+    generator: PortraitGenerator, pictures: Sequence[Mapping[str, NDArray[Any]]]
+) -> tuple[Reference, ...]:
+    """Previous frames that are kept with all that is known of them."""
+    device = generator.device
+    with generator.arithmetic():
+        return tuple(
+            generator.network.reference(
+                "previous",
+                _picture(kept, device),
+                torch.from_numpy(kept["structure"]).to(device),
+                torch.from_numpy(kept["landmarks"]).to(device),
+            )
+            for kept in pictures
+        )
 
 
 def segment_name(number: int) -> str:
@@ -304,7 +370,8 @@ def _checkpoint(arrays: Mapping[str, NDArray[Any]]) -> RolloutCheckpoint:
     previous: dict[int, dict[int, dict[str, NDArray[Any]]]] = {}
     for key, value in arrays.items():
         if key != "segments":
-            face, number, name = key.split(" ")
+            # Version 0.1 knew one face, and did not number it.
+            face, number, name = key.split(" ") if key.count(" ") == 2 else ("0", *key.split(" "))
             previous.setdefault(int(face), {}).setdefault(int(number), {})[name] = value
     segments = json.loads(to_text(arrays["segments"]))
     return RolloutCheckpoint(
@@ -318,6 +385,15 @@ def _checkpoint(arrays: Mapping[str, NDArray[Any]]) -> RolloutCheckpoint:
 
 def _checkpoint_name(segments: int) -> str:
     return f"{segments:05}.npz"
+
+
+def _kept(reference: Reference, face: FacePlan) -> dict[str, NDArray[Any]]:
+    """A previous frame; of a video, of which any frame may have been generated last, all of it."""
+    kept = _kept_picture(reference.image)
+    if face.source.moving is not None and reference.landmarks is not None:
+        kept["structure"] = reference.structure.float().cpu().contiguous().numpy()
+        kept["landmarks"] = reference.landmarks.float().cpu().contiguous().numpy()
+    return kept
 
 
 def _kept_picture(image: torch.Tensor) -> dict[str, NDArray[Any]]:

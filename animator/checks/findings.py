@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from statistics import median
 
 from animator.checks.report import MOTION, DrivingFacts, Face, Finding, Level, SourceFacts, Subject
+from animator.errors import AnimatorError
+from animator.faces.framing import face_side
 from animator.media.notes import LARGEST_SIDE, is_reduced, sentence
 from animator.spec import JobSpec
 
@@ -34,6 +36,7 @@ CODES: dict[str, str] = {
     "length_unknown": "The length of the driving video could not be told.",
     "partly_looked_at": "There was no time to look at as many frames as wanted.",
     "no_estimate": "Time and memory could not be estimated.",
+    "source_video": "The source is a video, whose frames are all animated.",
     "reduced_picture": "The result shows the source in fewer pixels than it has.",
     "hdr": "An input is HDR and is taken as SDR.",
     "broken_profile": "A colour profile makes no sense.",
@@ -102,7 +105,16 @@ def _of_notes(about: Subject, subject: str, codes: tuple[str, ...]) -> Iterator[
 def _of_source(spec: JobSpec, source: SourceFacts) -> Iterator[Finding]:
     # Which face, and is it large enough?
     face = source.face
-    if source.faces > 1:
+    if source.video:
+        frames = "" if source.frames is None else f" of {source.frames} frames"
+        kept = spec.source_motion == "keep"
+        what = "is added to its own" if kept else "takes the place of its own"
+        message = f"The source is a video{frames}; the driving motion {what}."
+        advice = "Give --source-motion still to animate its first picture."
+        yield _finding("note", "source_video", "source", message, advice)
+    if spec.faces.several:
+        yield _moving(spec, source)
+    elif source.faces > 1:
         wanted = spec.face_of("source")
         chosen = "the largest" if wanted == "largest" else f"number {wanted}"
         message = f"The picture shows {source.faces} faces; {chosen} is taken."
@@ -113,15 +125,16 @@ def _of_source(spec: JobSpec, source: SourceFacts) -> Iterator[Finding]:
             message,
             "Choose with --face N, or --source-face N for the picture alone.",
         )
-    if face.crop.side < SMALL_SOURCE * spec.size:
+    shown = face_side(spec.size, spec.margin, face.crop.side)
+    if face.crop.side < SMALL_SOURCE * shown:
         message = (
             f"The square around the source's face has {face.crop.side} pixels and is enlarged "
-            f"to {spec.size}."
+            f"to {shown}."
         )
         yield _finding(
             "warning", "small_face", "source", message, "Use a larger picture or a smaller --size."
         )
-    if is_reduced(spec.output_mode, source.width, source.height):
+    if is_reduced(spec.shows, source.width, source.height):
         message = (
             f"The picture has {source.width} x {source.height} pixels; the result shows it with "
             f"{LARGEST_SIDE} at its longer side."
@@ -153,6 +166,18 @@ def _of_source(spec: JobSpec, source: SourceFacts) -> Iterator[Finding]:
         )
     if face.sharpness is not None and face.brightness is not None:
         yield from _of_light(face.sharpness, face.brightness, "source", "The source's face")
+
+
+def _moving(spec: JobSpec, source: SourceFacts) -> Finding:
+    """Which of several faces move."""
+    try:
+        numbers = spec.faces.numbers(source.faces)
+    except AnimatorError as error:
+        return _finding("error", error.code, "source", error.message)
+    there = "1 face" if source.faces == 1 else f"{source.faces} faces"
+    which = ", ".join(map(str, numbers))
+    message = f"The picture shows {there}; animated, counted from the left: {which}."
+    return _finding("note", "several_faces", "source", message)
 
 
 def _of_light(sharpness: float, brightness: float, about: Subject, what: str) -> Iterator[Finding]:

@@ -25,7 +25,8 @@ from animator.checks.report import (
     Subject,
 )
 from animator.errors import CODES, AnimatorError
-from animator.files.local import check_location
+from animator.faces.framing import FINE_FROM
+from animator.files.local import check_location, quoted
 from animator.jobs.preflight import check_weights
 from animator.sandbox import Ended, Message, SandboxLimits, run_limited
 from animator.settings import Settings, has_nvidia_driver
@@ -90,10 +91,14 @@ def check_job(
     # Look: at the weights' header here, at both files in a child.
     looked = _Looked()
     _check_weights(spec, settings, looked)
-    _look(spec, settings, media_target, looked)
+    deadline = time.monotonic() + settings.check_seconds
+    _look(spec, settings, media_target, looked, deadline)
     # Judge what was seen; what another detector might find is no error.
     sure = _same_detector(spec, settings)
     looked.findings += judge(spec, looked.source, looked.driving, sure=sure)
+    for name in list(spec.drivings)[1:]:
+        own = spec.of_driving(name)
+        looked.findings += _of_another(own, settings, media_target, deadline, sure=sure)
     if not sure:
         looked.findings = [_doubted(finding) for finding in looked.findings]
     # Only a job that would work is worth the time of an estimate.
@@ -139,10 +144,31 @@ def _check_weights(spec: JobSpec, settings: Settings, looked: _Looked) -> None:
         looked.findings.append(Finding("error", error.code, error.message))
 
 
-def _look(spec: JobSpec, settings: Settings, target: str, looked: _Looked) -> None:
+def _of_another(
+    spec: JobSpec, settings: Settings, target: str, deadline: float, *, sure: bool
+) -> list[Finding]:
+    """What is found in another driving file than the first; each sentence says which it is."""
+    looked = _Looked()
+    _look(spec, settings, target, looked, deadline, ("driving",))
+    findings = looked.findings + judge(spec, None, looked.driving, sure=sure)
+    # What is to be said of the job is said already.
+    return [
+        replace(one, message=f"{quoted(spec.driving)}: {one.message}")
+        for one in findings
+        if one.about == "driving"
+    ]
+
+
+def _look(
+    spec: JobSpec,
+    settings: Settings,
+    target: str,
+    looked: _Looked,
+    deadline: float,
+    subjects: tuple[Subject, ...] = _SUBJECTS,
+) -> None:
     """Have the files looked at; after the death of a child, another one goes on with the next."""
-    deadline = time.monotonic() + settings.check_seconds
-    todo = [name for name in _SUBJECTS if _can_be_opened(spec, name, settings, looked)]
+    todo = [name for name in subjects if _can_be_opened(spec, name, settings, looked)]
     while todo:
         seconds = max(deadline - time.monotonic(), 1.0)
         task = {
@@ -245,13 +271,16 @@ def _driving(facts: Mapping[str, Any]) -> DrivingFacts:
 
 def _estimate(spec: JobSpec, settings: Settings, looked: _Looked) -> JobEstimate | None:
     """What the job would need; failures to tell become findings."""
-    driving = looked.driving
+    driving, source = looked.driving, looked.source
     if driving is None or driving.frames is None:
+        return None
+    if source is not None and source.video and source.frames is None:
         return None
     # Have the networks loaded and timed; they are not hostile, so the child is trusted.
     task = {
         "spec": spec.to_json(),
         "settings": settings.to_environment(),
+        "face": FINE_FROM if looked.source is None else looked.source.face.crop.side,
         "asked": time.time(),
     }
     limits = SandboxLimits(_SPEED_SECONDS, memory_mb=None)
@@ -265,17 +294,26 @@ def _estimate(spec: JobSpec, settings: Settings, looked: _Looked) -> JobEstimate
         message = f"No estimate: the process that timed the networks {ended.reason}."
         looked.findings.append(Finding("note", "no_estimate", message))
         return None
+    # Of several faces each is rendered.
+    faces = 1
+    if spec.faces.several and looked.source is not None:
+        faces = len(spec.faces.numbers(looked.source.faces))
     # From times a frame to the time of the job; all in seconds.
     share = driving.coverage[0] if spec.missing_face == "skip" else 1.0
-    frames = max(round(driving.frames * share), 1)
-    if spec.rate is not None and driving.duration is not None:
-        frames = max(round(driving.duration * share * spec.rate), 1)
+    frames, length = driving.frames, driving.duration
+    if source is not None and source.frames is not None:  # a video, whose times the result has
+        frames, length, share = source.frames, source.duration, 1.0
+    frames = max(round(frames * share), 1)
+    if spec.rate is not None and length is not None:
+        frames = max(round(length * share * spec.rate), 1)
     stages = {
         "decode": driving.decode_seconds,
         "landmarks": driving.landmark_seconds or 0.0,
-        "generate": told["step"],
+        "generate": told["step"] * faces,
     }
     seconds = told["load"] + driving.frames * (stages["decode"] + stages["landmarks"])
+    if source is not None and source.frames is not None:
+        seconds += source.frames * source.frame_seconds
     return JobEstimate(
         seconds=round(seconds + frames * stages["generate"], 1),
         memory_mb=round(told["memory_mb"] + driving.memory_mb),

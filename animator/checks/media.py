@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animator.animation.motion_input import is_motion
+from animator.animation.moving import as_driving, moves
+from animator.animation.moving_plan import check_moving
 from animator.checks.faces import around, measure_pose
 from animator.checks.motion import look_at_motion
 from animator.checks.report import DrivingFacts, Face, SampledFrame, SourceFacts
@@ -51,8 +53,12 @@ def look(task: Message, send: Send) -> None:
     for subject in task["subjects"]:
         try:
             detector = DlibDetector()
-            if subject == "source":
-                facts: Any = look_at_source(spec, detector, limits)
+            if subject == "source" and moves(spec, limits):
+                facts: Any = look_at_source_video(
+                    spec, detector, limits, task["frames"], task["seconds"]
+                )
+            elif subject == "source":
+                facts = look_at_source(spec, detector, limits)
             elif is_motion(spec.driving, limits):
                 facts = look_at_motion(spec, limits, task["frames"])
             else:
@@ -79,6 +85,35 @@ def look_at_source(spec: JobSpec, detector: LandmarkDetector, limits: MediaLimit
     height, width = picture.shape[:2]
     face = measure_face(picture, found.points[0])
     return SourceFacts(width, height, faces, face, still.notes)
+
+
+def look_at_source_video(
+    spec: JobSpec, detector: LandmarkDetector, limits: MediaLimits, frames: int, seconds: float
+) -> SourceFacts:
+    """Measure a video that is the portrait, and its face in the first frame that shows it.
+
+    Arguments as of `look_at_driving`.
+
+    Raises:
+        AnimatorError: those of `check_moving` and `look_at_driving`, and no_face.
+    """
+    check_moving(spec)
+    video = look_at_driving(as_driving(spec), detector, limits, frames, seconds)
+    if not video.seen:
+        message = "No face was found in the frames of the source video that were looked at."
+        raise AnimatorError("no_face", message)
+    most = max(sample.faces for sample in video.samples)
+    return SourceFacts(
+        video.width,
+        video.height,
+        most,
+        video.seen[0],
+        video.notes,
+        video=True,
+        frames=video.frames,
+        duration=video.duration,
+        frame_seconds=video.decode_seconds + (video.landmark_seconds or 0.0),
+    )
 
 
 def look_at_driving(

@@ -75,13 +75,24 @@ class Face:
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """What was measured of the source: its size in pixels, its faces, the chosen one, notes."""
+    """What was measured of the source: its size in pixels, its faces, the chosen one, notes.
+
+    Attributes:
+        video: whether it is a video whose frames are all animated.
+        frames: of that video; None if that could not be told, or it is none.
+        duration: of it in seconds, likewise.
+        frame_seconds: seconds to decode a frame of it and to follow its face.
+    """
 
     width: int
     height: int
     faces: int
     face: Face
     notes: tuple[str, ...] = ()
+    video: bool = False
+    frames: int | None = None
+    duration: float | None = None
+    frame_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from animator.animation.loading import load_portrait
 from animator.errors import AnimatorError
 from animator.faces.detectors.mean_face import MEAN_FACE
+from animator.faces.framing import face_side, rendered_side
 from animator.sandbox import Message, Send
 from animator.settings import Settings
 from animator.spec import JobSpec
@@ -21,8 +22,8 @@ _FRAMES = 20
 def measure(task: Message, send: Send) -> None:
     """Send the seconds to start and to render a frame, the memory and the device.
 
-    The task has "spec", "settings" as `Settings.to_environment` gives them, and "asked", the time
-    at which it was asked for.
+    The task has "spec", "settings" as `Settings.to_environment` gives them, "face", the side of
+    the source's face square in pixels, and "asked", the time at which it was asked for.
     The answer has "code" and "message" instead where the networks cannot be used.
     """
     spec = JobSpec.from_json(task["spec"])
@@ -33,7 +34,8 @@ def measure(task: Message, send: Send) -> None:
         send({"code": error.code, "message": error.message})
         return
     generator = model.generator
-    side = generator.inner_size(spec.size)
+    shown = face_side(spec.size, spec.margin, task["face"])
+    side = generator.inner_size(rendered_side(shown, spec.margin))
     # How long it takes does not depend on what the picture shows.
     landmarks = MEAN_FACE * 0.55 + 0.5
     state = generator.start(np.full((side, side, 3), 128, np.uint8), landmarks)

@@ -65,7 +65,7 @@ def _root(
 @opt.job_options(JobSpec)
 def run(
     source: opt.Source,
-    driving: opt.Driving,
+    driving: opt.Driving = None,
     output: opt.Output = None,
     force: opt.Force = False,
     as_json: opt.Json = False,
@@ -83,7 +83,7 @@ def run(
 @opt.job_options(JobSpec, without=["output_mode", *opt.OF_THE_FILE])
 def explain(
     source: opt.Source,
-    driving: opt.Driving,
+    driving: opt.Driving = None,
     frame: Annotated[
         int | None,
         typer.Option(
@@ -109,7 +109,8 @@ def explain(
 ) -> None:
     """Draw one sheet that shows how the networks come to a frame: flows, masks, attention."""
     if output is None:
-        output = str(next(free_names(source, driving, Path.cwd(), ".png")))
+        named = opt.driving_file(driving, options)
+        output = str(next(free_names(source, named, Path.cwd(), ".png")))
     spec = opt.make_spec(source, driving, output, **options)
     from animator.cli.explain import explain_here
 
@@ -153,7 +154,7 @@ _OF_THE_RESULT = (
 @opt.job_options(JobSpec, without=_OF_THE_RESULT)
 def check(
     source: opt.Source,
-    driving: opt.Driving,
+    driving: opt.Driving = None,
     as_json: opt.Json = False,
     **options: Any,
 ) -> None:
@@ -172,7 +173,7 @@ app.command(rich_help_panel=ANIMATE)(verify_command.verify)
 @opt.job_options(JobSpec, JobOptions)
 def submit(
     source: opt.Source,
-    driving: opt.Driving,
+    driving: opt.Driving = None,
     output: opt.Output = None,
     force: opt.Force = False,
     wait: Annotated[

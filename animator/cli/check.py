@@ -54,6 +54,8 @@ def _show(spec: JobSpec, report: CheckReport) -> None:
     print(f"driving   {printable(spec.driving)}")
     if report.driving is not None:
         _show_driving(report.driving)
+    for name, place in list(spec.drivings.items())[1:]:
+        print(f"{name:<10}{printable(place)}")
     if report.estimate is not None:
         _show_estimate(report.estimate)
     for finding in report.findings:
@@ -81,8 +83,9 @@ def _row(name: str, value: str) -> None:
 
 
 def _show_source(source: SourceFacts) -> None:
-    _row("picture", f"{source.width} x {source.height}")
-    _row("face", f"{source.face.pixels:.0f} pixels, {_count(source.faces, 'face')} in the picture")
+    what = "video" if source.video else "picture"
+    _row(what, f"{source.width} x {source.height}")
+    _row("face", f"{source.face.pixels:.0f} pixels, {_count(source.faces, 'face')} in the {what}")
     _row("crop", _crop(source.face.crop))
 
 

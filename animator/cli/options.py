@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -13,6 +13,7 @@ import typer
 from animator import spec
 from animator.errors import AnimatorError
 from animator.files.local import free_names
+from animator.moving_faces import MovingFaces
 from animator.settings import Settings
 from animator.spec import OPTIONS, JobSpec
 from animator.values import Location, Option, plain_location
@@ -31,7 +32,14 @@ Source = Annotated[
     str,
     typer.Argument(metavar="SOURCE", help=OPTIONS["source"].help),
 ]
-Driving = Annotated[str, typer.Argument(metavar="DRIVING", help=OPTIONS["driving"].help)]
+Driving = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="DRIVING",
+        help=f"{OPTIONS['driving'].help} It is left out where --face names a file for each face.",
+        show_default=False,
+    ),
+]
 Output = Annotated[
     str | None,
     typer.Option(
@@ -113,6 +121,13 @@ def job_options(*kinds: type, without: Collection[str] = ()) -> Callable[[Comman
 
 
 def _parameter(option: Option) -> Parameter:
+    if option.name == "face":  # may be given again: each time some of its entries
+        return Parameter(
+            option.name,
+            Parameter.POSITIONAL_OR_KEYWORD,
+            default=[option.default],
+            annotation=Annotated[list[str], _listed(option.name)],
+        )
     kind: Any = str if option.kind == "text" else option.type
     if option.default is None:
         kind = kind | None
@@ -130,7 +145,10 @@ def read_values(options: dict[str, Any]) -> None:
     Raises:
         AnimatorError: `invalid_option`.
     """
-    for name in {"face", "source_face", "driving_face"} & set(options):
+    if (face := options.get("face")) is not None:
+        text = ";".join(face) if isinstance(face, list) else face
+        options["face"] = MovingFaces.parse(text, "--face").located(_file_of_a_face).text
+    for name in {"source_face", "driving_face"} & set(options):
         text = options[name]
         if text is None or text == "largest":
             continue
@@ -140,7 +158,7 @@ def read_values(options: dict[str, Any]) -> None:
                 "invalid_option", f"{flag} is {text!r}; allowed is largest, or a number from 1."
             )
         options[name] = int(text)
-    if (audio := options.get("audio")) not in (None, "driving", "none"):
+    if (audio := options.get("audio")) not in (None, "driving", "source", "none"):
         options["audio"] = Location(plain_location(str(audio)), "audio")
     crf = options.get("crf", "auto")
     if crf != "auto":
@@ -148,6 +166,31 @@ def read_values(options: dict[str, Any]) -> None:
             message = f"--crf is {crf!r}; allowed is auto, or a whole number from 0 (best)."
             raise AnimatorError("invalid_option", message)
         options["crf"] = int(crf)
+    size = options.get("size", "auto")
+    if size != "auto":
+        if not (size.isascii() and size.isdigit() and len(size) < 5):
+            message = f"--size is {size!r}; allowed is auto, or an even number from 128 to 1024."
+            raise AnimatorError("invalid_option", message)
+        options["size"] = int(size)
+
+
+def _file_of_a_face(text: str) -> str:
+    return Location(plain_location(text), "--face")
+
+
+def driving_file(driving: str | None, options: Mapping[str, Any]) -> str:
+    """The driving video of the command line, or the first of those that `--face` names.
+
+    Raises:
+        AnimatorError: `invalid_option` if there is none, or `--face` makes no sense.
+    """
+    if driving is not None:
+        return driving
+    first = MovingFaces.parse(";".join(options["face"]), "--face").first_file
+    if first is None:
+        message = "DRIVING is missing: the video whose motion the portrait gets."
+        raise AnimatorError("invalid_option", message)
+    return first
 
 
 def _output(text: str) -> Location:
@@ -158,7 +201,7 @@ def _output(text: str) -> Location:
 
 
 def make_spec(
-    source: str, driving: str, output: str | None, *, weights: str, **options: Any
+    source: str, driving: str | None, output: str | None, *, weights: str, **options: Any
 ) -> JobSpec:
     """The specification that the command line asks for, with absolute paths; URLs stay as they are.
 
@@ -167,6 +210,7 @@ def make_spec(
     Raises:
         AnimatorError: `invalid_option`.
     """
+    driving = driving_file(driving, options)
     read_values(options)
     target = next(free_names(source, driving, Path.cwd())) if output is None else output
     return JobSpec(

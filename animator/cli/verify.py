@@ -45,8 +45,12 @@ Source = Annotated[
     typer.Option(metavar="FILE", help="The portrait that it was made of, to compare."),
 ]
 Driving = Annotated[
-    str | None,
-    typer.Option(metavar="FILE", help="The driving video that it was made of, to compare."),
+    list[str] | None,
+    typer.Option(
+        metavar="FILE",
+        help="The driving video that it was made of, to compare; again for each further one.",
+        show_default=False,
+    ),
 ]
 Job = Annotated[
     str | None,
@@ -91,8 +95,9 @@ def verify(
     settings = Settings.from_environment()
     report = verify_file(video, roots=None if trust is None else read_roots(trust))
     spec = None if job is None else _recorded(job, settings)
-    given = {"source": source, "driving": driving}
-    files = {name: text for name in _INPUTS if (text := _named(given[name], name, spec))}
+    files = {} if spec is None else {name: str(file) for name, file in _pictures(spec).items()}
+    files |= {name: str(Location(plain_location(text), name))
+              for name, text in _given(source, driving or []).items()}  # fmt: skip
     local = {name: Path(text) for name, text in files.items() if not Location(text).is_url}
     report = with_inputs(report, local)
     compared = None
@@ -116,10 +121,14 @@ def _status(report: Report, compared: Comparison | None) -> int:
     return status
 
 
-def _named(given: str | None, name: str, spec: JobSpec | None) -> str | None:
-    if given is not None:
-        return str(Location(plain_location(given), name))
-    return None if spec is None else str(getattr(spec, name))
+def _given(source: str | None, drivings: list[str]) -> dict[str, str]:
+    """The files of the command line, by the names that marks have for them."""
+    named = {"driving" if n == 1 else f"driving {n}": text for n, text in enumerate(drivings, 1)}
+    return named if source is None else {"source": source, **named}
+
+
+def _pictures(spec: JobSpec) -> dict[str, Location]:
+    return {"source": spec.source, **spec.drivings}
 
 
 def _recorded(job: str, settings: Settings) -> JobSpec:
@@ -148,8 +157,9 @@ def _to_render(
 
         better["weights"] = for_spec(better["weights"], Settings.from_environment())
     if spec is not None:
-        chosen = {**files, "output": Location(absolute(video)), **better}
-        return replace(spec, **chosen)
+        chosen: dict[str, Any] = {name: files[name] for name in _INPUTS}
+        chosen["face"] = spec.face_by_name(files)
+        return replace(spec, **chosen, output=Location(absolute(video)), **better)
     if report.mark is None or not report.mark.settings:
         message = "The marks of the video do not say how it was rendered; name its --job."
         raise AnimatorError("invalid_option", message)
@@ -159,7 +169,8 @@ def _to_render(
         raise AnimatorError("invalid_option", message)
     from animator.animation.rerender import spec_of
 
-    return spec_of(report.mark.settings, **files, video=absolute(video), **better)
+    source, driving = (files.pop(name) for name in _INPUTS)
+    return spec_of(report.mark.settings, source, driving, absolute(video), files, **better)
 
 
 def _rendered(spec: JobSpec, frames: int, settings: Settings, *, quiet: bool) -> Comparison:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -175,7 +175,7 @@ def plan_run(
     notes: tuple[str, ...] = ()
     if run is None:
         rows = inputs.rows(settings)
-        plan = make_plan(rows, settings, since=inputs.since, checked=checked)
+        plan = make_plan(_fitting(rows, options), settings, since=inputs.since, checked=checked)
         notes = tuple(rows.notes) if isinstance(rows, Manifest) else ()
     else:
         check_same(run.info, inputs.about(settings), options)
@@ -194,6 +194,17 @@ def plan_run(
             message += f" Row {plan.faults[0].row}: {plan.faults[0].message}"
         raise AnimatorError("bad_manifest", message)
     return Prepared(storage, run, plan, notes)
+
+
+def _fitting(rows: Iterable[Sample | Fault], options: RunOptions) -> Iterator[Sample | Fault]:
+    """The rows; one whose choice of faces does not go with that of the run becomes a fault."""
+    for row in rows:
+        if isinstance(row, Sample) and options.source_face is not None:
+            try:
+                options.spec(row, "/output.mp4")
+            except AnimatorError as error:
+                row = Fault(row.row, error.code, error.message, row.id)
+        yield row
 
 
 def generate(

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from animator.dataset.rows import MEASURES
 from animator.dataset.samples import ROW_OPTIONS, Sample
 from animator.errors import AnimatorError
-from animator.spec import Extra, JobSpec, SharedOptions
+from animator.spec import FORMER, Extra, JobSpec, SharedOptions
 from animator.values import Location
 
 Format = Literal["shards", "files"]
@@ -82,6 +82,8 @@ class RunOptions(SharedOptions):
     def from_dict(cls, values: Mapping[str, Any]) -> RunOptions:
         """The options from JSON; names of a newer version are refused.
 
+        Those that an older one had not are as they were then.
+
         Raises:
             AnimatorError: `other_run`.
         """
@@ -90,8 +92,11 @@ class RunOptions(SharedOptions):
             names = ", ".join(unknown)
             message = f"The run was begun by another version, with options unknown here: {names}."
             raise AnimatorError("other_run", message)
+        # Older runs had one choice of a face for all rows.
+        if values.get("face") == "largest":
+            values = {name: value for name, value in values.items() if name != "face"}
         tuples = {name: tuple(values[name]) for name in ("extras", "filters") if name in values}
-        return cls(**{**values, **tuples})
+        return cls(**{**FORMER, **values, **tuples})
 
 
 @dataclass(frozen=True)

@@ -79,13 +79,13 @@ def make_plan(
     samples, faults = _sort_out(rows, settings, checked or (lambda _: None))
     sound = len(samples)
     if since is not None:
-        inputs = {place for sample in samples for place in (sample.source, sample.driving)}
+        inputs = {place for sample in samples for place in sample.pictures}
         modified = find_modified(inputs, settings)
         moment = since.timestamp()
         samples = [
             sample
             for sample in samples
-            if max(modified[sample.source], modified[sample.driving]) >= moment
+            if max(modified[place] for place in sample.pictures) >= moment
         ]
     _order(samples)
     return DatasetPlan(tuple(samples), tuple(faults), sound - len(samples))

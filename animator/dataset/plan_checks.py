@@ -27,7 +27,7 @@ class InputChecks:
 
     def check(self, sample: Sample) -> Fault | None:
         """The fault of a sample: `no_such_file`, `not_a_file` or `unreadable_file`."""
-        for place in (sample.source, sample.driving):
+        for place in sample.pictures:
             if place not in self._known:
                 self._known[place] = None if place.is_url else _input_error(place)
             if (error := self._known[place]) is not None:

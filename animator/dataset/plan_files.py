@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from animator.dataset.plan import DatasetPlan
-from animator.dataset.samples import COLUMNS, NEEDED, Fault, Sample
+from animator.dataset.samples import COLUMNS, NEEDED, REALS, Fault, Sample
 from animator.errors import AnimatorError
 from animator.files.storage import Storage
 from animator.values import Location
@@ -19,9 +19,14 @@ from animator.values import Location
 PLAN_FILE, FAULTS_FILE, HEAD_FILE = "plan.parquet", "faults.jsonl", "plan.json"
 _NUMBERS = ("row", "seed")
 _NAMES = ("id", "row", *COLUMNS[1:])
-_WORDS = [name for name in _NAMES if name not in ("id", *_NUMBERS)]
+_WORDS = [name for name in _NAMES if name not in ("id", *_NUMBERS, *REALS)]
 """Columns in which texts stand again and again; ids are all different."""
-_SCHEMA = pa.schema([(name, pa.int64() if name in _NUMBERS else pa.string()) for name in _NAMES])
+_SCHEMA = pa.schema(
+    [
+        (name, pa.int64() if name in _NUMBERS else pa.float64() if name in REALS else pa.string())
+        for name in _NAMES
+    ]
+)
 _GROUP = 20_000  # rows that are turned into columns at once
 _BATCH = 4096
 
@@ -88,15 +93,21 @@ def _table(samples: Sequence[Sample]) -> bytes:
 
 
 def _samples(content: bytes) -> Iterator[Sample]:
-    """The samples; those that name the same file share one text."""
-    table = pq.ParquetFile(pa.BufferReader(content), read_dictionary=_WORDS)
+    """The samples; those that name the same file share one text.
+
+    An option that an older version has not written has its default.
+    """
+    written = pq.read_schema(pa.BufferReader(content)).names
+    there = [name for name in _NAMES if name in written]
+    texts = [name for name in _WORDS if name in written]
+    table = pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts)
     known, places = dict[str, str](), dict[str, Location]()
-    for batch in table.iter_batches(_BATCH, columns=list(_NAMES), use_threads=False):
+    for batch in table.iter_batches(_BATCH, columns=there, use_threads=False):
         columns = []
-        for name in _NAMES:
+        for name in there:
             column = batch.column(batch.schema.get_field_index(name))
             if pa.types.is_dictionary(column.type):
-                words: list[str] = column.dictionary.to_pylist()
+                words = column.dictionary.to_pylist()
                 shared: list[str]
                 if name in NEEDED:
                     places |= {word: Location(word) for word in words if word not in places}
@@ -108,4 +119,4 @@ def _samples(content: bytes) -> Iterator[Sample]:
             else:
                 columns.append(column.to_pylist())
         for values in zip(*columns, strict=True):
-            yield Sample(**dict(zip(_NAMES, values, strict=True)))
+            yield Sample(**dict(zip(there, values, strict=True)))

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from animator.dataset.samples import COLUMNS, Sample, SampleOutcome
+from animator.dataset.samples import COLUMNS, REALS, Sample, SampleOutcome
 
 Row = dict[str, Any]
 """The columns of `SCHEMA` by name; a value that is not known is None."""
@@ -19,6 +19,14 @@ MEASURES = (
     "mouth_opening", "eyes_opening",
 )  # fmt: skip
 """Columns of the quality measures, as `animator.animation.quality` names them."""
+
+
+def _type_of(column: str) -> pa.DataType:
+    if column == "seed":
+        return pa.int64()
+    return pa.float64() if column in REALS else pa.string()
+
+
 _STAGES = ("load", "landmarks", "generate", "measure", "extras")
 SCHEMA = pa.schema(
     [
@@ -29,7 +37,7 @@ SCHEMA = pa.schema(
         ("state", pa.string()),  # succeeded, failed, rejected
         ("code", pa.string()),  # why it failed or was rejected
         ("reason", pa.string()),
-        *((name, pa.int64() if name == "seed" else pa.string()) for name in COLUMNS[1:]),
+        *((name, _type_of(name)) for name in COLUMNS[1:]),
         ("source_sha256", pa.string()),
         ("driving_sha256", pa.string()),
         ("weights_sha256", pa.string()),

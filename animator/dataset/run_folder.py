@@ -29,9 +29,10 @@ import pyarrow as pa
 
 from animator.dataset.options import RunOptions
 from animator.dataset.rows import Row, make_row, read_table
-from animator.dataset.samples import Sample, SampleOutcome
+from animator.dataset.samples import ROW_OPTIONS, Sample, SampleOutcome
 from animator.errors import AnimatorError
 from animator.files.storage import Storage
+from animator.spec import FORMER, OPTIONS
 from animator.values import load_object, now
 
 RUN = "run.json"
@@ -253,11 +254,16 @@ def new_info(
 def check_same(info: RunInfo, inputs: Mapping[str, Any], options: RunOptions) -> None:
     """Refuse to go on with a run by a command that would make something else.
 
+    One that leaves open what had another default in an older version goes on with that.
+
     Raises:
         AnimatorError: `other_run`, naming what differs.
     """
     theirs = _flat({**info.options.as_dict(), **info.inputs})
     ours = _flat({**options.as_dict(), **inputs})
+    for name, former in FORMER.items():
+        if ours[name] == OPTIONS[name].default and theirs[name] == former:
+            ours[name] = former
     differ = [
         _difference(name, theirs.get(name), ours.get(name))
         for name in dict.fromkeys([*ours, *theirs])
@@ -279,10 +285,14 @@ _FLAGS = {
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of rows among the others, all as JSON has them."""
+    """The options of rows among the others, all as JSON has them.
+
+    What an older version did not write down has its default.
+    """
     plain = json.loads(json.dumps(values))
     rows = plain.pop("defaults", None) or {}
-    return {**plain, **rows}
+    usual = {name: OPTIONS[name].default for name in ROW_OPTIONS if name not in plain}
+    return {**plain, **usual, **rows}
 
 
 def _difference(name: str, then: object, now: object) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from animator.spec import JobError, Priority, RowOptions
+from animator.moving_faces import MovingFaces
+from animator.spec import OPTIONS, JobError, Priority, RowOptions
 from animator.values import Location, load_object
 
 SampleState = Literal["succeeded", "failed", "rejected"]
@@ -24,6 +25,8 @@ OPTIONAL = (
 )
 COLUMNS = ("id", *NEEDED, *OPTIONAL[1:])
 """The columns of a manifest that mean something."""
+REALS = frozenset(name for name in ROW_OPTIONS if OPTIONS[name].kind == "number")
+"""Those of them that are numbers with decimals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,12 @@ class Sample(RowOptions):
     seed: int | None = None
     """Carried into the outputs. Rendering itself has nothing random."""
     priority: Priority = "normal"
+
+    @property
+    def pictures(self) -> tuple[Location, ...]:
+        """The portrait and all driving files."""
+        own = [Location(file) for _, file in MovingFaces.parse(self.face).files]
+        return (self.source, self.driving, *own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,9 +109,10 @@ def retarget_controlled(
     degrees are then held near them; lips never cross, and lids never pass one another.
 
     Args:
-        source_points: 68 x 2 pixels of the source picture.
+        source_points: 68 x 2 pixels of the source picture; T x 68 x 2 of one that moves by itself.
         driving_points: T x 68 x 2 pixels of the driving video.
-        anchor_points: 68 x 2, the driving face that counts as the source's own pose.
+        anchor_points: 68 x 2, the driving face that counts as the source's own pose, or of each
+            frame T x 68 x 2.
         mode: "relative" or "absolute".
         controls: how much of the motion.
 
@@ -126,16 +127,24 @@ def retarget_controlled(
     source = np.asarray(source_points, np.float64)
     lay = fit_similarity(anchor_points, source)
     anchor = lay.apply(anchor_points)
-    own, head = learn_head(source[None]), learn_head(driving_points)
+    laid = lay.apply(driving_points)
+    own = learn_head(source if source.ndim == 3 else source[None])
+    head = learn_head(driving_points)
     # A part after the other, so that long videos take no more memory than short ones.
     targets, beyond = [], []
     for first in range(0, len(driving_points), _PART):
-        laid = lay.apply(driving_points[first : first + _PART])
-        motion = _Motion.of(source, laid, anchor, own, head, absolute=mode == "absolute")
+        part = slice(first, first + _PART)
+        here, there, rest = (_part(each, part) for each in (source, laid, anchor))
+        motion = _Motion.of(here, there, rest, own, head, absolute=mode == "absolute")
         beyond.append(motion.out_of_range(1.0 if controls.plain else controls.turn))
         if not controls.plain:
-            targets.append(_moved(source, laid, anchor, motion, controls).astype(np.float32))
+            targets.append(_moved(here, there, rest, motion, controls).astype(np.float32))
     return (np.concatenate(targets) if targets else plain), np.concatenate(beyond)
+
+
+def _part(faces: Floats, part: slice) -> Floats:
+    """Of faces of frames those of a part; one face alone is that of all frames."""
+    return faces[part] if faces.ndim == 3 else faces
 
 
 def _moved(
@@ -238,7 +247,7 @@ class _Motion:
             look = self.own_look + gains * (self.look - self.own_look)
         else:
             shape = self.own
-            size = self.rest.scale / self.own_pose.scale
+            size = (self.rest.scale / self.own_pose.scale)[..., None, None]
             look = self.own_look + gains * size * (self.look - self.rest_look)
         return pose.show(shape, look) - self.own_pose.show(self.own, self.own_look)
 
@@ -280,7 +289,7 @@ def _keep_lips(target: Points, source: Floats) -> None:
     side = np.array([-1, -1, -1, 1, 1, 1])
     own, _, _ = seen_from(source, (48, 54), outer + inner)
     local, middle, axis = seen_from(target, (48, 54), outer + inner)
-    least = _THINNEST * np.maximum(side * (own[:6] - own[6:]).imag, 0)
+    least = _THINNEST * np.maximum(side * (own[..., :6] - own[..., 6:]).imag, 0)
     lacking = np.maximum(least - side * (local[:, :6] - local[:, 6:]).imag, 0)
     local[:, :6] += 1j * side * lacking
     target[:, outer] = to_points(middle + axis * local[:, :6])

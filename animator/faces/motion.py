@@ -47,12 +47,14 @@ _OUTER_LIPS = ((50, 51, 52), (58, 57, 56))
 """The outer lip points above and below those of the inner lips."""
 
 
-def keep_inside(points: Points, square: Square, margin: float = 0.02) -> NDArray[np.float32]:
+def keep_inside(
+    points: Points, square: Square | NDArray[np.float64], margin: float = 0.02
+) -> NDArray[np.float32]:
     """Shift the frames whose face would leave the crop, each by as little as it takes.
 
     Args:
         points: T x 68 x 2 pixels.
-        square: the crop.
+        square: the crop, or T of them as T x 3.
         margin: the border to keep free, in units of its side. A face larger than what is left is
             centred.
 
@@ -60,8 +62,8 @@ def keep_inside(points: Points, square: Square, margin: float = 0.02) -> NDArray
         float32 T x 68 x 2.
     """
     _check_points(points)
-    half = square.side * (0.5 - margin)
-    centre = np.array([square.cx, square.cy])
+    place = np.asarray(square, np.float64)
+    half, centre = place[..., 2:] * (0.5 - margin), place[..., :2]
     low, high = points.min(1) - centre, points.max(1) - centre
     shift = np.maximum(-half - low, 0) - np.maximum(high - half, 0)
     too_large = high - low > 2 * half
@@ -201,9 +203,10 @@ def retarget(
     never through each other.
 
     Args:
-        source_points: 68 x 2 pixels of the source picture.
+        source_points: 68 x 2 pixels of the source picture; T x 68 x 2 of one that moves by itself.
         driving_points: T x 68 x 2 pixels of the driving video.
-        anchor_points: 68 x 2, the driving face that counts as the source's own pose.
+        anchor_points: 68 x 2, the driving face that counts as the source's own pose, or of each
+            frame T x 68 x 2.
         mode: "relative" or "absolute".
 
     Returns:
@@ -213,7 +216,8 @@ def retarget(
         AnimatorError: invalid_option for another mode.
     """
     _check_points(driving_points)
-    _check_points(np.stack([source_points, anchor_points]))
+    for points in (source_points, anchor_points):
+        _check_points(points if points.ndim == 3 else points[None])
     if mode not in ("relative", "absolute"):
         raise AnimatorError(
             "invalid_option", f"motion is {mode!r}; allowed is relative or absolute."
@@ -248,10 +252,10 @@ def carry_lids(
     own, _, _ = seen_from(source, corners, lids)
     rest, _, _ = seen_from(anchor, corners, lids)
     moved, _, _ = seen_from(laid, corners, lids)
-    own_gap = (own[half:] - own[:half]).imag.mean()
-    rest_gap = (rest[half:] - rest[:half]).imag.mean()
+    own_gap = (own[..., half:] - own[..., :half]).imag.mean(-1)[..., None]
+    rest_gap = (rest[..., half:] - rest[..., :half]).imag.mean(-1)[..., None]
     # A closed eye in the source or the anchor says nothing about the other's eye.
-    ratio = np.clip(own_gap / max(rest_gap, 1e-6), 0.4, 2.5)
+    ratio = np.clip(own_gap / np.maximum(rest_gap, 1e-6), 0.4, 2.5)
     local = own + gain * ((moved - rest).real + 1j * ratio * (moved - rest).imag)
     # Lids that have passed one another meet in the middle.
     excess = np.maximum((local[:, :half] - local[:, half:]).imag, 0) / 2

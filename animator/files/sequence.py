@@ -20,11 +20,13 @@ _NUMBERS = re.compile(r"(\d+)", re.ASCII)
 
 
 def is_sequence(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is a folder, or a pattern such as `name-%05d.png` that no file is called."""
+    """Whether a path is a folder, or a pattern such as `name-%05d.png` that is no file."""
     text = os.fspath(path)
-    if "\0" in text:
+    if "\0" in text or not text:
         return False
-    return os.path.isdir(text) or (bool(PATTERN.search(Path(text).name)) and not _exists(text))
+    name = Path(text).name
+    picture = Path(name).suffix.lower() in SUFFIXES and bool(PATTERN.search(name))
+    return os.path.isdir(text) or (picture and not _exists(text))
 
 
 def pictures_of(path: str | os.PathLike[str], limits: MediaLimits = DEFAULT_LIMITS) -> list[Path]:

@@ -16,6 +16,7 @@ from animator.spec import JobSpec
 from animator.values import Location
 from animator.weights.library import resolve_spec, sha256_of
 
+_STILL = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".jp2")
 AUTO = "auto"
 """The key that stands for the content's."""
 
@@ -36,10 +37,15 @@ def content_key(spec: JobSpec, settings: Settings) -> str:
     kind = format_of(spec.output)
     if kind is not None and kind.name != "mp4":
         values["format"] = kind.name
-    for name in ("source", "driving"):
-        values[name] = _hash_input(getattr(spec, name), settings)
-    if spec.audio_file is not None:
-        values["audio"] = _hash_input(spec.audio_file, settings)
+    folder = not spec.source.is_url and is_sequence(spec.source.plain)
+    if folder or Path(spec.source.name).suffix.lower() in _STILL:
+        values.pop("source_motion", None)  # it makes no difference
+    else:
+        # Of what may be a video, older versions showed the first picture alone.
+        values["source_motion"] = spec.source_motion
+    hashes = {name: _hash_input(place, settings) for name, place in spec.inputs.items()}
+    values |= {name: hashes[name] for name in ("source", "driving", "audio") if name in hashes}
+    values["face"] = spec.face_by_name(hashes)
     values["weights"] = _hash(resolve_spec(spec.weights, settings))
     text = json.dumps(values, sort_keys=True)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

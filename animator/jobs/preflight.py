@@ -64,7 +64,8 @@ def check_many(specs: Iterable[JobSpec], *, overwrite: bool, settings: Settings)
 
 def _check_inputs(spec: JobSpec, settings: Settings) -> None:
     check_location(spec.source, settings)
-    check_location(spec.driving, settings)
+    for driving in spec.drivings.values():
+        check_location(driving, settings)
     audio = spec.audio_file
     if audio is not None and audio.is_url:
         check_url(audio, settings)
@@ -111,8 +112,7 @@ def _check_output(
         return
     _check_name(spec.output, suffixes)
     if output.exists():
-        for name in ("source", "driving", "weights", "audio"):
-            path = getattr(spec, name)
+        for name, path in (*spec.inputs.items(), ("weights", spec.weights)):
             if os.path.isabs(path) and output.samefile(path):
                 raise AnimatorError("invalid_option", f"The output is the {name} file itself.")
         if not overwrite:
@@ -130,8 +130,8 @@ def _check_name(output: Location, suffixes: tuple[str, ...] | None) -> None:
 def _check_pictures(spec: JobSpec, overwrite: bool) -> None:
     """Check that pictures one by one can go where they are to, and not over inputs."""
     output, path = spec.output, spec.output.path
-    for name in ("source", "driving"):
-        if _replaces(output, getattr(spec, name)):
+    for name, given in {"source": spec.source, **spec.drivings}.items():
+        if _replaces(output, given):
             raise AnimatorError("invalid_option", f"The output would replace the {name} pictures.")
     if not output.endswith("/"):
         known = name_expression(path.name)

@@ -29,6 +29,7 @@ _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _NUMBERS = re.compile(r"[\d.:/]+", re.ASCII)  # a time or a rate may be a ratio
 _MAX_TEXT = 300
 _MOST_SETTINGS = 200
+_MOST_HASHES = 32
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Mark:
         version: of the animator that made it.
         weights: name of the weights that made it.
         source_type: term of the IPTC's vocabulary, `TRAINED` or `COMPOSITE`.
-        hashes: SHA-256 of "source", "driving" and "weights", 64 hexadecimal digits each.
+        hashes: SHA-256 of "source", "driving" and "weights", 64 hexadecimal digits each; further
+            driving files are "driving 2" and so on.
         settings: options of the job by name; no paths.
         media: SHA-256 of the coded pictures and sound as the container holds them; see
             `animator.provenance.containers.media_hash`. Empty where it is not known.
@@ -98,7 +100,7 @@ def checked_hashes(values: object) -> dict[str, str]:
         return {}
     return {
         str(name)[:_MAX_TEXT]: value
-        for name, value in list(values.items())[:16]
+        for name, value in list(values.items())[:_MOST_HASHES]
         if isinstance(value, str) and _HASH.fullmatch(value)
     }
 

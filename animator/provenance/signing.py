@@ -102,21 +102,24 @@ class ResultSigner:
 def _manifest(mark: Mark, mime: str) -> dict[str, Any]:
     """The definition of a result's manifest."""
     agent = {"name": GENERATOR, "version": mark.version}
-    inputs = [name for name in _TITLES if name in mark.hashes]
+    # Marks call further driving videos "driving 2" and so on; a label has no spaces.
+    inputs = {
+        name.replace(" ", "_"): name for name in mark.hashes if name.partition(" ")[0] in _TITLES
+    }
     return {
         "claim_generator_info": [agent],
         "title": "animated portrait",
         "format": mime,
         "ingredients": [
             {
-                "label": name,
-                "title": _TITLES[name],
+                "label": label,
+                "title": _title(name),
                 "format": "application/octet-stream",
                 "relationship": "inputTo",
                 "instance_id": f"sha256:{mark.hashes[name]}",
                 "description": f"SHA-256 {mark.hashes[name]}; the file is not included",
             }
-            for name in inputs
+            for label, name in inputs.items()
         ],
         "assertions": [
             {
@@ -127,7 +130,7 @@ def _manifest(mark: Mark, mime: str) -> dict[str, Any]:
                             "action": "c2pa.created",
                             "digitalSourceType": mark.source_type,
                             "softwareAgent": agent,
-                            "parameters": {"ingredientIds": inputs},
+                            "parameters": {"ingredientIds": list(inputs)},
                         }
                     ]
                 },
@@ -143,6 +146,11 @@ def _manifest(mark: Mark, mime: str) -> dict[str, Any]:
             },
         ],
     }
+
+
+def _title(name: str) -> str:
+    kind, _, number = name.partition(" ")
+    return f"{_TITLES[kind]} {number}".rstrip()
 
 
 def _reason(error: Exception) -> str:

@@ -55,7 +55,7 @@ def inputs_in_use(store: JobStore) -> set[str]:
     # A job may begin between the two looks, so waiting ones come first.
     jobs = chain(_jobs(store, JobState.QUEUED), _jobs(store, JobState.RUNNING))
     specs = (job.spec for job in jobs)
-    return {str(path) for spec in specs for path in (spec.source, spec.driving, spec.audio)}
+    return {str(path) for spec in specs for path in spec.inputs.values()}
 
 
 def outputs_on_record(store: JobStore) -> set[str]:

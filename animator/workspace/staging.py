@@ -119,7 +119,7 @@ def stage(
     """
     job_id = job_id or secrets.token_hex(6)
     # What may not be read is refused before anything is fetched.
-    for location in filter(None, (spec.source, spec.driving, spec.audio_file)):
+    for location in spec.inputs.values():
         if location.is_url:
             check_url(location, settings)
     with ExitStack() as stack:
@@ -128,15 +128,17 @@ def stage(
         place = str(open_output(spec.output, job_id, settings))
         if spec.output.endswith("/"):
             place += "/"  # which says that it is a folder
-        audio: str = spec.audio
-        if spec.audio_file is not None:
-            audio = _brought(stack, spec.audio_file, settings, check)
+        brought = {
+            name: _brought(stack, location, settings, check)
+            for name, location in spec.inputs.items()
+        }
         here = replace(
             spec,
             output=Location(place),
-            audio=audio,
-            source=_brought(stack, spec.source, settings, check),
-            driving=_brought(stack, spec.driving, settings, check),
+            audio=brought.get("audio", spec.audio),
+            source=brought["source"],
+            driving=brought["driving"],
+            face=spec.face_by_name(brought),
         )
         staged = Staged(spec, here, settings, check, replaces)
         try:
@@ -225,8 +227,7 @@ class Staged:
     def said(self, text: str) -> str:
         """A sentence with the URLs instead of the files that stand for them."""
         stand_ins = []
-        for name in ("source", "driving", "output", "audio"):
-            path, url = getattr(self.spec, name), getattr(self.original, name)
+        for path, url in zip(_named(self.spec), _named(self.original), strict=True):
             if is_url(url):
                 stand_ins.append((path, url))
         if self.uploads:
@@ -235,6 +236,12 @@ class Staged:
             # Messages quote paths as Python does.
             text = text.replace(repr(path)[1:-1], url).replace(path, url)
         return text
+
+
+def _named(spec: JobSpec) -> list[str]:
+    """All places that a job names, in an order that does not depend on which of them are one."""
+    own = [file for _, file in spec.faces.files]
+    return [spec.source, spec.driving, spec.output, spec.audio, *own]
 
 
 def _brought(stack: ExitStack, location: Location, settings: Settings, check: Check) -> Location:

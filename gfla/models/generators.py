@@ -72,13 +72,23 @@ class AnimationGenerator(nn.Module):
         Raises:
             GflaError: ``invalid_shape`` or ``landmarks_needed``.
         """
+        source = self.source(image, structure, landmarks)
+        # Before the first frame nothing has been rendered: the source stands in.
+        previous = self.reference("previous", image, structure, landmarks)
+        return RolloutState(source, (previous,) * self.config.previous_frames)
+
+    def source(
+        self, image: Tensor, structure: Tensor, landmarks: Tensor | None = None
+    ) -> Reference:
+        """A clip's own reference, all that ``start`` computes but for what stands in before it.
+
+        Arguments and errors as of ``start``.
+        """
         self._check(structure, landmarks, image)
         source = self.reference("reference", image, structure, landmarks)
         if self.regions is not None and landmarks is not None:
             source = replace(source, regions=self.regions.source(image, landmarks))
-        # Before the first frame nothing has been rendered: the source stands in.
-        previous = self.reference("previous", image, structure, landmarks)
-        return RolloutState(source, (previous,) * self.config.previous_frames)
+        return source
 
     def step(
         self,

@@ -39,6 +39,7 @@ READS_THE_ENVIRONMENT = {
     "worker/process.py": "a worker's start",
     # What is not about settings.
     "animator/cli/train.py": "quiets PyTorch",
+    "animator/media/coding.py": "quiets a coder",
     "animator/broker/embedded.py": "where the system has this user's sockets",
     "animator/files/remote.py": "credentials, which clouds' libraries take from there",
     "animator/sandbox.py": "what a child is allowed to see",
@@ -85,7 +86,7 @@ def spec(samples: tuple[Path, Path], tmp_path: Path) -> JobSpec:
     )
     return JobSpec(
         str(samples[0]), str(driving), str(tmp_path / "out" / "out.mp4"), size=SIZE,
-        weights=str(weights), detector="dlib", device="cpu",
+        margin=1.75, weights=str(weights), detector="dlib", device="cpu",
     )  # fmt: skip
 
 

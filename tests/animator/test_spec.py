@@ -14,7 +14,7 @@ from animator.broker.connection import RedisBase, connect
 from animator.cli import options
 from animator.errors import AnimatorError
 from animator.settings import Settings
-from animator.spec import JobError, JobOptions, JobSpec, JobState, Progress, Result
+from animator.spec import JobError, JobOptions, JobSpec, JobState, Progress, Result, Size
 from animator.values import Location, parse_time
 
 PATHS = {"source": "/a/source.png", "driving": "/a/driving.mp4", "output": "/a/out.mp4"}
@@ -69,7 +69,6 @@ def test_times_that_are_none(text: str) -> None:
         ("expression", "1"),
         ("regions", ""),
         ("regions", "head,"),
-        ("regions", "head,head"),
         ("regions", "nose"),
         ("regions", ["head"]),
         ("blink", "on"),
@@ -79,6 +78,14 @@ def test_times_that_are_none(text: str) -> None:
         ("size", 64),
         ("size", 2048),
         ("size", 256.0),
+        ("size", "256"),
+        ("size", "large"),
+        ("size", True),
+        ("size", None),
+        ("margin", 1.19),
+        ("margin", 4.01),
+        ("margin", float("nan")),
+        ("margin", "2"),
         ("detector", "mediapipe"),
         ("device", "gpu"),
         ("device", "cuda:x"),
@@ -108,7 +115,26 @@ def test_options_that_came_later_count_only_where_they_are_used() -> None:
 
 def test_records_of_before_there_were_controls() -> None:
     old = json.dumps({**PATHS, "motion": "absolute"})
-    assert JobSpec.from_json(old) == JobSpec(**PATHS, motion="absolute")
+    then = JobSpec(**PATHS, motion="absolute", size=256, margin=1.75)
+    assert JobSpec.from_json(old) == then
+    assert JobSpec.from_json(json.dumps({**PATHS, "size": 512})).margin == 1.75
+
+
+def test_what_older_records_mean_counts_as_it_did() -> None:
+    """Keys and plans that were made before there was a margin stay what they were."""
+    old = JobSpec.from_json(json.dumps({**PATHS, "size": 300}))
+    assert old.chosen()["size"] == 300 and "margin" not in old.chosen()
+    assert JobSpec(**PATHS, size=300, margin=1.75).chosen() == old.chosen()
+    new = JobSpec(**PATHS)
+    assert (new.size, new.margin) == ("auto", 2.4)
+    assert (new.chosen()["size"], new.chosen()["margin"]) == ("auto", 2.4)
+
+
+@pytest.mark.parametrize("size", ["auto", 128, 300, 1024])
+@pytest.mark.parametrize("margin", [1.2, 2, 4.0])
+def test_sizes_and_margins(size: Size, margin: float) -> None:
+    spec = JobSpec(**PATHS, size=size, margin=margin)
+    assert JobSpec.from_json(spec.to_json()) == spec
 
 
 def test_the_end_must_follow_the_start() -> None:
@@ -289,3 +315,37 @@ def test_locations_do_not_repeat_who_may_read_them(url: str) -> None:
     with pytest.raises(AnimatorError) as caught:
         Location(url)
     assert "hunter2" not in caught.value.message and "a:b" not in caught.value.message
+
+
+def test_driving_files_have_names_and_each_has_one() -> None:
+    spec = JobSpec("/s.png", "/a.mp4", "/o.mp4", face="all;3=/b.mp4;2=file:///a.mp4;1=/c.mp4")
+    assert spec.drivings == {"driving": "/a.mp4", "driving 2": "/b.mp4", "driving 3": "/c.mp4"}
+    assert [spec.driven_by(number) for number in (1, 2, 3, 4)] == [
+        "driving 3", "driving", "driving 2", "driving"]  # fmt: skip
+    assert spec.face_by_name() == "all;3=driving 2;2=driving;1=driving 3"
+    assert spec.inputs.keys() == {"source", "driving", "driving 2", "driving 3"}
+    assert JobSpec.from_json(spec.to_json()) == spec
+    alone = spec.of_driving("driving 3")
+    assert (alone.driving, alone.face, alone.drivings) == ("/c.mp4", "largest",
+                                                          {"driving": "/c.mp4"})  # fmt: skip
+    assert spec.shows == "paste-back" and JobSpec(**PATHS).shows == "crop"
+
+
+def test_one_face_is_what_it_was() -> None:
+    for given, face in (("2", 2), (2, 2), ("largest", "largest")):
+        spec = JobSpec(**PATHS, face=given)
+        assert spec.face == face and spec.drivings == {"driving": PATHS["driving"]}
+        assert spec.face_of("source") == spec.face_of("driving") == face
+        assert spec.of_driving("driving") is spec
+    assert "ending" not in JobSpec(**PATHS).chosen()
+    several = JobSpec(**PATHS, face="all;2=/b.mp4", driving_face=3)
+    assert (several.face_of("source"), several.face_of("driving")) == (2, 3)
+
+
+def test_faces_that_make_no_sense_are_refused() -> None:
+    assert "would move no face" in refused(face="1=/b.mp4")
+    assert "secret" not in refused(face="1=/b.mp4", driving="s3://me:secret@host/a.mp4")
+    assert "source_face" in refused(face="all", source_face=1)
+    assert "output_mode" in refused(face="all", output_mode="side-by-side")
+    assert "absolute path" in refused(face="all;1=b.mp4")
+    assert "ending" in refused(ending="end")

@@ -56,4 +56,4 @@ def arguments(folder: Path, samples: tuple[Path, Path], counts: Sequence[int]) -
     clips(samples[1], folder / "clips", counts[1])
     weights = quick_weights(folder / "random.safetensors")
     found = ["--sources", f"{folder}/portraits/*.png", "--drivings", f"{folder}/clips/*.mp4"]
-    return [*found, "--weights", str(weights), "--size", "128", "--device", "cpu"]
+    return [*found, "--weights", str(weights), "--size=128", "--margin=1.75", "--device", "cpu"]

@@ -40,6 +40,7 @@ def specs(plan: Plan, media: tuple[Path, Path], weights: Path) -> list[JobSpec]:
             end=f"{(number / 2 + 1) * CLIP_SECONDS:.2f}",
             output_mode=MODES[number % len(MODES)],
             size=128,
+            margin=1.75,
             weights=str(weights),
         )
         for number in range(plan.specs)

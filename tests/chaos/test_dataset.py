@@ -52,7 +52,10 @@ def test_a_data_set_on_a_store_that_fails(
     s3.put("in/pairs.jsonl", b"".join(json.dumps(row).encode() + b"\n" for row in rows))
     weights = dataset_media.quick_weights(tmp_path / "random.safetensors")
     monkeypatch.setenv("ANIMATOR_BROKER_URL", redis_url)
-    options = ["--weights", str(weights), "--size", "128", "--device", "cpu", "--shard-size", "4"]
+    options = [
+        "--weights", str(weights), "--size=128", "--margin=1.75", "--device", "cpu",
+        "--shard-size", "4",
+    ]  # fmt: skip
 
     def make(name: str) -> list[str]:
         """Make it; the lines of the workers' log that tell of landmarks."""

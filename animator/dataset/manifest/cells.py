@@ -14,9 +14,10 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from animator.dataset.samples import COLUMNS, NEEDED, ROW_OPTIONS, Fault, Sample
+from animator.dataset.samples import COLUMNS, NEEDED, REALS, ROW_OPTIONS, Fault, Sample
 from animator.errors import AnimatorError
 from animator.files.urls import check_url
+from animator.moving_faces import MovingFaces
 from animator.settings import Settings
 from animator.spec import OPTIONS, JobSpec, Priority, RowOptions
 from animator.values import (
@@ -34,8 +35,8 @@ _SEED = re.compile(r"\d{1,19}", re.ASCII)
 _DECIMAL = re.compile(r"\d{1,9}(\.\d{1,18})?", re.ASCII)
 _MAX_SEED = 2**63 - 1
 _KNOWN_LOCATIONS = 1 << 16
-_NUMERIC = [name for name in ROW_OPTIONS if OPTIONS[name].kind == "number"]
-_NUMBERS = {name: (int, float) for name in ("start", "end", *_NUMERIC)} | {"id": (int,)}
+_NUMBERS: dict[str, tuple[type, ...]] = dict.fromkeys(("id", "face"), (int,))
+_NUMBERS |= dict.fromkeys(("start", "end", *REALS), (int, float))
 _NUMBERS |= dict.fromkeys(("fps", "driving_fps"), (int, float))
 MAX_CELL = 2 * MAX_LOCATION
 """Most characters of a cell, the spaces around it included."""
@@ -57,6 +58,7 @@ class RowDefaults(RowOptions):
     def __post_init__(self) -> None:
         """Check every field."""
         check_options({name: getattr(self, name) for name in ROW_OPTIONS})
+        object.__setattr__(self, "face", str(self.face))  # a column of texts
         OPTIONS["priority"].check(self.priority)
         if self.seed is not None:
             _seed(self.seed)
@@ -101,17 +103,23 @@ class RowMaker:
             return Fault(row, error.code, shorten(error.message), shown)
 
     def _sample(self, sample_id: str, row: int, values: dict[str, Any]) -> Sample:
-        if missing := [name for name in NEEDED if name not in values]:
-            raise AnimatorError("bad_manifest", f"The row has no {' and no '.join(missing)}.")
-        places = {name: self._locate(values[name]) for name in NEEDED}
         options = {**self._defaults, **{name: values[name] for name in values if name != "id"}}
+        faces = MovingFaces.parse(options["face"])
+        if "face" in values:  # files of the default are located
+            faces = faces.located(self._locate)
+        options["face"] = str(faces.text)
+        files = values if faces.first_file is None else {"driving": faces.first_file, **values}
+        if missing := [name for name in NEEDED if name not in files]:
+            raise AnimatorError("bad_manifest", f"The row has no {' and no '.join(missing)}.")
+        places = {name: self._locate(files[name]) for name in NEEDED}
         options["weights"] = self._weights(options["weights"])
-        options |= {name: _number(values[name]) for name in _NUMERIC if name in values}
+        options |= {name: _number(values[name]) for name in REALS if name in values}
         options |= places
         if options["audio"] not in ("driving", "none"):
             options["audio"] = self._locate(options["audio"])
-        if len(values) > 2:  # else they are the defaults, which have been checked
-            check_options({name: options[name] for name in ROW_OPTIONS})
+        # Else they are the defaults, which have been checked.
+        if len(values) > 2 or faces.several:
+            check_options({name: options[name] for name in ROW_OPTIONS}, places["driving"])
             OPTIONS["priority"].check(options["priority"])
         if options["seed"] is not None:
             options["seed"] = _seed(options["seed"])
@@ -148,14 +156,18 @@ def checked_location(text: str, settings: Settings) -> Location:
     return location
 
 
-def check_options(options: Mapping[str, Any]) -> None:
+def check_options(options: Mapping[str, Any], driving: str | None = None) -> None:
     """Check values as a job's specification does.
+
+    Args:
+        options: by name, with all of `ROW_OPTIONS`.
+        driving: the driving video, where it is known.
 
     Raises:
         AnimatorError: `invalid_option`.
     """
-    places = (Location(f"/{name}") for name in ("source", "driving", "output"))
-    JobSpec(*places, **options)
+    driving = driving or MovingFaces.parse(options["face"]).first_file or "/driving"
+    JobSpec(Location("/source"), Location(driving), Location("/output"), **options)
 
 
 def check_id(text: str) -> str:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from animator.errors import CODES
 from animator.formats import FormatName
-from animator.spec import ENDINGS, OPTIONS, Extra, JobSpec, Kind, Priority
+from animator.spec import ENDINGS, OPTIONS, Extra, JobSpec, Kind, Priority, Region
 from animator.values import MAX_LOCATION, MAX_WEBHOOK, Location, Option
 
 FILE_ID = r"^[0-9a-z]{20}$"
@@ -28,11 +28,15 @@ _NUMBER = r"[0-9]{1,7}(\.[0-9]{1,9})?"
 _CLOCK = r"([0-9]{1,4}:)?[0-5]?[0-9]:[0-5]?[0-9](\.[0-9]{1,9})?"
 _TIME = rf"^({_NUMBER}|{_CLOCK}|[0-9]{{1,12}}/[1-9][0-9]{{0,11}})$"
 _RATE = r"^({}|[0-9]{{1,3}}(\.[0-9]{{1,6}})?|[0-9]{{1,9}}/[1-9][0-9]{{0,8}})$"
+_OWN_FILE = r"[1-9][0-9]{0,5}=([0-9a-z]{20}|[a-z][a-z0-9+.-]{1,30}://[!-~]+)"
+_REGION = "|".join(get_args(Region))
 _PATTERNS: dict[str, str] = {
+    "face": rf"^(all;)?{_OWN_FILE}(;{_OWN_FILE})*$",
     "start": _TIME,
     "end": _TIME,
     "fps": _RATE.format("keep"),
     "driving_fps": _RATE.format("auto"),
+    "regions": rf"^({_REGION})(,({_REGION})){{0,9}}$",
     "weights": r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
     "device": r"^(auto|cpu|cuda(:[0-9]{1,3})?)$",
     "key": r"^[!-~]{1,200}$",
@@ -44,6 +48,9 @@ _HELP = {
     "start": "Begin here in the driving video: 12.5 (seconds), 1:02.5 or a ratio such as 1001/30.",
     "audio": "The sound: the driving video's, none, or that of another file: the id of an "
     "uploaded video, or a URL that the settings allow.",
+    "face": "Which face where there are several: largest, the N-th from the left, all, or N=ID for "
+    "each with a driving file of its own (an uploaded file or a URL), parted by semicolons. The "
+    "last two show the whole picture.",
     "key": "Submit once: a job of yours that has this key is answered instead. auto makes a key "
     "of the content of both files, the options and the weights.",
 }
@@ -51,6 +58,7 @@ _HELP = {
 _DECIMAL = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _MOST_TEXT = 4096
 _MOST_FACES = 1_000_000
+_LEFT_OUT = "It is left out where face names a file for each face."
 _NOT_OFFERED = ("source", "driving", "output")
 
 FileId = Annotated[str, Field(pattern=FILE_ID, title="File id")]
@@ -99,14 +107,18 @@ def _limited(item: Option, hint: Any) -> Any:
     # The number of a face, or another that stands beside a word.
     low = 1 if item.minimum is None else int(item.minimum)
     high = _MOST_FACES if item.maximum is None else int(item.maximum)
-    return Annotated[int, Field(ge=low, le=high), _WHOLE] if hint is int else hint
+    limits = Field(ge=low, le=high, multiple_of=item.step)
+    return Annotated[int, limits, _WHOLE] if hint is int else hint
 
 
 def _offered() -> dict[str, Any]:
     """The fields of a request, from the table and in its order."""
     given: dict[str, Any] = {
-        name: (FileId | FileUrl, Field(description=_about_file(OPTIONS[name])))
-        for name in ("source", "driving")
+        "source": (FileId | FileUrl, Field(description=_about_file(OPTIONS["source"]))),
+        "driving": (
+            FileId | FileUrl | None,
+            Field(default=None, description=f"{_about_file(OPTIONS['driving'])} {_LEFT_OUT}"),
+        ),
     }
     for item in OPTIONS.values():
         if item.name not in _NOT_OFFERED:

@@ -15,6 +15,7 @@ from animator.files.urls import check_url
 from animator.formats import default_suffix
 from animator.jobs.content_key import AUTO, content_key
 from animator.jobs.store import JobRequest
+from animator.moving_faces import MovingFaces
 from animator.spec import JobOptions, JobRecord, JobSpec
 from animator.values import Location, is_url, split_location
 from animator.web.access.callers import Caller
@@ -79,10 +80,14 @@ def submit(
             `idempotency_mismatch`, and as `animator.jobs.client.Client.submit`.
     """
     values = wanted.model_dump()
+    faces = MovingFaces.parse(values["face"])
+    values["driving"] = driving_of(values["driving"], faces)
     inputs = {
         name: _find_input(context, caller, name, values.pop(name)) for name in ("source", "driving")
     }
-    if values["audio"] not in ("driving", "none"):
+    own = {file: _find_input(context, caller, "driving", file) for _, file in faces.files}
+    values["face"] = faces.located(lambda file: own[file].location).text
+    if values["audio"] not in ("driving", "source", "none"):
         inputs["audio"] = _find_input(context, caller, "audio", values["audio"])
         values["audio"] = Location(inputs["audio"].location)
     # What is asked for, checked as for any job
@@ -100,8 +105,9 @@ def submit(
     # Once only, if the caller says which request it is
     once: IdempotencyKey | None = None
     if idempotency_key is not None:
+        same = faces.located(lambda file: own[file].content).text
         content = {
-            "options": {**values, **chosen, "key": key, "format": suffix},
+            "options": {**values, **chosen, "face": same, "key": key, "format": suffix},
             **{name: item.content for name, item in inputs.items()},
         }
         once = IdempotencyKey(context.client.store, caller.name, idempotency_key, content)
@@ -109,6 +115,18 @@ def submit(
     with once.used() if once is not None else nullcontext():
         names = [inputs[name].name for name in ("source", "driving")]
         return _submit(context, caller, JobRequest(spec, options), names, suffix)
+
+
+def driving_of(given: str | None, faces: MovingFaces) -> str:
+    """The driving file of a request, or the first of those that it names for faces.
+
+    Raises:
+        AnimatorError: `invalid_option` if there is none.
+    """
+    found = given or faces.first_file
+    if found is None:
+        raise AnimatorError("invalid_option", '"driving": Field required.')
+    return found
 
 
 def _submit(
@@ -164,8 +182,8 @@ def _find_input(context: ServerContext, caller: Caller, name: str, given: str) -
 def _own_key(context: ServerContext, caller: Caller, spec: JobSpec, key: str | None) -> str | None:
     """The key that the caller has chosen for the job, apart from those of others."""
     if key == AUTO:
-        if spec.source.is_url or spec.driving.is_url:
-            message = "The key auto is made of files' content, so both have to be uploaded."
+        if any(place.is_url for place in (spec.source, *spec.drivings.values())):
+            message = "The key auto is made of files' content, so all have to be uploaded."
             raise AnimatorError("invalid_option", message)
         key = content_key(spec, context.settings)
     return None if key is None else own_key(caller.name, key)

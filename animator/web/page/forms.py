@@ -41,7 +41,7 @@ SHOWN = ("output_mode", "motion", "size", "start", "end")
 _PICTURED = ("output_mode", "motion")
 """Choices that are shown all at once."""
 _ANYWHERE = Location("/anywhere")
-_SOUNDS = ("driving", "none")
+_SOUNDS = ("driving", "source", "none")
 """Those of the page; a request over HTTP may name a file, too."""
 _DIGITS = 13
 _LONGEST = 2000
@@ -224,6 +224,8 @@ def _check(name: str, value: Any) -> None:
         FORMAT.check(value)
     elif name == "audio" and value not in _SOUNDS:
         raise refuse(name, value, ", ".join(_SOUNDS))
+    elif name == "face" and "=" in str(value):
+        raise refuse(name, value, "largest, all, or the number of a face from 1")
     elif name == "weights" and value.startswith("/"):
         message = "weights is a path; allowed is the name of weights that are here."
         raise AnimatorError("invalid_option", message)

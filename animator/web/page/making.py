@@ -120,6 +120,8 @@ def _fields_of(context: ServerContext, caller: Caller, record: JobRecord) -> dic
     values = {**job_options(record), "key": None}
     if record.spec.audio_file is not None:
         del values["audio"]  # a file that the form has no field for
+    if record.spec.faces.files:
+        del values["face"]  # likewise
     fields = {name: written(values[name]) for name in option_names() if name in values}
     for name in FILES:
         upload = upload_of(context, caller, getattr(record.spec, name))

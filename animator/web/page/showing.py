@@ -25,7 +25,7 @@ def job_values(job: JobView, t: Messages, root_path: str) -> dict[str, Any]:
     record = job.record
     here = f"{root_path}/v1/jobs/{record.id}"
     # A video that has the driving video in it needs none beside it; a motion cannot be played.
-    beside = job.files.get("driving") if record.spec.output_mode != "side-by-side" else None
+    beside = job.files.get("driving") if record.spec.shows != "side-by-side" else None
     if beside is not None and not beside.video:
         beside = None
     start = record.spec.start_seconds
@@ -59,6 +59,9 @@ def facts(job: JobView, t: Messages) -> list[tuple[str, str]]:
     values = job_options(record)
     if record.spec.audio_file is not None:
         values["audio"] = record.spec.audio_file.name
+    values["face"] = record.spec.face_by_name(
+        {name: place.name for name, place in record.spec.drivings.items()}
+    )
     found = [
         (label_of(name, t), _value(name, values[name], t))
         for name in option_names()

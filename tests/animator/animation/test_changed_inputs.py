@@ -50,7 +50,8 @@ def spec(media: Path, tmp_path: Path) -> JobSpec:
         os.utime(tmp_path / name, (0, 1e9))
     return JobSpec(
         str(tmp_path / "source.png"), str(tmp_path / "old.mp4"), str(tmp_path / "out.mp4"),
-        size=128, detector="dlib", device="cpu", weights=str(media / "small.safetensors"),
+        size=128, margin=1.75, detector="dlib", device="cpu",
+        weights=str(media / "small.safetensors"),
     )  # fmt: skip
 
 

@@ -73,6 +73,7 @@ def spec(samples: Samples, weights: dict[str, str], tmp_path: Path) -> JobSpec:
         output=str(tmp_path / "out" / "sheet.png"),
         end="0.14",
         size=128,
+        margin=1.75,
         detector="dlib",
         device="cpu",
         weights=weights["compact"],
@@ -348,7 +349,10 @@ def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command(spec: JobSpec, state_dir: Path) -> None:
-    job = [spec.source, spec.driving, "--end", "0.1", "--size", "128", "--weights", spec.weights]
+    job = [
+    spec.source, spec.driving, "--end", "0.1", "--size=128", "--margin=1.75", "--weights",
+    spec.weights,
+]  # fmt: skip
     done = run_command(*job, "-o", spec.output, "--frame", "1")
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{spec.output}\n"

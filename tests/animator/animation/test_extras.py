@@ -58,8 +58,8 @@ def job(samples: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) ->
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(watch, "REPORT_SECONDS", 0)
         yield JobSpec(
-            str(samples[0]), str(driving), str(folder / "unused.mp4"), size=128, detector="dlib",
-            device="cpu", weights=str(weights), missing_face="skip", extras=ALL,
+            str(samples[0]), str(driving), str(folder / "unused.mp4"), size=128, margin=1.75,
+            detector="dlib", device="cpu", weights=str(weights), missing_face="skip", extras=ALL,
         )  # fmt: skip
 
 
@@ -103,6 +103,7 @@ def test_landmarks_are_the_targets_and_when_they_are_shown(
     assert found["targets"].dtype == np.float32
     assert np.array_equal(found["targets"], plan.targets)
     assert found["targets"].shape == (FRAMES, 68, 2)
+    assert found["square"].tolist() == [0, 0, 128]
     assert found["frames"].tolist() == [0, 1, 3, 4, 5, 6]
     # The third of 0, 400, 900, 1500 and so on is left out, and the time it took.
     assert found["pts"].tolist() == [0, 400, 900, 1000, 1400, 1700]
@@ -114,7 +115,7 @@ def test_structures_are_what_the_networks_were_told(
 ) -> None:
     found = arrays(made[0], "structures")
     assert list(found) == [f"frame{number:05}" for number in range(FRAMES)]
-    state = plan.start(128)
+    state = plan.start()
     for structure, points in zip(found.values(), plan.targets, strict=True):
         assert (structure.dtype, structure.shape) == (np.float16, (16, STRUCTURE, STRUCTURE))
         wanted = plan.generator.guidance(points, state)[0][0].half()
@@ -123,7 +124,7 @@ def test_structures_are_what_the_networks_were_told(
 
 def test_flows_are_those_of_the_frames(made: tuple[JobSpec, list[Progress]], plan: JobPlan) -> None:
     found = arrays(made[0], "flows")
-    state: RolloutState = plan.start(128)
+    state: RolloutState = plan.start()
     names = []
     for number, points in enumerate(plan.targets):
         state, prediction = plan.generator.predict(state, points)

@@ -67,8 +67,8 @@ def spec(
     samples: tuple[Path, Path], driving: Path, weights: str, tmp_path: Path, state_dir: Path
 ) -> JobSpec:
     return JobSpec(
-        str(samples[0]), str(driving), str(tmp_path / "out.mp4"), size=128, detector="dlib",
-        device="cpu", weights=weights,
+        str(samples[0]), str(driving), str(tmp_path / "out.mp4"), size=128, margin=1.75,
+        detector="dlib", device="cpu", weights=weights,
     )  # fmt: skip
 
 

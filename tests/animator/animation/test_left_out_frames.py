@@ -58,6 +58,7 @@ def spec(samples: tuple[Path, Path], weights: str, tmp_path: Path) -> JobSpec:
         driving=str(samples[1]),
         output=str(tmp_path / "out.mp4"),
         size=128,
+        margin=1.75,
         detector="dlib",
         device="cpu",
         weights=weights,

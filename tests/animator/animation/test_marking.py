@@ -43,6 +43,7 @@ def spec(samples: Samples, weights: str, tmp_path: Path) -> JobSpec:
         output=str(folder / "out.mp4"),
         end="0.2",
         size=128,
+        margin=1.75,
         detector="dlib",
         device="cpu",
         weights=weights,
@@ -199,6 +200,13 @@ def test_a_file_of_other_pictures_is_different(spec):
     assert compared.outcome == "different" and "128 x 128" in compared.findings[0]
     shorter = compare_again(replace(spec, end="0.4"), 1000, settings=Settings.from_environment())
     assert shorter.outcome == "different" and "ends after" in shorter.findings[-1]
+
+
+def test_marks_of_before_there_were_margins_mean_what_was_made_then(spec):
+    old = spec_of({"size": 128}, spec.source, spec.driving, spec.output)
+    assert (old.size, old.margin) == (128, 1.75)
+    new = spec_of({"size": "auto", "margin": 2.4}, spec.source, spec.driving, spec.output)
+    assert (new.size, new.margin) == ("auto", 2.4)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -20,6 +21,7 @@ from animator.animation.pipeline import animate
 from animator.errors import AnimatorError, JobCancelled
 from animator.files.local import content_hash
 from animator.media.decode import VideoReader
+from animator.provenance.containers import look_for_marks, media_hash
 from animator.settings import Settings
 from animator.spec import JobSpec, Progress
 from animator.workspace.attempt import Workspace
@@ -63,8 +65,8 @@ def spec(
     samples: tuple[Path, Path], driving: Path, weights: str, tmp_path: Path, state_dir: Path
 ) -> JobSpec:
     return JobSpec(
-        str(samples[0]), str(driving), str(tmp_path / "out.mp4"), size=128, detector="dlib",
-        device="cpu", weights=weights,
+        str(samples[0]), str(driving), str(tmp_path / "out.mp4"), size=128, margin=1.75,
+        detector="dlib", device="cpu", weights=weights,
     )  # fmt: skip
 
 
@@ -78,6 +80,11 @@ def saved(spec: JobSpec, path: Path, **options: Any) -> Path:
     rights = Rights("CC0-1.0", "written", "")
     save_motion(replace(spec, output=str(path), **options), rights, settings=here())
     return path
+
+
+def coded_media(video: str) -> str:
+    """The hash of pictures and sound as a file holds them, whatever its marks say."""
+    return media_hash(Path(video), look_for_marks(Path(video)))
 
 
 def here() -> Settings:
@@ -102,7 +109,7 @@ def test_the_result_is_that_of_the_video_bit_for_bit(
     motion = saved(spec, tmp_path / "a.motion", **span)
     moved = replace(spec, driving=str(motion), output=str(tmp_path / "b.mp4"), **options)
     of_motion = animate(moved, settings=elsewhere)
-    assert Path(of_motion.output).read_bytes() == Path(of_video.output).read_bytes()
+    assert coded_media(of_motion.output) == coded_media(of_video.output)
     assert (of_motion.frames, of_motion.missing) == (of_video.frames, of_video.missing)
     assert of_motion.warnings == of_video.warnings
     assert of_motion.hashes["driving"] == content_hash(motion)
@@ -274,11 +281,13 @@ def test_a_minute_of_video_is_below_300_kb(
 ) -> None:
     with VideoReader(samples[1]) as reader:
         found = [cv2.resize(picture, SIZE) for batch in reader for picture in batch.pixels]
-    pts = [512 * number for number in range(1800)]
-    minute = write_video(
-        tmp_path / "minute.mp4", pts, Fraction(1, 15360), pictures=Varied(found), size=SIZE,
+    # A quarter of a minute, unless all of it is asked for.
+    frames = 1800 if os.environ.get("ANIMATOR_LONG_TESTS") else 450
+    pts = [512 * number for number in range(frames)]
+    video = write_video(
+        tmp_path / "video.mp4", pts, Fraction(1, 15360), pictures=Varied(found), size=SIZE,
         options={"preset": "ultrafast"},
     )  # fmt: skip
-    motion = saved(replace(spec, driving=str(minute)), tmp_path / "a.motion")
-    assert len(read_motion(motion).driving.pts) == 1800
-    assert motion.stat().st_size < 300_000
+    motion = saved(replace(spec, driving=str(video)), tmp_path / "a.motion")
+    assert len(read_motion(motion).driving.pts) == frames
+    assert motion.stat().st_size < 300_000 * frames / 1800

@@ -63,6 +63,7 @@ def spec(samples: Samples, weights: str, tmp_path: Path) -> JobSpec:
         output=str(tmp_path / "out.mp4"),
         end="0.2",
         size=128,
+        margin=1.75,
         detector="dlib",
         device="cpu",
         weights=weights,
@@ -124,10 +125,14 @@ def test_what_a_frame_shows(mode, spec, samples):
         assert np.abs(frame[-40:] - picture[-40:]).mean() < 4  # far from the face
 
 
-@pytest.mark.parametrize("size", [128, 200, 256])
-def test_the_result_has_the_size_asked_for(size, spec):
-    animate(replace(spec, size=size, end="0.05"))
-    assert (probe(spec.output).width, probe(spec.output).height) == (size, size)
+@pytest.mark.parametrize(
+    ("size", "margin", "side"),
+    [(128, 1.75, 128), (200, 1.75, 200), (256, 1.75, 256), (200, 3.1, 200), (128, 1.3, 128),
+     ("auto", 2.4, 352), ("auto", 1.75, 256)],
+)  # fmt: skip
+def test_the_result_has_the_size_asked_for(size, margin, side, spec):
+    animate(replace(spec, size=size, margin=margin, end="0.05"))
+    assert (probe(spec.output).width, probe(spec.output).height) == (side, side)
 
 
 def test_networks_without_fusion_work_at_their_own_size(spec, tmp_path):
@@ -223,7 +228,7 @@ def test_of_two_faces_the_largest_is_taken_and_that_is_said(spec, samples, tmp_p
 
 def test_what_was_changed_about_the_inputs_is_said(spec, samples, faces, tmp_path, monkeypatch):
     monkeypatch.setattr("animator.media.notes.LARGEST_SIDE", 300)
-    monkeypatch.setattr("animator.animation.compose.LARGEST_SIDE", 300)
+    monkeypatch.setattr("animator.animation.view.LARGEST_SIDE", 300)
     picture = Image.open(samples[0]).convert("RGB")
     picture.save(tmp_path / "a.png", icc_profile=b"no profile" * 20)
     code = in_other_colours(faces[0], 9, 18)

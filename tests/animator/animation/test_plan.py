@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from animator.animation.following import Source
 from animator.animation.pipeline import animate
-from animator.animation.plan import JobPlan, PlannedMotion, plan_motion
+from animator.animation.plan import JobPlan, PlannedMotion, face_size, plan_motion, view_of
+from animator.animation.portrait import PortraitGenerator
 from animator.faces.blinks import blink_seed, closures
-from animator.faces.crop import crop_square
+from animator.faces.crop import Square, crop_square, resize, whole_square
+from animator.faces.measures import sharpness
 from animator.faces.motion import choose_anchor, keep_inside, openings, retarget, smooth
 from animator.media.decode import VideoReader
+from animator.media.stills import write_picture
 from animator.spec import JobSpec
 from gfla import checkpoint
+from gfla.arrays import Picture
 from tests.animator.plans import planned
-from tests.helpers import COMPACT, small_generator
+from tests.helpers import COMPACT, NARROW, small_generator
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +33,7 @@ def spec(samples: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -
     weights = folder / "small.safetensors"
     checkpoint.save(weights, small_generator(COMPACT), {"name": "small", "structure_size": 64})
     return JobSpec(
-        str(samples[0]), str(samples[1]), str(folder / "out.mp4"), end="1.4", size=128,
+        str(samples[0]), str(samples[1]), str(folder / "out.mp4"), end="1.4", size=128, margin=1.75,
         weights=str(weights), detector="dlib", device="cpu", anchor="first",
     )  # fmt: skip
 
@@ -102,9 +108,117 @@ def test_without_strength_the_result_is_the_source_to_within_coding(
     spec: JobSpec, plan: JobPlan, tmp_path: Path
 ) -> None:
     output = tmp_path / "still.mp4"
-    animate(replace(spec, output=str(output), weights="default", size=256, strength=0.0, end="0.5"))
+    still = replace(spec, output=str(output), weights="default", size=256, strength=0.0, end="0.5")
+    animate(still)
     source = crop_square(plan.source.picture, plan.source.square, 256).astype(np.float64)
     with VideoReader(output) as reader:
         frames = np.concatenate([batch.pixels for batch in reader]).astype(np.float64)
     error = ((frames - source) ** 2).mean((1, 2, 3))
     assert 10 * np.log10(255**2 / error.max()) > 36
+
+
+# Sizes and framing
+
+
+def portrait(plan: JobPlan, own: int, width: int = 3800, height: int = 3000) -> Source:
+    """A large portrait whose face has a square of so many pixels; it shows nothing."""
+    nothing = np.broadcast_to(np.uint8(0), (height, width, 3))
+    return Source(nothing, plan.source.points, Square(1900.0, 1400.0, own), 1)
+
+
+@pytest.mark.parametrize(("own", "size"), [(100, 256), (300, 512), (561, 512), (2000, 512)])
+def test_a_face_is_rendered_as_large_as_it_is(
+    own: int, size: int, spec: JobSpec, plan: JobPlan
+) -> None:
+    source = portrait(plan, own)
+    for mode in ("crop", "paste-back", "side-by-side"):
+        for margin in (1.75, 2.4):
+            auto = replace(spec, size="auto", margin=margin, output_mode=mode)
+            assert face_size(auto, source, plan.generator) == size
+            given = replace(spec, size=512, margin=margin, output_mode=mode)
+            assert face_size(given, source, plan.generator) == 512
+    # What is shown holds the square on whole pixels, with as much around it as asked for.
+    auto = replace(spec, size="auto", margin=2.4)
+    view = view_of(auto, replace(plan, faces=(replace(plan.face, source=source),), size=size))
+    left, top, side = whole_square(view.place(source.square))
+    assert side == size and view.size == (702, 702) if size == 512 else (352, 352)
+    assert 0 < left < top and left + side < view.size[0] and top + side < view.size[0]
+
+
+def test_a_face_of_a_picture_that_is_scaled_down_is_smaller(spec: JobSpec, plan: JobPlan) -> None:
+    """As it is in the result: of 7600 pixels, 3840 are shown."""
+    source, auto = portrait(plan, 500, 7600), replace(spec, size="auto", margin=2.4)
+    assert face_size(auto, source, plan.generator) == 512
+    assert face_size(replace(auto, output_mode="paste-back"), source, plan.generator) == 256
+
+
+def test_networks_of_one_size_are_asked_for_no_more(
+    spec: JobSpec, plan: JobPlan, tmp_path: Path
+) -> None:
+    path = tmp_path / "published.safetensors"
+    checkpoint.save(path, small_generator(NARROW), {"structure_size": 64})
+    generator = PortraitGenerator(path, plan.generator.device, "float32")
+    auto = replace(spec, size="auto", margin=2.4)
+    assert face_size(auto, portrait(plan, 900), generator) == 256
+
+
+def test_around_the_moving_square_is_the_source(spec: JobSpec, tmp_path: Path) -> None:
+    for mode in ("crop", "side-by-side"):
+        wide = replace(
+            spec, output=str(tmp_path / f"{mode}.mp4"), size="auto", margin=2.4, end="0.08", crf=4,
+            output_mode=mode,
+        )  # fmt: skip
+        animate(wide)
+        plan = planned(wide)
+        view = view_of(wide, plan)
+        with VideoReader(wide.output) as reader:
+            frame = next(iter(reader)).pixels[-1][:, -view.size[0] :]
+        left, top, side = whole_square(view.place(plan.source.square))
+        around = np.ones(frame.shape[:2], bool)
+        around[top : top + side, left : left + side] = False
+        off = np.abs(frame.astype(int) - view.picture(plan.source.picture))
+        assert off[around].mean() < 3 < off[~around].mean()
+
+
+def test_a_record_of_before_there_were_margins_shows_what_it_did(spec: JobSpec) -> None:
+    values = spec.as_dict()
+    del values["margin"]
+    record = JobSpec.from_json(json.dumps(values | {"size": 200, "end": "0.05"}))
+    old = planned(record)
+    view = view_of(record, old)
+    assert (old.size, view.size) == (200, (200, 200))
+    own = crop_square(old.source.picture, old.source.square, 200)
+    assert np.array_equal(view.picture(old.source.picture), own)
+    assert old.start().source.image.shape[-1] == old.generator.inner_size(200) == 256
+
+
+@pytest.mark.slow
+def test_a_sharp_face_stays_sharp(spec: JobSpec, plan: JobPlan, tmp_path: Path) -> None:
+    """A face of 561 pixels with fine grain, before there was an auto, and now."""
+    around = Square(plan.source.square.cx, plan.source.square.cy, 230)
+    scale = 561 / whole_square(plan.source.square)[2]
+    side = round(230 * scale)
+    large = resize(crop_square(plan.source.picture, around, 230), side, side).astype(int)
+    grain = np.random.default_rng(0).normal(0, 14, (side, side, 1))
+    picture = tmp_path / "large.png"
+    sharp = np.clip(large + grain, 0, 255).round().astype(np.uint8)
+    write_picture(picture, sharp, "")
+
+    def rendered(**framing: Any) -> float:
+        output = tmp_path / "out.mp4"
+        job = replace(spec, source=str(picture), output=str(output), weights="default", end="0.02")
+        job = replace(job, crf=8, **framing)
+        animate(job)
+        planned_job = planned(job)
+        with VideoReader(output) as reader:
+            frame = next(iter(reader)).pixels[0]
+        left, top, length = whole_square(view_of(job, planned_job).place(planned_job.source.square))
+        return sharpness_of(frame[top : top + length, left : left + length])
+
+    def sharpness_of(face: Picture) -> float:
+        """Of the middle of a face, at the resolution of the source."""
+        middle = resize(face, 561, 561)[152:408, 152:408]
+        return sharpness(middle, np.array([[0.0, 0.0], [1.0, 1.0]]))
+
+    before, now = rendered(size=256, margin=1.75), rendered(size="auto", margin=2.4)
+    assert now > 2.5 * before

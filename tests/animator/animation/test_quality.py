@@ -46,7 +46,8 @@ def spec(samples: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -
     cv2.imwrite(str(folder / "source.png"), first[..., ::-1])
     return JobSpec(
         str(folder / "source.png"), str(samples[1]), str(folder / "out.mp4"), end="1",
-        size=SIZE, detector="dlib", device="cpu", motion="absolute", anchor="first", smoothing=0,
+        size=SIZE, margin=1.75, detector="dlib", device="cpu", motion="absolute", anchor="first",
+        smoothing=0,
     )  # fmt: skip
 
 

@@ -76,7 +76,7 @@ def expected(
     """The job, run without any interruption."""
     output = str(tmp_path_factory.mktemp("expected") / "out.mp4")
     spec = JobSpec(
-        str(samples[0]), str(driving), output, size=128, detector="dlib", device="cpu",
+        str(samples[0]), str(driving), output, size=128, margin=1.75, detector="dlib", device="cpu",
         weights=str(weights), output_mode="side-by-side",
     )  # fmt: skip
     animate(spec)

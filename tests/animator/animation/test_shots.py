@@ -65,7 +65,7 @@ def write(path: Path, pictures: list[npt.NDArray[np.uint8]]) -> Path:
 def spec(samples: tuple[Path, Path], joined: Path, weights: str, tmp_path: Path) -> JobSpec:
     return JobSpec(
         str(samples[0]), str(joined), str(tmp_path / "out.mp4"), weights=weights, size=128,
-        detector="dlib", device="cpu",
+        margin=1.75, detector="dlib", device="cpu",
     )  # fmt: skip
 
 

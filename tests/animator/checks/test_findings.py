@@ -105,6 +105,17 @@ def test_what_was_changed_about_an_input_is_said() -> None:
     assert finding.code == "reduced_picture" and "4001 x 512" in finding.message
 
 
+def test_of_faces_that_move() -> None:
+    def of(face: str, there: int) -> list[tuple[str, str, str]]:
+        spec = replace(SPEC, face=face, driving="/driving.mp4")
+        return said(judge(spec, replace(SOURCE, faces=there), None))
+
+    crowd = ("note", "several_faces", "source")
+    assert of("all", 3) == of("all;2=/b.mp4", 3) == of("2=/driving.mp4", 2) == [crowd]
+    assert of("2=/driving.mp4", 1) == [("error", "face_not_found", "source")]
+    assert of("all;1=/b.mp4", 1) == of("all", 17) == [("error", "invalid_option", "source")]
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -126,6 +137,19 @@ def test_of_the_source(change: dict[str, Any], expected: tuple[str, str, str]) -
 def test_a_smaller_result_needs_a_smaller_face() -> None:
     small = replace(SOURCE, face=replace(FACE, crop=Crop(0, 0, 100)))
     assert judge(replace(SPEC, size=128), small, None) == []
+
+
+@pytest.mark.parametrize(
+    ("framing", "side"),
+    [({"size": "auto"}, 256), ({"size": 512}, 374), ({"size": 512, "margin": 4.0}, None)],
+)
+def test_a_small_face_is_one_that_is_shown_much_larger(
+    framing: dict[str, Any], side: int | None
+) -> None:
+    small = replace(SOURCE, face=replace(FACE, crop=Crop(0, 0, 120)))
+    found = judge(replace(SPEC, **framing), small, None)
+    assert said(found) == ([("warning", "small_face", "source")] if side else [])
+    assert not side or f"120 pixels and is enlarged to {side}." in found[0].message
 
 
 def test_of_several_faces() -> None:

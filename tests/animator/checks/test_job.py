@@ -317,3 +317,16 @@ def test_real_awkward_footage(source: Path, driving: Path, spec: JobSpec, local:
     report = check_job(replace(spec, source=str(source), driving=str(driving)), local)
     said = {(item.about, item.level, item.code) for item in report.findings}
     assert {("source", *HARD[source.name]), ("driving", *AWKWARD[driving.name])} <= said
+
+
+@pytest.mark.slow
+def test_every_driving_file_of_several_faces_is_looked_at(
+    spec: JobSpec, local: Settings, tmp_path: Path
+) -> None:
+    other = str(tmp_path / "other.mp4")
+    write_video(Path(other), list(range(30)), Fraction(1, 30))
+    # The second of two that are named is not in the picture, and its file shows no face.
+    report = check_job(replace(spec, face=f"1={spec.driving};2={other}", end="1"), local)
+    assert found(report) == [("source", "face_not_found"), ("driving", "no_face")]
+    (faceless,) = [item.message for item in report.findings if item.code == "no_face"]
+    assert faceless.startswith(f"{other!r}: None of the")

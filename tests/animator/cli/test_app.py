@@ -123,6 +123,8 @@ def test_an_output_is_replaced_only_by_force(animator: Run, folder: Path) -> Non
         (["me.png", "clip.mp4", "-o", "out.avi"], "invalid_option"),
         (["me.png", "clip.mp4", "-o", "clip.mp4", "--force"], "invalid_option"),
         (["me.png", "clip.mp4", "--face", "both"], "invalid_option"),
+        (["me.png"], "invalid_option"),
+        (["me.png", "--face", "1=clip.mp4", "--face", "2=none.mp4"], "no_such_file"),
         (["me.png", "clip.mp4", "--start", "soon"], "invalid_option"),
         (["me.png", "clip.mp4", "--device", "gpu"], "invalid_option"),
         (["me.png", "clip.mp4", "--weights", "none.safetensors"], "no_such_file"),

@@ -13,10 +13,11 @@ import pytest
 import typer.main
 
 from animator.cli import app
-from animator.cli.options import OF_THE_FILE
+from animator.cli.options import OF_THE_FILE, make_spec, read_values
 from animator.dataset.manifest.cells import RowDefaults
 from animator.dataset.options import RunOptions
 from animator.dataset.samples import COLUMNS, Sample
+from animator.errors import AnimatorError
 from animator.spec import OPTIONS, JobOptions, JobSpec
 
 REPOSITORY = Path(__file__).parents[3]
@@ -55,8 +56,27 @@ def test_commands_have_all_options(command: str, without: set[str]) -> None:
     assert set(OPTIONS) - set(there) - FILES == without
     for name in set(OPTIONS) - without - FILES:
         option = OPTIONS[name]
-        assert (there[name].help, there[name].default) == (option.help, option.default)
+        default = [option.default] if there[name].multiple else option.default
+        assert (there[name].help, there[name].default) == (option.help, default)
         assert there[name].opts == [f"--{name.replace('_', '-')}"]
+
+
+def test_faces_may_be_given_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def made(driving: str | None, *face: str) -> JobSpec:
+        return make_spec("a.png", driving, None, weights="default", face=list(face))
+
+    spec = made(None, "2=b.mp4", "1=s3://bucket/c.mp4")
+    assert spec.face == f"2={tmp_path}/b.mp4;1=s3://bucket/c.mp4"
+    assert spec.driving == f"{tmp_path}/b.mp4"
+    assert spec.output == f"{tmp_path}/a--b.mp4"
+    assert made("d.mp4", "all", "2=b.mp4").face == made("d.mp4", "2=b.mp4;all").face
+    assert (made("d.mp4", "largest").face, made("d.mp4", "2").face) == ("largest", 2)
+    for driving, face in ((None, ["all"]), ("d.mp4", ["1", "2"]), ("d.mp4", ["2=b.mp4"])):
+        with pytest.raises(AnimatorError) as caught:
+            made(driving, *face)
+        assert caught.value.code == "invalid_option"
 
 
 def test_a_data_set_has_all_options() -> None:
@@ -79,6 +99,20 @@ def test_a_table_tells_what_a_form_needs() -> None:
             assert option.minimum <= option.default <= option.maximum
         if option.kind == "choice":
             assert option.default in option.choices
+
+
+@pytest.mark.parametrize(("text", "size"), [("auto", "auto"), ("300", 300), ("9999", 9999)])
+def test_a_size_is_a_word_or_a_number(text: str, size: object) -> None:
+    values = {"size": text}
+    read_values(values)
+    assert values == {"size": size}
+
+
+@pytest.mark.parametrize("text", ["", "Auto", "12.5", "-2", "large", "9" * 99, "２５６"])
+def test_a_size_that_is_neither_is_refused(text: str) -> None:
+    with pytest.raises(AnimatorError, match="allowed is auto, or an even number from") as error:
+        read_values({"size": text})
+    assert error.value.code == "invalid_option"
 
 
 def test_documents_have_all_options() -> None:

@@ -63,7 +63,7 @@ def test_run_with_real_files(animator: Command, s3: Bucket, samples: tuple[Path,
     s3.put("in/b.mp4", driving.read_bytes())
     done = animator(
         *("run", f"{s3.url}/in/a.png", f"{s3.url}/in/b.mp4", "-o", f"{s3.url}/out/ab.mp4"),
-        *("--end", "0.3", "--size", "128", "--device", "cpu"),
+        *("--end", "0.3", "--size=128", "--margin=1.75", "--device", "cpu"),
         module="animator",
     )
     assert done.returncode == 0, done.stderr

@@ -137,8 +137,9 @@ def test_a_video_of_the_command_is_rendered_again(samples, tmp_path):
     source, driving = samples
     video = tmp_path / "out.mp4"
     made = run(
-        "run", source, driving, "-o", video, "--end", "0.15", "--size", "128", "--device", "cpu"
-    )
+        "run", source, driving, "-o", video, "--end", "0.15", "--size=128", "--margin=1.75",
+        "--device", "cpu",
+    )  # fmt: skip
     assert made.returncode == 0, made.stderr
     inputs = ["--source", source, "--driving", driving, "--device", "cpu"]
     done = run("verify", video, "--render", "9", "--json", *inputs)
@@ -160,8 +161,9 @@ def test_a_record_names_what_a_coded_copy_does_not(
 ) -> None:
     source, driving = map(str, samples)
     video = tmp_path / "out.mp4"
-    spec = JobSpec(source, driving, str(video), end="0.1", size=128, device="cpu", detector="dlib")
-    made = run("run", source, driving, "-o", video, "--end", "0.1", "--size", "128",
+    spec = JobSpec(source, driving, str(video), end="0.1", size=128, margin=1.75,
+                   device="cpu", detector="dlib")  # fmt: skip
+    made = run("run", source, driving, "-o", video, "--end", "0.1", "--size=128", "--margin=1.75",
                "--device", "cpu", "--detector", "dlib")  # fmt: skip
     assert made.returncode == 0, made.stderr
     record = Client.connect(settings).submit(spec, overwrite=True)

@@ -15,8 +15,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from animator.dataset.batch import Inputs, generate
+from animator.dataset.batch import Inputs, generate, plan_run
 from animator.dataset.options import Filter, RunOptions
+from animator.dataset.run_folder import check_same, new_info
 from animator.dataset.samples import Sample
 from animator.errors import AnimatorError
 from animator.settings import Settings
@@ -32,7 +33,7 @@ def media(samples: tuple[Path, Path], tmp_path: Path) -> list[str]:
     dataset_media.portraits(samples[0], tmp_path / "in", 3)
     dataset_media.clips(samples[1], tmp_path / "in", 1)
     weights = dataset_media.quick_weights(tmp_path / "random.safetensors")
-    return ["--weights", str(weights), "--size", "128", "--device", "cpu"]
+    return ["--weights", str(weights), "--size=128", "--margin=1.75", "--device", "cpu"]
 
 
 def batch(folder: Path, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
@@ -156,6 +157,18 @@ def test_a_run_without_a_sound_row_is_refused(settings: Settings, tmp_path: Path
     assert not (tmp_path / "run").exists()
 
 
+def test_a_row_whose_faces_do_not_go_with_the_run_is_a_fault(
+    settings: Settings, tmp_path: Path
+) -> None:
+    for name in ("a.png", "b.mp4"):
+        (tmp_path / name).write_bytes(b"there")
+    (tmp_path / "pairs.csv").write_text("source,driving,face\na.png,b.mp4,all\na.png,b.mp4,2\n")
+    inputs, options = Inputs(str(tmp_path / "pairs.csv")), RunOptions(source_face=1)
+    plan = plan_run(inputs, str(tmp_path / "run"), options, settings).plan
+    assert [(fault.row, fault.code) for fault in plan.faults] == [(1, "invalid_option")]
+    assert [sample.face for sample in plan.samples] == ["2"]
+
+
 def test_a_filter_says_what_it_misses() -> None:
     wanted = Filter.parse(" landmark_error <= 2.5 ")
     assert wanted.refuses({"landmark_error": 2.5}) is None
@@ -171,10 +184,33 @@ def test_a_filter_that_makes_no_sense_is_refused(text: str) -> None:
     assert error.value.code == "invalid_option"
 
 
+def test_a_run_of_before_there_were_margins_goes_on_as_it_was() -> None:
+    values = {name: value for name, value in RunOptions().as_dict().items() if name != "margin"}
+    old = RunOptions.from_dict({**values, "size": 256})
+    assert (old.size, old.margin) == (256, 1.75)
+    info = new_info({}, old, 1, 0, "")
+    # The command as it was given then, which leaves both open or names the size.
+    check_same(info, {}, RunOptions())
+    check_same(info, {}, RunOptions(size=256))
+    for other in (RunOptions(size=512), RunOptions(margin=2.0)):
+        with pytest.raises(AnimatorError, match=r"--(size|margin) \(") as error:
+            check_same(info, {}, other)
+        assert error.value.code == "other_run"
+    with pytest.raises(AnimatorError, match=r"--size \(300 then, auto now\)"):
+        check_same(new_info({}, RunOptions(size=300), 1, 0, ""), {}, RunOptions())
+
+
 def test_options_are_read_as_they_were_written() -> None:
-    options = RunOptions("files", 5, ("flows",), filters=("identity>0.1",), face=2, smoothing=0.25)
+    filters = ("identity>0.1",)
+    options = RunOptions("files", 5, ("flows",), filters=filters, source_face=2, smoothing=0.25)
     assert RunOptions.from_dict(json.loads(json.dumps(options.as_dict()))) == options
+    framed = RunOptions(size="auto", margin=3.0)
+    assert RunOptions.from_dict(framed.as_dict()) == framed
     with pytest.raises(AnimatorError, match="unknown here: colour"):
         RunOptions.from_dict({"colour": "red"})
-    spec = options.spec(Sample("a", 1, "/s.png", "/d.mp4", start="1"), "/o.mp4", "cpu")
+    # Before faces were the rows' to choose, runs had one choice.
+    assert RunOptions.from_dict({**options.as_dict(), "face": "largest"}) == options
+    sample = Sample("a", 1, "/s.png", "/d.mp4", start="1", face="2")
+    spec = options.spec(sample, "/o.mp4", "cpu")
     assert (spec.face, spec.start, spec.extras, spec.keep_result) == (2, "1", ("flows",), True)
+    assert spec.source_face == 2

@@ -14,6 +14,7 @@ import pytest
 
 from animator.dataset.manifest.reader import RowDefaults, read_manifest
 from animator.dataset.manifest.text import MAX_ROW
+from animator.dataset.options import RunOptions
 from animator.dataset.samples import Fault, Sample
 from animator.errors import AnimatorError
 from animator.settings import Settings
@@ -167,6 +168,16 @@ def test_columns_that_mean_nothing_are_named_once(limits: Settings, tmp_path: Pa
         ({"expression": math.nan}, "invalid_option", "expression is nan"),
         ({"regions": "head eyes"}, "invalid_option", "parted by commas"),
         ({"blink": "yes"}, "invalid_option", "allowed is off, auto"),
+        ({"face": 2}, "", ""),
+        ({"face": "all"}, "", ""),
+        ({"face": "first"}, "invalid_option", "face is 'first'; allowed is largest"),
+        ({"face": "1=b;2=c", "driving": None}, "", ""),
+        ({"face": "all;2=c", "driving": None}, "bad_manifest", "no driving"),
+        ({"face": "1=c"}, "invalid_option", "would move no face"),
+        ({"face": "1=s3://bucket/private/x", "driving": ""}, "url_refused", ""),
+        ({"face": "all", "output_mode": "side-by-side"}, "invalid_option", "output_mode is"),
+        ({"ending": "loop"}, "", ""),
+        ({"ending": "again"}, "invalid_option", "allowed is hold, loop, stop"),
         ({"priority": "urgent"}, "invalid_option", "allowed is high"),
         ({"priority": {"a": 1}}, "invalid_option", ""),
         ({"weights": "s3://bucket/ok/w"}, "invalid_option", "weights is"),
@@ -348,3 +359,22 @@ def test_remote_manifests(limits: Settings) -> None:
     with pytest.raises(AnimatorError) as caught:
         read_manifest(url, small, RowDefaults())
     assert caught.value.code == "too_large"
+
+
+def test_faces_have_driving_files_as_rows_do(read: Read, tmp_path: Path) -> None:
+    rows = [
+        {"source": "a.png", "face": "2=b.mp4;1=s3://bucket/ok/c.mp4"},
+        {"source": "a.png", "driving": "d.mp4", "face": "all;1=/e.mp4"},
+        {"source": "a.png", "driving": "d.mp4", "face": 3},
+        {"source": "a.png", "driving": "d.mp4"},
+    ]
+    one, two, three, four = read("".join(json.dumps(row) + "\n" for row in rows), "rows.jsonl")
+    assert isinstance(one, Sample) and isinstance(two, Sample)
+    assert one.face == f"2={tmp_path}/b.mp4;1=s3://bucket/ok/c.mp4"
+    assert one.driving == f"{tmp_path}/b.mp4"
+    assert one.pictures == (f"{tmp_path}/a.png", one.driving, one.driving, "s3://bucket/ok/c.mp4")
+    assert (two.face, two.driving) == ("all;1=/e.mp4", f"{tmp_path}/d.mp4")
+    assert isinstance(three, Sample) and isinstance(four, Sample)
+    assert (three.face, four.face) == ("3", "largest")
+    spec = RunOptions().spec(three, "/out.mp4")
+    assert (spec.face, RunOptions().spec(one, "/out.mp4").faces.several) == (3, True)

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from animator.errors import AnimatorError
+from animator.media.coding import VideoCoding
 from animator.media.colour import Tags, shown_planes
 from animator.media.decode import VideoReader, probe, read_image, read_picture
 from animator.media.encode import VideoWriter
@@ -156,10 +157,13 @@ def test_a_large_hdr_frame_is_quick() -> None:
     assert min(seconds[1:]) < 0.12  # measured 0.03 s
 
 
+FINE = VideoCoding(options={"crf": "4", "preset": "veryfast"})
+
+
 def test_results_carry_the_tags_of_their_colours(tmp_path: Path) -> None:
     picture = colourful()
     path = tmp_path / "a.mp4"
-    with VideoWriter(path, width=160, height=96, time_base=probe_base(), crf=4) as writer:
+    with VideoWriter(path, width=160, height=96, time_base=probe_base(), coding=FINE) as writer:
         for pts in range(3):
             writer.write(picture, pts)
     with av.open(str(path)) as container:

@@ -179,12 +179,14 @@ def test_large_frames_come_in_small_batches(tmp_path: Path) -> None:
 # -- what is refused ---------------------------------------------------------------------------
 
 
-def test_missing_and_odd_inputs_have_codes(tmp_path: Path) -> None:
+def test_missing_and_odd_inputs_have_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert code_of(tmp_path / "nothing.mp4") == "no_such_file"
-    assert code_of("") == "not_a_file"
+    with monkeypatch.context() as patch:
+        patch.chdir(tmp_path)
+        assert code_of("") == "no_frames"  # the folder where one is
     assert code_of("a\0b") == "no_such_file"
     assert code_of(tmp_path / ("x" * 300)) == "no_such_file"
-    assert code_of(tmp_path) == "not_a_file"
+    assert code_of(tmp_path) == "no_frames"  # a folder without pictures
     assert code_of("/dev/zero") == "not_a_file"
     os.mkfifo(tmp_path / "fifo.mp4")
     assert code_of(tmp_path / "fifo.mp4") == "not_a_file"
@@ -458,7 +460,7 @@ def bad_image_code(path: Path) -> str:
 
 def test_bad_pictures_have_codes(tmp_path: Path) -> None:
     assert bad_image_code(tmp_path / "nothing.png") == "no_such_file"
-    assert bad_image_code(tmp_path) == "not_a_file"
+    assert bad_image_code(tmp_path) == "no_frames"
     (tmp_path / "text.png").write_text("hello\n" * 100)
     assert bad_image_code(tmp_path / "text.png") == "unreadable_image"
     noisy = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)

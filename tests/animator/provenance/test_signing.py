@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 
 import c2pa
 import pytest
@@ -34,6 +35,19 @@ def test_a_signed_file_plays_as_before_and_keeps_its_mark(kind, signer, tmp_path
     assert decoded(path) == shown
     assert path.stat().st_mode & 0o777 == 0o640
     assert os.listdir(tmp_path) == [path.name]
+
+
+def test_every_driving_file_is_an_ingredient(signer, tmp_path):
+    path = make_marked(tmp_path / "a.mp4")
+    hashes = {**MARK.hashes, "driving 2": "2" * 64, "driving 3": "3" * 64}
+    ResultSigner(signer.credentials).sign(path, replace(MARK, hashes=hashes))
+    with open(path, "rb") as file, c2pa.Reader("video/mp4", file) as reader:
+        store, state = json.loads(reader.json()), reader.get_validation_state()
+    assert state == "Valid"
+    manifest = store["manifests"][store["active_manifest"]]
+    assert [one["title"] for one in manifest["ingredients"]] == [
+        "source picture", "driving video", "driving video 2", "driving video 3",
+    ]  # fmt: skip
 
 
 def test_the_manifest_says_what_was_used_and_names_no_file(signer, tmp_path):

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, 
 
 _REFUSED = "Failed to load resource: the server responded with a status of "
 _AWAY = "Failed to load resource: net::ERR_"
-_SECONDS = 30
+_SECONDS = 90
 """How long is waited for what a page shall show."""
 
 expect.set_options(timeout=_SECONDS * 1000)

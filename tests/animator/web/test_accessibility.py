@@ -30,7 +30,7 @@ LOOKED_AT = [
     if EVERYWHERE or window == "desktop" or name in ("make, filled", "done", "jobs")
 ]
 """Windows and pages; of the phone's only some, but for the long form of the tests."""
-LONG = {"size": 1024, "end": "3", "weights": NARROW_WEIGHTS}
+LONG = {"size": 1024, "margin": 1.75, "end": "3", "weights": NARROW_WEIGHTS}
 WHERE = """() => {
     const one = document.activeElement, box = one.getBoundingClientRect();
     const shown = one.matches("[type=radio]") ? one.nextElementSibling ?? one

@@ -18,7 +18,7 @@ from tests.serving import NARROW_WEIGHTS, Server, serving
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 A_JOB = re.compile("/jobs/[0-9a-z]{12}$")
-LONG = {"size": 1024, "end": "3", "weights": NARROW_WEIGHTS}
+LONG = {"size": 1024, "margin": 1.75, "end": "3", "weights": NARROW_WEIGHTS}
 """Options of a job that takes half a minute."""
 SHORT = {"end": "0.5", "weights": NARROW_WEIGHTS}
 

@@ -47,8 +47,8 @@ def library(state_dir: Path, tmp_path: Path) -> Settings:
 def spec(library: Settings, samples: tuple[Path, Path], tmp_path: Path) -> JobSpec:
     source, driving = map(str, samples)
     return JobSpec(
-        source, driving, str(tmp_path / "out.mp4"), end=END, size=SIZE, detector="dlib",
-        device="cpu", weights="narrow",
+        source, driving, str(tmp_path / "out.mp4"), end=END, size=SIZE, margin=1.75,
+        detector="dlib", device="cpu", weights="narrow",
     )  # fmt: skip
 
 
@@ -100,7 +100,9 @@ def direct_rollout(spec: JobSpec, weights: Path) -> list[np.ndarray]:
 
 
 def test_a_name_renders_what_its_network_renders(spec, library, samples, written, tmp_path):
-    arguments = [*map(str, samples), "--end", END, "--size", str(SIZE), "--detector", "dlib"]
+    arguments = [
+    *map(str, samples), "--end", END, f"--size={SIZE}", "--margin=1.75", "--detector", "dlib",
+]  # fmt: skip
     arguments += ["--device", "cpu", "--json", "--force", "-o", spec.output]
     done = CliRunner().invoke(app, ["run", *arguments, "--weights", "narrow"])
     assert done.exit_code == 0, done.stderr
@@ -121,10 +123,10 @@ def test_a_name_renders_what_its_network_renders(spec, library, samples, written
 def test_a_clip_goes_on_from_its_state_alone(spec, library):
     generator = load_portrait("narrow", "cpu", "float32", Settings.from_environment()).generator
     plan = planned(spec)
-    state, _ = generator.step(plan.start(SIZE), plan.targets[0])
+    state, _ = generator.step(plan.start(), plan.targets[0])
     state, frame = generator.step(state, plan.targets[1])
     other = PortraitGenerator(entry_path("narrow", library), torch.device("cpu"), "float32")
-    state, _ = generator.step(plan.start(SIZE), plan.targets[0])
+    state, _ = generator.step(plan.start(), plan.targets[0])
     assert np.array_equal(other.step(state, plan.targets[1])[1], frame)
 
 

@@ -35,8 +35,8 @@ def spec(samples: tuple[Path, Path], tmp_path: Path) -> JobSpec:
     (clip,) = dataset_media.clips(samples[1], tmp_path / "clip", 1, frames=18)
     weights = dataset_media.quick_weights(tmp_path / "random.safetensors")
     return JobSpec(
-        str(samples[0]), str(clip), str(tmp_path / "whole.mp4"), size=128, device="cpu",
-        weights=str(weights),
+        str(samples[0]), str(clip), str(tmp_path / "whole.mp4"), size=128, margin=1.75,
+        device="cpu", weights=str(weights),
     )  # fmt: skip
 
 

@@ -108,6 +108,33 @@ def test_sound_is_brought_and_other_formats_are_uploaded(
     assert caught.value.code == "url_refused"
 
 
+def test_all_driving_files_are_brought(
+    s3: Bucket, settings: Settings, spec: JobSpec, tmp_path: Path
+) -> None:
+    s3.put("in/talk.mp4", b"another video")
+    talk, here = f"{s3.url}/in/talk.mp4", tmp_path / "here.mp4"
+    here.write_bytes(b"a third video")
+    job = replace(spec, face=f"1={talk};2={spec.driving};3={here}")
+    check_files(job, settings)
+    with stage(job, settings, job_id=JOB) as staged:
+        first, second, third = staged.spec.faces.files
+        assert [number for number, _ in (first, second, third)] == [1, 2, 3]
+        assert Path(first[1]).read_bytes() == b"another video"
+        assert second[1] == staged.spec.driving and Path(second[1]).read_bytes() == b"a video"
+        assert third[1] == str(here)
+        assert staged.said(f"{first[1]!r} is silent.") == f"{talk!r} is silent."
+    with pytest.raises(AnimatorError) as caught:
+        with stage(replace(job, face=f"all;2={talk}x"), settings):
+            pass
+    assert caught.value.code == "no_such_file" and f"{talk}x" in caught.value.message
+    for wrong, code in (("s3://another/talk.mp4", "url_refused"), ("/nowhere", "no_such_file")):
+        with pytest.raises(AnimatorError) as caught:
+            check_files(replace(spec, face=f"all;2={wrong}"), settings)
+        assert caught.value.code == code
+    with pytest.raises(AnimatorError, match="The output is the driving 2 file itself"):
+        check_files(replace(spec, face=f"all;2={here}", output=str(here)), settings)
+
+
 def test_a_folder_of_pictures_stays_a_folder(tmp_path: Path, settings: Settings) -> None:
     (tmp_path / "drive").mkdir()
     (tmp_path / "drive" / "1.png").write_bytes(b"x")
@@ -239,6 +266,18 @@ def test_a_key_is_of_the_content_wherever_it_lies(
     assert content_key(here, settings) == key
     s3.put("in/face.png", b"another picture")
     assert content_key(spec, settings) != key
+
+
+def test_a_key_is_of_the_content_of_all_driving_files(
+    s3: Bucket, settings: Settings, spec: JobSpec, tmp_path: Path
+) -> None:
+    (tmp_path / "talk.mp4").write_bytes(b"a talk")
+    s3.put("in/talk.mp4", b"a talk")
+    key = content_key(replace(spec, face=f"all;2={tmp_path / 'talk.mp4'}"), settings)
+    assert content_key(replace(spec, face=f"all;2={s3.url}/in/talk.mp4"), settings) == key
+    assert content_key(replace(spec, face=f"all;3={s3.url}/in/talk.mp4"), settings) != key
+    (tmp_path / "talk.mp4").write_bytes(b"another")
+    assert content_key(replace(spec, face=f"all;2={tmp_path / 'talk.mp4'}"), settings) != key
 
 
 # -- the outbox

@@ -15,11 +15,13 @@ from animator.checks.report import DrivingFacts, JobEstimate, SourceFacts
 from animator.files.local import quoted
 from animator.files.urls import check_url
 from animator.formats import default_suffix
+from animator.moving_faces import MovingFaces
 from animator.spec import JobSpec
 from animator.values import Location
 from animator.web.access.callers import Caller, Who
 from animator.web.api.routes.files import FaceFound, Finding, UploadedFile, as_answer, face_answer
 from animator.web.api.schemas import NewJob, Plain, Strict
+from animator.web.api.submission import driving_of
 from animator.web.context import Context, ServerContext
 from animator.web.files.looking import TURNSTILE, in_a_thread_of_its_own
 from animator.web.files.names import is_id
@@ -149,13 +151,20 @@ def check_files(context: ServerContext, caller: Caller, wanted: BaseModel) -> di
     options = wanted.model_dump()
     estimate = options.pop("estimate")
     uploads: dict[str, Upload] = {}
+
+    def find(which: str, given: str) -> str:
+        if not is_id(given):
+            check_url(Location(given, which), context.settings)
+            return given
+        upload = uploads[which] = context.uploads.get(given, caller.may_see)
+        context.uploads.touch(upload.id)
+        return str(upload.path)
+
+    moving = MovingFaces.parse(options["face"])
+    options["driving"] = driving_of(options["driving"], moving)
     for which in ("source", "driving"):
-        if is_id(options[which]):
-            upload = uploads[which] = context.uploads.get(options[which], caller.may_see)
-            context.uploads.touch(upload.id)
-            options[which] = str(upload.path)
-        else:
-            check_url(Location(options[which], which), context.settings)
+        options[which] = find(which, options[which])
+    options["face"] = moving.located(lambda file: find(file, file)).text
     output = _NO_OUTPUT + default_suffix(options.pop("format"))
     spec = JobSpec(output=Location(output, "output"), **options)
     with TURNSTILE.turn():

@@ -351,7 +351,7 @@ def _needed_by(context: ServerContext, path: str) -> str | None:
         offset = 0
         while found := context.client.store.list_jobs(state, limit=500, offset=offset):
             for job in found:
-                if path in (str(job.spec.source), str(job.spec.driving), str(job.spec.audio)):
+                if path in map(str, job.spec.inputs.values()):
                     return job.id
             offset += len(found)
     return None

@@ -309,9 +309,10 @@ function make(form) {
     const asked = { ...ids };
     for (const input of all(".options [name]", form)) {
       const { name, value, type } = input;
-      const ofFarm = ["priority", "key", "webhook"].includes(name);
+      const ofFarm = ["priority", "key", "webhook", "audio"].includes(name);
       if (!value || ofFarm || (type === "radio" && !input.checked)) continue;
-      const numeric = type === "number" || (name.endsWith("face") && /^\d+$/.test(value));
+      const orWord = name.endsWith("face") || name === "crf" || name === "size";
+      const numeric = type === "number" || (orWord && /^\d+$/.test(value));
       asked[name] = numeric ? Number(value) : value;
     }
     let answer = null, refusal = "";

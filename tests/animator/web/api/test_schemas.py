@@ -41,7 +41,9 @@ def test_every_option_is_offered_as_the_table_has_it() -> None:
             assert (about["minimum"], about["maximum"]) == (item.minimum, item.maximum)
         if name not in FILES:
             assert about["default"] == item.default
-    assert offered["size"]["multipleOf"] == 2
+    word, number = offered["size"]["anyOf"]
+    assert word["const"] == "auto"
+    assert (number["minimum"], number["maximum"], number["multipleOf"]) == (128, 1024, 2)
 
 
 def test_what_is_not_said_is_as_usual() -> None:

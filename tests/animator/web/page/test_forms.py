@@ -35,9 +35,11 @@ def test_every_option_of_a_job_has_one_field() -> None:
 
 def test_a_field_knows_what_the_table_knows() -> None:
     fields = all_fields()
-    size, smoothing = fields["size"], fields["smoothing"]
-    assert (size.control, size.option.minimum, size.option.maximum) == ("number", 128, 1024)
-    assert (size.step, size.value) == ("2", "256")
+    size, margin, smoothing = fields["size"], fields["margin"], fields["smoothing"]
+    assert (size.control, size.option.minimum, size.option.maximum) == ("text", 128, 1024)
+    assert (size.step, size.value) == ("2", "auto")
+    assert (margin.control, margin.option.minimum, margin.option.maximum) == ("number", 1.2, 4)
+    assert (margin.step, margin.value) == ("any", "2.4")
     assert smoothing.step == "any"
     assert fields["output_mode"].control == "radio"
     assert fields["priority"].control == "select"
@@ -58,6 +60,8 @@ def test_fields_that_are_sent_back_as_they_are_mean_the_defaults() -> None:
     ("name", "text", "value"),
     [
         ("size", "512", 512),
+        ("size", "auto", "auto"),
+        ("margin", "2", 2.0),
         ("smoothing", "0.25", 0.25),
         ("face", "2", 2),
         ("source_face", "largest", "largest"),
@@ -83,6 +87,9 @@ def test_texts_become_values(name: str, text: str, value: object) -> None:
         ("size", "5"),
         ("size", "12.5"),
         ("size", "many"),
+        ("size", "Auto"),
+        ("margin", "1"),
+        ("margin", "wide"),
         ("size", "9" * 5000),
         ("smoothing", "nan"),
         ("face", "0"),

@@ -144,7 +144,7 @@ def test_two_files_become_a_job(
     }
     # Looked at: both are shown with the face outlined, and what was entered is kept.
     form = look_at(browser, "/").one("form", id="make")
-    answer = sent(browser, "/files", form, files=files, size="512", smoothing="0.25")
+    answer = sent(browser, "/files", form, files=files, size="512", margin="1.75", smoothing="0.25")
     assert answer.status_code == 303
     page = look_at(browser, answer.headers["location"])
     for name, shown in (("source", "my face.png"), ("driving", "a clip.mp4")):
@@ -166,7 +166,7 @@ def test_two_files_become_a_job(
     answer = sent(browser, "/jobs", form, size="5", start="soon")
     assert answer.status_code == 422
     page = checked(answer)
-    assert page.one("p", id="size-error").text.startswith("Size is 5; allowed is an even number")
+    assert page.one("p", id="size-error").text.startswith("Size is 5; allowed is auto, or an even")
     assert "'soon' is not a time" in page.one("p", id="start-error").text
     assert page.one("input", id="option-size").attributes["aria-invalid"] == "true"
     again = page.one("form", id="make").fields()
@@ -340,7 +340,7 @@ def test_what_came_of_a_job(browser: TestClient, store: JobStore, tmp_path: Path
     notes = page.one("section", id="warnings").text
     assert "<img src=x onerror=alert(1)>" in notes and "2 parts of the driving video" in notes
     about = page.one("details", id="about").text
-    assert "Size256" in about and "MotionCarried over" in about and "Took0:21" in about
+    assert "Sizeauto" in about and "MotionCarried over" in about and "Took0:21" in about
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".apng", ".webm"])

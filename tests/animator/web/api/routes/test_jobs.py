@@ -18,6 +18,7 @@ from animator.jobs.store import JobStore
 from animator.settings import Settings
 from animator.spec import JobOptions, JobSpec
 from animator.web.api.schemas import Job, JobPage, LogLine
+from animator.web.upkeep import inputs_in_use
 from tests.animator.motions import motion
 from tests.animator.web.job_server import PLAN, PORTRAIT, JobServer, job_server
 
@@ -41,12 +42,15 @@ def refusal(answer: httpx.Response) -> tuple[int, str]:
 def test_a_job_is_submitted_with_links_to_all_of_it(
     server: JobServer, http: httpx.Client, store: JobStore
 ) -> None:
-    wanted = server.new_job(size=128, motion="absolute", face=2, start="0.5", extras=["frames"])
+    wanted = server.new_job(
+        size="auto", margin=2, motion="absolute", face=2, start="0.5", extras=["frames"]
+    )
     answer = http.post("/v1/jobs", json=wanted)
     assert answer.status_code == 202
     job = answer.json()
     record = store.get(job["id"])
-    assert (record.spec.size, record.spec.motion, record.spec.face) == (128, "absolute", 2)
+    assert (record.spec.size, record.spec.margin) == ("auto", 2)
+    assert (record.spec.motion, record.spec.face) == ("absolute", 2)
     assert (record.spec.start, record.spec.extras) == ("0.5", ("frames",))
     assert answer.headers["location"] == job["links"]["self"] == f"/v1/jobs/{record.id}"
     assert "idempotency-replayed" not in answer.headers
@@ -79,6 +83,9 @@ def test_a_job_is_submitted_with_links_to_all_of_it(
         ({"size": 127}, 422, "invalid_option"),
         ({"size": "256"}, 422, "invalid_option"),
         ({"size": True}, 422, "invalid_option"),
+        ({"size": "large"}, 422, "invalid_option"),
+        ({"margin": 4.5}, 422, "invalid_option"),
+        ({"margin": "wide"}, 422, "invalid_option"),
         ({"smoothing": 1.5}, 422, "invalid_option"),
         ({"face": 0}, 422, "invalid_option"),
         ({"motion": "sideways"}, 422, "invalid_option"),
@@ -102,6 +109,64 @@ def test_what_is_not_allowed_is_refused_and_leaves_nothing(
     assert refusal(answer) == (status, code)
     assert not store.list_jobs()
     assert not [*(server.context.server.folder / "results").iterdir()]
+
+
+def test_faces_have_driving_files_of_their_own(
+    server: JobServer, http: httpx.Client, store: JobStore
+) -> None:
+    one, two = (server.upload({"frames": frames}) for frames in (3, 4))
+    source = server.upload(PORTRAIT)
+    wanted = {"source": source.id, "face": f"1={one.id};2={two.id}", "ending": "loop"}
+    job = http.post("/v1/jobs", json=wanted)
+    assert job.status_code == 202, job.text
+    spec = store.get(job.json()["id"]).spec
+    assert spec.face == f"1={one.path};2={two.path}" and spec.ending == "loop"
+    assert spec.drivings == {"driving": str(one.path), "driving 2": str(two.path)}
+    Job.model_validate_json(job.content)
+    # All of them are needed until it has ended.
+    assert {str(source.path), str(one.path), str(two.path)} <= inputs_in_use(store)
+    for upload in (source, one, two):
+        assert refusal(http.delete(f"/v1/files/{upload.id}")) == (409, "wrong_state")
+    # One request, said twice.
+    again = {**wanted, "face": f"1={server.upload({'frames': 3}).id};2={two.id}"}
+    made = [http.post("/v1/jobs", json=body, headers={"Idempotency-Key": '"one"'})
+            for body in (wanted, again)]  # fmt: skip
+    assert [answer.status_code for answer in made] == [202, 202]
+    assert made[0].json()["id"] == made[1].json()["id"]
+
+
+def test_faces_whose_files_are_not_allowed(
+    server: JobServer, http: httpx.Client, store: JobStore
+) -> None:
+    clip, other, picture = (server.upload(one).id for one in (PLAN, {"frames": 5}, PORTRAIT))
+    for face, status, code in (
+        ("1=/etc/passwd", 422, "invalid_option"),
+        ("all;1=/etc/passwd", 422, "invalid_option"),
+        ("1=file:///etc/passwd", 403, "url_refused"),
+        ("1=https://elsewhere.example/a.mp4", 403, "url_refused"),
+        (f"1={'0' * 20}", 404, "no_such_upload"),
+        (f"1={clip};2={picture}", 415, "unsupported_format"),
+        (f"1={clip};1={clip}", 422, "invalid_option"),
+        ("largest;1=x", 422, "invalid_option"),
+        ("all", 422, "invalid_option"),
+    ):
+        answer = http.post("/v1/jobs", json={"source": picture, "face": face})
+        assert refusal(answer) == (status, code), face
+    for body in (
+        {"source": picture, "driving": other, "face": f"1={clip}"},
+        {"source": picture, "driving": clip, "face": "all", "output_mode": "side-by-side"},
+        {"source": picture, "driving": clip, "face": "all", "source_face": 1},
+    ):
+        assert refusal(http.post("/v1/jobs", json=body)) == (422, "invalid_option"), body
+    assert not store.list_jobs()
+
+
+def test_the_file_of_another_owner_moves_no_face(shared_server: JobServer) -> None:
+    hers, mine = (shared_server.upload(PLAN, owner).id for owner in ("ann", "bob"))
+    source = shared_server.upload(PORTRAIT, "bob").id
+    with shared_server.http("bob") as http:
+        answer = http.post("/v1/jobs", json={"source": source, "face": f"1={mine};2={hers}"})
+    assert refusal(answer) == (404, "no_such_upload")
 
 
 def test_a_motion_file_drives_and_is_no_portrait(server: JobServer, http: httpx.Client) -> None:
