@@ -11,7 +11,7 @@ a fixed soft border, as it is done where no motion is known, and once along the 
 - sharpness: variance of the Laplacian in the face at its own size, without mouth and eyes,
   against the portrait's; and `animator.faces.measures.sharpness`, which looks at 256 pixels.
 - flicker: mean second difference in time in the face, in grey levels, of a blurred picture.
-- time: milliseconds of a frame for the networks and for the composer.
+- time: milliseconds of a processor that a frame takes the networks and the composer.
 
 Pictures of the most moved frame go beside each other into a folder, if one is given.
 """
@@ -126,13 +126,13 @@ def measured(spec: JobSpec, sheets: Path | None) -> dict[str, float]:
         composed = []
         for frame in frames:
             motion = frame.motion if name == "after" else None
-            began = time.perf_counter()
+            began = time.process_time()
             composed.append(
                 composer.compose(
                     source.picture, [GeneratedFace(frame.picture, source.square, motion)]
                 )
             )
-            spent.append(time.perf_counter() - began)
+            spent.append(time.process_time() - began)
         results[name] = composed
         figures[f"{name}: compose ms"] = round(1e3 * statistics.median(spent), 1)
         for key, value in judged(own, composed, plan).items():
@@ -153,9 +153,9 @@ def rendered(plan: JobPlan) -> tuple[float, list[Frame]]:
     own = plan.source.crop_units(plan.source.points)
     frames, spent = [], []
     for points in plan.targets:
-        began = time.perf_counter()
+        began = time.process_time()
         state, picture = plan.generator.step(state, points)
-        spent.append(time.perf_counter() - began)
+        spent.append(time.process_time() - began)
         frames.append(Frame(picture, FaceMotion(plan.generator.flow(state), own, points)))
     return round(1e3 * statistics.median(spent), 1), frames
 

@@ -47,16 +47,25 @@ def blend(
     laid = cells.laid(np.dstack([faded_flow(motion, reach) * side, reach]))
     flow, reach = np.ascontiguousarray(laid[..., :2]), laid[..., 2]
     base = cells.cut(frame)
-    change, kept = _change(cells, base, generated, flow, reach, motion)
+    small = resize(base, cells.columns, cells.rows)
+    single = cells.pixels == 1
+    method = cv2.INTER_CUBIC if single else cv2.INTER_LINEAR
+    warped = _moved(small, flow / np.float32(cells.pixels), 0, method)
+    change, kept = _change(cells, warped, generated, reach, motion)
     # The same in pixels, in bands, so that the memory it takes hardly grows with the picture.
     step = max(_BAND // (cells.columns * cells.pixels**2), 1)
     for start in range(0, cells.rows, step):
         band = slice(start, min(start + step, cells.rows))
-        cells.put(frame, band, _band(cells, base, band, flow, change, kept))
+        if single:
+            moved = warped[band]
+        else:
+            ways = cells.enlarged(flow, band, cv2.INTER_LINEAR)
+            moved = _moved(base, ways, band.start * cells.pixels, cv2.INTER_CUBIC)
+        cells.put(frame, band, _changed(cells, moved, band, change, kept))
 
 
 def _change(
-    cells: Cells, base: Picture, generated: Picture, flow: Plane, reach: Plane, motion: FaceMotion
+    cells: Cells, picture: Picture, generated: Picture, reach: Plane, motion: FaceMotion
 ) -> tuple[Plane, Plane | None]:
     """What is added to the warped picture, and how much of that stays, if not all: on cells."""
     change = np.zeros((cells.rows, cells.columns, 3), np.float32)
@@ -70,16 +79,15 @@ def _change(
         for part, start in ((columns, left), (rows, top))
     )
     weight = smooth(2 * reach[rows, columns] - 1) * np.outer(edge(y, side), edge(x, side))
-    # The picture on cells, moved as it will be in pixels, and what is to be seen instead.
-    small = resize(base, cells.columns, cells.rows)
-    ways = flow[rows, columns] / np.float32(cells.pixels)
-    warped = _moved(small, ways, (columns.start, rows.start)).astype(np.float32)
+    # What is to be seen instead of the picture at that resolution.
+    warped = picture[rows, columns].astype(np.float32)
     warped = _no_finer(warped, len(generated) * cells.pixels / side)
     difference = _on_cells(generated, x, y, side) - warped
     difference -= _offset(difference, weight)
     # Fine and weak differences are softness and noise of the networks, but for what is new.
     fine = difference - cv2.GaussianBlur(difference, (0, 0), _FINE)
-    soft = 1 - smooth(np.abs(fine).max(-1) / _CORE - 1)
+    red, green, blue = cv2.split(np.abs(fine))
+    soft = 1 - smooth(np.maximum(np.maximum(red, green), blue) / np.float32(_CORE) - 1)
     new, kept = _openings(motion, x / side, y / side), None
     if new is not None:
         soft *= 1 - new
@@ -153,24 +161,23 @@ def _openings(motion: FaceMotion, x: NDArray[np.floating], y: NDArray[np.floatin
     return np.asarray(cv2.GaussianBlur(new, (0, 0), max(0.8 * _RIM / step, 0.5)), np.float32)
 
 
-def _band(
-    cells: Cells, base: Picture, band: slice, flow: Plane, change: Plane, kept: Plane | None
+def _changed(
+    cells: Cells, moved: Picture, band: slice, change: Plane, kept: Plane | None
 ) -> Picture:
-    """The pixels of some rows of cells."""
-    ways = cells.enlarged(flow, band, cv2.INTER_LINEAR)
-    moved = _moved(base, ways, (0, band.start * cells.pixels))
-    warped: NDArray[np.uint8] | Plane = moved
-    if kept is not None and kept[band].min() < 1:
-        factor = cells.enlarged(kept, band, cv2.INTER_LINEAR)
-        warped = moved * factor[..., None]
+    """The warped pixels of some rows of cells with the change on them."""
     added = cells.enlarged(change, band, cv2.INTER_CUBIC)
-    return np.asarray(cv2.add(warped, added, dtype=cv2.CV_8U), np.uint8)
+    if kept is not None and kept[band].min() < 1:
+        # Mouth and eyes alone, which are few of its columns and rows.
+        factor = cells.enlarged(kept, band, cv2.INTER_LINEAR)
+        rows, columns = (np.flatnonzero(factor.min(axis) < 1) for axis in (1, 0))
+        part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        added[part] -= (1 - factor[part][..., None]) * moved[part]
+    return np.asarray(cv2.add(moved, added, dtype=cv2.CV_8U), np.uint8)
 
 
-def _moved(picture: Picture, flow: Plane, corner: tuple[int, int]) -> Picture:
-    """The part of a picture that has this left upper corner, fetched from where flow leads."""
-    x = flow[..., 0] + np.arange(corner[0], corner[0] + flow.shape[1], dtype=np.float32)
-    rows = np.arange(corner[1], corner[1] + flow.shape[0], dtype=np.float32)
-    y = flow[..., 1] + rows[:, None]
-    found = cv2.remap(picture, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+def _moved(picture: Picture, flow: Plane, first: int, method: int) -> Picture:
+    """A picture's rows from a first one on, each pixel fetched from where the flow leads."""
+    x = flow[..., 0] + np.arange(flow.shape[1], dtype=np.float32)
+    y = flow[..., 1] + np.arange(first, first + flow.shape[0], dtype=np.float32)[:, None]
+    found = cv2.remap(picture, x, y, method, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(found, np.uint8)

@@ -94,7 +94,7 @@ class Cells(NamedTuple):
     def enlarged(self, planes: Plane, band: slice, method: int) -> Plane:
         """Rows of cells as pixels by an OpenCV filter, the same whichever rows are asked for."""
         if self.pixels == 1:
-            return planes[band]
+            return planes[band].copy()
         # With the neighbours that interpolation looks at.
         low, high = max(band.start - 2, 0), min(band.stop + 2, len(planes))
         part = planes[low:high]
