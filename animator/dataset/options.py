@@ -96,7 +96,8 @@ class RunOptions(SharedOptions):
             message = f"The run was begun by another version, with options unknown here: {names}."
             raise AnimatorError("other_run", message)
         tuples = {name: tuple(values[name]) for name in ("extras", "filters") if name in values}
-        return cls(**{**FORMER, **values, **tuples})
+        former = {name: value for name, value in FORMER.items() if name in known}
+        return cls(**{**former, **values, **tuples})
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from animator.dataset.plan import DatasetPlan
 from animator.dataset.samples import COLUMNS, NEEDED, REALS, Fault, Sample
 from animator.errors import AnimatorError
 from animator.files.storage import Storage
+from animator.spec import FORMER
 from animator.values import Location
 
 PLAN_FILE, FAULTS_FILE, HEAD_FILE = "plan.parquet", "faults.jsonl", "plan.json"
@@ -95,10 +96,11 @@ def _table(samples: Sequence[Sample]) -> bytes:
 def _samples(content: bytes) -> Iterator[Sample]:
     """The samples; those that name the same file share one text.
 
-    An option that an older version has not written has its default.
+    An option that an older version has not written is as it was before there was such.
     """
     written = pq.read_schema(pa.BufferReader(content)).names
     there = [name for name in _NAMES if name in written]
+    former = {name: value for name, value in FORMER.items() if name in _NAMES and name not in there}
     texts = [name for name in _WORDS if name in written]
     table = pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts)
     known, places = dict[str, str](), dict[str, Location]()
@@ -119,4 +121,4 @@ def _samples(content: bytes) -> Iterator[Sample]:
             else:
                 columns.append(column.to_pylist())
         for values in zip(*columns, strict=True):
-            yield Sample(**dict(zip(there, values, strict=True)))
+            yield Sample(**former, **dict(zip(there, values, strict=True)))

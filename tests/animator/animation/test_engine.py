@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from animator.animation import batches
 from animator.animation import clip as engine_clip
 from animator.animation.batches import BatchStep
-from animator.animation.clip import DEPTH, ClipClosed
+from animator.animation.clip import DEPTH, Asked, ClipClosed
 from animator.animation.engine import SHARE, Clip, Engine, counters
 from animator.animation.loading import PortraitModel
 from animator.animation.portrait import PortraitGenerator
@@ -360,7 +360,7 @@ def test_out_of_memory_halves_the_batch_and_fails_nobody(
     clips = [engine.open(first(generator, seed)) for seed in range(4)]
     with engine.lock:  # all at once
         for seed, clip in enumerate(clips):
-            clip.inputs.append(generator.guidance(poses(seed, 1)[0], clip.state))
+            clip.inputs.append(Asked(generator.guidance(poses(seed, 1)[0], clip.state)))
         engine.work.notify()
     for clip in clips:
         assert clip.get()[0].dtype == np.uint8
