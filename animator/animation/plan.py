@@ -27,7 +27,7 @@ from animator.animation.view import FollowingView, SquareView, View, WholeView
 from animator.errors import AnimatorError
 from animator.faces.blinks import blink_seed, close_eyes, closures
 from animator.faces.control import Controls, retarget_controlled
-from animator.faces.crop import Square, whole_square
+from animator.faces.crop import Square, crop_square, whole_square
 from animator.faces.framing import PLAIN, face_side, frame_around, rendered_side
 from animator.faces.motion import choose_anchor, fill_missing, keep_inside, smooth
 from animator.faces.moving_square import cut_square, room_around
@@ -166,7 +166,8 @@ class JobPlan:
         """The state of a face, of `face` if not given, before the first frame."""
         source = (face or self.face).source
         side = self.generator.inner_size(self.size)
-        picture = cut_square(source.picture, source.square, side)
+        cut = crop_square if source.moving is None else cut_square
+        picture = cut(source.picture, source.square, side)
         return self.generator.start(picture, source.crop_units(source.points))
 
 

@@ -75,7 +75,7 @@ def measured(
         for picture, index in zip(pictures, plan.kept, strict=True):
             writer.write(picture, driving.pts[index])
     whole = Square(SIZE / 2, SIZE / 2, SIZE)
-    return measure(path, spec, plan, place or whole, lambda: None)
+    return measure(path, spec, plan, lambda number: place or whole, lambda: None)
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +198,7 @@ def test_a_damaged_video_fails_nothing(
 ) -> None:
     path = tmp_path / "video.mp4"
     path.write_bytes(b"no video")
-    assert measure(path, spec, plan, Square(0, 0, 1), lambda: None) == {}
+    assert measure(path, spec, plan, lambda number: Square(0, 0, 1), lambda: None) == {}
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 4])
@@ -256,5 +256,6 @@ def test_the_cost_does_not_grow_with_the_video(
     longer = replace(plan, faces=(face,), time=time)
     found = measured(long, spec, longer, tmp_path)
     assert found["landmark_error"] < 1 and found["jitter"] < 1.5  # the right frames are looked at
-    measure(tmp_path / "video.mp4", spec, longer, Square(128, 128, 256), lambda: looked.append(1))
+    whole = Square(128, 128, 256)
+    measure(tmp_path / "video.mp4", spec, longer, lambda number: whole, lambda: looked.append(1))
     assert len(looked) <= 12

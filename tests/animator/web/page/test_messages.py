@@ -45,7 +45,8 @@ def used() -> Iterator[str]:
     for name in option_names():
         yield from (f"option.{name}.{what}" for what in ("label", "help"))
     yield from (f"option.format.{choice}" for choice in OFFERED["format"].choices)
-    yield from (f"option.audio.{choice}" for choice in ("driving", "none"))
+    yield from (f"option.audio.{choice}" for choice in ("driving", "source", "none"))
+    yield from (f"option.source_motion.{choice}" for choice in OFFERED["source_motion"].choices)
     for name in ("output_mode", "motion"):
         for choice in OFFERED[name].choices:
             yield from (f"option.{name}.{choice}", f"option.{name}.{choice}_help")
