@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,7 @@ def test_a_data_set_is_the_same_after_its_makers_were_killed(
     assert len(told.kills) == 2 and told.shards == 3
 
 
+@pytest.mark.skipif(not os.environ.get("ANIMATOR_LONG_TESTS"), reason="takes a minute")
 def test_a_data_set_on_a_store_that_fails(
     samples: tuple[Path, Path],
     redis_url: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ SMALL = [
 ]  # fmt: skip
 
 
+@pytest.mark.skipif(not os.environ.get("ANIMATOR_LONG_TESTS"), reason="takes a minute")
 def test_one_command_trains_all_four_and_makes_their_table(tmp_path: Path, state_dir: Path) -> None:
     for split in ("train", "held-out"):
         write_prepared(tmp_path / "data" / split, (64, 64), ("a.png", "b.png"))

@@ -54,7 +54,7 @@ def test_a_job_of_a_killed_worker_goes_on_elsewhere(
         os.kill(int(victim.split("-")[-2]), signal.SIGKILL)
         began = time.monotonic()
         until(lambda: store.get(job.id).attempt == 2)
-        assert time.monotonic() - began < LEASE + 4
+        assert time.monotonic() - began < LEASE + 15
         record = ended(store, job)
         assert (record.state, record.attempt) == (JobState.SUCCEEDED, 2)
         assert record.suspect and record.crashes == 0

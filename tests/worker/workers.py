@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).parents[2]
 Submit = Callable[..., JobRecord]
 
 
-def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     """What the condition gives once it is true."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -29,7 +29,7 @@ def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
     return value
 
 
-def ended(store: JobStore, job: JobRecord, seconds: float = 20) -> JobRecord:
+def ended(store: JobStore, job: JobRecord, seconds: float = 60) -> JobRecord:
     """The record of a job once it has ended."""
     until(lambda: store.get(job.id).state.ended, seconds)
     return store.get(job.id)

@@ -484,12 +484,12 @@ def test_a_model_has_one_engine_of_the_size_that_is_set(
     assert engine.slots == 3
     gc.collect()  # engines of tests before, which would be counted and then be gone
     other = Engine(generator, 1)  # those of one model are counted together
-    before = {one.model: one.frames for one in counters()}
+    before = {one.model: one for one in counters()}
     render(engine, first(generator, 0), poses(0, 2))
     (mine,) = [one for one in counters() if one.model == generator.name]
-    assert (mine.device, mine.clips, mine.frames - before[mine.model]) == ("cpu", 0, 2)
+    assert (mine.device, mine.clips, mine.frames - before[mine.model].frames) == ("cpu", 0, 2)
     assert mine.seconds > 0
-    assert mine.slots == engine.slots + other.slots
+    assert mine.slots == before[mine.model].slots >= engine.slots + other.slots
 
 
 @pytest.mark.gpu

@@ -51,7 +51,7 @@ def test_two_files_become_a_video(
     # Options, and off it goes
     page.click("#more summary")
     page.select_option("#option-weights", NARROW_WEIGHTS)
-    page.fill("#option-end", "3")
+    page.fill("#option-end", "1.5")
     page.fill("#option-size", "512")
     page.click("#submit")
     page.wait_for_url(A_JOB)
