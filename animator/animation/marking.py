@@ -1,4 +1,4 @@
-"""What the marks of a result say of its job."""
+"""The marks of a result, as its job makes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a motion is like, in figures: its length, its faces, how the head moves and what opens."""
+"""Figures of a motion: its length, its faces, the turning of the head and what opens."""
 
 from __future__ import annotations
 

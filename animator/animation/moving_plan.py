@@ -1,4 +1,4 @@
-"""How a portrait that is a video moves: its own motion, and the driving one on top or instead."""
+"""The motion of a portrait that is a video: its own, and the driving one on top or instead."""
 
 from __future__ import annotations
 
