@@ -30,6 +30,7 @@ FLOORS: tuple[dict[str, str], ...] = (
         "animation": "a face job to its video",
         "jobs": "records, leases, queue",
     },
+    {"views": "objects from all sides"},
     {
         "media": "pictures, video, sound",
         "provenance": "marks, signatures",
