@@ -42,6 +42,7 @@ class Poses:
         rate: frames a second on average, None if unknown.
         audio_start: the time in the video, in seconds, at which the sound begins; None for 0.
         held: frames in which nobody was found, which repeat the pose before.
+        there: T, whether somebody was found; None for everywhere.
     """
 
     joints: NDArray[np.float64]
@@ -52,6 +53,7 @@ class Poses:
     rate: Fraction | None = None
     audio_start: Fraction | None = None
     held: int = 0
+    there: NDArray[np.bool_] | None = None
 
 
 class Target:
@@ -278,7 +280,8 @@ def _filled(
         last = last if item is None else item
         whole.append(last)
     size = None if canvas is None else (int(canvas[0]), int(canvas[1]))
-    return Poses(np.stack(whole), size, _distinct(names), held=held, **timing)
+    there = np.array([item is not None for item in joints])
+    return Poses(np.stack(whole), size, _distinct(names), held=held, there=there, **timing)
 
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:
