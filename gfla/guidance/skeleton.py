@@ -5,12 +5,13 @@ lines as OpenCV draws them, everything in 0..1. "published" is what the publishe
 trained with: COCO's joints of the source, but Human3.6M's of every frame, which came from another
 detector; heat maps around the joints as they are; lines and joints as scikit-image draws them; and
 a skeleton picture of 0..255, which is not quite the same to the instance norm at the networks'
-entrance. A checkpoint says in ``info["skeleton"]`` which of them it wants.
+entrance. ``skeleton_style`` tells which of them a checkpoint wants.
 """
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
@@ -48,6 +49,16 @@ PUBLISHED_LIMBS: dict[Role, tuple[tuple[int, int], ...]] = {
 RADIUS = 2
 """Of the joints' discs in pixels."""
 _FRACTION = 4
+
+
+def skeleton_style(info: Mapping[str, Any]) -> Style:
+    """The style that a checkpoint wants: ``info["skeleton"]``.
+
+    Without it, a checkpoint that was trained here (which says how large its structures were) wants
+    "coco", and an imported published one the published style.
+    """
+    given = info.get("skeleton", "coco" if "structure_size" in info else "published")
+    return "coco" if given == "coco" else "published"
 
 
 def skeleton_structures(

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gfla.errors import GflaError
-from gfla.guidance.skeleton import CHANNELS, skeleton_structures
+from gfla.guidance.skeleton import CHANNELS, skeleton_structures, skeleton_style
 from gfla.joints import HUMAN36M, JOINTS, to_human36m
 from tests.gfla.guidance.test_skeleton import BODY, SIZE
 
@@ -138,3 +138,9 @@ def test_joints_of_other_pictures_are_scaled():
     once = published(BODY * 0.75, "frame")
     again = published(BODY * 1.5, "frame", annotated=(2 * SIZE, 2 * SIZE))
     np.testing.assert_array_equal(once, again)
+
+
+def test_a_checkpoint_says_how_persons_are_drawn():
+    assert skeleton_style({"name": "dance_net_G"}) == "published"  # an import
+    assert skeleton_style({"name": "dance", "structure_size": 256}) == "coco"
+    assert skeleton_style({"structure_size": 256, "skeleton": "published"}) == "published"
