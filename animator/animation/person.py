@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from animator.weights.subjects import kind_of
 from gfla.checkpoint import Checkpoint
 from gfla.config import GeneratorConfig
 from gfla.guidance.pose import pose_heatmaps
-from gfla.guidance.skeleton import skeleton_structures
+from gfla.guidance.skeleton import Role, Style, skeleton_structures
 from gfla.models.frames import FrameByFrame
 from gfla.models.generators import AnimationGenerator
 from gfla.models.transfer import TransferGenerator
@@ -37,8 +37,10 @@ class PersonGenerator(RolloutGenerator):
         size: height and width of the guidance, and of what the networks see.
         picture_size: height and width of the pictures that it was trained on, before they were
             resized to that; their aspect is that of results.
+        skeleton: of a model for person animation, how skeletons are drawn for it.
     """
 
+    skeleton: Style = "coco"
     subject = "person"
 
     def _open(self, loaded: Checkpoint, name: str) -> AnimationGenerator | FrameByFrame:
@@ -54,6 +56,7 @@ class PersonGenerator(RolloutGenerator):
             self.size, self.picture_size = _sizes(config, info, name)
             return FrameByFrame(loaded.generator)
         assert isinstance(loaded.generator, AnimationGenerator)
+        self.skeleton = _style(info, name)
         side = structure_size(config, info, name)
         self.size = self.picture_size = (side, side)
         return loaded.generator
@@ -72,8 +75,21 @@ class PersonGenerator(RolloutGenerator):
         if isinstance(self.network, FrameByFrame):
             structure = pose_heatmaps(torch.from_numpy(joints).float(), self.size)
         else:
-            structure = skeleton_structures(joints, self.size)
+            role: Role = "frame" if picture is None else "source"
+            structure = skeleton_structures(joints, self.size, style=self.skeleton, role=role)
         return structure.to(self.device), None
+
+
+def _style(info: dict[str, Any], name: str) -> Style:
+    """How a checkpoint wants skeletons drawn; a file that does not say is a published one."""
+    # Training notes how many steps it made, which published files do not.
+    usual = "coco" if "step" in info else "published"
+    style: Style = info.get("skeleton", usual)
+    if style not in get_args(Style):
+        allowed = ", ".join(get_args(Style))
+        message = f"The weights {name!r} name {style!r} as skeleton; allowed is {allowed}."
+        raise AnimatorError("weights_unreadable", message)
+    return style
 
 
 def _sizes(
