@@ -102,6 +102,34 @@ def largest_body(picture: NDArray[np.uint8], detector: BodyDetector, what: str |
     return bodies[0].joints
 
 
+def resolve_body_detector(name: str = "auto", state_dir: Path | None = None) -> str:
+    """Which body detector "auto" means on this machine; other names stand for themselves."""
+    return "keypoint-rcnn" if name == "auto" else name
+
+
+def make_body_detector(
+    name: str = "auto",
+    device: str = "auto",
+    state_dir: Path | None = None,
+    *,
+    weights: str | Path | None = None,
+) -> BodyDetector:
+    """Load a body detector.
+
+    Args:
+        name: which one.
+        device: where it computes.
+        state_dir: the state folder that installed detectors are in.
+        weights: a file of weights for keypoint-rcnn; None for torchvision's own.
+
+    Raises:
+        AnimatorError: detector_unavailable if it is not installed.
+    """
+    if name == "blazepose":
+        raise AnimatorError("detector_unavailable", "The detector blazepose is not installed.")
+    return KeypointRcnn(device, weights)
+
+
 class KeypointRcnn:
     """torchvision's Keypoint R-CNN (ResNet-50, feature pyramid), behind ``BodyDetector``.
 

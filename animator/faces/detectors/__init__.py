@@ -27,7 +27,7 @@ class DetectorStatus:
     reason: str
 
 
-def make_detector(name: DetectorName = "auto", device: str = "auto") -> LandmarkDetector:
+def make_detector(name: str = "auto", device: str = "auto") -> LandmarkDetector:
     """Load a landmark detector.
 
     Args:
@@ -49,16 +49,16 @@ def make_detector(name: DetectorName = "auto", device: str = "auto") -> Landmark
     return FaceAlignmentDetector(device)
 
 
-def resolve_detector(
-    name: DetectorName = "auto", device: str = "auto"
-) -> Literal["dlib", "face-alignment"]:
+def resolve_detector(name: str = "auto", device: str = "auto") -> Literal["dlib", "face-alignment"]:
     """Which detector "auto" means on this machine; other names stand for themselves.
 
     Raises:
         AnimatorError: invalid_option for an unknown name.
     """
-    if name == "dlib" or name == "face-alignment":
-        return name
+    if name == "dlib":
+        return "dlib"
+    if name == "face-alignment":
+        return "face-alignment"
     if name != "auto":
         raise AnimatorError(
             "invalid_option", f"detector is {name!r}; allowed is auto, dlib or face-alignment."
@@ -70,7 +70,7 @@ def resolve_detector(
     return "face-alignment" if torch.cuda.is_available() and _weights_there() else "dlib"
 
 
-def detector_version(name: DetectorName = "auto", device: str = "auto") -> str:
+def detector_version(name: str = "auto", device: str = "auto") -> str:
     """Name and version of what `make_detector` would load, as the loaded detector has them.
 
     No model is loaded, so it is quick where landmarks are there already.
