@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from animator.animation.plan import JobPlan
 from animator.animation.subject import subject_of
 from animator.media.sheet import Legend, Mark, Row, SheetTile, draw_sheet
 from animator.spec import JobSpec
+from animator.weights.subjects import NOT_OF
 from gfla import pictures
 from gfla.arrays import Picture
 from gfla.models.regions import Finished
@@ -66,9 +66,10 @@ def draw(spec: JobSpec, plan: JobPlan, insides: Insides) -> Picture:
     seconds = plan.driving.seconds[index]
     words, (width, height) = subject_of(plan).words, plan.face.extent(plan.size)
     title = f"How frame {insides.number} of {len(plan.kept)}, at {seconds:.2f} s, came about"
+    motion = f"   ·   {spec.motion} motion" if "motion" not in NOT_OF[subject_of(plan).kind] else ""
     lines = [
-        f"source {Path(spec.source).name}   ·   driving video {Path(spec.driving).name}   ·   "
-        f"weights {plan.generator.name}   ·   {spec.motion} motion",
+        f"source {Path(spec.source).name}   ·   driven by {Path(spec.driving).name}   ·   "
+        f"weights {plan.generator.name}{motion}",
         "Frames are counted from 0. Distances are in pixels of the result, "
         f"in which the {words.square} is {width} x {height}.",
     ]
@@ -87,20 +88,19 @@ def _frame_row(spec: JobSpec, plan: JobPlan, insides: Insides) -> Row:
     index = int(plan.kept[insides.number])
     # The driving frame and the points that were found in it.
     words, found = subject_of(plan).words, plan.face.driving_points(index)
-    there = len(found) > 0
     height, width = insides.driving.shape[:2]
     dots = tuple(
         # From pixels, whose centres are whole numbers, to units of the picture.
         Mark((x + 0.5) / width, (y + 0.5) / height, (86, 180, 233), 1)
         for x, y in found.tolist()
     )
-    # The places that are marked, and the guidance as black lines on white.
+    # The places that are marked.
     marked = subject_of(plan).places(plan, plan.targets[insides.number])
-    edges = np.asarray(255 * (1 - insides.structure[0].numpy()), np.uint8)
     made_up = {"interpolate": "moves on evenly"}.get(spec.missing_face, "is held")
+    held = any(first <= index <= last for first, last in plan.face.missing)
     driving = (
-        f"The driving video at this moment, with the {words.points} found in it."
-        if there
+        words.driving
+        if not held
         else f"The driving video at this moment. There is {words.nobody} in it: the pose {made_up}."
     )
     lines = words.lines
@@ -115,9 +115,9 @@ def _frame_row(spec: JobSpec, plan: JobPlan, insides: Insides) -> Row:
         ),
         SheetTile(insides.driving, "Driving frame", driving, marks=dots),
         SheetTile(
-            np.repeat(edges[..., None], 3, 2),
+            subject_of(plan).guidance(insides.structure),
             "Structure guidance",
-            f"{lines}: the pose to render.",
+            f"{lines}: what to render.",
         ),
         SheetTile(
             insides.result,
@@ -126,10 +126,8 @@ def _frame_row(spec: JobSpec, plan: JobPlan, insides: Insides) -> Row:
             marks=tuple(Mark(x, y, colour) for _, colour, x, y in marked),
         ),
     ]
-    text = (
-        "The networks see the source, the previous frame and the guidance, and of the driving "
-        f"video only its {words.points}."
-    )
+    before = ", the previous frame" if len(insides.references) > 1 else ""
+    text = f"The networks see the source{before} and the guidance: {words.points}."
     return Row("The frame", text, tiles, keys=[(colour, name) for name, colour, _, _ in marked])
 
 

@@ -1,4 +1,4 @@
-"""Faces and persons of plans as arrays and numbers of a file, and made of them again."""
+"""Faces, persons and objects of plans as arrays and numbers of a file, and made of them again."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from animator.animation.dance import dance_arrays, dance_of
-from animator.animation.driving import driving_arrays, driving_of
+from animator.animation.driving import driving_arrays, driving_of, followed_of, time_arrays
 from animator.animation.following import Source, moving_source
 from animator.animation.moving import moving_arrays, moving_from
+from animator.animation.object_figure import ObjectPlan, ObjectSource
 from animator.animation.person_figure import PersonPlan, PersonSource
 from animator.animation.plan import FacePlan, Figure
 from animator.faces.crop import Square
@@ -18,16 +19,19 @@ from animator.media.decode import MediaLimits, read_picture
 from animator.media.stills import Still
 from animator.persons.windows import Window
 from animator.spec import JobSpec
+from animator.views.track import ViewTrack
 
 _MOVING = "moving "  # begins the names of what is kept of a portrait that is a video
 Arrays = Mapping[str, NDArray[Any]]
 
 
 def figure_arrays(figure: Figure) -> dict[str, NDArray[Any]]:
-    """The arrays of a face or a person; the source's picture is not among them."""
+    """The arrays of a face, a person or an object; the source's picture is not among them."""
     own = {"source": figure.source.points, "targets": figure.targets, "kept": figure.kept}
     if isinstance(figure, PersonPlan):
         return dance_arrays(figure.driving) | own
+    if isinstance(figure, ObjectPlan):
+        return time_arrays(figure.driving) | own | {"views": figure.driving.landmarks.views}
     parts = driving_arrays(figure.driving) | own
     if figure.source.moving is not None and figure.shown is not None:
         moving = moving_arrays(figure.source.moving) | {"shown": figure.shown}
@@ -42,6 +46,8 @@ def figure_numbers(figure: Figure) -> dict[str, Any]:
         window = list(figure.source.square.box)
         size = {"canvas": figure.canvas, "aspect": figure.aspect}
         return {**own, **size, "window": window, "names": figure.names}
+    if isinstance(figure, ObjectPlan):
+        return own
     square = figure.source.square
     return {
         "square": [square.cx, square.cy, square.side],
@@ -68,10 +74,16 @@ def figures_of(
             for parts, told in zip(arrays, numbers, strict=True)
         )
     still = read_picture(spec.source, limits)
-    return tuple(
-        _person(parts, told, still) if "window" in told else face_of(parts, told, still)
-        for parts, told in zip(arrays, numbers, strict=True)
-    )
+    return tuple(_figure(parts, told, still) for parts, told in zip(arrays, numbers, strict=True))
+
+
+def _figure(arrays: Arrays, numbers: dict[str, Any], still: Still) -> Figure:
+    if "views" in arrays:
+        driving = followed_of(arrays, ViewTrack(arrays["views"]))
+        source = ObjectSource(still.pixels, arrays["source"], still.notes)
+        return ObjectPlan(source, driving, arrays["targets"], arrays["kept"])
+    kind = _person if "window" in numbers else face_of
+    return kind(arrays, numbers, still)
 
 
 def face_of(arrays: Arrays, numbers: dict[str, Any], still: Still) -> FacePlan:

@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 
 from animator.animation.engine import Engine, fitting_slots
+from animator.animation.objects import ObjectGenerator
 from animator.animation.person import PersonGenerator
 from animator.animation.portrait import Network, PortraitGenerator, RolloutGenerator
 from animator.settings import Settings
 from animator.weights.library import describe_file, require_face
 from animator.weights.loading import load_model
-from animator.weights.subjects import require_animating
+from animator.weights.subjects import kind_of
 
 
 class Model:
@@ -81,7 +82,8 @@ def load_portrait(weights: str, device: str, precision: str, settings: Settings)
 
 
 def _opened(weights: Path, device: torch.device, precision: str) -> Model:
-    kind = require_animating(describe_file(weights).config, str(weights))
+    kind = kind_of(describe_file(weights).config)
     if kind == "face":
         return PortraitModel(PortraitGenerator(weights, device, precision))
-    return Model(PersonGenerator(weights, device, precision))
+    opened = PersonGenerator if kind == "person" else ObjectGenerator
+    return Model(opened(weights, device, precision))

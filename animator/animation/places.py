@@ -1,4 +1,4 @@
-"""The places of a face or a person whose attention a sheet shows."""
+"""The places of a face, a person or an object whose attention a sheet shows."""
 
 from __future__ import annotations
 
@@ -29,6 +29,13 @@ _JOINTS: tuple[tuple[str, Colour, str], ...] = (
     ("person's right knee", (0, 158, 115), "right knee"),
     ("person's left foot", (213, 94, 190), "left ankle"),
 )
+_QUARTERS: tuple[PlaceOf, ...] = (
+    ("middle", (230, 40, 30), 0.5, 0.5),
+    ("upper left", (86, 180, 233), 0.3, 0.35),
+    ("upper right", (0, 92, 190), 0.7, 0.35),
+    ("lower left", (0, 158, 115), 0.3, 0.65),
+    ("lower right", (213, 94, 190), 0.7, 0.65),
+)
 
 
 def face_places(landmarks: NDArray[np.floating]) -> list[PlaceOf]:
@@ -55,3 +62,8 @@ def person_places(joints: NDArray[np.floating], size: tuple[int, int]) -> list[P
             x, y = (joints[JOINTS.index(joint)] / (size[1], size[0])).clip(0.02, 0.98).tolist()
             marked.append((name, colour, x, y))
     return marked
+
+
+def object_places() -> list[PlaceOf]:
+    """Name, colour and position of the marked places of a picture whose object is not known."""
+    return list(_QUARTERS)

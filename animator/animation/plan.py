@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animator.animation.dance import Dance
-from animator.animation.driving import Driving
+from animator.animation.driving import Driving, Followed
 from animator.animation.face_figure import FacePlan as FacePlan
 from animator.animation.following import Source, find_driving, find_moving_source
 from animator.animation.inputs import JobInputs
@@ -20,6 +20,7 @@ from animator.animation.landmark_cache import LandmarkCache
 from animator.animation.loading import Model
 from animator.animation.moving import as_driving, moves
 from animator.animation.moving_plan import check_moving, plan_moving
+from animator.animation.object_figure import ObjectPlan, ObjectSource
 from animator.animation.person_figure import PersonPlan, PersonSource
 from animator.animation.portrait import RolloutGenerator
 from animator.animation.resampling import duration, moments_of, result_times, shortest
@@ -41,10 +42,11 @@ from animator.media.animation import GIF_RATE
 from animator.media.decode import MediaLimits
 from animator.settings import Settings
 from animator.spec import JobSpec
+from animator.views.track import ViewTrack
 from animator.watch import Watch
 from gfla.models.rollout import RolloutState
 
-Figure = FacePlan | PersonPlan
+Figure = FacePlan | PersonPlan | ObjectPlan
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,7 @@ class JobPlan:
 
     Attributes:
         model: the loaded networks, and the engine that steps them.
-        faces: those that move, the farthest first and the nearest last; or the one person.
+        faces: those that move, the farthest first and the nearest last; or one person or object.
         time: when the frames are shown, and which sound goes with them.
         size: side in pixels of a face's square as it is rendered; see `face_size`.
         hashes: SHA-256 of the inputs, by name.
@@ -82,12 +84,12 @@ class JobPlan:
         return self.faces[self.lead]
 
     @property
-    def source(self) -> Source | PersonSource:
+    def source(self) -> Source | PersonSource | ObjectSource:
         """The portrait, with that face."""
         return self.face.source
 
     @property
-    def driving(self) -> Driving | Dance:
+    def driving(self) -> Driving | Dance | Followed[ViewTrack]:
         """What moves that face."""
         return self.face.driving
 

@@ -1,4 +1,4 @@
-"""The subject of a job, a face or a person: what differs between the two, behind one protocol."""
+"""The subject of a job, a face, a person or an object: what differs, behind one protocol."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from animator.animation.inputs import JobInputs
+from animator.animation.object_plan import object_view, plan_object
 from animator.animation.person_figure import PersonPlan
 from animator.animation.person_following import Bodies
 from animator.animation.person_plan import PersonOptions, person_view, plan_person
-from animator.animation.places import PlaceOf, face_places, person_places
+from animator.animation.places import PlaceOf, face_places, object_places, person_places
 from animator.animation.plan import JobPlan, make_plan, view_of
 from animator.animation.quality import measure
 from animator.animation.view import View
@@ -25,6 +27,11 @@ from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch
 from animator.weights.subjects import DETECTORS, SubjectKind, check_options
+from gfla.arrays import Picture
+from gfla.joints import JOINTS
+
+_BAR = 12
+"""Pixels of the width of a bar."""
 
 
 class Words(NamedTuple):
@@ -38,6 +45,7 @@ class Words(NamedTuple):
         square: what is animated of a picture.
         picture: of the source, in a sheet.
         lines: the guidance of a frame, in a sheet.
+        driving: what a driving frame shows, in a sheet.
     """
 
     one: str
@@ -47,13 +55,14 @@ class Words(NamedTuple):
     square: str
     picture: str
     lines: str
+    driving: str
 
 
 class Subject(Protocol):
     """What is animated.
 
     Attributes:
-        kind: "face" or "person".
+        kind: "face", "person" or "object".
         words: what sentences call it.
     """
 
@@ -83,6 +92,10 @@ class Subject(Protocol):
         """Measures of a finished video by name; those that cannot be told are left out."""
         ...
 
+    def guidance(self, structure: torch.Tensor) -> Picture:
+        """The structure guidance C h w of a frame as a picture, black on white."""
+        ...
+
     def places(self, plan: JobPlan, points: NDArray[np.floating]) -> list[PlaceOf]:
         """What a sheet marks: name, colour and position in units of what the networks see."""
         ...
@@ -96,6 +109,7 @@ class FaceSubject:
         one="face", several="faces", nobody="no face", points="landmarks", square="face square",
         picture="The portrait, cut to the square around the face.",
         lines="Lines through the landmarks, carried over to the source's face",
+        driving="The driving video at this moment, with the landmarks found in it.",
     )  # fmt: skip
 
     def plan(self, spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch) -> JobPlan:
@@ -121,6 +135,10 @@ class FaceSubject:
         """See `animator.animation.quality.measure`."""
         return measure(video, spec, plan, place, check)
 
+    def guidance(self, structure: torch.Tensor) -> Picture:
+        """See `Subject.guidance`."""
+        return inked(structure[0])
+
     def places(self, plan: JobPlan, points: NDArray[np.floating]) -> list[PlaceOf]:
         """See `Subject.places`."""
         return face_places(points)
@@ -134,6 +152,7 @@ class PersonSubject:
         one="person", several="persons", nobody="nobody", points="joints", square="person's part",
         picture="The picture, cut to the part in which the person moves.",
         lines="The joints, carried over to the source's person",
+        driving="What moves the person at this moment, with its joints.",
     )  # fmt: skip
 
     def plan(self, spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch) -> JobPlan:
@@ -160,13 +179,73 @@ class PersonSubject:
         """None: what is known of measures is of faces."""
         return {}
 
+    def guidance(self, structure: torch.Tensor) -> Picture:
+        """See `Subject.guidance`."""
+        # With a skeleton, its picture; else all joints' heat maps.
+        return inked(structure[-3:].amax(0) if len(structure) > len(JOINTS) else structure.amax(0))
+
     def places(self, plan: JobPlan, points: NDArray[np.floating]) -> list[PlaceOf]:
         """See `Subject.places`."""
         assert isinstance(plan.face, PersonPlan)
         return person_places(points, plan.face.canvas)
 
 
-SUBJECTS: Mapping[SubjectKind, Subject] = {"face": FaceSubject(), "person": PersonSubject()}
+class ObjectSubject:
+    """The object of a picture, shown from other sides: one view a frame."""
+
+    kind: SubjectKind = "object"
+    words = Words(
+        one="object", several="objects", nobody="nothing", points="azimuth and elevation",
+        square="picture", picture="The picture, as wide as high.",
+        lines="The side from which to see it, one of 18 around it and one of 3 heights",
+        driving="Where the object is seen from.",
+    )  # fmt: skip
+
+    def plan(self, spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch) -> JobPlan:
+        """See `Subject.plan`."""
+        return plan_object(spec, inputs, settings, watch)
+
+    def view(self, spec: JobSpec, plan: JobPlan) -> View[Any]:
+        """See `Subject.view`."""
+        return object_view(spec, plan)
+
+    def detector(self, spec: JobSpec, settings: Settings | None = None) -> str:
+        """See `Subject.detector`: there is nothing to find."""
+        return "auto"
+
+    def measure(
+        self,
+        video: Path,
+        spec: JobSpec,
+        plan: JobPlan,
+        place: Callable[[int], Part],
+        check: Callable[[], object],
+    ) -> dict[str, float]:
+        """None, as of persons."""
+        return {}
+
+    def guidance(self, structure: torch.Tensor) -> Picture:
+        """See `Subject.guidance`."""
+        # One bar for each of the 18 azimuths and the 3 elevations.
+        bars = structure.reshape(1, -1).repeat_interleave(_BAR, 1)
+        return inked(bars.repeat(bars.shape[1] // 2, 1))
+
+    def places(self, plan: JobPlan, points: NDArray[np.floating]) -> list[PlaceOf]:
+        """See `Subject.places`."""
+        return object_places()
+
+
+def inked(values: torch.Tensor) -> Picture:
+    """A map h w of 0..1 as black on white."""
+    shades = np.asarray(255 * (1 - values.numpy()), np.uint8)
+    return np.repeat(shades[..., None], 3, 2)
+
+
+SUBJECTS: Mapping[SubjectKind, Subject] = {
+    "face": FaceSubject(),
+    "person": PersonSubject(),
+    "object": ObjectSubject(),
+}
 
 
 def subject_of(plan: JobPlan) -> Subject:

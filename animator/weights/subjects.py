@@ -1,4 +1,4 @@
-"""What a model animates, a face or a person, and which options of a job apply to that.
+"""What a model animates, a face, a person or an object, and which options of a job apply to it.
 
 The header of a checkpoint tells it, so that commands and checks know it before anything is loaded.
 """
@@ -14,60 +14,51 @@ from animator.files.poses import POSE_SUFFIXES
 from animator.settings import Settings
 from animator.spec import OPTIONS, BodyDetector, FaceDetector, JobSpec
 from animator.values import is_url, shown_url
-from animator.weights.library import describe_file, is_face, purpose, resolve_spec, structure_size
-from gfla.config import AnimationConfig, GeneratorConfig, PoseTransferConfig
+from animator.weights.library import describe_file, is_face, resolve_spec, structure_size
+from gfla.config import GeneratorConfig, ViewSynthesisConfig
 
-SubjectKind = Literal["face", "person"]
+SubjectKind = Literal["face", "person", "object"]
 
 DETECTORS: Mapping[SubjectKind, tuple[str, ...]] = {
     "face": get_args(FaceDetector),
     "person": get_args(BodyDetector),
+    "object": ("auto",),
 }
-"""What finds the points of each."""
-_OF_OTHERS: Mapping[SubjectKind, tuple[str, ...]] = {
+"""What finds the points of each; an object has none."""
+NOT_OF: Mapping[SubjectKind, tuple[str, ...]] = {
     "face": ("source_pose", "window"),
     "person": ("strength", "head", "expression", "regions", "blink", "ending", "margin"),
+    "object": (
+        *("strength", "head", "expression", "regions", "blink", "ending", "margin"),
+        *("motion", "anchor", "smoothing", "missing_face", "face", "source_face", "driving_face"),
+        *("source_pose", "window"),
+    ),
 }
 """Options that do not apply to it."""
-_NOUNS: Mapping[SubjectKind, str] = {"face": "a face", "person": "a person"}
+_NOUNS: Mapping[SubjectKind, str] = {"face": "a face", "person": "a person", "object": "an object"}
 
 
-def kind_of(config: GeneratorConfig) -> SubjectKind | None:
-    """What a model animates; None if that is neither."""
+def kind_of(config: GeneratorConfig) -> SubjectKind:
+    """What a model animates."""
     if is_face(config):
         return "face"
-    return "person" if isinstance(config, (AnimationConfig, PoseTransferConfig)) else None
-
-
-def require_animating(config: GeneratorConfig, name: str) -> SubjectKind:
-    """What a model animates.
-
-    Raises:
-        AnimatorError: `weights_wrong_kind` if nothing.
-    """
-    if (kind := kind_of(config)) is not None:
-        return kind
-    raise AnimatorError(
-        "weights_wrong_kind",
-        f"The weights {name!r} are for {purpose(config)} ({config.kind}), and a job needs weights "
-        "for face or person animation, or for person pose transfer; `animator weights list` shows "
-        "which are there.",
-    )
+    if isinstance(config, ViewSynthesisConfig):
+        return "object"
+    return "person"
 
 
 def check_weights(weights: str, settings: Settings) -> SubjectKind:
-    """Check that weights are there and animate something, by their header; tells what.
+    """Check that weights are there, by their header; tells what they animate.
 
     Raises:
-        AnimatorError: `no_such_file`, `not_a_file`, `unreadable_file`, `no_such_weights`,
-            `weights_unreadable` or `weights_wrong_kind`.
+        AnimatorError: `no_such_file`, `not_a_file`, `unreadable_file`, `no_such_weights` or
+            `weights_unreadable`.
     """
     path = resolve_spec(weights, settings)
     check_input(str(path))
     header = describe_file(path)
-    kind = require_animating(header.config, weights)
     structure_size(header.config, header.info, weights)
-    return kind
+    return kind_of(header.config)
 
 
 def check_options(spec: JobSpec, kind: SubjectKind) -> None:
@@ -76,10 +67,10 @@ def check_options(spec: JobSpec, kind: SubjectKind) -> None:
     Raises:
         AnimatorError: `invalid_option`.
     """
-    for name in _OF_OTHERS[kind]:
+    for name in NOT_OF[kind]:
         if getattr(spec, name) != OPTIONS[name].default:
             raise _refused(spec, kind, f"--{name.replace('_', '-')}")
-    if kind == "person":
+    if kind != "face":
         if spec.faces.several:
             raise _refused(spec, kind, "--face with several faces")
         if spec.source_motion == "replace":
