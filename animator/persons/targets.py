@@ -16,7 +16,7 @@ from animator.errors import AnimatorError
 from animator.files.local import quoted
 from animator.media.decode import MediaLimits, VideoReader, read_image
 from animator.media.stills import read_still
-from animator.persons.bodies import Body, BodyDetector, follow
+from animator.persons.bodies import Body, BodyDetector, next_body
 from animator.watch import Watch
 from gfla.data.pose_tables import Annotation, read_annotations
 from gfla.data.prepare.pose_files import read_pose_json
@@ -143,7 +143,7 @@ class Target:
         ):
             for batch in reader:
                 for picture in batch.pixels:
-                    body = follow(detector.find(picture), followed)
+                    body = next_body(picture, detector, followed)
                     followed = body or followed
                     found_joints.append(None if body is None else body.joints)
                     watch.advance(1)
