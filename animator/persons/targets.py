@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +16,19 @@ from animator.errors import AnimatorError
 from animator.files.local import quoted
 from animator.media.decode import MediaLimits, VideoReader, read_image
 from animator.media.stills import read_still
-from animator.persons.bodies import Body, BodyDetector, follow
-from animator.watch import Watch
 from gfla.data.pose_tables import Annotation, read_annotations
 from gfla.data.prepare.pose_files import read_pose_json
 from gfla.errors import GflaError
 from gfla.joints import Joints, found
 
+if TYPE_CHECKING:
+    from animator.persons.bodies import Body, BodyDetector
+    from animator.watch import Watch
+
 ROW_MARK = "#"
 """Between the file of a table and the name of a row in it."""
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
-MakeDetector = Callable[[], BodyDetector]
+MakeDetector = Callable[[], "BodyDetector"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +138,8 @@ class Target:
             raise AnimatorError("invalid_pose", message)
 
     def _follow_video(self, detector: BodyDetector, watch: Watch) -> Poses:
+        from animator.persons.bodies import follow  # loads PyTorch, which nothing else here needs
+
         found_joints: list[Joints | None] = []
         followed: Body | None = None
         pts: list[int] = []
@@ -171,6 +175,19 @@ class Target:
                 watch.advance(1)
         canvas = sizes.pop() if len(sizes) == 1 else None
         return _filled(joints, canvas, [path.stem for path in self._pictures], self.path)
+
+
+def read_poses(path: str, limits: MediaLimits) -> Poses:
+    """The poses of a file or folder of joints.
+
+    Raises:
+        AnimatorError: no_such_file, invalid_pose, no_body.
+    """
+    poses = Target(path, limits)._poses
+    if poses is None:
+        message = f"{quoted(path)} holds no joints."
+        raise AnimatorError("invalid_pose", message)
+    return poses
 
 
 def source_joints(path: str, picture: str) -> tuple[Joints, tuple[int, int] | None]:
