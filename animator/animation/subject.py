@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from animator.animation.inputs import JobInputs
 from animator.animation.person import PersonGenerator
@@ -30,6 +32,7 @@ from animator.spec import JobSpec
 from animator.watch import Watch
 from animator.weights.subjects import DETECTORS, SubjectKind, check_options
 from gfla.arrays import Picture
+from gfla.guidance.skeleton import CHANNELS
 from gfla.joints import JOINTS
 
 
@@ -93,6 +96,10 @@ class Subject(Protocol):
         """What a sheet marks: name, colour and position in units of what the networks see."""
         ...
 
+    def drawn(self, structure: Tensor) -> Tensor:
+        """Guidance C h w as one plane h w in 0..1, as a sheet shows it."""
+        ...
+
     def trial(
         self, spec: JobSpec, generator: RolloutGenerator, side: int
     ) -> tuple[Picture, NDArray[np.floating]]:
@@ -136,6 +143,10 @@ class FaceSubject:
     def places(self, plan: JobPlan, points: NDArray[np.floating]) -> list[PlaceOf]:
         """See `Subject.places`."""
         return face_places(points)
+
+    def drawn(self, structure: Tensor) -> Tensor:
+        """The edges."""
+        return structure[0]
 
     def trial(
         self, spec: JobSpec, generator: RolloutGenerator, side: int
@@ -184,6 +195,13 @@ class PersonSubject:
         """See `Subject.places`."""
         assert isinstance(plan.face, PersonPlan)
         return person_places(points, plan.face.canvas)
+
+    def drawn(self, structure: Tensor) -> Tensor:
+        """All heat maps, and the lines of a skeleton, where there is one."""
+        if len(structure) != CHANNELS:
+            return structure.amax(0)
+        maps, lines = structure[:-3].amax(0), structure[-3:].amax(0)
+        return torch.maximum(maps, lines / lines.amax().clamp(min=1e-6))
 
     def trial(
         self, spec: JobSpec, generator: RolloutGenerator, side: int
