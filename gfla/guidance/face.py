@@ -5,8 +5,8 @@ the part label 0..6 of every pixel.
 
 There are two styles, which differ by a pixel here and there. "published" is what the published face
 model was trained with: landmarks are cut to whole pixels first, and the forehead's line is where
-the ends of the jaw put it. "default" is what our own models were trained with: landmarks as they are,
-and that line on a whole pixel. ``face_style`` tells which of them a checkpoint wants.
+the ends of the jaw put it. "default" is what our own models were trained with: landmarks as they
+are, and that line on a whole pixel. ``face_style`` tells which of them a checkpoint wants.
 """
 
 from __future__ import annotations
