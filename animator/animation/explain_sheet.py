@@ -96,7 +96,7 @@ def _frame_row(spec: JobSpec, plan: JobPlan, insides: Insides) -> Row:
     )
     # The places that are marked, and the guidance as black lines on white.
     marked = subject_of(plan).places(plan, plan.targets[insides.number])
-    edges = np.asarray(255 * (1 - insides.structure[0].numpy()), np.uint8)
+    edges = np.asarray(255 * (1 - subject_of(plan).drawn(insides.structure).numpy()), np.uint8)
     made_up = {"interpolate": "moves on evenly"}.get(spec.missing_face, "is held")
     driving = (
         f"The driving video at this moment, with the {words.points} found in it."
@@ -126,8 +126,9 @@ def _frame_row(spec: JobSpec, plan: JobPlan, insides: Insides) -> Row:
             marks=tuple(Mark(x, y, colour) for _, colour, x, y in marked),
         ),
     ]
+    previous = "the previous frame " if len(plan.generator.references) > 1 else ""
     text = (
-        "The networks see the source, the previous frame and the guidance, and of the driving "
+        f"The networks see the source, {previous}and the guidance, and of the driving "
         f"video only its {words.points}."
     )
     return Row("The frame", text, tiles, keys=[(colour, name) for name, colour, _, _ in marked])

@@ -8,23 +8,32 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from animator.animation.inputs import JobInputs
+from animator.animation.person import PersonGenerator
 from animator.animation.person_figure import PersonPlan
 from animator.animation.person_following import Bodies
 from animator.animation.person_plan import PersonOptions, person_view, plan_person
 from animator.animation.places import PlaceOf, face_places, person_places
 from animator.animation.plan import JobPlan, make_plan, view_of
+from animator.animation.portrait import RolloutGenerator
 from animator.animation.quality import measure
 from animator.animation.view import View
 from animator.faces.crop import Part
 from animator.faces.detectors import resolve_detector
+from animator.faces.detectors.mean_face import MEAN_FACE
+from animator.faces.framing import face_side, rendered_side
 from animator.persons.bodies import resolve_body_detector
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch
 from animator.weights.subjects import DETECTORS, SubjectKind, check_options
+from gfla.arrays import Picture
+from gfla.guidance.skeleton import CHANNELS
+from gfla.joints import JOINTS
 
 
 class Words(NamedTuple):
@@ -87,6 +96,16 @@ class Subject(Protocol):
         """What a sheet marks: name, colour and position in units of what the networks see."""
         ...
 
+    def drawn(self, structure: Tensor) -> Tensor:
+        """Guidance C h w as one plane h w in 0..1, as a sheet shows it."""
+        ...
+
+    def trial(
+        self, spec: JobSpec, generator: RolloutGenerator, side: int
+    ) -> tuple[Picture, NDArray[np.floating]]:
+        """A picture and points to time networks with, of a source whose face has such a side."""
+        ...
+
 
 class FaceSubject:
     """The face of a portrait: 68 landmarks, drawn as edges and distances from them."""
@@ -124,6 +143,18 @@ class FaceSubject:
     def places(self, plan: JobPlan, points: NDArray[np.floating]) -> list[PlaceOf]:
         """See `Subject.places`."""
         return face_places(points)
+
+    def drawn(self, structure: Tensor) -> Tensor:
+        """The edges."""
+        return structure[0]
+
+    def trial(
+        self, spec: JobSpec, generator: RolloutGenerator, side: int
+    ) -> tuple[Picture, NDArray[np.floating]]:
+        """See `Subject.trial`."""
+        shown = face_side(spec.size, spec.margin, side)
+        size = generator.inner_size(rendered_side(shown, spec.margin))
+        return np.full((size, size, 3), 128, np.uint8), MEAN_FACE * 0.55 + 0.5
 
 
 class PersonSubject:
@@ -164,6 +195,22 @@ class PersonSubject:
         """See `Subject.places`."""
         assert isinstance(plan.face, PersonPlan)
         return person_places(points, plan.face.canvas)
+
+    def drawn(self, structure: Tensor) -> Tensor:
+        """All heat maps, and the lines of a skeleton, where there is one."""
+        if len(structure) != CHANNELS:
+            return structure.amax(0)
+        maps, lines = structure[:-3].amax(0), structure[-3:].amax(0)
+        return torch.maximum(maps, lines / lines.amax().clamp(min=1e-6))
+
+    def trial(
+        self, spec: JobSpec, generator: RolloutGenerator, side: int
+    ) -> tuple[Picture, NDArray[np.floating]]:
+        """See `Subject.trial`."""
+        assert isinstance(generator, PersonGenerator)
+        height, width = generator.size
+        shares = np.random.default_rng(0).uniform(0.1, 0.9, (len(JOINTS), 2))
+        return np.full((height, width, 3), 128, np.uint8), shares * (width, height)
 
 
 SUBJECTS: Mapping[SubjectKind, Subject] = {"face": FaceSubject(), "person": PersonSubject()}

@@ -188,6 +188,18 @@ class Target:
         return _filled(joints, canvas, [path.stem for path in self._pictures], self.path)
 
 
+def read_poses(path: str, limits: MediaLimits, person: BodyChoice = "largest") -> Poses:
+    """The poses of a file or folder of joints.
+
+    Raises:
+        AnimatorError: no_such_file, invalid_pose, no_body.
+    """
+    poses = Target(path, limits, person)._poses
+    if poses is None:
+        raise AnimatorError("invalid_pose", f"{quoted(path)} holds no joints.")
+    return poses
+
+
 def source_joints(
     path: str, picture: str, person: BodyChoice = "largest"
 ) -> tuple[Joints, tuple[int, int] | None]:
