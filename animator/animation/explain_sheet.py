@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from animator.animation.plan import JobPlan
@@ -94,8 +95,9 @@ def _frame_row(spec: JobSpec, plan: JobPlan, insides: Insides) -> Row:
         Mark((x + 0.5) / width, (y + 0.5) / height, (86, 180, 233), 1)
         for x, y in found.tolist()
     )
-    # The places that are marked.
+    # The places that are marked, and the guidance as black lines on white.
     marked = subject_of(plan).places(plan, plan.targets[insides.number])
+    edges = np.asarray(255 * (1 - subject_of(plan).drawn(insides.structure).numpy()), np.uint8)
     made_up = {"interpolate": "moves on evenly"}.get(spec.missing_face, "is held")
     held = any(first <= index <= last for first, last in plan.face.missing)
     driving = (
@@ -115,7 +117,7 @@ def _frame_row(spec: JobSpec, plan: JobPlan, insides: Insides) -> Row:
         ),
         SheetTile(insides.driving, "Driving frame", driving, marks=dots),
         SheetTile(
-            subject_of(plan).guidance(insides.structure),
+            np.repeat(edges[..., None], 3, 2),
             "Structure guidance",
             f"{lines}: what to render.",
         ),

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 
-from animator.animation.driving import Followed
 from animator.animation.inputs import JobInputs
 from animator.animation.object_figure import ObjectPlan, ObjectSource
 from animator.animation.objects import ObjectGenerator
@@ -14,21 +11,16 @@ from animator.animation.person_plan import WindowView
 from animator.animation.plan import JobPlan, own_rate, refuse_too_many
 from animator.animation.resampling import duration, resample, result_times
 from animator.animation.result_time import result_time
+from animator.animation.sides import sides
 from animator.animation.view import View, WholeView
-from animator.errors import AnimatorError
 from animator.faces.framing import even
 from animator.files.unchanged import check_unchanged
 from animator.media.decode import read_picture
 from animator.persons.windows import Window
-from animator.settings import MediaLimits, Settings
+from animator.settings import Settings
 from animator.spec import JobSpec
-from animator.views.compass import SIZE
-from animator.views.track import ViewTrack
-from animator.views.turntable import ViewPath, read_view_path
+from animator.views.turntable import read_view_path
 from animator.watch import Watch
-
-USUAL_RATE = Fraction(6)
-"""Views a second where nothing else is asked for: once around takes three seconds."""
 
 
 def plan_object(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch) -> JobPlan:
@@ -58,25 +50,6 @@ def plan_object(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Wat
     assert isinstance(generator, ObjectGenerator)
     size = generator.side if spec.size == "auto" else spec.size
     return JobPlan(inputs.model, (shown,), time, even(size), inputs.hashes, (), rate)
-
-
-def sides(spec: JobSpec, path: ViewPath, limits: MediaLimits) -> Followed[ViewTrack]:
-    """The sides that are shown between the job's start and end, each for the same time.
-
-    Raises:
-        AnimatorError: no_frames, too_long.
-    """
-    refuse_too_many(len(path.views), limits)
-    rate = USUAL_RATE if spec.driving_fps == "auto" else spec.driving_rate
-    seconds = len(path.views) / rate
-    if seconds > limits.max_seconds:
-        message = f"The views last {float(seconds):.0f} s; {limits.max_seconds} s are allowed."
-        raise AnimatorError("too_long", message)
-    whole = Followed(
-        ViewTrack.of(path), list(range(len(path.views))), 1 / rate, rate, (SIZE, SIZE),
-        (None, None), 1, (), pictures=False,
-    )  # fmt: skip
-    return whole.part(spec.start_seconds, spec.end_seconds)
 
 
 def object_view(spec: JobSpec, plan: JobPlan) -> View[Window]:

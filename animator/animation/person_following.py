@@ -22,8 +22,9 @@ from animator.files.sequence import is_sequence
 from animator.media.decode import MediaLimits
 from animator.media.sound_choice import sound_faults
 from animator.media.stills import Still, read_still
-from animator.moving_faces import Face
-from animator.persons.bodies import Body, BodyDetector, follow, make_body_detector
+from animator.persons.bodies import body_detector_version, make_body_detector
+from animator.persons.body import BodyDetector
+from animator.persons.following import PersonFollower, choose_body
 from animator.persons.targets import Target, source_joints
 from animator.persons.track import BodyTrack
 from animator.persons.windows import Window
@@ -52,13 +53,10 @@ class Bodies:
         """Those that a job asks for, of which the detector is known by name."""
         return cls(
             lambda: make_body_detector(detector, spec.device, settings.state_dir),
-            lambda: LandmarkCache(spec, settings, body_detector_version(detector, settings)),
+            lambda: LandmarkCache(
+                spec, settings, body_detector_version(detector, settings.state_dir)
+            ),
         )
-
-
-def body_detector_version(detector: str, settings: Settings) -> str:
-    """Name and version of a body detector, by which what it found is kept."""
-    return f"{detector}: 1"
 
 
 def find_body(spec: JobSpec, still: Still, bodies: Bodies, sha256: str) -> tuple[FoundBody, bool]:
@@ -95,14 +93,6 @@ def _nobody(spec: JobSpec, there: int) -> str:
         return f"No person was found in {quoted(spec.source)}."
     persons = "1 person" if there == 1 else f"{there} persons"
     return f"{quoted(spec.source)} shows {persons}; there is no number {spec.face_of('source')}."
-
-
-def choose_body(bodies: list[Body], wanted: Face) -> Body | None:
-    """The largest person, or the N-th from the left; None if there is none."""
-    if wanted == "largest" or not bodies:
-        return bodies[0] if bodies else None
-    ordered = sorted(bodies, key=lambda body: body.box[0] + body.box[2])
-    return ordered[wanted - 1] if wanted <= len(ordered) else None
 
 
 def find_dance(
@@ -198,7 +188,8 @@ def track_dance(
 
     ``goes_on`` is called after every few frames, and ``check`` once the file was read.
     """
-    tracker = _Tracker(detector, spec.face_of("driving"))
+    follower, shots = PersonFollower(spec.face_of("driving")), ShotDetector()
+    found_joints: list[Joints] = []
     pts: list[int] = []
     with (
         open_driving(spec, limits) as reader,
@@ -207,45 +198,22 @@ def track_dance(
     ):
         for batch in batches:
             for picture in batch.pixels:
-                tracker.look(picture)
+                if shots.changed(picture):
+                    follower.new_shot()
+                body = follower.find(picture, detector)
+                found_joints.append(np.full((18, 2), MISSING) if body is None else body.joints)
                 watch.advance(1)
             pts.extend(batch.pts)
             goes_on()
         check()
         return Followed(
-            BodyTrack(np.stack(tracker.joints), (reader.info.height, reader.info.width)),
+            BodyTrack(np.stack(found_joints), (reader.info.height, reader.info.width)),
             pts,
             reader.info.time_base,
             reader.info.average_rate,
             (reader.info.width, reader.info.height),
             (reader.audio_start, reader.audio_end),
-            tracker.persons,
-            tuple(tracker.shots.cuts),
+            follower.persons,
+            tuple(shots.cuts),
             (*reader.faults, *sound_faults(Path(spec.driving), limits)),
         )
-
-
-class _Tracker:
-    """Keeps to one person as long as a shot lasts."""
-
-    def __init__(self, detector: BodyDetector, wanted: Face) -> None:
-        self._detector, self._wanted = detector, wanted
-        self._followed: Body | None = None
-        self.shots = ShotDetector()
-        self.joints: list[Joints] = []
-        self.persons = 0
-
-    def look(self, picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
-        """Note the joints of a frame."""
-        if self.shots.changed(picture):
-            self._followed = None
-        there = self._detector.find(picture)
-        self.persons = max(self.persons, len(there))
-        if self._followed is None:
-            # If a shot shows fewer, its largest.
-            body = choose_body(there, self._wanted) or choose_body(there, "largest")
-        else:
-            body = follow(there, self._followed)
-        self._followed = body or self._followed
-        missing = np.full((18, 2), MISSING)
-        self.joints.append(missing if body is None else np.asarray(body.joints, np.float64))

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from animator.animation.dance import Dance
 from animator.animation.inputs import JobInputs
-from animator.animation.motion_input import is_motion
-from animator.animation.moving import moves
 from animator.animation.person import PersonGenerator
 from animator.animation.person_figure import PersonPlan, PersonSource
 from animator.animation.person_following import Bodies, find_body, find_dance
+from animator.animation.person_inputs import refuse_other_files
 from animator.animation.plan import JobPlan, own_rate, refuse_too_many
 from animator.animation.resampling import duration, resample, result_times
 from animator.animation.result_time import result_time
@@ -23,10 +22,8 @@ from animator.animation.view import View, WholeView, even
 from animator.errors import AnimatorError
 from animator.faces.shots import spans
 from animator.files.local import quoted
-from animator.files.poses import are_poses
-from animator.files.sequence import is_sequence
 from animator.files.unchanged import check_unchanged
-from animator.media.decode import MediaLimits, read_picture
+from animator.media.decode import read_picture
 from animator.persons.gaps import fill_gaps
 from animator.persons.retargeting import choose_anchor, retarget
 from animator.persons.smoothing import smooth_joints
@@ -73,7 +70,7 @@ def plan_person(
     limits, hashes = settings.limits(), inputs.hashes
     check = partial(check_unchanged, inputs.files)
     with watch.stage("load"):
-        _refuse_others(spec, limits)
+        refuse_other_files(spec, limits)
         still = read_picture(spec.source, limits)
         check()
         (joints, persons), known_source = find_body(spec, still, options.bodies, hashes["source"])
@@ -109,20 +106,6 @@ def plan_person(
         inputs.model, (person,), time, size, hashes,
         tuple(name for name, was_known in cached.items() if was_known), rate,
     )  # fmt: skip
-
-
-def _refuse_others(spec: JobSpec, limits: MediaLimits) -> None:
-    """Refuse files that are of use for faces alone."""
-    path = spec.driving.plain
-    if not (are_poses(path) or is_sequence(path)) and is_motion(path, limits):
-        message = f"{quoted(spec.driving)} holds the motion of a face, and the weights animate a "
-        raise AnimatorError("invalid_option", f"{message}person.")
-    if moves(spec, limits):
-        message = (
-            f"{quoted(spec.source)} is a video, and a person is animated from a picture; "
-            "--source-motion still takes its first one."
-        )
-        raise AnimatorError("invalid_option", message)
 
 
 class _Motion(NamedTuple):

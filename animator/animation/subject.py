@@ -10,24 +10,30 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from animator.animation.inputs import JobInputs
 from animator.animation.object_plan import object_view, plan_object
+from animator.animation.person import PersonGenerator
 from animator.animation.person_figure import PersonPlan
 from animator.animation.person_following import Bodies
 from animator.animation.person_plan import PersonOptions, person_view, plan_person
 from animator.animation.places import PlaceOf, face_places, object_places, person_places
 from animator.animation.plan import JobPlan, make_plan, view_of
+from animator.animation.portrait import RolloutGenerator
 from animator.animation.quality import measure
 from animator.animation.view import View
 from animator.faces.crop import Part
 from animator.faces.detectors import resolve_detector
+from animator.faces.detectors.mean_face import MEAN_FACE
+from animator.faces.framing import face_side, rendered_side
 from animator.persons.bodies import resolve_body_detector
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch
 from animator.weights.subjects import DETECTORS, SubjectKind, check_options
 from gfla.arrays import Picture
+from gfla.guidance.skeleton import CHANNELS
 from gfla.joints import JOINTS
 
 _BAR = 12
@@ -92,12 +98,18 @@ class Subject(Protocol):
         """Measures of a finished video by name; those that cannot be told are left out."""
         ...
 
-    def guidance(self, structure: torch.Tensor) -> Picture:
-        """The structure guidance C h w of a frame as a picture, black on white."""
-        ...
-
     def places(self, plan: JobPlan, points: NDArray[np.floating]) -> list[PlaceOf]:
         """What a sheet marks: name, colour and position in units of what the networks see."""
+        ...
+
+    def drawn(self, structure: Tensor) -> Tensor:
+        """Guidance C h w as one plane h w in 0..1, as a sheet shows it."""
+        ...
+
+    def trial(
+        self, spec: JobSpec, generator: RolloutGenerator, side: int
+    ) -> tuple[Picture, NDArray[np.floating]]:
+        """A picture and points to time networks with, of a source whose face has such a side."""
         ...
 
 
@@ -135,13 +147,21 @@ class FaceSubject:
         """See `animator.animation.quality.measure`."""
         return measure(video, spec, plan, place, check)
 
-    def guidance(self, structure: torch.Tensor) -> Picture:
-        """See `Subject.guidance`."""
-        return inked(structure[0])
-
     def places(self, plan: JobPlan, points: NDArray[np.floating]) -> list[PlaceOf]:
         """See `Subject.places`."""
         return face_places(points)
+
+    def drawn(self, structure: Tensor) -> Tensor:
+        """The edges."""
+        return structure[0]
+
+    def trial(
+        self, spec: JobSpec, generator: RolloutGenerator, side: int
+    ) -> tuple[Picture, NDArray[np.floating]]:
+        """See `Subject.trial`."""
+        shown = face_side(spec.size, spec.margin, side)
+        size = generator.inner_size(rendered_side(shown, spec.margin))
+        return np.full((size, size, 3), 128, np.uint8), MEAN_FACE * 0.55 + 0.5
 
 
 class PersonSubject:
@@ -179,15 +199,26 @@ class PersonSubject:
         """None: what is known of measures is of faces."""
         return {}
 
-    def guidance(self, structure: torch.Tensor) -> Picture:
-        """See `Subject.guidance`."""
-        # With a skeleton, its picture; else all joints' heat maps.
-        return inked(structure[-3:].amax(0) if len(structure) > len(JOINTS) else structure.amax(0))
-
     def places(self, plan: JobPlan, points: NDArray[np.floating]) -> list[PlaceOf]:
         """See `Subject.places`."""
         assert isinstance(plan.face, PersonPlan)
         return person_places(points, plan.face.canvas)
+
+    def drawn(self, structure: Tensor) -> Tensor:
+        """All heat maps, and the lines of a skeleton, where there is one."""
+        if len(structure) != CHANNELS:
+            return structure.amax(0)
+        maps, lines = structure[:-3].amax(0), structure[-3:].amax(0)
+        return torch.maximum(maps, lines / lines.amax().clamp(min=1e-6))
+
+    def trial(
+        self, spec: JobSpec, generator: RolloutGenerator, side: int
+    ) -> tuple[Picture, NDArray[np.floating]]:
+        """See `Subject.trial`."""
+        assert isinstance(generator, PersonGenerator)
+        height, width = generator.size
+        shares = np.random.default_rng(0).uniform(0.1, 0.9, (len(JOINTS), 2))
+        return np.full((height, width, 3), 128, np.uint8), shares * (width, height)
 
 
 class ObjectSubject:
@@ -224,21 +255,21 @@ class ObjectSubject:
         """None, as of persons."""
         return {}
 
-    def guidance(self, structure: torch.Tensor) -> Picture:
-        """See `Subject.guidance`."""
-        # One bar for each of the 18 azimuths and the 3 elevations.
-        bars = structure.reshape(1, -1).repeat_interleave(_BAR, 1)
-        return inked(bars.repeat(bars.shape[1] // 2, 1))
-
     def places(self, plan: JobPlan, points: NDArray[np.floating]) -> list[PlaceOf]:
         """See `Subject.places`."""
         return object_places()
 
+    def drawn(self, structure: Tensor) -> Tensor:
+        """One bar for each of the 18 azimuths and the 3 elevations."""
+        bars = structure.reshape(1, -1).repeat_interleave(_BAR, 1)
+        return bars.repeat(bars.shape[1] // 2, 1)
 
-def inked(values: torch.Tensor) -> Picture:
-    """A map h w of 0..1 as black on white."""
-    shades = np.asarray(255 * (1 - values.numpy()), np.uint8)
-    return np.repeat(shades[..., None], 3, 2)
+    def trial(
+        self, spec: JobSpec, generator: RolloutGenerator, side: int
+    ) -> tuple[Picture, NDArray[np.floating]]:
+        """See `Subject.trial`."""
+        side = generator.inner_size(side)
+        return np.full((side, side, 3), 128, np.uint8), np.zeros((1, 2))
 
 
 SUBJECTS: Mapping[SubjectKind, Subject] = {

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
-from animator.persons.bodies import Body
+from animator.persons.body import Body, BodyDetector, bodies_in
+from gfla.arrays import Picture
 from gfla.joints import found
 
 BodyChoice = Literal["largest"] | int
@@ -119,6 +120,10 @@ class PersonFollower:
     def new_shot(self) -> None:
         """Forget everybody: the next frame shows something else."""
         self._followed, self._others = None, []
+
+    def find(self, picture: Picture, detector: BodyDetector) -> Body | None:
+        """The person in the next frame of a video, uint8 H W 3 RGB."""
+        return self.next(bodies_in(picture, detector, self.before))
 
     def next(self, bodies: Sequence[Body]) -> Body | None:
         """Who of these, the persons of the next frame, is the one who is followed."""

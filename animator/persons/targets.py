@@ -16,7 +16,7 @@ from animator.faces.shots import ShotDetector
 from animator.files.local import quoted
 from animator.media.decode import MediaLimits, VideoReader, read_image
 from animator.media.stills import read_still
-from animator.persons.bodies import Body, BodyDetector
+from animator.persons.body import Body, BodyDetector
 from animator.persons.following import (
     BodyChoice,
     PersonFollower,
@@ -161,7 +161,7 @@ class Target:
                 for picture in batch.pixels:
                     if shots.changed(picture):
                         follower.new_shot()
-                    body = follower.next(detector.find(picture))
+                    body = follower.find(picture, detector)
                     found_joints.append(None if body is None else body.joints)
                     watch.advance(1)
                 pts.extend(batch.pts)
@@ -186,6 +186,18 @@ class Target:
                 watch.advance(1)
         canvas = sizes.pop() if len(sizes) == 1 else None
         return _filled(joints, canvas, [path.stem for path in self._pictures], self.path)
+
+
+def read_poses(path: str, limits: MediaLimits, person: BodyChoice = "largest") -> Poses:
+    """The poses of a file or folder of joints.
+
+    Raises:
+        AnimatorError: no_such_file, invalid_pose, no_body.
+    """
+    poses = Target(path, limits, person)._poses
+    if poses is None:
+        raise AnimatorError("invalid_pose", f"{quoted(path)} holds no joints.")
+    return poses
 
 
 def source_joints(
