@@ -234,8 +234,8 @@ class SharedOptions:
     )
     detector: Detector = option(
         "auto",
-        "What finds the landmarks of a face or the joints of a person; auto is face-alignment "
-        "where it can run on a GPU, else dlib, and what there is for persons.",
+        "What finds the landmarks of a face or the joints of a person; auto takes the best one "
+        "that is here (`animator detectors list`).",
         _FACE,
     )
     window: PoseWindow = option(

@@ -23,14 +23,16 @@ from animator.media.decode import MediaLimits
 from animator.media.sound_choice import sound_faults
 from animator.media.stills import Still, read_still
 from animator.moving_faces import Face
-from animator.persons.bodies import Body, BodyDetector, follow, make_body_detector
+from animator.persons.bodies import BodyDetector, body_detector_version, make_body_detector
+from animator.persons.following import PersonFollower, bodies_after, choose_body
 from animator.persons.targets import Target, source_joints
 from animator.persons.track import BodyTrack
 from animator.persons.windows import Window
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch
-from gfla.joints import MISSING, Joints, extent, found
+from gfla.arrays import Picture
+from gfla.joints import JOINTS, MISSING, Joints, extent, found
 
 Check = Callable[[], None]
 
@@ -52,13 +54,10 @@ class Bodies:
         """Those that a job asks for, of which the detector is known by name."""
         return cls(
             lambda: make_body_detector(detector, spec.device, settings.state_dir),
-            lambda: LandmarkCache(spec, settings, body_detector_version(detector, settings)),
+            lambda: LandmarkCache(
+                spec, settings, body_detector_version(detector, settings.state_dir)
+            ),
         )
-
-
-def body_detector_version(detector: str, settings: Settings) -> str:
-    """Name and version of a body detector, by which what it found is kept."""
-    return f"{detector}: 1"
 
 
 def find_body(spec: JobSpec, still: Still, bodies: Bodies, sha256: str) -> tuple[FoundBody, bool]:
@@ -70,7 +69,9 @@ def find_body(spec: JobSpec, still: Still, bodies: Bodies, sha256: str) -> tuple
     picture = still.pixels
     size = (picture.shape[0], picture.shape[1])
     if spec.pose_file is not None:
-        joints, canvas = source_joints(spec.pose_file.plain, spec.source.plain)
+        joints, canvas = source_joints(
+            spec.pose_file.plain, spec.source.plain, spec.face_of("source")
+        )
         if not found(joints).any():
             message = f"{quoted(spec.pose_file)} has no joint of the source."
             raise AnimatorError("invalid_pose", message)
@@ -95,14 +96,6 @@ def _nobody(spec: JobSpec, there: int) -> str:
         return f"No person was found in {quoted(spec.source)}."
     persons = "1 person" if there == 1 else f"{there} persons"
     return f"{quoted(spec.source)} shows {persons}; there is no number {spec.face_of('source')}."
-
-
-def choose_body(bodies: list[Body], wanted: Face) -> Body | None:
-    """The largest person, or the N-th from the left; None if there is none."""
-    if wanted == "largest" or not bodies:
-        return bodies[0] if bodies else None
-    ordered = sorted(bodies, key=lambda body: body.box[0] + body.box[2])
-    return ordered[wanted - 1] if wanted <= len(ordered) else None
 
 
 def find_dance(
@@ -137,7 +130,7 @@ def find_dance(
 
 def _read_dance(spec: JobSpec, limits: MediaLimits, watch: Watch) -> tuple[Dance, tuple[str, ...]]:
     """Joints of files, which say no times: they come at the driving rate."""
-    poses = Target(spec.driving.plain, limits).read(_no_detector, watch)
+    poses = Target(spec.driving.plain, limits, spec.face_of("driving")).read(_no_detector, watch)
     joints = np.asarray(poses.joints, np.float64)
     if poses.there is not None:
         joints = np.where(poses.there[:, None, None], joints, MISSING)
@@ -229,23 +222,21 @@ class _Tracker:
     """Keeps to one person as long as a shot lasts."""
 
     def __init__(self, detector: BodyDetector, wanted: Face) -> None:
-        self._detector, self._wanted = detector, wanted
-        self._followed: Body | None = None
+        self._detector = detector
+        self._follower = PersonFollower(wanted)
         self.shots = ShotDetector()
         self.joints: list[Joints] = []
-        self.persons = 0
 
-    def look(self, picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
+    @property
+    def persons(self) -> int:
+        """The largest number of persons in one frame, as far as all were looked for."""
+        return self._follower.persons
+
+    def look(self, picture: Picture) -> None:
         """Note the joints of a frame."""
         if self.shots.changed(picture):
-            self._followed = None
-        there = self._detector.find(picture)
-        self.persons = max(self.persons, len(there))
-        if self._followed is None:
-            # If a shot shows fewer, its largest.
-            body = choose_body(there, self._wanted) or choose_body(there, "largest")
-        else:
-            body = follow(there, self._followed)
-        self._followed = body or self._followed
-        missing = np.full((18, 2), MISSING)
+            self._follower.new_shot()
+        there = bodies_after(picture, self._detector, self._follower.before)
+        body = self._follower.next(there)
+        missing = np.full((len(JOINTS), 2), MISSING)
         self.joints.append(missing if body is None else np.asarray(body.joints, np.float64))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
-from animator.persons.bodies import Body
+from animator.persons.body import Body, BodyDetector, FollowingDetector
 from gfla.joints import found
 
 BodyChoice = Literal["largest"] | int
@@ -45,6 +45,21 @@ def choose_body(bodies: Sequence[Body], person: BodyChoice) -> Body | None:
         return max(bodies, key=lambda body: body.area, default=None)
     from_left = sorted(bodies, key=lambda body: body.box[0] + body.box[2])
     return from_left[person - 1] if person <= len(from_left) else None
+
+
+def bodies_after(
+    picture: NDArray[np.uint8], detector: BodyDetector, before: Body | None
+) -> list[Body]:
+    """The persons of a video's next frame; the one before alone, where that is all that it takes.
+
+    Args:
+        picture: the frame, uint8 H W 3 RGB.
+        detector: finds persons.
+        before: who is followed, as found in the last frame; None for nobody.
+    """
+    if before is not None and isinstance(detector, FollowingDetector):
+        return detector.find_after(picture, [before])
+    return detector.find(picture)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +16,22 @@ from animator.faces.shots import ShotDetector
 from animator.files.local import quoted
 from animator.media.decode import MediaLimits, VideoReader, read_image
 from animator.media.stills import read_still
-from animator.persons.bodies import Body, BodyDetector
+from animator.persons.body import Body, BodyDetector
 from animator.persons.following import (
     BodyChoice,
     PersonFollower,
+    bodies_after,
     check_body_choice,
     choose_body,
     follow_through,
 )
 from animator.persons.pose_json import natural, read_pose_frames
-from animator.watch import Watch
 from gfla.data.pose_tables import Annotation, read_annotations
 from gfla.errors import GflaError
 from gfla.joints import Joints, found
+
+if TYPE_CHECKING:
+    from animator.watch import Watch  # brings PyTorch, which a check has no use for
 
 ROW_MARK = "#"
 """Between the file of a table and the name of a row in it."""
@@ -161,7 +164,8 @@ class Target:
                 for picture in batch.pixels:
                     if shots.changed(picture):
                         follower.new_shot()
-                    body = follower.next(detector.find(picture))
+                    there = bodies_after(picture, detector, follower.before)
+                    body = follower.next(there)
                     found_joints.append(None if body is None else body.joints)
                     watch.advance(1)
                 pts.extend(batch.pts)

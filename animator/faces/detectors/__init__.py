@@ -9,8 +9,6 @@ from typing import Literal
 from animator.errors import AnimatorError
 from animator.faces.landmarks import LandmarkDetector
 
-DetectorName = Literal["auto", "dlib", "face-alignment"]
-
 
 @dataclass(frozen=True)
 class DetectorStatus:
@@ -61,7 +59,8 @@ def resolve_detector(name: str = "auto", device: str = "auto") -> Literal["dlib"
         return "face-alignment"
     if name != "auto":
         raise AnimatorError(
-            "invalid_option", f"detector is {name!r}; allowed is auto, dlib or face-alignment."
+            "invalid_option",
+            f"detector is {name!r}; allowed for faces is auto, dlib or face-alignment.",
         )
     if device == "cpu":
         return "dlib"
@@ -79,16 +78,16 @@ def detector_version(name: str = "auto", device: str = "auto") -> str:
         AnimatorError: invalid_option for an unknown name, detector_unavailable if its package or
             dlib's model file is missing.
     """
-    name = resolve_detector(name, device)
-    if name == "dlib":
+    resolved = resolve_detector(name, device)
+    if resolved == "dlib":
         if importlib.util.find_spec("dlib") is None:
             raise AnimatorError("detector_unavailable", _DLIB_MISSING)
         from animator.faces.detectors import dlib
 
-        return f"{name}: {dlib.version()}"
+        return f"{resolved}: {dlib.version()}"
     from animator.faces.detectors import face_alignment
 
-    return f"{name}: {face_alignment.version()}"
+    return f"{resolved}: {face_alignment.version()}"
 
 
 def available_detectors() -> list[DetectorStatus]:
