@@ -43,7 +43,7 @@ MissingFace = Literal["hold", "interpolate", "skip", "fail"]
 OutputMode = Literal["crop", "paste-back", "side-by-side"]
 FaceDetector = Literal["auto", "dlib", "face-alignment"]
 BodyDetector = Literal["auto", "keypoint-rcnn", "blazepose"]
-Detector = Literal["auto", "dlib", "face-alignment", "keypoint-rcnn", "blazepose"]
+Detector = Literal[FaceDetector, BodyDetector]
 """One that finds faces, or one that finds bodies, as the weights animate either."""
 PoseWindow = Literal["auto", "person", "whole"]
 Precision = Literal["auto", "float32", "bfloat16"]

@@ -126,9 +126,10 @@ def _frame_row(spec: JobSpec, plan: JobPlan, insides: Insides) -> Row:
             marks=tuple(Mark(x, y, colour) for _, colour, x, y in marked),
         ),
     ]
-    previous = "the previous frame " if len(plan.generator.references) > 1 else ""
+    several = len(plan.generator.references) > 1
+    known = "the source, the previous frame" if several else "the source"
     text = (
-        f"The networks see the source, {previous}and the guidance, and of the driving "
+        f"The networks see {known} and the guidance, and of the driving "
         f"video only its {words.points}."
     )
     return Row("The frame", text, tiles, keys=[(colour, name) for name, colour, _, _ in marked])
