@@ -22,17 +22,16 @@ from animator.files.sequence import is_sequence
 from animator.media.decode import MediaLimits
 from animator.media.sound_choice import sound_faults
 from animator.media.stills import Still, read_still
-from animator.moving_faces import Face
-from animator.persons.bodies import BodyDetector, body_detector_version, make_body_detector
-from animator.persons.following import PersonFollower, bodies_after, choose_body
+from animator.persons.bodies import body_detector_version, make_body_detector
+from animator.persons.body import BodyDetector
+from animator.persons.following import PersonFollower, choose_body
 from animator.persons.targets import Target, source_joints
 from animator.persons.track import BodyTrack
 from animator.persons.windows import Window
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch
-from gfla.arrays import Picture
-from gfla.joints import JOINTS, MISSING, Joints, extent, found
+from gfla.joints import MISSING, Joints, extent, found
 
 Check = Callable[[], None]
 
@@ -191,7 +190,8 @@ def track_dance(
 
     ``goes_on`` is called after every few frames, and ``check`` once the file was read.
     """
-    tracker = _Tracker(detector, spec.face_of("driving"))
+    follower, shots = PersonFollower(spec.face_of("driving")), ShotDetector()
+    found_joints: list[Joints] = []
     pts: list[int] = []
     with (
         open_driving(spec, limits) as reader,
@@ -200,43 +200,22 @@ def track_dance(
     ):
         for batch in batches:
             for picture in batch.pixels:
-                tracker.look(picture)
+                if shots.changed(picture):
+                    follower.new_shot()
+                body = follower.find(picture, detector)
+                found_joints.append(np.full((18, 2), MISSING) if body is None else body.joints)
                 watch.advance(1)
             pts.extend(batch.pts)
             goes_on()
         check()
         return Followed(
-            BodyTrack(np.stack(tracker.joints), (reader.info.height, reader.info.width)),
+            BodyTrack(np.stack(found_joints), (reader.info.height, reader.info.width)),
             pts,
             reader.info.time_base,
             reader.info.average_rate,
             (reader.info.width, reader.info.height),
             (reader.audio_start, reader.audio_end),
-            tracker.persons,
-            tuple(tracker.shots.cuts),
+            follower.persons,
+            tuple(shots.cuts),
             (*reader.faults, *sound_faults(Path(spec.driving), limits)),
         )
-
-
-class _Tracker:
-    """Keeps to one person as long as a shot lasts."""
-
-    def __init__(self, detector: BodyDetector, wanted: Face) -> None:
-        self._detector = detector
-        self._follower = PersonFollower(wanted)
-        self.shots = ShotDetector()
-        self.joints: list[Joints] = []
-
-    @property
-    def persons(self) -> int:
-        """The largest number of persons in one frame, as far as all were looked for."""
-        return self._follower.persons
-
-    def look(self, picture: Picture) -> None:
-        """Note the joints of a frame."""
-        if self.shots.changed(picture):
-            self._follower.new_shot()
-        there = bodies_after(picture, self._detector, self._follower.before)
-        body = self._follower.next(there)
-        missing = np.full((len(JOINTS), 2), MISSING)
-        self.joints.append(missing if body is None else np.asarray(body.joints, np.float64))

@@ -15,9 +15,6 @@ from animator.files.local import quoted
 from animator.models.crops import Region
 from gfla.joints import Joints
 
-SAME_BODY = 0.3
-"""Least overlap of boxes in successive frames that are one person's, 0 to 1."""
-
 
 @dataclass(frozen=True, eq=False)
 class Body:
@@ -60,33 +57,19 @@ class FollowingDetector(BodyDetector, Protocol):
         ...
 
 
-def next_body(
+def bodies_in(
     picture: NDArray[np.uint8], detector: BodyDetector, before: Body | None
-) -> Body | None:
-    """The person of a video in its next frame; None if nobody is there.
+) -> list[Body]:
+    """The persons in the next frame of a video.
 
     Args:
         picture: the frame, uint8 H W 3 RGB.
         detector: finds persons.
-        before: who was followed so far, as found last.
+        before: who was followed so far, as found last; a detector may look there alone.
     """
     if before is not None and isinstance(detector, FollowingDetector):
-        return follow(detector.find_after(picture, [before]), before)
-    return follow(detector.find(picture), before)
-
-
-def follow(bodies: list[Body], before: Body | None) -> Body | None:
-    """Who goes on from the frame before: whose box overlaps most with that one's, else the largest.
-
-    Args:
-        bodies: in this frame, the largest first.
-        before: who was followed so far.
-    """
-    if before is not None and bodies:
-        nearest = max(bodies, key=lambda body: overlap(body, before))
-        if overlap(nearest, before) >= SAME_BODY:
-            return nearest
-    return bodies[0] if bodies else None
+        return detector.find_after(picture, [before])
+    return detector.find(picture)
 
 
 def overlap(one: Body, other: Body) -> float:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
-from animator.persons.body import Body, BodyDetector, FollowingDetector
+from animator.persons.body import Body, BodyDetector, bodies_in
+from gfla.arrays import Picture
 from gfla.joints import found
 
 BodyChoice = Literal["largest"] | int
@@ -45,21 +46,6 @@ def choose_body(bodies: Sequence[Body], person: BodyChoice) -> Body | None:
         return max(bodies, key=lambda body: body.area, default=None)
     from_left = sorted(bodies, key=lambda body: body.box[0] + body.box[2])
     return from_left[person - 1] if person <= len(from_left) else None
-
-
-def bodies_after(
-    picture: NDArray[np.uint8], detector: BodyDetector, before: Body | None
-) -> list[Body]:
-    """The persons of a video's next frame; the one before alone, where that is all that it takes.
-
-    Args:
-        picture: the frame, uint8 H W 3 RGB.
-        detector: finds persons.
-        before: who is followed, as found in the last frame; None for nobody.
-    """
-    if before is not None and isinstance(detector, FollowingDetector):
-        return detector.find_after(picture, [before])
-    return detector.find(picture)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +120,10 @@ class PersonFollower:
     def new_shot(self) -> None:
         """Forget everybody: the next frame shows something else."""
         self._followed, self._others = None, []
+
+    def find(self, picture: Picture, detector: BodyDetector) -> Body | None:
+        """The person in the next frame of a video, uint8 H W 3 RGB."""
+        return self.next(bodies_in(picture, detector, self.before))
 
     def next(self, bodies: Sequence[Body]) -> Body | None:
         """Who of these, the persons of the next frame, is the one who is followed."""

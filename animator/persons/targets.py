@@ -20,7 +20,6 @@ from animator.persons.body import Body, BodyDetector
 from animator.persons.following import (
     BodyChoice,
     PersonFollower,
-    bodies_after,
     check_body_choice,
     choose_body,
     follow_through,
@@ -164,8 +163,7 @@ class Target:
                 for picture in batch.pixels:
                     if shots.changed(picture):
                         follower.new_shot()
-                    there = bodies_after(picture, detector, follower.before)
-                    body = follower.next(there)
+                    body = follower.find(picture, detector)
                     found_joints.append(None if body is None else body.joints)
                     watch.advance(1)
                 pts.extend(batch.pts)
