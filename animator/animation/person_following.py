@@ -14,14 +14,14 @@ from animator.animation.dance import Dance
 from animator.animation.driving import Followed
 from animator.animation.following import open_driving
 from animator.animation.landmark_cache import FoundBody, LandmarkCache
+from animator.animation.person_inputs import still_driving
 from animator.errors import AnimatorError
 from animator.faces.shots import ShotDetector
 from animator.files.local import quoted
 from animator.files.poses import are_poses
-from animator.files.sequence import is_sequence
 from animator.media.decode import MediaLimits
 from animator.media.sound_choice import sound_faults
-from animator.media.stills import Still, read_still
+from animator.media.stills import Still
 from animator.persons.bodies import body_detector_version, make_body_detector
 from animator.persons.body import BodyDetector
 from animator.persons.following import PersonFollower, choose_body
@@ -115,7 +115,7 @@ def find_dance(
         dance, names = _read_dance(spec, limits, watch)
         check()
         return dance, names, False
-    if not is_sequence(path) and (still := read_still(path, limits)) is not None:
+    if (still := still_driving(spec, limits)) is not None:
         return _of_picture(spec, still, bodies.make(), check), (Path(path).stem,), False
 
     def extract(goes_on: Check) -> Dance:

@@ -326,6 +326,9 @@ def test_videos_are_looked_at_once_and_the_person_can_be_chosen(
     assert caught.value.code == "no_body"
     still = plan(replace(job, driving=spec.source))
     assert len(still.pts) == 1 and finder.asked > 7
+    frames = [Image.fromarray(picture) for picture in pictures[:3]]
+    frames[0].save(tmp_path / "v.gif", save_all=True, append_images=frames[1:], duration=100)
+    assert len(plan(replace(job, driving=str(tmp_path / "v.gif"))).pts) == 3
 
 
 # Attempts
