@@ -43,7 +43,7 @@ MissingFace = Literal["hold", "interpolate", "skip", "fail"]
 OutputMode = Literal["crop", "paste-back", "side-by-side"]
 FaceDetector = Literal["auto", "dlib", "face-alignment"]
 BodyDetector = Literal["auto", "keypoint-rcnn", "blazepose"]
-Detector = Literal["auto", "dlib", "face-alignment", "keypoint-rcnn", "blazepose"]
+Detector = Literal[FaceDetector, BodyDetector]
 """One that finds faces, or one that finds bodies, as the weights animate either."""
 PoseWindow = Literal["auto", "person", "whole"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -301,14 +301,16 @@ class JobSpec(SharedOptions, RowOptions):
     source: Location = field(
         metadata=offered(
             "The portrait: a picture, a video all of whose frames are animated, or a folder whose "
-            "first picture is taken.",
+            "first picture is taken. With weights for persons, the picture of a person.",
             shown="SOURCE",
         )
     )
     """A text or a path is made a `Location`; so are the next two."""
     driving: Location = field(
         metadata=offered(
-            "The video, or folder of pictures, whose motion the portrait gets.", shown="DRIVING"
+            "The video, or folder of pictures, whose motion the portrait gets; for a person also a "
+            "picture, or joints: JSON, CSV or a folder of JSON files.",
+            shown="DRIVING",
         )
     )
     output: Location = field(

@@ -128,8 +128,11 @@ def _frame_row(spec: JobSpec, plan: JobPlan, insides: Insides) -> Row:
             marks=tuple(Mark(x, y, colour) for _, colour, x, y in marked),
         ),
     ]
-    before = ", the previous frame" if len(insides.references) > 1 else ""
-    text = f"The networks see the source{before} and the guidance: {words.points}."
+    several = len(plan.generator.references) > 1
+    known = "the source, the previous frame" if several else "the source"
+    text = (
+        f"The networks see {known} and the guidance, and of what drives it only its {words.points}."
+    )
     return Row("The frame", text, tiles, keys=[(colour, name) for name, colour, _, _ in marked])
 
 

@@ -14,14 +14,14 @@ from animator.animation.dance import Dance
 from animator.animation.driving import Followed
 from animator.animation.following import open_driving
 from animator.animation.landmark_cache import FoundBody, LandmarkCache
+from animator.animation.person_inputs import still_driving
 from animator.errors import AnimatorError
 from animator.faces.shots import ShotDetector
 from animator.files.local import quoted
 from animator.files.poses import are_poses
-from animator.files.sequence import is_sequence
 from animator.media.decode import MediaLimits
 from animator.media.sound_choice import sound_faults
-from animator.media.stills import Still, read_still
+from animator.media.stills import Still
 from animator.persons.bodies import body_detector_version, make_body_detector
 from animator.persons.body import BodyDetector
 from animator.persons.following import PersonFollower, choose_body
@@ -68,7 +68,9 @@ def find_body(spec: JobSpec, still: Still, bodies: Bodies, sha256: str) -> tuple
     picture = still.pixels
     size = (picture.shape[0], picture.shape[1])
     if spec.pose_file is not None:
-        joints, canvas = source_joints(spec.pose_file.plain, spec.source.plain)
+        joints, canvas = source_joints(
+            spec.pose_file.plain, spec.source.plain, spec.face_of("source")
+        )
         if not found(joints).any():
             message = f"{quoted(spec.pose_file)} has no joint of the source."
             raise AnimatorError("invalid_pose", message)
@@ -113,7 +115,7 @@ def find_dance(
         dance, names = _read_dance(spec, limits, watch)
         check()
         return dance, names, False
-    if not is_sequence(path) and (still := read_still(path, limits)) is not None:
+    if (still := still_driving(spec, limits)) is not None:
         return _of_picture(spec, still, bodies.make(), check), (Path(path).stem,), False
 
     def extract(goes_on: Check) -> Dance:
@@ -127,7 +129,7 @@ def find_dance(
 
 def _read_dance(spec: JobSpec, limits: MediaLimits, watch: Watch) -> tuple[Dance, tuple[str, ...]]:
     """Joints of files, which say no times: they come at the driving rate."""
-    poses = Target(spec.driving.plain, limits).read(_no_detector, watch)
+    poses = Target(spec.driving.plain, limits, spec.face_of("driving")).read(_no_detector, watch)
     joints = np.asarray(poses.joints, np.float64)
     if poses.there is not None:
         joints = np.where(poses.there[:, None, None], joints, MISSING)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from animator.animation.motion_input import is_motion
 from animator.animation.moving import moves
 from animator.errors import AnimatorError
@@ -9,6 +11,7 @@ from animator.files.local import quoted
 from animator.files.poses import are_poses
 from animator.files.sequence import is_sequence
 from animator.media.decode import MediaLimits
+from animator.media.stills import Still, read_still
 from animator.spec import JobSpec
 
 
@@ -37,3 +40,17 @@ def refuse_motion(spec: JobSpec, limits: MediaLimits) -> None:
     if not (are_poses(path) or is_sequence(path)) and is_motion(path, limits):
         message = f"{quoted(spec.driving)} holds the motion of a face, and the weights animate a "
         raise AnimatorError("invalid_option", f"{message}person.")
+
+
+def still_driving(spec: JobSpec, limits: MediaLimits) -> Still | None:
+    """The driving file where it is one picture; None for anything that plays, and for joints.
+
+    Raises:
+        AnimatorError: those of reading pictures.
+    """
+    path = spec.driving.plain
+    if are_poses(path) or is_sequence(path):
+        return None
+    if moves(replace(spec, source=spec.driving, source_motion="keep"), limits):
+        return None
+    return read_still(path, limits)

@@ -36,6 +36,8 @@ from gfla.joints import MISSING, Joints, found
 
 SAME_ASPECT = 0.1
 """How far a picture's aspect may be from the model's and still count as a picture of its kind."""
+_NEAR = 0.5
+"""How far beyond the picture joints count for the part that is animated, in units of its sides."""
 Placing = Literal["retargeted", "as given"]
 """Whether joints are carried over to the source's body, or taken for the result's as they are."""
 
@@ -128,16 +130,16 @@ def _motion(spec: JobSpec, source: Joints, dance: Dance, placing: Placing) -> _M
         frames = f"frame {first}" if first == last else f"frames {first}-{last}"
         raise AnimatorError("face_lost", f"There is nobody in {frames} of the driving video.")
     kept = np.flatnonzero(there) if spec.missing_face == "skip" else np.arange(len(there))
+    if placing == "as given":
+        # Poses that may have nothing to do with one another: only whole frames are held.
+        latest = np.maximum.accumulate(np.where(there, np.arange(len(there)), there.argmax()))
+        return _Motion(track.joints[latest][kept], kept, missing)
     for shot in spans(dance.cuts or (), there):
         joints = fill_gaps(track.joints[shot], seconds[shot], spec.missing_face)
-        if placing == "retargeted":
-            joints = smooth_joints(joints, seconds[shot], spec.smoothing)
-            usual = np.flatnonzero(there[shot])
-            first = int(usual[0])
-            if spec.anchor == "auto":
-                first = int(usual[choose_anchor(source, joints[usual])])
-            joints = retarget(source, joints, joints[first], spec.motion)
-        moved.append(joints)
+        joints = smooth_joints(joints, seconds[shot], spec.smoothing)
+        usual = np.flatnonzero(there[shot])
+        anchor = 0 if spec.anchor == "first" else choose_anchor(source, joints[usual])
+        moved.append(retarget(source, joints, joints[usual[anchor]], spec.motion))
     return _Motion(np.concatenate(moved)[kept], kept, missing)
 
 
@@ -166,7 +168,10 @@ def retargeted(
         dance: what they are made of.
     """
     both = np.concatenate([source[None], targets])
-    window = choose_window(frame, both, picture, generator.aspect)
+    # One joint that was seen far away must not make the person small.
+    size = np.array([picture[1], picture[0]])
+    near = np.where(found(both)[..., None], np.clip(both, -_NEAR * size, (1 + _NEAR) * size), both)
+    window = choose_window(frame, near, picture, generator.aspect)
     return window, window.place(targets, generator.size)
 
 

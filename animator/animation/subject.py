@@ -226,7 +226,7 @@ class ObjectSubject:
 
     kind: SubjectKind = "object"
     words = Words(
-        one="object", several="objects", nobody="nothing", points="azimuth and elevation",
+        one="object", several="objects", nobody="nothing", points="side",
         square="picture", picture="The picture, as wide as high.",
         lines="The side from which to see it, one of 18 around it and one of 3 heights",
         driving="Where the object is seen from.",

@@ -5,20 +5,17 @@ No body detector is asked: it may be large, slow, or not installed where the che
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.animation.person_inputs import refuse_motion, refuse_other_files
+from animator.animation.person_inputs import refuse_motion, refuse_other_files, still_driving
 from animator.checks.report import JOINTS, DrivingFacts, SourceFacts
 from animator.errors import AnimatorError
 from animator.faces.landmarks import FaceBox
 from animator.files.local import quoted
 from animator.files.poses import are_poses
-from animator.files.sequence import is_sequence
 from animator.media.decode import MediaLimits, read_picture
-from animator.media.stills import Still, read_still
+from animator.media.stills import Still
 from animator.spec import JobSpec
 
 
@@ -67,9 +64,8 @@ def look_at_still_driving(spec: JobSpec, limits: MediaLimits) -> DrivingFacts | 
         poses = read_poses(path, limits)
         height, width = poses.canvas or (0, 0)
         return unseen_facts(float(spec.driving_rate), width, height, len(poses.joints), JOINTS)
-    if is_sequence(path) or (still := read_still(Path(path), limits)) is None:
-        return None
-    return _of_picture(spec, still)
+    still = still_driving(spec, limits)
+    return None if still is None else _of_picture(spec, still)
 
 
 def _of_picture(spec: JobSpec, still: Still) -> DrivingFacts:

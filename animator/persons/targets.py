@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,12 @@ from animator.persons.following import (
     follow_through,
 )
 from animator.persons.pose_json import natural, read_pose_frames
-from animator.watch import Watch
 from gfla.data.pose_tables import Annotation, read_annotations
 from gfla.errors import GflaError
 from gfla.joints import Joints, found
+
+if TYPE_CHECKING:
+    from animator.watch import Watch  # brings PyTorch, which a check has no use for
 
 ROW_MARK = "#"
 """Between the file of a table and the name of a row in it."""

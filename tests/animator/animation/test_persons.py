@@ -16,9 +16,11 @@ import pytest
 import torch
 from PIL import Image
 
+from animator.animation.engine import Engine
 from animator.animation.explain import explain
 from animator.animation.inputs import open_inputs
 from animator.animation.landmark_cache import LandmarkCache
+from animator.animation.person import PersonGenerator
 from animator.animation.person_figure import PersonPlan
 from animator.animation.person_following import Bodies
 from animator.animation.person_plan import PersonOptions, plan_person
@@ -324,6 +326,9 @@ def test_videos_are_looked_at_once_and_the_person_can_be_chosen(
     assert caught.value.code == "no_body"
     still = plan(replace(job, driving=spec.source))
     assert len(still.pts) == 1 and finder.asked > 7
+    frames = [Image.fromarray(picture) for picture in pictures[:3]]
+    frames[0].save(tmp_path / "v.gif", save_all=True, append_images=frames[1:], duration=100)
+    assert len(plan(replace(job, driving=str(tmp_path / "v.gif"))).pts) == 3
 
 
 # Attempts
@@ -465,3 +470,23 @@ def test_missing_joints_stay_missing(spec: JobSpec, settings: Settings, tmp_path
     targets = person_of(planned(spec, settings)).targets
     assert not found(targets)[:, [10, 13]].any() and found(targets)[:, [0, 4, 9]].all()
     assert animate(spec, settings=settings).frames == FRAMES
+
+
+@pytest.mark.parametrize("kind", ["dance", "fashion"])
+def test_clips_of_persons_step_together(kind: str, spec: JobSpec) -> None:
+    path = Path(spec.weights if kind == "dance" else of_pose_transfer(spec).weights)
+    generator = PersonGenerator(path, torch.device("cpu"), "float32")
+    height, width = generator.size
+    sources = np.random.default_rng(0).integers(0, 256, (3, height, width, 3)).astype(np.uint8)
+    poses = [standing((height, width), seed) for seed in range(6)]
+    engine = Engine(generator, 3, batched=True)
+    clips = [engine.open(generator.begin(source, poses[0])) for source in sources]
+    for number in range(3):
+        alone = generator.begin(sources[number], poses[0])
+        together = list(clips[number].render(poses[1:]))
+        for joints, (frame, _) in zip(poses[1:], together, strict=True):
+            alone, expected = generator.step(alone, joints)
+            assert frame.shape == (height, width, 3)
+            assert np.abs(frame.astype(int) - expected).max() <= 1
+    for clip in clips:
+        clip.close()
