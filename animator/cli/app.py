@@ -10,6 +10,7 @@ import typer
 
 from animator import __version__
 from animator.cli import batch as batch_command
+from animator.cli import detectors as detectors_commands
 from animator.cli import evaluate as evaluate_commands
 from animator.cli import motion as motion_commands
 from animator.cli import options as opt
@@ -18,6 +19,7 @@ from animator.cli import report as report_command
 from animator.cli import serve as serve_commands
 from animator.cli import train as train_command
 from animator.cli import verify as verify_command
+from animator.cli import views as views_options
 from animator.cli import weights as weights_commands
 from animator.cli.console import absolute, command, making_command, print_json, print_path, say
 from animator.cli.farm import commands
@@ -27,6 +29,7 @@ from animator.errors import AnimatorError
 from animator.files.local import free_names
 from animator.settings import Settings, share_cores
 from animator.spec import JobOptions, JobSpec
+from animator.weights.subjects import NOT_OF
 
 app = typer.Typer(
     name="animator",
@@ -139,6 +142,25 @@ def pose(
         weights=weights, source_pose=source_pose, frame=frame, size=size, fps=fps,
         detector_weights=detector_weights, device=device, precision=precision,
     )  # fmt: skip
+
+
+@app.command(rich_help_panel=ANIMATE)
+@making_command
+@opt.job_options(JobSpec, without=[*NOT_OF["object"], *views_options.WITHOUT])
+def views(
+    photo: views_options.Photo,
+    output: opt.Output = None,
+    views: views_options.Views = None,
+    azimuth: views_options.Azimuth = 0,
+    elevation: views_options.Elevation = 0,
+    force: opt.Force = False,
+    as_json: opt.Json = False,
+    **options: Any,
+) -> None:
+    """Show the object of a photo from all sides, by weights for view synthesis."""
+    views_options.views_here(
+        photo, views, azimuth, elevation, output, overwrite=force, as_json=as_json, **options
+    )
 
 
 _OF_THE_RESULT = (
@@ -278,5 +300,6 @@ app.command(rich_help_panel=DATA)(report_command.report)
 app.command(rich_help_panel=MODELS)(train_command.train)
 app.add_typer(motion_commands.app, name="motion", rich_help_panel=ANIMATE)
 app.add_typer(weights_commands.app, name="weights", rich_help_panel=MODELS)
+app.add_typer(detectors_commands.app, name="detectors", rich_help_panel=MODELS)
 app.add_typer(evaluate_commands.app, name="evaluate", rich_help_panel=MODELS)
 plain_help(app)
