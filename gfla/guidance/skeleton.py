@@ -69,6 +69,7 @@ def skeleton_structures(
     *,
     style: Style = "coco",
     role: Role = "frame",
+    whole: bool = False,
 ) -> Tensor:
     """Draw the structure guidance of the frames of a clip, or of its source.
 
@@ -80,6 +81,8 @@ def skeleton_structures(
         style: see this module.
         role: whether the joints are of the source or of frames to render; "published" draws them
             differently.
+        whole: whether published joints are cut to whole pixels first, as they were for training on
+            pictures that were moved; others always are.
 
     Returns:
         float32 T 20 H W: a heat map in 0..1 for each of 17 joints, zero where it is missing, then
@@ -96,7 +99,7 @@ def skeleton_structures(
     check_choice("style", style, get_args(Style))
     check_choice("role", role, get_args(Role))
     if style == "published":
-        return _published_structures(joints, size, annotated, sigma, role)
+        return _published_structures(joints, size, annotated, sigma, role, whole)
     # Heat maps of all 18 joints, of which COCO's 17 are taken; then the pictures.
     maps = pose_heatmaps(torch.from_numpy(joints).float(), size, annotated, sigma)
     placed = resized(joints, annotated, size) if annotated else joints
@@ -111,6 +114,7 @@ def _published_structures(
     annotated: tuple[int, int] | None,
     sigma: float,
     role: Role,
+    whole: bool,
 ) -> Tensor:
     """``skeleton_structures`` in the published style, of valid arguments."""
     if min(*size, *(annotated or size), sigma) <= 0:
@@ -118,6 +122,8 @@ def _published_structures(
         raise GflaError("invalid_config", message)
     placed = resized(joints, annotated, size) if annotated else joints
     points = to_coco17(placed) if role == "source" else to_human36m(placed)
+    if whole:
+        points = np.trunc(points)
     # There, a coordinate of 0 says that a joint was not found.
     seen = found(points) & (points != 0).all(-1)
     centres = torch.from_numpy(points)

@@ -65,11 +65,11 @@ def test_files_that_are_none_are_refused(tmp_path: Path, text: str, said: str) -
 
 
 def test_differences_leave_out_what_changes_no_result() -> None:
-    one = load_config("face")
+    one = load_config("view")
     assert not differences(
-        one, load_config("face", ["record.log_every=3", "data.workers=0", "start_from=a"])
+        one, load_config("view", ["record.log_every=3", "data.workers=0", "start_from=a"])
     )
-    assert differences(one, load_config("face", ["seed=2", "data.options.a=1"])) == [
+    assert differences(one, load_config("view", ["seed=2", "data.options.a=1"])) == [
         "data.options: {}, not None",
         "seed: 1, not 2",
         "data.options.a: None, not 1",
