@@ -21,6 +21,7 @@ from animator.weights.library import (
     resolve,
 )
 from animator.weights.loading import load_checkpoint, load_model
+from gfla.arrays import Resize
 from gfla.config import GeneratorConfig, PoseTransferConfig
 from gfla.guidance.pose import pose_heatmaps
 from gfla.joints import Joints
@@ -47,6 +48,9 @@ class PersonGenerator:
         size: height and width that the networks see.
         picture_size: height and width of the pictures that it was trained on, before they were
             resized to that; their aspect is that of results.
+        resize: by which filter pictures come to ``size``, as those it was trained on did.
+        published: whether it is of a file of the paper's authors, whose code cuts results to
+            whole levels where others round.
     """
 
     def __init__(self, weights: Path, device: torch.device, precision: str) -> None:
@@ -66,6 +70,9 @@ class PersonGenerator:
         self.network = loaded.generator.requires_grad_(False)
         self.device = device
         self.size, self.picture_size = _sizes(self.network.config, loaded.info, str(weights))
+        self.published = "image_size" not in loaded.info
+        bilinear = self.published or loaded.info.get("resize") == "bilinear"
+        self.resize: Resize = "bilinear" if bilinear else "bicubic"
         self._bfloat16 = precision == "bfloat16"
 
     @property
@@ -94,7 +101,7 @@ class PersonGenerator:
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16)
         with torch.inference_mode(), autocast:
             prediction = self.network(image, maps[:1], maps[1:])
-        return to_picture(prediction.image[0])
+        return to_picture(prediction.image[0], truncated=self.published)
 
 
 def load_person_generator(

@@ -30,7 +30,13 @@ from animator.persons.generator import (
     load_person_generator,
     resolve_person_weights,
 )
-from animator.persons.targets import MakeDetector, Poses, Target, source_joints
+from animator.persons.targets import (
+    MakeDetector,
+    Poses,
+    Target,
+    published_canvas,
+    source_joints,
+)
 from animator.persons.windows import Window, resize
 from animator.settings import Settings
 from animator.values import DEVICE
@@ -41,6 +47,10 @@ Frame = Literal["auto", "person", "whole"]
 SAME_ASPECT = 0.1
 """How far a picture's aspect may be from the model's and still count as a picture of its kind."""
 MIN_SIZE, MAX_SIZE = 64, 2048
+SCALED = (
+    "The table's joints were taken to be of a picture of 176 x 256, as in the published tables of "
+    "DeepFashion; a table with columns for width and height says otherwise."
+)
 JPEG_QUALITY = 95
 
 
@@ -98,6 +108,7 @@ class PoseResult:
         held: of them, those that hold a pose because nobody was found in the target's frame.
         weights: which weights rendered it.
         seconds: it took.
+        notes: sentences about what was taken for granted.
     """
 
     output: str
@@ -105,6 +116,7 @@ class PoseResult:
     held: int
     weights: str
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 def transfer_pose(
@@ -158,7 +170,9 @@ def transfer_pose(
         with watch.stage("generate", len(scene.targets)):
             _write(request, target, poses, scene, watch, limits)
     seconds = round(time.monotonic() - began, 3)
-    return PoseResult(request.output, len(scene.targets), poses.held, generator.name, seconds)
+    return PoseResult(
+        request.output, len(scene.targets), poses.held, generator.name, seconds, scene.notes
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +185,7 @@ class Scene:
         source_joints: 18 x 2 pixels of it.
         targets: T x 18 x 2 pixels alike.
         size: height and width of the results.
+        notes: see ``PoseResult``.
     """
 
     generator: PersonGenerator
@@ -178,6 +193,7 @@ class Scene:
     source_joints: Joints
     targets: Joints
     size: tuple[int, int]
+    notes: tuple[str, ...] = ()
 
     def pictures(self) -> Iterator[NDArray[np.uint8]]:
         """The results one after another, uint8 H W 3."""
@@ -209,6 +225,9 @@ def plan_scene(
     """
     # The source, in pixels of its picture, and the part around the person.
     size = (picture.shape[0], picture.shape[1])
+    table = request.source_pose is not None and Path(request.source_pose).suffix != ".json"
+    published = published_canvas(joints, size) if table and canvas is None else None
+    canvas, scaled = canvas or published, published is not None
     if canvas is not None and canvas != size:
         joints = Window.whole(canvas).place(joints, size)
     window = choose_window(request.frame, joints, size, generator.aspect)
@@ -219,15 +238,18 @@ def plan_scene(
     target_size = poses.canvas
     if target_size is None and (request.frame == "whole" or window == Window.whole(size)):
         target_size = size if _lies_in(poses.joints, size) or request.frame == "whole" else None
+        if poses.table and (published := published_canvas(poses.joints, size)):
+            target_size, scaled = published, True  # not in its corner
     target_window = choose_window(request.frame, poses.joints, target_size, generator.aspect)
     # Both in the pixels that the networks see, and the size of the result.
     height = request.size or generator.size[0]
     return Scene(
         generator,
-        window.cut(picture, generator.size),
+        window.cut(picture, generator.size, generator.resize),
         window.place(joints, generator.size),
         target_window.place(poses.joints, generator.size),
         (height, max(1, round(height * generator.aspect))),
+        (SCALED,) * scaled,
     )
 
 

@@ -19,12 +19,16 @@ from animator.media.stills import read_still
 from animator.persons.bodies import Body, BodyDetector, follow
 from animator.watch import Watch
 from gfla.data.pose_tables import Annotation, read_annotations
+from gfla.data.prepare.fashion import ANNOTATED
 from gfla.data.prepare.pose_files import read_pose_json
 from gfla.errors import GflaError
 from gfla.joints import Joints, found
 
 ROW_MARK = "#"
 """Between the file of a table and the name of a row in it."""
+MUCH_LARGER = 2
+"""How many times as high and wide as a published table's pictures a picture is that it cannot be of
+as it stands."""
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
 MakeDetector = Callable[[], BodyDetector]
 
@@ -42,6 +46,7 @@ class Poses:
         rate: frames a second on average, None if unknown.
         audio_start: the time in the video, in seconds, at which the sound begins; None for 0.
         held: frames in which nobody was found, which repeat the pose before.
+        table: whether they are of a table that does not say how large its pictures were.
     """
 
     joints: NDArray[np.float64]
@@ -52,6 +57,7 @@ class Poses:
     rate: Fraction | None = None
     audio_start: Fraction | None = None
     held: int = 0
+    table: bool = False
 
 
 class Target:
@@ -202,6 +208,23 @@ def source_joints(path: str, picture: str) -> tuple[Joints, tuple[int, int] | No
     raise AnimatorError("invalid_pose", message)
 
 
+def published_canvas(joints: Joints, size: tuple[int, int]) -> tuple[int, int] | None:
+    """Height and width that the coordinates of a published table are of, if they are of one.
+
+    DeepFashion's tables are of 256 x 176 whatever the picture, so beside its raw pictures of
+    1101 x 750 every joint lies in a corner of a much larger picture.
+
+    Args:
+        joints: ... x 18 x 2 of a table that does not say how large its pictures are.
+        size: height and width of the picture that they are used with.
+    """
+    if any(a < MUCH_LARGER * b for a, b in zip(size, ANNOTATED, strict=True)):
+        return None
+    there = joints[found(joints)]
+    inside = (there >= 0) & (there <= [ANNOTATED[1], ANNOTATED[0]])
+    return ANNOTATED if len(there) and inside.all() else None
+
+
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
     """A key that sorts frame 10 after frame 9."""
     parts = re.split(r"(\d+)", name)
@@ -235,7 +258,8 @@ def _from_table(path: Path, row: str | None) -> Poses:
         for item in rows
     ]
     joints = [item.joints if found(item.joints).any() else None for item in rows]
-    return _filled(joints, sizes.pop() if len(sizes) == 1 else None, names, path)
+    canvas = sizes.pop() if len(sizes) == 1 else None
+    return _filled(joints, canvas, names, path, table=canvas is None)
 
 
 def _rows(path: Path) -> list[Annotation]:
@@ -265,7 +289,7 @@ def _filled(
     canvas: tuple[int, ...] | None,
     names: Sequence[str],
     what: str | Path,
-    **timing: Any,
+    **more: Any,
 ) -> Poses:
     """Poses for all frames: one without a person holds the pose before, or the first there is."""
     last = next((item for item in joints if item is not None), None)
@@ -278,7 +302,7 @@ def _filled(
         last = last if item is None else item
         whole.append(last)
     size = None if canvas is None else (int(canvas[0]), int(canvas[1]))
-    return Poses(np.stack(whole), size, _distinct(names), held=held, **timing)
+    return Poses(np.stack(whole), size, _distinct(names), held=held, **more)
 
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from gfla.arrays import Resize
 from gfla.joints import MISSING, Joints, extent, found
 
 MARGIN = 0.2
@@ -63,12 +64,15 @@ class Window:
         overlaps = -self.width < self.left < size[1] and -self.height < self.top < size[0]
         return overlaps and max(self.width, self.height) <= _LARGEST * max(size)
 
-    def cut(self, picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-        """The part as a picture of a height and width (bicubic); the border goes on outside.
+    def cut(
+        self, picture: NDArray[np.uint8], size: tuple[int, int], how: Resize = "bicubic"
+    ) -> NDArray[np.uint8]:
+        """The part as a picture of a height and width; the border goes on outside.
 
         Args:
             picture: uint8 H W 3; the window must fit it.
             size: height and width of the result.
+            how: by which filter it is resized.
         """
         height, width = picture.shape[:2]
         right, bottom = self.left + self.width, self.top + self.height
@@ -83,7 +87,7 @@ class Window:
             max(right - width, 0),
             cv2.BORDER_REPLICATE,
         )
-        return resize(np.asarray(part, np.uint8), size)
+        return resize(np.asarray(part, np.uint8), size, how)
 
     def place(self, joints: Joints, size: tuple[int, int]) -> Joints:
         """Where joints of the picture lie in the part at a height and width."""
@@ -94,8 +98,10 @@ class Window:
         return np.where(found(joints)[..., None], places, MISSING)
 
 
-def resize(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A picture at another height and width (bicubic); the same one where it fits already.
+def resize(
+    picture: NDArray[np.uint8], size: tuple[int, int], how: Resize = "bicubic"
+) -> NDArray[np.uint8]:
+    """A picture at another height and width; the same one where it fits already.
 
     By Pillow, as the pictures that the networks are trained on: its filter averages where it
     shrinks, and OpenCV's does not.
@@ -103,4 +109,4 @@ def resize(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
     if picture.shape[:2] == tuple(size):
         return picture
     image = Image.fromarray(np.ascontiguousarray(picture))
-    return np.array(image.resize((size[1], size[0]), Image.Resampling.BICUBIC))
+    return np.array(image.resize((size[1], size[0]), Image.Resampling[how.upper()]))

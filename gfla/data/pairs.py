@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +17,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gfla.arrays import Picture
-from gfla.data.pose_tables import Pair, read_annotations, read_pairs
+from gfla.arrays import Picture, Resize
+from gfla.data.pose_tables import SHOWN_SIZE, Pair, read_annotations, read_pairs
 from gfla.data.samples import Sample, epoch_order
-from gfla.errors import GflaError
+from gfla.errors import GflaError, check_choice
 from gfla.guidance.pose import SIGMA, pose_heatmaps
 from gfla.joints import MISSING, Joints, found
 
@@ -99,29 +101,32 @@ class PersonPairs:
         shuffled: bool = True,
         seed: int = 0,
         sigma: float = SIGMA,
+        resize: Resize = "bicubic",
     ) -> None:
         """Read the tables; pictures are read when they are asked for.
 
         Args:
             folder: with ``images/``, ``annotation.csv`` and ``pairs.csv``, as the scripts
                 ``prepare_fashion.py``, ``prepare_market.py`` and ``prepare_poses.py`` write it.
-            size: height and width of the samples; pictures of another size are resized (bicubic).
+            size: height and width of the samples; pictures of another size are resized.
             annotated: height and width that the annotation's coordinates are of; None if they are
                 of the pictures as they are.
             augmentation: how source and target are varied; None for not at all.
             shuffled: whether every epoch has an order of its own; else it is the file's.
             seed: of order and variation.
             sigma: of the heat maps, pixels.
+            resize: by which filter; the published code takes ``bilinear``.
 
         Raises:
             GflaError: ``invalid_data`` if a table cannot be read, or pictures or joints are missing
                 for more than half of the pairs; ``invalid_config`` for a size that is not positive.
         """
         folder = Path(folder)
+        check_choice("resize", resize, get_args(Resize))
         if min(size) < 1 or seed < 0:
             raise GflaError("invalid_config", f"size {size}, seed {seed}; allowed: above 0, from 0")
         self.folder, self.size, self.annotated = folder / IMAGES, size, annotated
-        self.augmentation, self.sigma = augmentation, sigma
+        self.augmentation, self.sigma, self.resize = augmentation, sigma, resize
         self.shuffled, self.seed = shuffled, seed
         self.skipped: list[str] = []
         # Tables; broken rows are left out and told.
@@ -137,11 +142,18 @@ class PersonPairs:
 
     @property
     def picture_size(self) -> tuple[int, int]:
-        """Height and width of the first picture that is whole, which stands for all.
+        """Height and width of the pictures as people see them.
+
+        It is what the folder's preparation says, or the size of the first picture that is whole,
+        which then stands for all.
 
         Raises:
             GflaError: ``invalid_data`` if all of the first are damaged.
         """
+        with suppress(OSError, ValueError, TypeError):
+            height, width = json.loads((self.folder.parent / SHOWN_SIZE).read_text("utf-8"))
+            if min(int(height), int(width)) > 0:
+                return int(height), int(width)
         tried = [source for source, _ in self.pairs[:_TRIED]]
         for name in tried[:-1]:
             with suppress(GflaError):
@@ -186,7 +198,7 @@ class PersonPairs:
         self, name: str, moved: npt.NDArray[np.float64] | None = None
     ) -> tuple[Tensor, Tensor]:
         """One picture (uint8 3 H W) and its heat maps (18 H W), moved by a 2 x 3 map if given."""
-        picture, old = read_picture(self.folder / name, self.size)
+        picture, old = read_picture(self.folder / name, self.size, self.resize)
         joints, annotated = self.joints[name], self.annotated or old
         if moved is not None:
             picture = _move(picture, moved)
@@ -213,7 +225,9 @@ class PersonPairs:
         return usable
 
 
-def read_picture(path: Path, size: tuple[int, int]) -> tuple[Picture, tuple[int, int]]:
+def read_picture(
+    path: Path, size: tuple[int, int], resize: Resize = "bicubic"
+) -> tuple[Picture, tuple[int, int]]:
     """Read a whole picture, at another size.
 
     Returns:
@@ -227,7 +241,7 @@ def read_picture(path: Path, size: tuple[int, int]) -> tuple[Picture, tuple[int,
             old = (image.height, image.width)
             rgb = image.convert("RGB")
             if old != tuple(size):
-                rgb = rgb.resize((size[1], size[0]), Image.Resampling.BICUBIC)
+                rgb = rgb.resize((size[1], size[0]), Image.Resampling[resize.upper()])
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise GflaError("invalid_data", f"{path} is a damaged picture, or none: {error}") from error
     return np.array(rgb), old

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -20,6 +21,7 @@ from animator.settings import Settings
 from animator.weights.importing import import_weights
 from gfla import checkpoint
 from gfla.data.pose_tables import Annotation, write_annotations
+from gfla.guidance.pose import pose_heatmaps
 from tests.animator.media_files import noise, numbered, write_video
 from tests.animator.weights_files import KINDS, write_published
 from tests.gfla.person_files import standing, write_picture
@@ -149,6 +151,75 @@ def test_published_models_and_their_sizes(settings: Settings, tmp_path: Path) ->
     request = PoseRequest(source, target, str(tmp_path / "out.jpg"), "market", own, size=256)
     transfer_pose(request, settings)
     assert Image.open(tmp_path / "out.jpg").size == (128, 256)
+
+
+def published_table(path: Path, **poses: np.ndarray) -> str:
+    """A table as the paper's authors publish it: whole numbers of 176 x 256, y before x."""
+    rows = ["name:keypoints_y:keypoints_x"]
+    for name, joints in poses.items():
+        y, x = (json.dumps([int(v) for v in joints[:, axis]]) for axis in (1, 0))
+        rows.append(f"{name}.jpg:{y}:{x}")
+    path.write_text("\n".join(rows))
+    return str(path)
+
+
+def test_published_tables_are_of_176_by_256_whatever_the_picture(
+    settings: Settings, tmp_path: Path
+) -> None:
+    entry = import_weights(write_published(tmp_path, "fashion", "fashion"), settings=settings)
+    raw = str(write_picture(tmp_path / "raw.jpg", (1101, 750), seed=1))
+    own, pose = (standing((256, 176), seed).round() for seed in (1, 2))
+    own[3] = pose[5] = -1
+    table = published_table(tmp_path / "poses.csv", raw=own, other=pose)
+    request = PoseRequest(raw, f"{table}#other.jpg", f"{tmp_path}/out.png", "fashion", table)
+    result = transfer_pose(request, settings)
+    assert any("176 x 256" in note for note in result.notes)
+    # The network sees all of the picture at 256 x 256, bilinear; a joint is at x / 176 * 256.
+    generator = load_person_generator(entry.name, "cpu", "float32", settings)
+    seen = np.array(Image.open(raw).resize((256, 256), Image.Resampling.BILINEAR))
+    places = [
+        np.array(
+            [(-1, -1) if x == -1 else (int(x / 176 * 256), int(y)) for x, y in joints.tolist()]
+        )
+        for joints in (own, pose)
+    ]
+    rendered = Image.fromarray(generator.render(seen, *places))
+    expected = np.array(rendered.resize((176, 256), Image.Resampling.BICUBIC))
+    assert np.array_equal(picture_of(tmp_path / "out.png"), expected)
+
+
+def test_a_table_that_fits_its_picture_is_left_alone(
+    model: str, settings: Settings, tmp_path: Path
+) -> None:
+    # Not much larger, or with a joint beyond 176 x 256: coordinates are pixels, as ever.
+    for size, seed in (((300, 206), 1), ((1101, 750), 2)):
+        picture = str(write_picture(tmp_path / "a.png", size, seed=1))
+        poses = standing(size, seed) if size[0] > 300 else standing((256, 176), seed)
+        table = published_table(tmp_path / "poses.csv", a=poses)
+        pixels = openpose(tmp_path / "a.json", poses.astype(int))
+        results = []
+        for target, own in ((table, table), (pixels, pixels)):
+            request = PoseRequest(picture, target, f"{tmp_path}/out.png", model, own)
+            assert transfer_pose(request, settings, overwrite=True).notes == ()
+            results.append(picture_of(tmp_path / "out.png"))
+        assert np.array_equal(*results)
+
+
+def test_published_results_are_cut_to_whole_levels(settings: Settings, tmp_path: Path) -> None:
+    import_weights(write_published(tmp_path, "market", "market"), settings=settings)
+    generator = load_person_generator("market", "cpu", "float32", settings)
+    assert (generator.published, generator.resize) == (True, "bilinear")
+    image = np.array(Image.open(write_picture(tmp_path / "m.png", MARKET)))
+    joints = standing(MARKET)
+    maps = pose_heatmaps(torch.tensor(np.stack([joints, joints])).float(), MARKET)
+    seen = torch.tensor(image).permute(2, 0, 1)[None] / 127.5 - 1
+    with torch.inference_mode():
+        made = generator.network(seen, maps[:1], maps[1:]).image[0].permute(1, 2, 0).numpy()
+    levels = (made + 1) / 2 * 255
+    found = generator.render(image, joints, joints)
+    clear = np.abs(levels - np.rint(levels)) > 1e-3  # a last bit does not decide
+    assert clear.mean() > 0.9
+    assert np.array_equal(found[clear], np.floor(levels[clear]).astype(np.uint8))
 
 
 # Sequences
