@@ -40,6 +40,7 @@ class PortraitGenerator:
         precision: "float32" or "bfloat16".
         background_edges: whether the guidance shows the edges of the source's background, as the
             published face model was trained with.
+        whole_pixels: whether landmarks are cut to whole pixels before they are drawn, likewise.
         starts: the states in which clips have begun.
     """
 
@@ -64,6 +65,8 @@ class PortraitGenerator:
         self.device = device
         self.structure_size = structure_size(config, loaded.info, str(weights))
         self.background_edges = loaded.info.get("background_edges") is True
+        # Imports of earlier versions name the edges alone; the published code does both.
+        self.whole_pixels = loaded.info.get("whole_pixels", self.background_edges) is True
         self.precision = precision
         self.starts = StateCache()
 
@@ -182,7 +185,8 @@ class PortraitGenerator:
         self, landmarks: NDArray[np.floating], picture: NDArray[np.uint8] | None
     ) -> Guidance:
         size = self.structure_size
-        structure = face_structure(to_pixels(landmarks, size), size, picture)
+        pixels = to_pixels(landmarks, size)
+        structure = face_structure(np.trunc(pixels) if self.whole_pixels else pixels, size, picture)
         points = torch.from_numpy(np.asarray(landmarks, np.float32))
         return (
             torch.from_numpy(structure)[None].to(self.device),
