@@ -6,7 +6,7 @@ edge is at -0.5.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,6 @@ Picture = NDArray[np.uint8]
 """uint8 H W 3, RGB."""
 Points = NDArray[np.floating]
 """... x 2, as (x, y); where in pixels, a whole number is the centre of a pixel."""
-Resize = Literal["bicubic", "bilinear"]
-"""How pictures of persons are resized, by Pillow's filters, which smooth before they shrink."""
 Coordinates = TypeVar("Coordinates", NDArray[Any], "Tensor")
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
 from animator.files.local import check_input
+from animator.persons.windows import Resample
 from animator.settings import Settings
 from animator.weights.library import (
     PUBLISHED_SIZE,
@@ -21,7 +22,6 @@ from animator.weights.library import (
     resolve,
 )
 from animator.weights.loading import load_checkpoint, load_model
-from gfla.arrays import Resize
 from gfla.config import GeneratorConfig, PoseTransferConfig
 from gfla.guidance.pose import pose_heatmaps
 from gfla.joints import Joints
@@ -48,7 +48,7 @@ class PersonGenerator:
         size: height and width that the networks see.
         picture_size: height and width of the pictures that it was trained on, before they were
             resized to that; their aspect is that of results.
-        resize: by which filter pictures come to ``size``, as those it was trained on did.
+        resample: by which filter pictures come to ``size``, as those it was trained on did.
         published: whether it is of a file of the paper's authors, whose code cuts results to
             whole levels where others round.
     """
@@ -71,8 +71,8 @@ class PersonGenerator:
         self.device = device
         self.size, self.picture_size = _sizes(self.network.config, loaded.info, str(weights))
         self.published = "image_size" not in loaded.info
-        bilinear = self.published or loaded.info.get("resize") == "bilinear"
-        self.resize: Resize = "bilinear" if bilinear else "bicubic"
+        bilinear = self.published or loaded.info.get("resample") == "bilinear"
+        self.resample: Resample = "bilinear" if bilinear else "bicubic"
         self._bfloat16 = precision == "bfloat16"
 
     @property

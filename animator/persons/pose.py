@@ -245,7 +245,7 @@ def plan_scene(
     height = request.size or generator.size[0]
     return Scene(
         generator,
-        window.cut(picture, generator.size, generator.resize),
+        window.cut(picture, generator.size, generator.resample),
         window.place(joints, generator.size),
         target_window.place(poses.joints, generator.size),
         (height, max(1, round(height * generator.aspect))),

@@ -114,7 +114,7 @@ def load_checkpoint(weights: Path, device: torch.device) -> tuple[checkpoint.Che
         raise AnimatorError("weights_unreadable", message) from error
     if loaded.info.get("stage") == FLOW_STAGE:
         message = (
-            f"The weights {str(weights)!r} are of stage 1: a flow estimator, which renders nothing. "
+            f"The weights {str(weights)!r} are of stage 1: a flow estimator alone renders nothing. "
             f"`animator train` makes a model of them with start_from={str(weights)!r}."
         )
         raise AnimatorError("weights_wrong_kind", message)

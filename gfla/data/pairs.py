@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gfla.arrays import Picture, Resize
+from gfla.arrays import Picture
 from gfla.data.pose_tables import SHOWN_SIZE, Pair, read_annotations, read_pairs
 from gfla.data.samples import Sample, epoch_order
 from gfla.errors import GflaError, check_choice
@@ -28,6 +28,11 @@ IMAGES, ANNOTATION, PAIRS = "images", "annotation.csv", "pairs.csv"
 """What a prepared folder holds."""
 FILL = (128, 128, 128)
 """Colour of what comes into the picture from outside; 0 in [-1, 1]."""
+Resample = Literal["bicubic", "bilinear"]
+RESAMPLING: dict[str, Image.Resampling] = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+}
 _TRIED = 20
 
 
@@ -98,10 +103,10 @@ class PersonPairs:
         *,
         annotated: tuple[int, int] | None = None,
         augmentation: PairAugmentation | None = None,
+        resample: Resample = "bicubic",
         shuffled: bool = True,
         seed: int = 0,
         sigma: float = SIGMA,
-        resize: Resize = "bicubic",
     ) -> None:
         """Read the tables; pictures are read when they are asked for.
 
@@ -112,21 +117,22 @@ class PersonPairs:
             annotated: height and width that the annotation's coordinates are of; None if they are
                 of the pictures as they are.
             augmentation: how source and target are varied; None for not at all.
+            resample: how pictures are resized; the published model's bilinearly.
             shuffled: whether every epoch has an order of its own; else it is the file's.
             seed: of order and variation.
             sigma: of the heat maps, pixels.
-            resize: by which filter; the published code takes ``bilinear``.
 
         Raises:
             GflaError: ``invalid_data`` if a table cannot be read, or pictures or joints are missing
                 for more than half of the pairs; ``invalid_config`` for a size that is not positive.
         """
         folder = Path(folder)
-        check_choice("resize", resize, get_args(Resize))
         if min(size) < 1 or seed < 0:
             raise GflaError("invalid_config", f"size {size}, seed {seed}; allowed: above 0, from 0")
+        check_choice("resample", resample, RESAMPLING)
         self.folder, self.size, self.annotated = folder / IMAGES, size, annotated
-        self.augmentation, self.sigma, self.resize = augmentation, sigma, resize
+        self.resample: Resample = resample
+        self.augmentation, self.sigma = augmentation, sigma
         self.shuffled, self.seed = shuffled, seed
         self.skipped: list[str] = []
         # Tables; broken rows are left out and told.
@@ -198,7 +204,7 @@ class PersonPairs:
         self, name: str, moved: npt.NDArray[np.float64] | None = None
     ) -> tuple[Tensor, Tensor]:
         """One picture (uint8 3 H W) and its heat maps (18 H W), moved by a 2 x 3 map if given."""
-        picture, old = read_picture(self.folder / name, self.size, self.resize)
+        picture, old = read_picture(self.folder / name, self.size, self.resample)
         joints, annotated = self.joints[name], self.annotated or old
         if moved is not None:
             picture = _move(picture, moved)
@@ -226,7 +232,7 @@ class PersonPairs:
 
 
 def read_picture(
-    path: Path, size: tuple[int, int], resize: Resize = "bicubic"
+    path: Path, size: tuple[int, int], resample: Resample = "bicubic"
 ) -> tuple[Picture, tuple[int, int]]:
     """Read a whole picture, at another size.
 
@@ -241,7 +247,7 @@ def read_picture(
             old = (image.height, image.width)
             rgb = image.convert("RGB")
             if old != tuple(size):
-                rgb = rgb.resize((size[1], size[0]), Image.Resampling[resize.upper()])
+                rgb = rgb.resize((size[1], size[0]), RESAMPLING[resample])
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise GflaError("invalid_data", f"{path} is a damaged picture, or none: {error}") from error
     return np.array(rgb), old

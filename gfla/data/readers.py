@@ -58,7 +58,7 @@ def open_samples(kind: str, folder: Path, wanted: Wanted, options: Mapping[str, 
 def _person(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples:
     from gfla.data.pairs import PairAugmentation, PersonPairs
 
-    values = _known(PersonPairs, options, ("annotated", "augmentation", "sigma", "resize"))
+    values = _known(PersonPairs, options, ("annotated", "augmentation", "resample", "sigma"))
     if values.get("annotated") is not None:
         values["annotated"] = tuple(values["annotated"])
     values["augmentation"] = _augmentation(PairAugmentation, values.get("augmentation"), None)

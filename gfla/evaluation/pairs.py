@@ -6,14 +6,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, get_args
+from typing import cast
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from gfla.arrays import Resize
 from gfla.data.samples import Samples
 from gfla.errors import GflaError
 from gfla.evaluation.files import picture_files
@@ -94,18 +93,18 @@ def open_pairs(protocol: Protocol, folder: Path, reference: Path | None = None) 
 
 
 def _open_person(protocol: Protocol, folder: Path, reference: Path | None) -> EvaluationPairs:
-    from gfla.data.pairs import PAIRS, PersonPairs
+    from gfla.data.pairs import PAIRS, RESAMPLING, PersonPairs, Resample
 
     options = protocol.pictures
-    if options.resize not in get_args(Resize):
-        message = f"pairs of persons are resized by {' or '.join(get_args(Resize))} only"
+    if options.resize not in RESAMPLING:
+        message = f"pairs of persons are resized by {' or '.join(RESAMPLING)} only"
         raise GflaError("invalid_protocol", message)
     # The split's folder, or a folder that is a split itself.
     split = folder / protocol.split
     if not split.is_dir() and (folder / PAIRS).is_file():
         split = folder
-    size = options.height, options.width
-    data = PersonPairs(split, size, shuffled=False, resize=cast(Resize, options.resize))
+    resample = cast(Resample, options.resize)
+    data = PersonPairs(split, (options.height, options.width), shuffled=False, resample=resample)
     # A table's number is of certain pairs: fewer of them are another test.
     expected = protocol.expected_samples
     if expected is not None and len(data) != expected:

@@ -17,7 +17,6 @@ from gfla.config import (
 )
 from gfla.errors import GflaError
 
-
 _FLOW_NET = "flow_net"
 _KERNELS = {(3, 2): ((3, 3), (2, 5)), (2,): ((2, 3),)}
 """Kernels of local attention by the layers that have flows: DeepFashion's and Market-1501's."""
@@ -74,7 +73,7 @@ def infer_flow_config(state: Mapping[str, Tensor]) -> GeneratorConfig:
     if layers not in _KERNELS:
         message = f"its flows are at layers {layers}; those of published models are at 3 and 2 or 2"
         raise GflaError("bad_checkpoint", message)
-    common = {"flow_widths": widths, "attention": _KERNELS[layers]}
+    common: dict[str, Any] = {"flow_widths": widths, "attention": _KERNELS[layers]}
     try:
         if any(name.startswith(f"{_FLOW_NET}.cat.") for name in state):
             # The view vectors' difference joins the features of the deepest layer.

@@ -208,7 +208,7 @@ def test_a_table_that_fits_its_picture_is_left_alone(
 def test_published_results_are_cut_to_whole_levels(settings: Settings, tmp_path: Path) -> None:
     import_weights(write_published(tmp_path, "market", "market"), settings=settings)
     generator = load_person_generator("market", "cpu", "float32", settings)
-    assert (generator.published, generator.resize) == (True, "bilinear")
+    assert (generator.published, generator.resample) == (True, "bilinear")
     image = np.array(Image.open(write_picture(tmp_path / "m.png", MARKET)))
     joints = standing(MARKET)
     maps = pose_heatmaps(torch.tensor(np.stack([joints, joints])).float(), MARKET)

@@ -64,7 +64,7 @@ def test_fashion_is_resized_once_and_bilinearly(tmp_path: Path) -> None:
         Image.fromarray(noise).save(tmp_path / "img_highres" / name, quality=90)
     write_tables(tmp_path / "tables", "train", NAMES, (256, 176), PAIRS)
     prepare_fashion(tmp_path, tmp_path / "tables", tmp_path / "out", format="png", workers=1)
-    pairs = PersonPairs(tmp_path / "out" / "train", (256, 256), resize="bilinear")
+    pairs = PersonPairs(tmp_path / "out" / "train", (256, 256), resample="bilinear")
     with Image.open(tmp_path / "img_highres" / next(iter(TREE))) as raw:
         seen = _triangles(np.asarray(raw.convert("RGB"), np.float64), (256, 256))
     wanted = np.clip(np.rint(seen), 0, 255)
@@ -73,7 +73,7 @@ def test_fashion_is_resized_once_and_bilinearly(tmp_path: Path) -> None:
     assert np.abs(found - wanted).max() <= 1
     kept = tmp_path / "kept"
     prepare_fashion(tmp_path, tmp_path / "tables", kept, size=None, workers=1)
-    straight = PersonPairs(kept / "train", (256, 256), resize="bilinear")
+    straight = PersonPairs(kept / "train", (256, 256), resample="bilinear")
     assert np.array_equal(straight[0]["source"], pairs[0]["source"])
     assert not np.array_equal(
         PersonPairs(kept / "train", (256, 256))[0]["source"], pairs[0]["source"]
