@@ -20,7 +20,7 @@ from animator.faces.crop import fit_size
 from animator.weights.library import require_face, structure_size
 from animator.weights.loading import load_checkpoint
 from gfla.arrays import to_pixels
-from gfla.guidance.face import LABELS, face_structure
+from gfla.guidance.face import LABELS, face_structure, face_style
 from gfla.models.generators import AnimationGenerator
 from gfla.models.rollout import Prediction, Reference, RolloutState
 from gfla.ops.ranges import from_bytes
@@ -40,7 +40,7 @@ class PortraitGenerator:
         precision: "float32" or "bfloat16".
         background_edges: whether the guidance shows the edges of the source's background, as the
             published face model was trained with.
-        whole_pixels: whether landmarks are cut to whole pixels before they are drawn, likewise.
+        style: how the guidance is drawn; "published" is from landmarks on whole pixels.
         starts: the states in which clips have begun.
     """
 
@@ -65,8 +65,7 @@ class PortraitGenerator:
         self.device = device
         self.structure_size = structure_size(config, loaded.info, str(weights))
         self.background_edges = loaded.info.get("background_edges") is True
-        # Imports of earlier versions name the edges alone; the published code does both.
-        self.whole_pixels = loaded.info.get("whole_pixels", self.background_edges) is True
+        self.style = face_style(loaded.info)
         self.precision = precision
         self.starts = StateCache()
 
@@ -185,8 +184,7 @@ class PortraitGenerator:
         self, landmarks: NDArray[np.floating], picture: NDArray[np.uint8] | None
     ) -> Guidance:
         size = self.structure_size
-        pixels = to_pixels(landmarks, size)
-        structure = face_structure(np.trunc(pixels) if self.whole_pixels else pixels, size, picture)
+        structure = face_structure(to_pixels(landmarks, size), size, picture, self.style)
         points = torch.from_numpy(np.asarray(landmarks, np.float32))
         return (
             torch.from_numpy(structure)[None].to(self.device),

@@ -199,7 +199,7 @@ def _read(path: Path) -> tuple[Generator, dict[str, Any]]:
             raise GflaError(error.code, f"{error.message}{_hint(set(state))}") from error
     info: dict[str, Any] = {"structure_size": PUBLISHED_SIZE}
     if is_face(generator.config):
-        info |= {"background_edges": True, "whole_pixels": True}
+        info |= {"background_edges": True, "drawing": "published"}
     return generator, info
 
 

@@ -18,42 +18,45 @@ from tests.animator.weights_files import write_published
 from tests.helpers import NARROW, small_generator
 
 SIZE = 256
-# A face of 68 points, none of them at a whole pixel, some outside of the picture.
-POINTS = (np.random.default_rng(4).uniform(-3, 250, (68, 2)) + 0.37).astype(np.float32)
-CUT = POINTS.astype(int)  # towards zero, as numbers become whole in the published code
+# 68 points, none of them at a whole pixel, some outside of the picture.
+POINTS = np.random.default_rng(4).integers(-3, 250, (68, 2)) + 0.375
 
 
-def drawn(weights: Path) -> np.ndarray:
+def drawn(weights: Path, points: np.ndarray) -> np.ndarray:
     generator = PortraitGenerator(weights, torch.device("cpu"), "float32")
     generator.structure_size = SIZE
     picture = np.zeros((SIZE, SIZE, 3), np.uint8)
     # Units count from edge to edge, and the middle of the first pixel is pixel 0.
-    units = (POINTS.astype(np.float64) + 0.5) / SIZE
+    units = (points + 0.5) / SIZE
     return generator.guidance(units, generator.start(picture, units))[0][0].numpy()
 
 
-@pytest.fixture
 def published(tmp_path: Path) -> Path:
     settings = Settings(state_dir=tmp_path / "state")
     return Path(import_weights(write_published(tmp_path, "face"), settings=settings).path)
 
 
-def test_published_models_see_landmarks_cut_to_whole_pixels(published: Path) -> None:
-    found = drawn(published)
-    assert np.array_equal(found, face_structure(CUT.astype(np.float64), SIZE))
-    assert not np.array_equal(found, face_structure(POINTS, SIZE))
-
-
-def test_imports_of_earlier_versions_are_published_models_too(tmp_path: Path) -> None:
+def of_an_earlier_version(tmp_path: Path) -> Path:
     path = tmp_path / "old.safetensors"
     info = {"structure_size": SIZE, "background_edges": True}
     checkpoint.save(path, small_generator(NARROW), info)
-    assert np.array_equal(drawn(path), face_structure(CUT.astype(np.float64), SIZE))
+    return path
 
 
-def test_other_models_see_landmarks_as_they_are(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [published, of_an_earlier_version])
+def test_published_models_see_landmarks_cut_to_whole_pixels(make, tmp_path):
+    weights = make(tmp_path)
+    found = drawn(weights, POINTS)
+    # Towards zero, as numbers become whole in the published code; what is whole stays.
+    cut = POINTS.astype(int).astype(float)
+    assert np.array_equal(found, drawn(weights, cut))
+    assert not np.array_equal(found, face_structure(POINTS, SIZE))
+    assert np.array_equal(found, face_structure(cut, SIZE, style="published"))
+
+
+def test_other_models_see_landmarks_as_they_are(tmp_path):
     path = tmp_path / "mine.safetensors"
     checkpoint.save(path, small_generator(NARROW), {"structure_size": SIZE})
-    wanted = face_structure((POINTS.astype(np.float64) + 0.5) / SIZE * SIZE - 0.5, SIZE)
-    assert np.array_equal(drawn(path), wanted)
-    assert not PortraitGenerator(DEFAULT_WEIGHTS, torch.device("cpu"), "float32").whole_pixels
+    assert np.array_equal(drawn(path, POINTS), face_structure(POINTS, SIZE))
+    generator = PortraitGenerator(DEFAULT_WEIGHTS, torch.device("cpu"), "float32")
+    assert (generator.style, generator.background_edges) == ("default", False)
