@@ -105,7 +105,7 @@ def prepare_fashion(
     # Everything that can be wrong with tables and pictures, before anything is written.
     splits = published_splits(tables)
     available = find_pictures(pictures)
-    fix_options(out, {"kind": "fashion", "size": size, "format": format})
+    fix_options(out, {"kind": "fashion", "size": size, "format": format, "resample": "bilinear"})
     report = PreparationReport("DeepFashion In-shop")
     for name in splits:
         # The lists name all pictures of the published split; the tables those with a person found.
