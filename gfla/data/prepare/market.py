@@ -1,4 +1,4 @@
-"""Market-1501 for pose transfer (section 4.1), with masks of persons for mask-LPIPS (section 4.2)."""
+"""Market-1501 for pose transfer (section 4.1), with masks of persons for mask-LPIPS (4.2)."""
 
 from __future__ import annotations
 
