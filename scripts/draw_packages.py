@@ -25,11 +25,11 @@ FLOORS: tuple[dict[str, str], ...] = (
         "dataset": "manifests to shards",
     },
     {
-        "persons": "pose transfer",
         "samples": "media to try with",
-        "animation": "a face job to its video",
+        "animation": "a job to its video",
         "jobs": "records, leases, queue",
     },
+    {"persons": "bodies and their motion"},
     {
         "media": "pictures, video, sound",
         "provenance": "marks, signatures",
@@ -46,6 +46,7 @@ FLOORS: tuple[dict[str, str], ...] = (
         "values": "checked values",
         "sandbox": "confined children",
     },
+    {"models": "detectors' networks"},
     {"gfla": "the networks", "errors": "codes and sentences"},
 )
 """Packages and top modules from the roof to the ground; an import leads to a lower floor."""

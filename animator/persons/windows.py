@@ -5,7 +5,7 @@ Training data and pose transfer cut alike, so a model sees persons as large as i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -34,6 +34,26 @@ class Window:
     top: int
     width: int
     height: int
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left and top edge, width and height, as `animator.faces.crop.Part` has them."""
+        return self.left, self.top, self.width, self.height
+
+    def scaled(self, scale: float) -> Window:
+        """The same part of the picture at another size, on whole pixels."""
+        left, top = round(self.left * scale), round(self.top * scale)
+        right = round((self.left + self.width) * scale)
+        bottom = round((self.top + self.height) * scale)
+        return Window(left, top, max(right - left, 1), max(bottom - top, 1))
+
+    def shifted(self, right: int) -> Window:
+        """The part that lies so many pixels farther to the right."""
+        return replace(self, left=self.left + right)
+
+    def fit(self, picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+        """A picture of it, from or for the networks, with so many pixels."""
+        return resize(picture, (height, width))
 
     @classmethod
     def whole(cls, size: tuple[int, int]) -> Window:

@@ -1,0 +1,192 @@
+"""One person kept to from frame to frame, where others are in the picture too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animator.errors import AnimatorError
+from animator.persons.body import Body, BodyDetector, bodies_in
+from gfla.arrays import Picture
+from gfla.joints import found
+
+BodyChoice = Literal["largest"] | int
+"""Which of several persons: the largest, or the N-th from the left of the picture, from 1."""
+
+REACH = 0.25
+"""How far a person gets from one frame to the next, in units of the longer side of the box."""
+GROWTH, FARTHEST = 0.02, 1.0
+"""What is added to that for every frame in which a person is away, and the most that it gets."""
+FORESEEN = 10
+"""Frames for which somebody who is away is expected to have gone on as before."""
+REMEMBERED = 50
+"""Frames for which the places of the other persons are known."""
+_ENOUGH = 3
+"""Joints that two bodies must have in common to be compared by them."""
+
+
+def check_body_choice(person: BodyChoice) -> None:
+    """Refuse anything but "largest" and whole numbers from 1.
+
+    Raises:
+        AnimatorError: invalid_option.
+    """
+    if person == "largest" or (type(person) is int and person >= 1):
+        return
+    raise AnimatorError("invalid_option", f"person is {person!r}; allowed is largest, or 1, 2, ...")
+
+
+def choose_body(bodies: Sequence[Body], person: BodyChoice) -> Body | None:
+    """The person that was asked for, or None if there are fewer."""
+    if person == "largest":
+        return max(bodies, key=lambda body: body.area, default=None)
+    from_left = sorted(bodies, key=lambda body: body.box[0] + body.box[2])
+    return from_left[person - 1] if person <= len(from_left) else None
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """Somebody as last seen: the body, the frames since, and its motion in pixels a frame."""
+
+    body: Body
+    since: int = 0
+    motion: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+
+    @property
+    def reach(self) -> float:
+        """How far from the place that is expected somebody may be, in units of the box."""
+        return min(REACH + GROWTH * self.since, FARTHEST)
+
+    def apart(self, other: Body) -> float:
+        """How far a body is from where this one is expected, in units of the box's longer side."""
+        left, top, right, bottom = self.body.box
+        side = max(right - left, bottom - top, 1e-6)
+        moved = self.motion * min(self.since + 1, FORESEEN)
+        return float(np.linalg.norm(_motions(self.body, other) - moved, axis=-1).mean()) / side
+
+    def older(self) -> _Seen:
+        """The same a frame later."""
+        return replace(self, since=self.since + 1)
+
+    def again(self, body: Body) -> _Seen:
+        """The same person, seen in the next frame."""
+        motion = np.median(_motions(self.body, body), 0) / (self.since + 1)
+        return _Seen(body, 0, (self.motion + motion) / 2)
+
+
+def _motions(one: Body, other: Body) -> NDArray[np.float64]:
+    """How far the joints of two bodies are apart, N x 2; of their boxes, if they share too few."""
+    common = found(one.joints) & found(other.joints)
+    # Joints tell apart persons who stand before one another.
+    if common.sum() >= _ENOUGH:
+        return np.asarray(other.joints[common] - one.joints[common])
+    return (np.array(other.box) - np.array(one.box)).reshape(2, 2).mean(0, keepdims=True)
+
+
+class PersonFollower:
+    """Keeps to one person through the frames of a shot.
+
+    Whoever is asked for in the first frame with anybody is followed; if that shows fewer persons,
+    its largest. A person who is away is taken up again near the place where that was, in a radius
+    that grows, and never where somebody else was last seen. Where nobody goes on from the frames
+    before there is a new shot, and the choice is made again.
+
+    Args:
+        person: whom to follow.
+
+    Attributes:
+        persons: the largest number of persons in one frame.
+
+    Raises:
+        AnimatorError: invalid_option for another choice.
+    """
+
+    def __init__(self, person: BodyChoice = "largest") -> None:
+        check_body_choice(person)
+        self.person = person
+        self.persons = 0
+        self._followed: _Seen | None = None
+        self._others: list[_Seen] = []
+
+    @property
+    def before(self) -> Body | None:
+        """Who is followed, as last seen; None for nobody yet."""
+        return None if self._followed is None else self._followed.body
+
+    def new_shot(self) -> None:
+        """Forget everybody: the next frame shows something else."""
+        self._followed, self._others = None, []
+
+    def find(self, picture: Picture, detector: BodyDetector) -> Body | None:
+        """The person in the next frame of a video, uint8 H W 3 RGB."""
+        return self.next(bodies_in(picture, detector, self.before))
+
+    def next(self, bodies: Sequence[Body]) -> Body | None:
+        """Who of these, the persons of the next frame, is the one who is followed."""
+        self.persons = max(self.persons, len(bodies))
+        if bodies and self._all_new(bodies):
+            self.new_shot()
+        if self._followed is None:
+            chosen = choose_body(bodies, self.person) or choose_body(bodies, "largest")
+            self._followed = None if chosen is None else _Seen(chosen)
+        else:
+            chosen = self._same(bodies, self._followed)
+            seen = self._followed
+            self._followed = seen.older() if chosen is None else seen.again(chosen)
+        self._others = self._moved_on([body for body in bodies if body is not chosen])
+        return chosen
+
+    def _same(self, bodies: Sequence[Body], followed: _Seen) -> Body | None:
+        """The body that is nearest to where it is expected, and is not somebody else's."""
+        near = sorted((followed.apart(body), number) for number, body in enumerate(bodies))
+        for distance, number in near:
+            if distance > followed.reach:
+                return None
+            if all(distance <= other.apart(bodies[number]) for other in self._others):
+                return bodies[number]
+        return None
+
+    def _moved_on(self, bodies: list[Body]) -> list[_Seen]:
+        """The other persons, as last seen."""
+        others, left = [], list(self._others)
+        for body in bodies:
+            known = min(left, key=lambda other: other.apart(body), default=None)
+            if known is not None and known.apart(body) <= known.reach:
+                left.remove(known)
+                others.append(known.again(body))
+            else:
+                others.append(_Seen(body))
+        return others + [other.older() for other in left if other.since < REMEMBERED]
+
+    def _all_new(self, bodies: Sequence[Body]) -> bool:
+        """Whether nobody goes on from the frames before."""
+        known = [seen for seen in (self._followed, *self._others) if seen is not None]
+        return all(seen.apart(body) > seen.reach for seen in known for body in bodies)
+
+
+def follow_through(
+    frames: Sequence[Sequence[Body]], person: BodyChoice = "largest"
+) -> list[Body | None]:
+    """One person in all frames of a clip that is known as a whole.
+
+    The choice is made in the first frame that shows as many persons as it takes, and the person
+    followed from there to both ends.
+
+    Raises:
+        AnimatorError: invalid_option for another choice.
+    """
+    check_body_choice(person)
+    least = 1 if person == "largest" else person
+    enough = (number for number, bodies in enumerate(frames) if len(bodies) >= least)
+    start = next(enough, 0)
+    forwards = PersonFollower(person)
+    after = [forwards.next(bodies) for bodies in frames[start:]]
+    backwards = PersonFollower(person)
+    if start:
+        backwards.next(frames[start])
+    before = [backwards.next(bodies) for bodies in reversed(frames[:start])]
+    return [*reversed(before), *after]

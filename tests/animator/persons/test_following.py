@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from animator.errors import AnimatorError
+from animator.persons.bodies import Body
+from animator.persons.following import PersonFollower, choose_body, follow_through
+from animator.samples.dancer import Build, dance
+from gfla.joints import extent
+
+SECONDS = np.arange(40) / 20
+
+
+def people(build: Build, x: float) -> list[Body]:
+    joints = dance(build, SECONDS, (x, 400))
+    return [Body(one, extent(one), 0.9) for one in joints]
+
+
+BIG = people(Build(), 200)
+SMALL = people(Build(torso=70, arm=35, leg=50), 500)
+
+
+def test_who_is_chosen() -> None:
+    there = [SMALL[0], BIG[0]]
+    assert choose_body(there, "largest") is BIG[0]
+    assert choose_body(there, 1) is BIG[0] and choose_body(there, 2) is SMALL[0]
+    assert choose_body(there, 3) is None and choose_body([], "largest") is None
+    for wrong in (0, -1, True, "tallest", 1.0):
+        with pytest.raises(AnimatorError) as caught:
+            PersonFollower(wrong)  # type: ignore[arg-type]
+        assert caught.value.code == "invalid_option"
+
+
+def test_one_person_is_followed_whatever_the_order_and_while_away() -> None:
+    follower = PersonFollower(2)
+    for number, pair in enumerate(zip(BIG, SMALL, strict=True)):
+        there = list(pair) if number % 2 else list(pair[::-1])
+        if 10 <= number < 20:  # away, and the other one is no stand-in
+            assert follower.next([pair[0]]) is None
+        elif number == 5:
+            assert follower.next([]) is None
+        else:
+            assert follower.next(there) is pair[1]
+    assert follower.persons == 2
+
+
+def test_persons_who_cross_are_told_apart() -> None:
+    right = people(Build(), 0)
+    left = people(Build(torso=104, leg=70), 0)
+    walk = np.linspace(0, 400, len(right))
+    crossing = [
+        [_moved(one, x), _moved(other, 400 - x)]
+        for one, other, x in zip(right, left, walk, strict=True)
+    ]
+    followed = follow_through(crossing, 1)
+    assert [body is pair[0] for body, pair in zip(followed, crossing, strict=True)].count(True) > 38
+    assert followed[-1] is crossing[-1][0]
+
+
+def test_a_new_shot_is_a_new_choice() -> None:
+    follower = PersonFollower(1)
+    assert follower.next([BIG[0], SMALL[0]]) is BIG[0]
+    elsewhere = [_moved(BIG[1], 2000), _moved(SMALL[1], 900)]
+    assert follower.next(elsewhere) is elsewhere[1]
+    follower.new_shot()
+    assert follower.next([BIG[2], SMALL[2]]) is BIG[2]
+
+
+def test_of_a_whole_clip_the_choice_is_made_where_there_are_enough() -> None:
+    frames = [[big] if number < 7 else [small, big] for number, (big, small)
+              in enumerate(zip(BIG, SMALL, strict=True))]  # fmt: skip
+    followed = follow_through(frames, 2)
+    assert followed[:7] == [None] * 7 and followed[7:] == SMALL[7:]
+    assert follow_through(frames, 3) == BIG and follow_through(frames) == BIG
+    assert follow_through([], 2) == [] and follow_through([[], []]) == [None, None]
+
+
+def _moved(body: Body, x: float) -> Body:
+    joints = body.joints + [x, 0]
+    return Body(joints, extent(joints), body.score)
