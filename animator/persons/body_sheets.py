@@ -53,9 +53,10 @@ def joints_sheet(
         pictures: frames by number.
         joints: T x 18 x 2 pixels of all frames.
     """
+    window = _around(joints[list(pictures)])
     tiles = [
         SheetTile(
-            draw_body(picture, joints[number]),
+            draw_body(picture, joints[number])[window],
             f"frame {number}",
             f"{found(joints[number]).sum()} of {joints.shape[1]} joints",
         )
@@ -87,6 +88,17 @@ def retargeting_sheet(title: str, lines: Sequence[str], cases: Sequence[Case]) -
             tiles = _tiles(target, chosen, case)
             rows.append(Row("", text, tiles))
     return draw_sheet(title, lines, rows)
+
+
+def _around(joints: Joints) -> tuple[slice, slice]:
+    """The rows and columns of a picture that show all bodies."""
+    if not found(joints).any():
+        return slice(None), slice(None)
+    left, top, right, bottom = extent(joints)
+    side = max(right - left, bottom - top, 1) * (1 + 2 * SPACE)
+    starts = ((top + bottom - side) / 2, (left + right - side) / 2)
+    rows, columns = (slice(max(round(at), 0), max(round(at + side), 1)) for at in starts)
+    return rows, columns
 
 
 def _tiles(joints: Joints, chosen: Sequence[int], case: Case | None) -> list[SheetTile]:

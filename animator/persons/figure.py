@@ -31,8 +31,9 @@ def draw_body(picture: Picture, joints: Joints, colour: Colour | None = None) ->
         colour: of all of the figure, or None for one a side.
     """
     drawn = np.ascontiguousarray(picture).copy()
-    thick = max(round(max(picture.shape[:2]) / 110), 1)
-    points = skeleton.complete(np.asarray(joints, np.float64))
+    joints = np.asarray(joints, np.float64)
+    thick = int(np.clip(round(skeleton.sizes(joints[None]) / 30), 1, 16))
+    points = skeleton.complete(joints)
     points = np.where(np.isfinite(points), points, MISSING)
     placed = np.round(np.clip(points, -_FAR, _FAR) * 2**_FINE).astype(int)
     seen = np.append(found(joints), found(points)[PELVIS])
