@@ -61,6 +61,7 @@ CODES: dict[str, str] = {
     "storage_unavailable": "A store of files cannot be reached, or keeps failing.",
     "features_unavailable": "The weights of the feature network are not here.",
     "detector_unavailable": "A detector or its model files are not installed.",
+    "bad_package": "A package that was fetched, or a file in it, is not the one that is expected.",
     "device_unavailable": "The device asked for is not present or cannot be used.",
     "out_of_memory": "The machine or the device ran out of memory.",
     "no_such_job": "No job has this id.",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from animator.errors import AnimatorError
+from animator.models.folder import state_folder
 from animator.spec import Detector, JobSpec
 from animator.values import (
     DEVICE,
@@ -198,12 +199,11 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """The settings that the environment asks for; empty variables count as not set."""
         env = os.environ if environment is None else environment
-        state_dir = env.get("ANIMATOR_STATE_DIR")
         names = ("concurrency", "slots", *_SIZES, *_FARM, *_CHECK, *_LIMITS)
         numbers = (*names, "retention_days")
         given = {name: _whole_number(env, f"ANIMATOR_{name.upper()}") for name in numbers}
         return cls(
-            state_dir=Path(state_dir).expanduser().absolute() if state_dir else _user_state_dir(),
+            state_dir=state_folder(env),
             broker_url=env.get("ANIMATOR_BROKER_URL") or None,
             storage=(env.get("ANIMATOR_STORAGE") or "").removeprefix("file://") or None,
             allowed_urls=tuple(env.get("ANIMATOR_ALLOWED_URLS", "").replace(",", " ").split()),
@@ -299,9 +299,3 @@ def _whole_number(env: Mapping[str, str], name: str) -> int | None:
         return int(text)
     except ValueError:
         raise _refuse(name, text, "a whole number from 1") from None
-
-
-def _user_state_dir() -> Path:
-    import platformdirs
-
-    return Path(platformdirs.user_state_dir("animator", appauthor=False))

@@ -41,7 +41,8 @@ Motion = Literal["relative", "absolute"]
 Anchor = Literal["first", "auto"]
 MissingFace = Literal["hold", "interpolate", "skip", "fail"]
 OutputMode = Literal["crop", "paste-back", "side-by-side"]
-Detector = Literal["auto", "dlib", "face-alignment"]
+Detector = Literal["auto", "dlib", "face-alignment", "keypoint-rcnn", "blazepose"]
+"""Those of faces, then those of persons; the weights of a job say which of the two it needs."""
 Precision = Literal["auto", "float32", "bfloat16"]
 Crf = Literal["auto"] | int
 Size = Literal["auto"] | int
@@ -222,7 +223,8 @@ class SharedOptions:
     )
     detector: Detector = option(
         "auto",
-        "What finds the landmarks; auto is face-alignment where it can run on a GPU, else dlib.",
+        "What finds the landmarks of a face or the joints of a person; auto takes the best one "
+        "that is here (`animator detectors list`).",
         _FACE,
     )
     codec: Codec = option(

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from animator.media.decode import MediaLimits, VideoReader, read_image
-from animator.persons.bodies import BodyDetector, KeypointRcnn
+from animator.persons.bodies import make_body_detector
+from animator.persons.body import BodyDetector
 from animator.persons.body_sheets import TILES, Case, joints_sheet, retargeting_sheet, spaced
 from animator.persons.gaps import fill_gaps
 from animator.persons.smoothing import smooth_joints
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--poses", help="JSON or CSV of its joints; without, a detector finds them")
     parser.add_argument("--onto", help="a picture of the person to move")
     parser.add_argument("--onto-pose", help="JSON or CSV of that person's joints")
-    parser.add_argument("--detector-weights", help="of Keypoint R-CNN")
+    parser.add_argument("--detector", default="auto", help="auto, blazepose or keypoint-rcnn")
     parser.add_argument("--person", type=int, help="which, from the left; without, the largest")
     parser.add_argument("--smoothing", type=float, default=0.5)
     parser.add_argument("--tiles", type=int, default=TILES)
@@ -58,7 +59,7 @@ def _of_video(options: argparse.Namespace) -> Picture:
 
     def make() -> BodyDetector:
         if not detector:
-            detector.append(KeypointRcnn("auto", options.detector_weights))
+            detector.append(make_body_detector(options.detector))
         return detector[0]
 
     # The driver's joints, as found and as used.

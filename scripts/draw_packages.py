@@ -46,6 +46,7 @@ FLOORS: tuple[dict[str, str], ...] = (
         "values": "checked values",
         "sandbox": "confined children",
     },
+    {"models": "detectors' networks"},
     {"gfla": "the networks", "errors": "codes and sentences"},
 )
 """Packages and top modules from the roof to the ground; an import leads to a lower floor."""

@@ -10,6 +10,7 @@ import typer
 
 from animator import __version__
 from animator.cli import batch as batch_command
+from animator.cli import detectors as detectors_commands
 from animator.cli import evaluate as evaluate_commands
 from animator.cli import motion as motion_commands
 from animator.cli import options as opt
@@ -278,5 +279,6 @@ app.command(rich_help_panel=DATA)(report_command.report)
 app.command(rich_help_panel=MODELS)(train_command.train)
 app.add_typer(motion_commands.app, name="motion", rich_help_panel=ANIMATE)
 app.add_typer(weights_commands.app, name="weights", rich_help_panel=MODELS)
+app.add_typer(detectors_commands.app, name="detectors", rich_help_panel=MODELS)
 app.add_typer(evaluate_commands.app, name="evaluate", rich_help_panel=MODELS)
 plain_help(app)

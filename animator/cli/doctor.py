@@ -176,13 +176,12 @@ def _landmarks(problems: list[str]) -> dict[str, str]:
 
 
 def _bodies(problems: list[str]) -> dict[str, str]:
-    from animator.persons.bodies import KEYPOINT_RCNN_URL, own_weights_path
+    from animator.persons.bodies import available_body_detectors, resolve_body_detector
 
-    path = own_weights_path()
-    if path.is_file():
-        return {"keypoint-rcnn": f"Weights in {path.parent}."}
-    lacking = f"not usable: {path.name} not in {path.parent}; fetched on first use"
-    return {"keypoint-rcnn": f"{lacking} from {KEYPOINT_RCNN_URL}."}
+    found: dict[str, str] = {"auto takes": resolve_body_detector()}
+    for detector in available_body_detectors():
+        found[detector.name] = ("" if detector.usable else "not usable: ") + detector.reason
+    return found
 
 
 def _weights(problems: list[str]) -> dict[str, str]:

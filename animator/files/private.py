@@ -7,7 +7,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-STATE_NAMES = ("cache", "logs", "outbox", "redis", "server", "weights")
+STATE_NAMES = ("cache", "detectors", "logs", "outbox", "redis", "server", "weights")
 """The folders that a state folder has."""
 _OTHERS = 0o077
 

@@ -319,7 +319,7 @@ def _inside(points: Points, part: NDArray[np.intp], square: Square) -> NDArray[n
 
 @functools.lru_cache(maxsize=1)
 def _detector(name: str) -> LandmarkDetector:
-    return make_detector(resolve_detector(name))  # type: ignore[arg-type]
+    return make_detector(resolve_detector(name))
 
 
 def _drop(note: dict[str, Any], reason: str, count: int) -> None:

@@ -249,11 +249,11 @@ def _cut(
 
 def _found(path: Path, options: FrameOptions, detector: BodyDetector) -> dict[int, Joints]:
     """The joints of one person by frame, all of them missing where nobody was found."""
-    from animator.persons.bodies import follow  # loads PyTorch, which nothing else here needs
+    from animator.persons.bodies import next_body  # loads PyTorch, which nothing else here needs
 
     poses, followed = {}, None
     for number, picture in _frames(path, options):
-        body = follow(detector.find(picture), followed)
+        body = next_body(picture, detector, followed)
         followed = body or followed
         poses[number] = np.full((18, 2), MISSING) if body is None else body.joints
     return poses

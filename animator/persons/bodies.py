@@ -1,4 +1,4 @@
-"""Body detectors behind one protocol: the persons in a picture, and their joints."""
+"""Body detectors by name, and Keypoint R-CNN, the one among them that comes with torchvision."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,11 +16,34 @@ from safetensors.torch import load_file
 
 from animator.errors import AnimatorError
 from animator.files.local import quoted
+from animator.models.catalogue import BLAZEPOSE
+from animator.persons.body import (
+    SAME_BODY,
+    Body,
+    BodyDetector,
+    follow,
+    largest_body,
+    next_body,
+)
 from animator.weights.loading import choose_device
-from gfla.joints import Joints, found, from_coco17
+from gfla.joints import found, from_coco17
 from gfla.pretrained import fetch, weights_folder
 
+__all__ = [
+    "SAME_BODY",
+    "Body",
+    "BodyDetector",
+    "KeypointRcnn",
+    "body_detector_version",
+    "follow",
+    "largest_body",
+    "make_body_detector",
+    "next_body",
+    "resolve_body_detector",
+]
+
 log = logging.getLogger(__name__)
+
 
 KEYPOINT_RCNN_URL = (
     "https://download.pytorch.org/models/keypointrcnn_resnet50_fpn_coco-fc266e95.pth"
@@ -28,8 +51,6 @@ KEYPOINT_RCNN_URL = (
 """Trained on COCO; its name ends in the first digits of the file's SHA-256."""
 MIN_PERSON = 0.7
 """Least certainty of a person, 0 to 1."""
-SAME_BODY = 0.3
-"""Least overlap of boxes in successive frames that are one person's, 0 to 1."""
 MIN_JOINT = 2.0
 """Least height of a joint's peak, in the network's own unit; torchvision's examples draw no lower
 ones."""
@@ -38,68 +59,99 @@ _SHORT_SIDE = 800
 _MOST_PERSONS = 20
 
 
-@dataclass(frozen=True, eq=False)
-class Body:
-    """One person in a picture.
+@dataclass(frozen=True)
+class BodyDetectorStatus:
+    """Whether a body detector can be used on this machine.
 
     Attributes:
-        joints: 18 x 2 pixels (x, y) in the order of ``gfla.joints.JOINTS``, -1 where not found.
-        box: left, top, right and bottom in pixels.
-        score: how certain it is that this is a person, 0 to 1.
+        name: the detector.
+        usable: whether it works without fetching or installing anything.
+        reason: why not, or what will be used.
     """
 
-    joints: Joints
-    box: tuple[float, float, float, float]
-    score: float
-
-    @property
-    def area(self) -> float:
-        """Of the box, in pixels."""
-        left, top, right, bottom = self.box
-        return max(0.0, right - left) * max(0.0, bottom - top)
+    name: str
+    usable: bool
+    reason: str
 
 
-class BodyDetector(Protocol):
-    """Finds persons and their joints."""
-
-    def find(self, picture: NDArray[np.uint8]) -> list[Body]:
-        """The persons in a picture uint8 H W 3 RGB, the largest first."""
-        ...
-
-
-def follow(bodies: list[Body], before: Body | None) -> Body | None:
-    """Who goes on from the frame before: whose box overlaps most with that one's, else the largest.
+def make_body_detector(
+    name: str = "auto",
+    device: str = "auto",
+    state_dir: Path | None = None,
+    *,
+    weights: str | Path | None = None,
+) -> BodyDetector:
+    """Load a body detector.
 
     Args:
-        bodies: in this frame, the largest first.
-        before: who was followed so far.
-    """
-    if before is not None and bodies:
-        nearest = max(bodies, key=lambda body: _overlap(body, before))
-        if _overlap(nearest, before) >= SAME_BODY:
-            return nearest
-    return bodies[0] if bodies else None
-
-
-def _overlap(one: Body, other: Body) -> float:
-    """Common area in parts of the area of both boxes, 0 to 1."""
-    left, top = (max(one.box[i], other.box[i]) for i in (0, 1))
-    right, bottom = (min(one.box[i], other.box[i]) for i in (2, 3))
-    common = max(0.0, right - left) * max(0.0, bottom - top)
-    whole = one.area + other.area - common
-    return common / whole if whole > 0 else 0.0
-
-
-def largest_body(picture: NDArray[np.uint8], detector: BodyDetector, what: str | Path) -> Joints:
-    """The joints of the largest person.
+        name: which one; "auto" takes blazepose where it is installed, else keypoint-rcnn, and
+            keypoint-rcnn for a file of its weights.
+        device: where it computes: "auto", "cpu", "cuda" or "cuda:N".
+        state_dir: the state folder that installed detectors are in; None for this process's own.
+        weights: a file of weights for keypoint-rcnn; None for torchvision's own.
 
     Raises:
-        AnimatorError: no_body.
+        AnimatorError: invalid_option for an unknown name, or weights for blazepose;
+            detector_unavailable if it is not installed, or its weights cannot be had or do not fit;
+            device_unavailable.
     """
-    bodies = detector.find(picture)
-    if not bodies:
-        raise AnimatorError("no_body", f"No person was found in {quoted(what)}.")
-    return bodies[0].joints
+    if name == "auto" and weights is not None:
+        name = "keypoint-rcnn"
+    if resolve_body_detector(name, state_dir) == "keypoint-rcnn":
+        return KeypointRcnn(device, weights)
+    if weights is not None:
+        message = "The detector blazepose takes no file of weights; keypoint-rcnn does."
+        raise AnimatorError("invalid_option", message)
+    from animator.persons.blazepose import BlazePose
+
+    return BlazePose(device, state_dir)
+
+
+def resolve_body_detector(
+    name: str = "auto", state_dir: Path | None = None
+) -> Literal["keypoint-rcnn", "blazepose"]:
+    """Which body detector "auto" means on this machine; other names stand for themselves.
+
+    Raises:
+        AnimatorError: invalid_option for an unknown name.
+    """
+    if name == "keypoint-rcnn":
+        return "keypoint-rcnn"
+    if name == "blazepose":
+        return "blazepose"
+    if name != "auto":
+        raise AnimatorError(
+            "invalid_option",
+            f"detector is {name!r}; allowed for persons is auto, keypoint-rcnn or blazepose.",
+        )
+    return "blazepose" if BLAZEPOSE.is_installed(state_dir) else "keypoint-rcnn"
+
+
+def body_detector_version(name: str = "auto", state_dir: Path | None = None) -> str:
+    """Name and version of what `make_body_detector` would load, without loading it.
+
+    It changes whenever the same frames may give other joints, so that caches can tell.
+
+    Raises:
+        AnimatorError: invalid_option for an unknown name.
+    """
+    resolved = resolve_body_detector(name, state_dir)
+    if resolved == "keypoint-rcnn":
+        return f"{resolved}: {Path(KEYPOINT_RCNN_URL).stem}, fit 1"
+    from animator.persons import blazepose
+
+    return f"{resolved}: {blazepose.version()}"
+
+
+def available_body_detectors(state_dir: Path | None = None) -> list[BodyDetectorStatus]:
+    """What each body detector lacks, if anything; loads none of them."""
+    path = own_weights_path()
+    lacking = f"{path.name} not in {path.parent}; fetched on first use from {KEYPOINT_RCNN_URL}."
+    ready = f"Weights in {path.parent}."
+    return [
+        BodyDetectorStatus(*BLAZEPOSE.status(state_dir)),
+        BodyDetectorStatus("keypoint-rcnn", path.is_file(), ready if path.is_file() else lacking),
+    ]
 
 
 class KeypointRcnn:
@@ -191,8 +243,9 @@ def _own_weights(timeout: float) -> Path:
         raise AnimatorError(
             "detector_unavailable",
             f"The weights of the body detector could not be fetched ({error}); put "
-            f"{KEYPOINT_RCNN_URL} into {path.parent}, name a file with --detector-weights, or give "
-            "poses as JSON or CSV, which need no detector.",
+            f"{KEYPOINT_RCNN_URL} into {path.parent}, name a file with --detector-weights, install "
+            "another detector (`animator detectors install blazepose`), or give poses as JSON or "
+            "CSV, which need no detector.",
             retryable=True,
         ) from error
     return path

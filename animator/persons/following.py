@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
-from animator.persons.bodies import Body
+from animator.persons.body import Body
 from gfla.joints import found
 
 BodyChoice = Literal["largest"] | int

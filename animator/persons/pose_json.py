@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
 from animator.files.local import quoted
-from animator.persons.bodies import Body
+from animator.persons.body import Body
 from gfla.data.pose_tables import MAX_COORDINATE
 from gfla.data.prepare.pose_files import MIN_SCORE
 from gfla.errors import GflaError

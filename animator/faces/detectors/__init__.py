@@ -9,8 +9,6 @@ from typing import Literal
 from animator.errors import AnimatorError
 from animator.faces.landmarks import LandmarkDetector
 
-DetectorName = Literal["auto", "dlib", "face-alignment"]
-
 
 @dataclass(frozen=True)
 class DetectorStatus:
@@ -27,7 +25,7 @@ class DetectorStatus:
     reason: str
 
 
-def make_detector(name: DetectorName = "auto", device: str = "auto") -> LandmarkDetector:
+def make_detector(name: str = "auto", device: str = "auto") -> LandmarkDetector:
     """Load a landmark detector.
 
     Args:
@@ -49,19 +47,20 @@ def make_detector(name: DetectorName = "auto", device: str = "auto") -> Landmark
     return FaceAlignmentDetector(device)
 
 
-def resolve_detector(
-    name: DetectorName = "auto", device: str = "auto"
-) -> Literal["dlib", "face-alignment"]:
+def resolve_detector(name: str = "auto", device: str = "auto") -> Literal["dlib", "face-alignment"]:
     """Which detector "auto" means on this machine; other names stand for themselves.
 
     Raises:
         AnimatorError: invalid_option for an unknown name.
     """
-    if name == "dlib" or name == "face-alignment":
-        return name
+    if name == "dlib":
+        return "dlib"
+    if name == "face-alignment":
+        return "face-alignment"
     if name != "auto":
         raise AnimatorError(
-            "invalid_option", f"detector is {name!r}; allowed is auto, dlib or face-alignment."
+            "invalid_option",
+            f"detector is {name!r}; allowed for faces is auto, dlib or face-alignment.",
         )
     if device == "cpu":
         return "dlib"
@@ -70,7 +69,7 @@ def resolve_detector(
     return "face-alignment" if torch.cuda.is_available() and _weights_there() else "dlib"
 
 
-def detector_version(name: DetectorName = "auto", device: str = "auto") -> str:
+def detector_version(name: str = "auto", device: str = "auto") -> str:
     """Name and version of what `make_detector` would load, as the loaded detector has them.
 
     No model is loaded, so it is quick where landmarks are there already.
@@ -79,16 +78,16 @@ def detector_version(name: DetectorName = "auto", device: str = "auto") -> str:
         AnimatorError: invalid_option for an unknown name, detector_unavailable if its package or
             dlib's model file is missing.
     """
-    name = resolve_detector(name, device)
-    if name == "dlib":
+    resolved = resolve_detector(name, device)
+    if resolved == "dlib":
         if importlib.util.find_spec("dlib") is None:
             raise AnimatorError("detector_unavailable", _DLIB_MISSING)
         from animator.faces.detectors import dlib
 
-        return f"{name}: {dlib.version()}"
+        return f"{resolved}: {dlib.version()}"
     from animator.faces.detectors import face_alignment
 
-    return f"{name}: {face_alignment.version()}"
+    return f"{resolved}: {face_alignment.version()}"
 
 
 def available_detectors() -> list[DetectorStatus]:

@@ -120,7 +120,7 @@ def test_the_choice_of_a_detector() -> None:
     assert resolve_detector("face-alignment") == "face-alignment"
     assert resolve_detector("auto", "cpu") == "dlib"
     with pytest.raises(AnimatorError) as error:
-        make_detector("mediapipe")  # type: ignore[arg-type]
+        make_detector("mediapipe")
     assert error.value.code == "invalid_option"
 
 
