@@ -60,19 +60,6 @@ class FollowingDetector(BodyDetector, Protocol):
         ...
 
 
-def look(picture: NDArray[np.uint8], detector: BodyDetector, before: Body | None) -> list[Body]:
-    """The persons in the next frame of a video, the largest first; maybe only who is followed.
-
-    Args:
-        picture: the frame, uint8 H W 3 RGB.
-        detector: finds persons.
-        before: who is followed, as last seen.
-    """
-    if before is not None and isinstance(detector, FollowingDetector):
-        return detector.find_after(picture, [before])
-    return detector.find(picture)
-
-
 def next_body(
     picture: NDArray[np.uint8], detector: BodyDetector, before: Body | None
 ) -> Body | None:
@@ -83,7 +70,9 @@ def next_body(
         detector: finds persons.
         before: who was followed so far, as found last.
     """
-    return follow(look(picture, detector, before), before)
+    if before is not None and isinstance(detector, FollowingDetector):
+        return follow(detector.find_after(picture, [before]), before)
+    return follow(detector.find(picture), before)
 
 
 def follow(bodies: list[Body], before: Body | None) -> Body | None:

@@ -12,13 +12,17 @@ from animator.persons import skeleton
 from gfla.joints import JOINTS, Joints, found
 
 SHORT = 0.3
-"""Seconds that a mistake lasts at most."""
+"""Seconds for which a joint may be elsewhere."""
+CROSSED = 1.0
+"""Seconds for which sides may be swapped."""
 SWAPPED = 0.6
 """Sides count as swapped where swapping them back shortens their way to this part of it."""
 AWAY = 0.15
 """Least shortening, and least height of a jump, in torsos."""
 SPEED = 10.0
-"""Torsos a second; a dancer's wrist reaches 5."""
+"""Of a joint that jumps, in torsos a second; a dancer's wrist reaches 5."""
+BOTH = 4.0
+"""Of two joints that are swapped, in the mean."""
 BACK = 0.3
 """A joint has returned if it lies as near to where it was as this part of the jump."""
 _PAIRS = [
@@ -59,12 +63,13 @@ def _swap_back(
     straight = _steps(right, right) + _steps(left, left)
     crossed = _steps(left, right) + _steps(right, left)
     swaps = (crossed < SWAPPED * straight) & (straight - crossed > AWAY * torso)
+    swaps &= straight / 2 > BOTH * torso * np.diff(seconds)
     places = np.flatnonzero(swaps & (both[1:] & both[:-1])) + 1
     # A swap and the one that ends it.
     index = 0
     while index + 1 < len(places):
         first, end = places[index], places[index + 1]
-        if seconds[end] - seconds[first] <= SHORT:
+        if seconds[end] - seconds[first] <= CROSSED:
             joints[first:end, list(pair)] = joints[first:end, list(pair[::-1])]
             index += 2
         else:

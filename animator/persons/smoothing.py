@@ -19,7 +19,7 @@ from gfla.joints import JOINTS, MISSING, Joints, found
 
 CUTOFF = 1.0
 """Cutoff at rest in Hz, at strength 0.5."""
-GAIN = 10.0
+GAIN = 5.0
 """What the cutoff gains, in Hz for a speed of one torso a second, at strength 0.5. A dancer's
 wrists reach 5."""
 

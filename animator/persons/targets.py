@@ -16,7 +16,7 @@ from animator.faces.shots import ShotDetector
 from animator.files.local import quoted
 from animator.media.decode import MediaLimits, VideoReader, read_image
 from animator.media.stills import read_still
-from animator.persons.body import Body, BodyDetector, look
+from animator.persons.body import Body, BodyDetector
 from animator.persons.following import (
     BodyChoice,
     PersonFollower,
@@ -161,7 +161,7 @@ class Target:
                 for picture in batch.pixels:
                     if shots.changed(picture):
                         follower.new_shot()
-                    body = follower.next(look(picture, detector, follower.before))
+                    body = follower.look(picture, detector)
                     found_joints.append(None if body is None else body.joints)
                     watch.advance(1)
                 pts.extend(batch.pts)
