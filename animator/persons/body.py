@@ -15,7 +15,6 @@ from animator.files.local import quoted
 from animator.models.crops import Region
 from gfla.joints import Joints
 
-
 SAME_BODY = 0.3
 """Least overlap of boxes that are one person's, 0 to 1."""
 
