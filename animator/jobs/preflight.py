@@ -20,6 +20,7 @@ from animator.formats import check_format
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.values import Location
+from animator.views.turntable import read_view_path
 from animator.weights.subjects import SubjectKind, check_options, check_weights
 
 
@@ -78,9 +79,12 @@ def check_subject(spec: JobSpec, kind: SubjectKind) -> None:
     """Check that a job's options and driving files are of use for what its weights animate.
 
     Raises:
-        AnimatorError: `invalid_option`; `no_frames` for a folder that has no pictures.
+        AnimatorError: `invalid_option`; `no_frames` for a folder that has no pictures;
+            `invalid_view`.
     """
     check_options(spec, kind)
+    if kind == "object" and not spec.driving.is_url:
+        read_view_path(spec.driving.plain)
     for driving in spec.drivings.values():
         # For a face, joints are no motion.
         if kind == "face" and not driving.is_url and is_sequence(driving.plain):

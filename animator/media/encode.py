@@ -24,6 +24,10 @@ from gfla.arrays import Picture
 _BT709 = 1  # the number of BT.709 as primaries, transfer curve and matrix alike
 _LIMITED = 1
 _THREADS = 2
+_EVEN_ROWS = 128
+"""Pixels: in rows of another length, the fast form of one of x264's steps (how much later frames
+gain by a block) reads memory that nothing was written to, so that equal frames are now and then
+coded differently; its plain form does not."""
 _FEWEST = 2  # frames of which x265 tells no decoding times; they are decoded as they are shown
 
 
@@ -134,12 +138,13 @@ class VideoWriter:
     # -- steps -------------------------------------------------------------------------------
 
     def _add_stream(self) -> None:
-        self._stream: VideoStream = self._mp4.container.add_stream(
-            self._coding.encoder,
-            rate=self._rate or Fraction(25),
-            options=dict(self._coding.options),
-        )  # type: ignore[assignment]
         width, height = self._size
+        options = dict(self._coding.options)
+        if self._coding.encoder == "libx264" and (width + self._padding[1]) % _EVEN_ROWS:
+            options["x264-params"] = "cpu-independent=1"
+        self._stream: VideoStream = self._mp4.container.add_stream(
+            self._coding.encoder, rate=self._rate or Fraction(25), options=options
+        )  # type: ignore[assignment]
         context = self._stream.codec_context
         context.width, context.height = width + self._padding[1], height + self._padding[0]
         context.pix_fmt = self._coding.pixel_format

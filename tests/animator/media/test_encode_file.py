@@ -337,3 +337,22 @@ def test_reading_and_writing_are_far_faster_than_generating(tmp_path: Path) -> N
     read = time.process_time()
     assert 60 / (written - started) > 60
     assert 60 / (read - written) > 60
+
+
+@pytest.mark.parametrize("size", [(64, 128), (160, 96), (256, 64)])
+def test_equal_frames_are_coded_equally(size: tuple[int, int], tmp_path: Path) -> None:
+    """Whatever lies in memory beside them; x264 has to be told so for some widths."""
+    random, shape = np.random.default_rng(0), (size[1], size[0], 3)
+    steps = (random.normal(0, 2, shape).cumsum(0).cumsum(1) for _ in range(24))
+    frames = [np.asarray(np.clip(128 + step, 0, 255), np.uint8) for step in steps]
+    found = set()
+    for _ in range(16):
+        litter = [random.bytes(int(random.integers(1_000, 200_000))) for _ in range(5)]
+        path = tmp_path / "out.mp4"
+        rate = Fraction(25)
+        with VideoWriter(path, width=size[0], height=size[1], time_base=1 / rate) as writer:
+            for number, frame in enumerate(frames):
+                writer.write(frame, number)
+        found.add(path.read_bytes())
+        del litter
+    assert len(found) == 1

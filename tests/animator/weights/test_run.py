@@ -150,7 +150,7 @@ def test_guidance_has_background_only_where_weights_ask_for_it(library, tmp_path
 @pytest.mark.parametrize(
     ("weights", "code", "says"),
     [
-        ("shapenet", "weights_wrong_kind", "are for view synthesis"),
+        ("shapenet", "invalid_view", "is no JSON file of views"),
         ("missing", "no_such_weights", "known are default, dance, narrow, shapenet"),
         ("broken.safetensors", "weights_unreadable", "cannot be used"),
         ("narrow_net_G.pth", "weights_unreadable", "`animator weights import`"),
