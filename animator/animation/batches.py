@@ -108,7 +108,7 @@ class _Batch:
         count: int,
         pool: Any,
     ) -> None:
-        self._network = generator.network
+        self._network, self._truncates = generator.network, generator.truncates
         self.count = count
         sources, previous = self._stackable(states)
         self._state = RolloutState(stack(sources), tuple(stack(frames) for frames in previous))
@@ -166,7 +166,7 @@ class _Batch:
         state, prediction = self._network.step(
             self._state, self._structure, self._landmarks, self._prior
         )
-        self._pictures.copy_(to_bytes(prediction.image).permute(0, 2, 3, 1))
+        self._pictures.copy_(to_bytes(prediction.image, self._truncates).permute(0, 2, 3, 1))
         # The oldest first: each frame but the latest is the one that stood before it.
         pairs = list(zip(self._state.previous, state.previous, strict=True))
         for old, new in reversed(pairs):

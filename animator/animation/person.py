@@ -53,6 +53,10 @@ class PersonGenerator(RolloutGenerator):
                 "ones are: `animator weights import` brings them in.",
             )
         if isinstance(loaded.generator, TransferGenerator):
+            # Published models see pictures, and give them, as the code that trained them does.
+            self.truncates = "image_size" not in info
+            if self.truncates or info.get("resample") == "bilinear":
+                self.resample = "bilinear"
             self.size, self.picture_size = _sizes(config, info, name)
             return FrameByFrame(loaded.generator)
         assert isinstance(loaded.generator, AnimationGenerator)

@@ -91,7 +91,7 @@ class PersonPlan:
 
     def seen(self, generator: RolloutGenerator, size: int) -> Picture:
         """What the networks see of the source."""
-        return self.source.square.cut(self.source.picture, self.canvas)
+        return self.source.square.cut(self.source.picture, self.canvas, generator.resample)
 
     def unmoved(self, generator: RolloutGenerator, size: int) -> Picture:
         """As `seen`."""

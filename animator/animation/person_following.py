@@ -25,7 +25,7 @@ from animator.media.stills import Still
 from animator.persons.bodies import body_detector_version, make_body_detector
 from animator.persons.body import BodyDetector
 from animator.persons.following import PersonFollower, choose_body
-from animator.persons.targets import Target, source_joints
+from animator.persons.targets import Target, source_joints, table_canvas
 from animator.persons.track import BodyTrack
 from animator.persons.windows import Window
 from animator.settings import Settings
@@ -59,8 +59,10 @@ class Bodies:
         )
 
 
-def find_body(spec: JobSpec, still: Still, bodies: Bodies, sha256: str) -> tuple[FoundBody, bool]:
-    """The joints of the source's person, how many it shows, and whether that was known.
+def find_body(
+    spec: JobSpec, still: Still, bodies: Bodies, sha256: str
+) -> tuple[FoundBody, bool, tuple[str, ...]]:
+    """The joints of the source's person, how many it shows, whether that was known, and notes.
 
     Raises:
         AnimatorError: no_body, invalid_pose, and those of the detector.
@@ -74,9 +76,11 @@ def find_body(spec: JobSpec, still: Still, bodies: Bodies, sha256: str) -> tuple
         if not found(joints).any():
             message = f"{quoted(spec.pose_file)} has no joint of the source."
             raise AnimatorError("invalid_pose", message)
+        published = None if canvas else table_canvas(spec.pose_file.plain, joints, size)
+        canvas = canvas or published
         if canvas is not None and canvas != size:
             joints = Window.whole(canvas).place(joints, size)
-        return (joints, 1), False
+        return (joints, 1), False, ("published_joints",) * (published is not None)
 
     def find() -> FoundBody:
         there = bodies.make().find(picture)
@@ -86,8 +90,8 @@ def find_body(spec: JobSpec, still: Still, bodies: Bodies, sha256: str) -> tuple
         return np.asarray(body.joints, np.float64), len(there)
 
     if bodies.cache is None:
-        return find(), False
-    return bodies.cache().body(sha256, find)
+        return find(), False, ()
+    return *bodies.cache().body(sha256, find), ()
 
 
 def _nobody(spec: JobSpec, there: int) -> str:
@@ -202,7 +206,7 @@ def track_dance(
             for picture in batch.pixels:
                 if shots.changed(picture):
                     follower.new_shot()
-                body = follower.find(picture, detector)
+                body = follower.look(picture, detector)
                 found_joints.append(np.full((18, 2), MISSING) if body is None else body.joints)
                 watch.advance(1)
             pts.extend(batch.pts)

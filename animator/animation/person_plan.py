@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -27,6 +27,7 @@ from animator.media.decode import read_picture
 from animator.persons.gaps import fill_gaps
 from animator.persons.retargeting import choose_anchor, retarget
 from animator.persons.smoothing import smooth_joints
+from animator.persons.targets import table_canvas
 from animator.persons.windows import Window
 from animator.settings import Settings
 from animator.spec import JobSpec, PoseWindow
@@ -75,7 +76,9 @@ def plan_person(
         refuse_other_files(spec, limits)
         still = read_picture(spec.source, limits)
         check()
-        (joints, persons), known_source = find_body(spec, still, options.bodies, hashes["source"])
+        (joints, persons), known_source, notes = find_body(
+            spec, still, options.bodies, hashes["source"]
+        )
     dance, names, known_driving = find_dance(
         spec, options.bodies, hashes["driving"], limits, watch, check
     )
@@ -92,12 +95,17 @@ def plan_person(
     generator = inputs.model.generator
     assert isinstance(generator, PersonGenerator)
     picture = still.pixels.shape[0], still.pixels.shape[1]
+    if options.placing == "as given" and dance.landmarks.canvas is None:
+        canvas = table_canvas(spec.driving.plain, targets, picture)
+        dance = replace(dance, landmarks=replace(dance.landmarks, canvas=canvas))
+        notes += ("published_joints",) * (canvas is not None)
     place = retargeted if options.placing == "retargeted" else as_given
     window, placed = place(spec.window, generator, picture, joints, targets, dance)
     if not window.fits(picture):
         message = f"The pose of the source does not lie in its picture, {quoted(spec.source)}."
         raise AnimatorError("invalid_pose", message)
-    source = PersonSource(still.pixels, joints, window, persons, still.notes)
+    notes = tuple(dict.fromkeys((*still.notes, *notes)))
+    source = PersonSource(still.pixels, joints, window, persons, notes)
     person = PersonPlan(
         source, dance, placed, kept, motion.missing, generator.size, generator.aspect, names
     )

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from animator.animation.state_cache import StateCache
 from animator.faces.crop import fit_size
+from animator.persons.windows import Resample
 from animator.weights.library import require_face, structure_size
 from animator.weights.loading import load_checkpoint
 from animator.weights.subjects import SubjectKind
 from gfla.arrays import to_pixels
 from gfla.checkpoint import Checkpoint
-from gfla.guidance.face import LABELS, face_structure
+from gfla.guidance.face import LABELS, face_structure, face_style
 from gfla.models.frames import FrameByFrame
 from gfla.models.generators import AnimationGenerator
 from gfla.models.rollout import Prediction, Reference, RolloutState
@@ -53,6 +54,10 @@ class RolloutGenerator:
     subject: ClassVar[SubjectKind]
     background_edges = False
     """Whether the guidance shows the edges of the source's background."""
+    truncates = False
+    """Whether frames are cut to whole levels, as the published code does, or rounded."""
+    resample: Resample = "bicubic"
+    """By which filter a picture of a person comes to what the networks see."""
 
     def __init__(self, weights: Path, device: torch.device, precision: str) -> None:
         """Load the weights.
@@ -145,7 +150,7 @@ class RolloutGenerator:
         """As ``step``, with what ``guidance`` gives."""
         with self.arithmetic():
             state, prediction = self.network.step(state, *drawn)
-            return state, to_picture(prediction.image[0])
+            return state, to_picture(prediction.image[0], self.truncates)
 
     def predict(
         self, state: RolloutState, landmarks: NDArray[np.floating]
@@ -196,6 +201,7 @@ class PortraitGenerator(RolloutGenerator):
         structure_size: side of the guidance in pixels.
         background_edges: whether the guidance shows the edges of the source's background, as the
             published face model was trained with.
+        style: how the guidance is drawn; "published" is from landmarks on whole pixels.
     """
 
     subject = "face"
@@ -207,6 +213,7 @@ class PortraitGenerator(RolloutGenerator):
         assert isinstance(loaded.generator, AnimationGenerator)
         self.structure_size = structure_size(config, loaded.info, name)
         self.background_edges = loaded.info.get("background_edges") is True
+        self.style = face_style(loaded.info)
         return loaded.generator
 
     def inner_size(self, size: int) -> int:
@@ -238,7 +245,7 @@ class PortraitGenerator(RolloutGenerator):
         size, seen = self.structure_size, None
         if picture is not None and self.background_edges:
             seen = fit_size(picture, size)
-        structure = face_structure(to_pixels(landmarks, size), size, seen)
+        structure = face_structure(to_pixels(landmarks, size), size, seen, self.style)
         points = torch.from_numpy(np.asarray(landmarks, np.float32))
         return (
             torch.from_numpy(structure)[None].to(self.device),

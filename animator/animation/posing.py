@@ -93,6 +93,7 @@ class PoseResult:
         held: of them, those that hold a pose because nobody was found in the target's frame.
         weights: which weights rendered it.
         seconds: it took.
+        warnings: sentences for a person.
     """
 
     output: str
@@ -100,6 +101,7 @@ class PoseResult:
     held: int
     weights: str
     seconds: float
+    warnings: tuple[str, ...] = ()
 
 
 def transfer_pose(
@@ -161,7 +163,7 @@ def transfer_pose(
                 _put(pictures[0], output, made[-1])
     held = sum(last - first + 1 for first, last in result.missing)
     seconds = round(time.monotonic() - began, 3)
-    return PoseResult(request.output, result.frames, held, result.weights, seconds)
+    return PoseResult(request.output, result.frames, held, result.weights, seconds, result.warnings)
 
 
 def _spec_of(request: PoseRequest, output: str, settings: Settings) -> JobSpec:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from animator.errors import AnimatorError
 from animator.faces.shots import ShotDetector
 from animator.files.local import quoted
+from animator.files.poses import file_of
 from animator.media.decode import MediaLimits, VideoReader, read_image
 from animator.media.stills import read_still
 from animator.persons.body import Body, BodyDetector
@@ -26,6 +27,8 @@ from animator.persons.following import (
 )
 from animator.persons.pose_json import natural, read_pose_frames
 from gfla.data.pose_tables import Annotation, read_annotations
+from gfla.data.prepare.fashion import ANNOTATED as FASHION
+from gfla.data.prepare.market import ANNOTATED as MARKET
 from gfla.errors import GflaError
 from gfla.joints import Joints, found
 
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
 
 ROW_MARK = "#"
 """Between the file of a table and the name of a row in it."""
+MUCH_LARGER = 2
+"""How many times as high and wide as a published table's pictures a picture is that it cannot be of
+as it stands."""
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
 MAX_TABLE = 256 * 1024**2
 """Bytes of a CSV."""
@@ -163,7 +169,7 @@ class Target:
                 for picture in batch.pixels:
                     if shots.changed(picture):
                         follower.new_shot()
-                    body = follower.find(picture, detector)
+                    body = follower.look(picture, detector)
                     found_joints.append(None if body is None else body.joints)
                     watch.advance(1)
                 pts.extend(batch.pts)
@@ -232,6 +238,28 @@ def source_joints(
         f"{quoted(path)} has no pose for {quoted(row or name)}; name its row with FILE.csv#NAME."
     )
     raise AnimatorError("invalid_pose", message)
+
+
+def table_canvas(path: str, joints: Joints, size: tuple[int, int]) -> tuple[int, int] | None:
+    """Height and width that the coordinates of a published table are of, if they are of one.
+
+    DeepFashion's tables are of 256 x 176 whatever the picture, so beside its raw pictures of
+    1101 x 750 every joint lies in a corner of a much larger picture.
+
+    Args:
+        path: of what does not say how large its pictures are.
+        joints: ... x 18 x 2 that were read from it.
+        size: height and width of the picture that they are used with.
+    """
+    if not file_of(path).lower().endswith(".csv"):
+        return None
+    if any(a < MUCH_LARGER * b for a, b in zip(size, FASHION, strict=True)):
+        return None
+    there = joints[found(joints)]
+    inside, of_market = (
+        ((there >= 0) & (there <= [canvas[1], canvas[0]])).all() for canvas in (FASHION, MARKET)
+    )
+    return FASHION if inside and not of_market else None
 
 
 def _json_joints(

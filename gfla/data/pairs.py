@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from gfla.arrays import Picture
 from gfla.data.moves import moved_joints, moved_picture, turned
-from gfla.data.pose_tables import Pair, read_annotations, read_pairs
+from gfla.data.pose_tables import SHOWN_SIZE, Pair, read_annotations, read_pairs
 from gfla.data.samples import Sample, epoch_order
 from gfla.errors import GflaError, check_choice
 from gfla.guidance.pose import SIGMA, pose_heatmaps
@@ -145,11 +146,18 @@ class PersonPairs:
 
     @property
     def picture_size(self) -> tuple[int, int]:
-        """Height and width of the first picture that is whole, which stands for all.
+        """Height and width of the pictures as people see them.
+
+        It is what the folder's preparation says, or the size of the first picture that is whole,
+        which then stands for all.
 
         Raises:
             GflaError: ``invalid_data`` if all of the first are damaged.
         """
+        with suppress(OSError, ValueError, TypeError):
+            height, width = json.loads((self.folder.parent / SHOWN_SIZE).read_text("utf-8"))
+            if min(int(height), int(width)) > 0:
+                return int(height), int(width)
         tried = [source for source, _ in self.pairs[:_TRIED]]
         for name in tried[:-1]:
             with suppress(GflaError):

@@ -64,9 +64,11 @@ def face_style(info: Mapping[str, Any]) -> Style:
     """The style that a checkpoint wants: ``info["drawing"]``.
 
     Without it, a checkpoint that was trained here (which says how large its structures were) wants
-    the default, and an imported published one the published style.
+    the default, and a published one the published style: imports of earlier versions say only that
+    it wants the edges of the background.
     """
-    given = info.get("drawing", "default" if "structure_size" in info else "published")
+    published = info.get("background_edges") is True or "structure_size" not in info
+    given = info.get("drawing", "published" if published else "default")
     return "default" if given == "default" else "published"
 
 

@@ -1,4 +1,7 @@
-"""Structure guidance for persons: one heat map for each of 18 joints (paper, section 4.1)."""
+"""Structure guidance for persons: one heat map for each of 18 joints.
+
+The paper does not say how a pose is encoded; this is how the code released with it does it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Structure guidance for person animation: 17 heat maps and a picture of the skeleton (section 5).
+"""Structure guidance for person animation: 17 heat maps and a picture of the skeleton.
+
+The paper shows no animated persons; the code released with it has them.
 
 There are two styles. "coco" is ours: COCO's 17 joints of every picture, heat maps on whole pixels,
 lines as OpenCV draws them, everything in 0..1. "published" is what the published dance model was

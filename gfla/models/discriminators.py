@@ -1,4 +1,4 @@
-"""Residual discriminators of pictures and of motion (paper, section 5 and appendix D)."""
+"""Residual discriminators of pictures (appendix D) and of motion, which the paper does not name."""
 
 from __future__ import annotations
 

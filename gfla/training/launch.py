@@ -255,6 +255,7 @@ def about_weights(config: TrainingConfig, samples: Samples | None = None) -> dic
         info["image_size"] = list(config.data.image_size)
         if isinstance(samples, PersonPairs):
             info["picture_size"] = list(samples.picture_size)
+            info["resample"] = samples.resample
     return info
 
 

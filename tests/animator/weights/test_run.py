@@ -69,8 +69,8 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
 def expected_structure(points, picture, source_points):
     """Guidance of a frame with the edges of the source's background, put together anew."""
     size = PUBLISHED_SIZE
-    source = face_structure(source_points * size - 0.5, size)
-    structure = face_structure(points * size - 0.5, size)
+    source = face_structure(source_points * size - 0.5, size, style="published")
+    structure = face_structure(points * size - 0.5, size, style="published")
     canny = feature.canny(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), sigma=1)
     drawn = (source[0] == 0).astype(np.uint8)
     clear = cv2.distanceTransform(drawn, cv2.DIST_L1, 3) > 2
@@ -87,7 +87,7 @@ def direct_rollout(spec: JobSpec, weights: Path) -> list[np.ndarray]:
     source_points = plan.source.crop_units(plan.source.points)
     picture = crop_square(plan.source.picture, plan.source.square, PUBLISHED_SIZE)
     image = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
-    own = face_structure(source_points * PUBLISHED_SIZE - 0.5, PUBLISHED_SIZE, picture)
+    own = face_structure(source_points * PUBLISHED_SIZE - 0.5, PUBLISHED_SIZE, picture, "published")
     frames = []
     with torch.inference_mode():
         state = network.start(image, torch.from_numpy(own)[None])

@@ -74,3 +74,10 @@ def test_differences_leave_out_what_changes_no_result() -> None:
         "seed: 1, not 2",
         "data.options.a: None, not 1",
     ]
+
+
+def test_the_model_of_figure_b11_differs_in_the_regularisation_alone() -> None:
+    full, without = load_config("person-fashion"), load_config("ablation-no-regularity")
+    changed = {line.split(":")[0] for line in differences(full, without)}
+    assert changed == {"losses.regularity", "losses.flow_regularity"}
+    assert (without.losses.regularity, without.losses.flow_regularity) == (0, 0)
