@@ -19,7 +19,7 @@ from gfla.evaluation.protocol import REGIONS, Protocol
 from gfla.evaluation.report import SampleFigures, Table, label, ranked
 from gfla.evaluation.transfer import PoseRenderer
 
-_RISING = ("ssim", "psnr", "identity", "lips_tone_r", "lids_tone_r")
+_RISING = ("ssim", "ssim-inside", "psnr", "identity", "lips_tone_r", "lids_tone_r")
 
 
 def deciding_metric(table: Table, protocol: Protocol) -> str | None:

@@ -38,7 +38,9 @@ BACKBONES: dict[str, PretrainedFile] = {
     ),
 }
 """The networks that LPIPS is defined with; its linear layers come with the package ``lpips``."""
-PAIRWISE = ("l1", "ssim", "psnr", "vgg16-features")
+_WINDOW = 11
+"""Side of the Gaussian window of SSIM."""
+PAIRWISE = ("l1", "ssim", "ssim-inside", "psnr", "vgg16-features")
 """Names of metrics of pairs of pictures; ``lpips-BACKBONE-VERSION`` and ``mask-lpips-...`` also."""
 
 
@@ -90,7 +92,7 @@ def picture_metric(
     """
     files = files or MetricFiles()
     # Functions of pixels, which need no file.
-    plain = {"l1": l1_distance, "ssim": ssim, "psnr": psnr}
+    plain = {"l1": l1_distance, "ssim": ssim, "ssim-inside": ssim_inside, "psnr": psnr}
     if name in plain:
         function = plain[name]
         return PictureMetric(name, lambda result, target, mask: function(result, target))
@@ -157,6 +159,25 @@ def ssim(result: Tensor, target: Tensor) -> Tensor:
     # In 0..1: the constants of SSIM are shares of the data's range.
     found = function(_share(result), _share(target), data_range=1.0, reduction="none")
     return _numbers(found, batch)
+
+
+def ssim_inside(result: Tensor, target: Tensor) -> Tensor:
+    """``ssim`` of whole windows alone, as the released script has it: without 5 pixels of border.
+
+    Arguments and errors are those of ``l1_distance``, and ``invalid_shape`` for pictures without a
+    whole window.
+    """
+    batch = _pair(result, target)
+    if min(result.shape[-2:]) < _WINDOW:
+        message = f"pictures of {tuple(result.shape[-2:])} have no window of {_WINDOW} pixels"
+        raise GflaError("invalid_shape", message)
+    function = require("torchmetrics.functional.image").structural_similarity_index_measure
+    _, maps = function(
+        _share(result), _share(target), data_range=1.0, reduction="none", return_full_image=True
+    )
+    border = _WINDOW // 2
+    inside = maps[..., border:-border, border:-border]
+    return _numbers(inside.flatten(1).mean(1), batch)
 
 
 def psnr(result: Tensor, target: Tensor) -> Tensor:

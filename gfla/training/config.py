@@ -12,6 +12,7 @@ from typing import Any, Literal
 from gfla.config import AnimationConfig, GeneratorConfig, PoseTransferConfig, ViewSynthesisConfig
 from gfla.errors import GflaError
 from gfla.losses.adversarial import Kind as AdversarialKind
+from gfla.losses.correctness import Sampling
 from gfla.losses.features import Network, Normalisation
 from gfla.losses.perceptual import PERCEPTUAL_LAYERS, STYLE_LAYERS
 
@@ -133,6 +134,8 @@ class FeatureConfig:
     """Layers of the style term; vgg16 has no relu3_4 and relu4_4."""
     distance: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
     """Layers of the feature distance."""
+    sampling: Sampling = "gaussian"
+    """How correctness samples them along a flow: gaussian as published, or bilinearly."""
     crop: int = 0
     """Side of the random window that perceptual, style and feature distance see; 0 for all."""
     detail: int = 64

@@ -73,7 +73,7 @@ class TrainingTask(nn.Module, ABC):
         self.config = config
         self.generator = generator
         self.features = features
-        self.correctness = SamplingCorrectness()
+        self.correctness = SamplingCorrectness(config.features.sampling)
         self.regularity = AffineRegularity(dict(config.model.attention))
         # A stage's own part; frozen parts get no gradients and are not in the optimizer.
         alone = {"flow": "flow_estimator", "regions": "regions"}.get(config.stage)

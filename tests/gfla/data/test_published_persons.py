@@ -44,13 +44,13 @@ def test_frames_are_neighbours_forwards_and_sources_from_the_first_twenty(tmp_pa
     write_clip(tmp_path)
     clips = PublishedClips(tmp_path, (SIZE, SIZE), frames=30)
     sources, firsts = set(), set()
-    for index in range(24):
+    for index in range(14):
         source, *frames = numbers(clips[index])
         assert frames == list(range(frames[0], frames[0] + 30))
         sources.add(source)
         firsts.add(frames[0])
-    assert max(sources) <= 19 and len(sources) > 8
-    assert firsts <= set(range(11)) and len(firsts) > 5
+    assert max(sources) <= 19 and len(sources) > 6
+    assert firsts <= set(range(11)) and len(firsts) > 4
 
 
 def test_frames_are_drawn_as_published_and_sources_otherwise(tmp_path):

@@ -147,3 +147,17 @@ def test_the_feature_distance_needs_its_file():
     with pytest.raises(GflaError) as raised:
         picture_metric("vgg16-features")
     assert raised.value.code == "features_unavailable"
+
+
+def test_ssim_inside_is_what_the_released_script_computes():
+    result, target = pictures()
+    found = picture_metric("ssim-inside").distance(result, target, None)
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    for index in range(2):
+        ours, truth = (
+            ((x[index] + 1) / 2).permute(1, 2, 0).double().numpy() for x in (result, target)
+        )
+        wanted = structural_similarity(truth, ours, data_range=1, channel_axis=2, **options)
+        assert float(found[index]) == pytest.approx(wanted, abs=1e-5)
+    with pytest.raises(GflaError, match="window"):
+        picture_metric("ssim-inside").distance(target[..., :10], target[..., :10], None)

@@ -71,6 +71,7 @@ def test_later_keys_leave_other_configurations_as_they_were(name: str) -> None:
         del before[key]
     for key in ("first", "temporal_kind", "temporal_frames"):
         del before["critics"][key]
+    del before["features"]["sampling"]
     assert config_from(before) == config
     assert not (config.critics.first or config.block_sum or config.true_previous)
     assert "draws" not in config.data.options

@@ -16,7 +16,14 @@ from gfla.errors import GflaError
 from gfla.training.config import TrainingConfig
 from gfla.training.launch import RunResult
 from gfla.training.state import Run
-from tests.gfla.training.training_data import FACE, PAIRS, Synthetic, configured, state_of
+from tests.gfla.training.training_data import (
+    FACE,
+    PAIRS,
+    Synthetic,
+    configured,
+    differing,
+    state_of,
+)
 
 FIRST = ("critics.first=true", "losses.warped=0", "losses.regularity=0", "ema=0")
 CLIPS = (
@@ -148,7 +155,7 @@ def test_the_four_draws_of_a_step_are_four(tmp_path: Path) -> None:
         return frame, first
 
     places = []
-    for seed in range(12):
+    for seed in range(9):
         shown: list[dict[str, Tensor]] = []
         outcome = begun.task(
             batch, 0, [], (1, seed), begun.critics, lambda real, fake, to=shown: to.append(real)
@@ -185,3 +192,18 @@ def test_the_flow_to_the_frame_before_is_judged_by_the_true_one_or_ours(
         assert torch.equal(picture, images[:, t]) == true
     if not true:
         torch.testing.assert_close(judged[3], first["carried"][0])
+
+
+def test_a_run_whose_critics_are_first_goes_on_where_it_stopped(
+    run: Callable[..., RunResult], tmp_path: Path
+) -> None:
+    run(PAIRS, "whole", *FIRST, max_steps=3)
+    run(PAIRS, "parts", *FIRST, max_steps=1)
+    run(PAIRS, "parts", *FIRST, max_steps=2)
+    assert differing(state_of(tmp_path / "whole"), state_of(tmp_path / "parts")) == []
+
+
+@pytest.mark.parametrize("sampling", ["gaussian", "bilinear", "published-bilinear"])
+def test_how_correctness_samples_is_a_choice(tmp_path: Path, sampling: str) -> None:
+    config = configured(tmp_path, PAIRS, f"features.sampling={sampling}", "losses.adversarial=0")
+    assert Run(config).task.correctness.sampling == sampling
