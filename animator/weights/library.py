@@ -260,6 +260,20 @@ def purpose(config: GeneratorConfig, info: Mapping[str, Any] | None = None) -> s
     return f"stage 1 of {task}" if (info or {}).get("stage") == FLOW_STAGE else task
 
 
+def refuse_stage_one(info: Mapping[str, Any], path: Path) -> None:
+    """Refuse a checkpoint that cannot render, by what it says of itself.
+
+    Raises:
+        AnimatorError: `weights_wrong_kind`.
+    """
+    if info.get("stage") == FLOW_STAGE:
+        message = (
+            f"The weights {str(path)!r} are of stage 1: a flow estimator alone renders nothing. "
+            f"`animator train` makes a model of them with start_from={str(path)!r}."
+        )
+        raise AnimatorError("weights_wrong_kind", message)
+
+
 def require_face(config: GeneratorConfig, name: str) -> None:
     """Refuse a model that does not animate portraits.
 

@@ -16,8 +16,8 @@ from animator.errors import AnimatorError
 from animator.settings import AttentionBackend, Settings
 from animator.weights.library import (
     DEFAULT_WEIGHTS,
-    FLOW_STAGE,
     read_record,
+    refuse_stage_one,
     resolve_spec,
     sha256_of,
 )
@@ -112,12 +112,7 @@ def load_checkpoint(weights: Path, device: torch.device) -> tuple[checkpoint.Che
     except (OSError, GflaError) as error:
         message = f"The weights {str(weights)!r} cannot be used: {error}."
         raise AnimatorError("weights_unreadable", message) from error
-    if loaded.info.get("stage") == FLOW_STAGE:
-        message = (
-            f"The weights {str(weights)!r} are of stage 1: a flow estimator alone renders nothing. "
-            f"`animator train` makes a model of them with start_from={str(weights)!r}."
-        )
-        raise AnimatorError("weights_wrong_kind", message)
+    refuse_stage_one(loaded.info, weights)
     return loaded, sha256, f"{loaded.info.get('name', weights.stem)}@{sha256[:12]}"
 
 

@@ -14,7 +14,13 @@ from animator.files.poses import POSE_SUFFIXES
 from animator.settings import Settings
 from animator.spec import OPTIONS, BodyDetector, FaceDetector, JobSpec
 from animator.values import is_url, shown_url
-from animator.weights.library import describe_file, is_face, resolve_spec, structure_size
+from animator.weights.library import (
+    describe_file,
+    is_face,
+    refuse_stage_one,
+    resolve_spec,
+    structure_size,
+)
 from gfla.config import GeneratorConfig, ViewSynthesisConfig
 
 SubjectKind = Literal["face", "person", "object"]
@@ -51,12 +57,13 @@ def check_weights(weights: str, settings: Settings) -> SubjectKind:
     """Check that weights are there, by their header; tells what they animate.
 
     Raises:
-        AnimatorError: `no_such_file`, `not_a_file`, `unreadable_file`, `no_such_weights` or
-            `weights_unreadable`.
+        AnimatorError: `no_such_file`, `not_a_file`, `unreadable_file`, `no_such_weights`,
+            `weights_unreadable`, or `weights_wrong_kind` for stage 1, which cannot render.
     """
     path = resolve_spec(weights, settings)
     check_input(str(path))
     header = describe_file(path)
+    refuse_stage_one(header.info, path)
     structure_size(header.config, header.info, weights)
     return kind_of(header.config)
 

@@ -20,6 +20,7 @@ from animator.weights import importing
 from animator.weights.importing import import_weights, suggest_name
 from animator.weights.library import entry_path, list_weights, sha256_of
 from animator.weights.loading import load_checkpoint
+from animator.weights.subjects import check_weights
 from gfla import checkpoint
 from gfla.build import Generator, build_critic
 from gfla.config import CriticConfig, PoseTransferConfig, ViewSynthesisConfig
@@ -122,6 +123,8 @@ def test_stage_one_alone_comes_in_and_is_trained_on_from(kind, prefix, animator,
     with pytest.raises(AnimatorError, match="start_from") as caught:
         load_checkpoint(entry, torch.device("cpu"))
     assert caught.value.code == "weights_wrong_kind"
+    with pytest.raises(AnimatorError, match="stage 1"):  # and told before a job is begun
+        check_weights(kind, library)
     configs = {"fashion": "person-fashion", "market": "person-market", "shapenet": "view"}
     settings = ["model.flow_widths=[4,4,6,6,8]", f"start_from={entry}"]
     run = Run(load_config(configs[kind], settings), drawn_features=True)
