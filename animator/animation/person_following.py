@@ -206,7 +206,7 @@ def track_dance(
             for picture in batch.pixels:
                 if shots.changed(picture):
                     follower.new_shot()
-                body = follower.find(picture, detector)
+                body = follower.look(picture, detector)
                 found_joints.append(np.full((18, 2), MISSING) if body is None else body.joints)
                 watch.advance(1)
             pts.extend(batch.pts)

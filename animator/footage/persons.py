@@ -252,7 +252,7 @@ def _found(path: Path, options: FrameOptions, detector: BodyDetector) -> dict[in
     """The joints of one person by frame, all of them missing where nobody was found."""
     poses, follower = {}, PersonFollower()
     for number, picture in _frames(path, options):
-        body = follower.find(picture, detector)
+        body = follower.look(picture, detector)
         poses[number] = np.full((18, 2), MISSING) if body is None else body.joints
     return poses
 

@@ -15,6 +15,9 @@ from animator.files.local import quoted
 from animator.models.crops import Region
 from gfla.joints import Joints
 
+SAME_BODY = 0.3
+"""Least overlap of boxes that are one person's, 0 to 1."""
+
 
 @dataclass(frozen=True, eq=False)
 class Body:
@@ -55,21 +58,6 @@ class FollowingDetector(BodyDetector, Protocol):
     def find_after(self, picture: NDArray[np.uint8], before: Sequence[Body]) -> list[Body]:
         """Those of the frame before, where they were; if one is there no more, all as `find`."""
         ...
-
-
-def bodies_in(
-    picture: NDArray[np.uint8], detector: BodyDetector, before: Body | None
-) -> list[Body]:
-    """The persons in the next frame of a video.
-
-    Args:
-        picture: the frame, uint8 H W 3 RGB.
-        detector: finds persons.
-        before: who was followed so far, as found last; a detector may look there alone.
-    """
-    if before is not None and isinstance(detector, FollowingDetector):
-        return detector.find_after(picture, [before])
-    return detector.find(picture)
 
 
 def overlap(one: Body, other: Body) -> float:

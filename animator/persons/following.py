@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
-from animator.persons.body import Body, BodyDetector, bodies_in
-from gfla.arrays import Picture
+from animator.persons.body import SAME_BODY, Body, BodyDetector, FollowingDetector, overlap
 from gfla.joints import found
 
 BodyChoice = Literal["largest"] | int
@@ -19,10 +18,12 @@ BodyChoice = Literal["largest"] | int
 
 REACH = 0.25
 """How far a person gets from one frame to the next, in units of the longer side of the box."""
-GROWTH, FARTHEST = 0.02, 1.0
+GROWTH, FARTHEST = 0.02, 3.0
 """What is added to that for every frame in which a person is away, and the most that it gets."""
 FORESEEN = 10
 """Frames for which somebody who is away is expected to have gone on as before."""
+LOOK_AROUND = 15
+"""Frames between two looks at who else is there, with a detector that follows persons itself."""
 REMEMBERED = 50
 """Frames for which the places of the other persons are known."""
 _ENOUGH = 3
@@ -109,6 +110,7 @@ class PersonFollower:
         check_body_choice(person)
         self.person = person
         self.persons = 0
+        self._frames = 0
         self._followed: _Seen | None = None
         self._others: list[_Seen] = []
 
@@ -121,9 +123,16 @@ class PersonFollower:
         """Forget everybody: the next frame shows something else."""
         self._followed, self._others = None, []
 
-    def find(self, picture: Picture, detector: BodyDetector) -> Body | None:
-        """The person in the next frame of a video, uint8 H W 3 RGB."""
-        return self.next(bodies_in(picture, detector, self.before))
+    def look(self, picture: NDArray[np.uint8], detector: BodyDetector) -> Body | None:
+        """The one who is followed in the next frame, a picture uint8 H W 3 RGB."""
+        self._frames += 1
+        if self.before is None or not isinstance(detector, FollowingDetector):
+            return self.next(detector.find(picture))
+        bodies = detector.find_after(picture, [self.before])
+        if len(bodies) == 1 and self._frames % LOOK_AROUND == 0:
+            others = detector.find(picture)
+            bodies += [body for body in others if overlap(body, bodies[0]) < SAME_BODY]
+        return self.next(bodies)
 
     def next(self, bodies: Sequence[Body]) -> Body | None:
         """Who of these, the persons of the next frame, is the one who is followed."""

@@ -2,6 +2,7 @@
 
 The filter is that of `animator.faces.smoothing`, forwards and backwards, so that dancers do not lag
 the music. Speeds are in torsos a second. The joints of the face share one, as a head is stiff.
+What cannot be motion is mended before (`animator.persons.mending`), as jumps pass such a filter.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from animator.errors import AnimatorError
 from animator.faces.geometry import to_complex, to_points
 from animator.faces.smoothing import one_euro
 from animator.persons import skeleton
+from animator.persons.mending import mend
 from gfla.joints import JOINTS, MISSING, Joints, found
 
 CUTOFF = 1.0
 """Cutoff at rest in Hz, at strength 0.5."""
-GAIN = 10.0
+GAIN = 5.0
 """What the cutoff gains, in Hz for a speed of one torso a second, at strength 0.5. A dancer's
 wrists reach 5."""
 
@@ -52,8 +54,8 @@ def smooth_joints(joints: Joints, seconds: NDArray[np.floating], smoothing: floa
     if smoothing == 0 or len(joints) < 2:
         return joints
     # Joints that come and go together are filtered together.
-    factor = max((1 - smoothing) / smoothing, 0.02)
-    signal = to_complex(joints) / skeleton.sizes(joints)
+    factor, size = max((1 - smoothing) / smoothing, 0.02), skeleton.sizes(joints)
+    signal = to_complex(mend(joints, times)) / size
     patterns, which = np.unique(found(joints), axis=1, return_inverse=True)
     calm = signal.copy()
     for number, seen in enumerate(patterns.T):
@@ -62,7 +64,7 @@ def smooth_joints(joints: Joints, seconds: NDArray[np.floating], smoothing: floa
         for first, end in runs(seen):
             part = signal[first:end, chosen], times[first:end]
             calm[first:end, chosen] = _both_ways(*part, groups, factor)
-    result = to_points(calm * skeleton.sizes(joints))
+    result = to_points(calm * size)
     result = np.where(result == MISSING, MISSING + 1e-3, result)
     return np.where(found(joints)[..., None], result, MISSING)
 

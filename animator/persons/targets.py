@@ -169,7 +169,7 @@ class Target:
                 for picture in batch.pixels:
                     if shots.changed(picture):
                         follower.new_shot()
-                    body = follower.find(picture, detector)
+                    body = follower.look(picture, detector)
                     found_joints.append(None if body is None else body.joints)
                     watch.advance(1)
                 pts.extend(batch.pts)

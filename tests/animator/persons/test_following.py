@@ -79,3 +79,32 @@ def test_of_a_whole_clip_the_choice_is_made_where_there_are_enough() -> None:
 def _moved(body: Body, x: float) -> Body:
     joints = body.joints + [x, 0]
     return Body(joints, extent(joints), body.score)
+
+
+class Following:
+    """Finds both in every picture, and whom it is asked for where that one was, as long as `there`.
+
+    The picture's value is the number of the frame.
+    """
+
+    def __init__(self, there: range) -> None:
+        self.there = there
+
+    def find(self, picture: np.ndarray) -> list[Body]:
+        number = int(picture.flat[0])
+        return [SMALL[number], *([BIG[number]] if number in self.there else [])]
+
+    def find_after(self, picture: np.ndarray, before: list[Body]) -> list[Body]:
+        number = int(picture.flat[0])
+        if number in self.there and before[0] is BIG[number - 1]:
+            return [BIG[number]]
+        return self.find(picture)
+
+
+def test_a_detector_that_follows_looks_around_so_that_nobody_is_a_stand_in() -> None:
+    follower = PersonFollower()
+    detector = Following(range(30))
+    pictures = np.arange(40, dtype=np.uint8)[:, None, None, None] * np.ones((1, 1, 3), np.uint8)
+    followed = [follower.look(picture, detector) for picture in pictures]
+    assert followed[:30] == BIG[:30] and followed[30:] == [None] * 10
+    assert follower.persons == 2
