@@ -84,8 +84,7 @@ def check_options(spec: JobSpec, kind: SubjectKind) -> None:
             raise _refused(spec, kind, "--source-motion replace")
         if spec.audio == "source":
             raise _refused(spec, kind, "--audio source")
-        for name, place in (("driving", spec.driving), ("source_pose", spec.source_pose)):
-            _refuse_remote_poses(name, place)
+        _refuse_remote_poses(spec)
     if spec.detector not in DETECTORS[kind]:
         message = (
             f"detector is {spec.detector!r}; for {_NOUNS[kind]}, which the weights "
@@ -99,8 +98,11 @@ def _refused(spec: JobSpec, kind: SubjectKind, what: str) -> AnimatorError:
     return AnimatorError("invalid_option", f"{message}.")
 
 
-def _refuse_remote_poses(name: str, place: str) -> None:
-    """Refuse tables of joints that are not files of this machine: a cache keeps no names."""
-    if is_url(place) and place.partition("#")[0].lower().endswith(POSE_SUFFIXES):
-        message = f"{name} is {shown_url(place)!r}; joints are read from files of this machine."
-        raise AnimatorError("invalid_option", message)
+def _refuse_remote_poses(spec: JobSpec) -> None:
+    """Refuse joints that are not files of this machine: a cache keeps no names, so no kinds."""
+    named = {"driving": spec.driving, "source_pose": spec.source_pose}
+    for name, place in named.items():
+        joints = name == "source_pose" or place.partition("#")[0].lower().endswith(POSE_SUFFIXES)
+        if is_url(place) and joints:
+            message = f"{name} is {shown_url(place)!r}; joints are read from files of this machine."
+            raise AnimatorError("invalid_option", message)

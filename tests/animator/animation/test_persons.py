@@ -375,6 +375,7 @@ def test_a_killed_job_goes_on_and_gives_the_same_frames(
         ({"face": "all"}, "--face"),
         ({"detector": "dlib"}, "keypoint-rcnn"),
         ({"driving": "https://example.org/dance.json"}, "files of this machine"),
+        ({"source_pose": "https://example.org/pose"}, "files of this machine"),
     ],
 )
 def test_options_of_faces_are_refused(

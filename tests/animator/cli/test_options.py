@@ -145,13 +145,13 @@ from animator.errors import AnimatorError
 from scripts.generate_cli_docs import page
 
 commands = typer.main.get_command(app).commands
-for name in ("submit", "run", "batch", "check", "explain"):
+for name in ("submit", "run", "batch", "check", "explain", "views"):
     (found,) = [item for item in commands[name].params if item.opts == ["--glow"]]
     assert (found.help, found.default) == ("How it glows.", 3), name
 spec = RunOptions(glow=5).spec(Sample("a", 1, "/a", "/b"), "/c")
 assert module.JobSpec.from_json(spec.to_json()).glow == 5
 assert RunOptions.from_dict(RunOptions(glow=5).as_dict()).glow == 5
-assert page().count("| `--glow N` | How it glows. Default: `3`. |") == 5
+assert page().count("| `--glow N` | How it glows. Default: `3`. |") == 6
 assert "| `glow` | number | 1 to 9 | `3` | all rows |" in page()
 try:
     RunOptions(glow=10)
