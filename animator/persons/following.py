@@ -24,6 +24,8 @@ FORESEEN = 10
 """Frames for which somebody who is away is expected to have gone on as before."""
 LOOK_AROUND = 15
 """Frames between two looks at who else is there, with a detector that follows persons itself."""
+PATIENCE = 25
+"""Frames for which somebody is waited for where shots are known: nobody else can be the same."""
 REMEMBERED = 50
 """Frames for which the places of the other persons are known."""
 _ENOUGH = 3
@@ -124,20 +126,28 @@ class PersonFollower:
         self._followed, self._others = None, []
 
     def look(self, picture: NDArray[np.uint8], detector: BodyDetector) -> Body | None:
-        """The one who is followed in the next frame, a picture uint8 H W 3 RGB."""
+        """The one who is followed in the next frame, a picture uint8 H W 3 RGB.
+
+        New shots are for the caller to tell (``new_shot``).
+        """
         self._frames += 1
         if self.before is None or not isinstance(detector, FollowingDetector):
-            return self.next(detector.find(picture))
+            return self._next(detector.find(picture), PATIENCE)
         bodies = detector.find_after(picture, [self.before])
         if len(bodies) == 1 and self._frames % LOOK_AROUND == 0:
             others = detector.find(picture)
             bodies += [body for body in others if overlap(body, bodies[0]) < SAME_BODY]
-        return self.next(bodies)
+        return self._next(bodies, PATIENCE)
 
     def next(self, bodies: Sequence[Body]) -> Body | None:
         """Who of these, the persons of the next frame, is the one who is followed."""
+        return self._next(bodies, 0)
+
+    def _next(self, bodies: Sequence[Body], patience: int) -> Body | None:
+        """Likewise; somebody who is away for fewer frames than ``patience`` is waited for."""
         self.persons = max(self.persons, len(bodies))
-        if bodies and self._all_new(bodies):
+        waits = self._followed is not None and self._followed.since < patience
+        if bodies and not waits and self._all_new(bodies):
             self.new_shot()
         if self._followed is None:
             chosen = choose_body(bodies, self.person) or choose_body(bodies, "largest")
