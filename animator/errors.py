@@ -29,6 +29,7 @@ CODES: dict[str, str] = {
     "face_lost": "A driving frame has no face and the policy for missing faces is 'fail'.",
     "no_body": "No person was found in a picture, or in any frame of a video.",
     "invalid_pose": "A file of poses is damaged, or holds no pose that is asked for.",
+    "invalid_view": "A file of views is damaged, or names a view that no model knows.",
     "invalid_option": "An option has a value that is not allowed.",
     "output_not_writable": "The output file cannot be created in its folder.",
     "output_exists": "The output file exists and replacing it was not asked for.",

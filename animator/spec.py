@@ -41,8 +41,11 @@ Motion = Literal["relative", "absolute"]
 Anchor = Literal["first", "auto"]
 MissingFace = Literal["hold", "interpolate", "skip", "fail"]
 OutputMode = Literal["crop", "paste-back", "side-by-side"]
-Detector = Literal["auto", "dlib", "face-alignment", "keypoint-rcnn", "blazepose"]
-"""Those of faces, then those of persons; the weights of a job say which of the two it needs."""
+FaceDetector = Literal["auto", "dlib", "face-alignment"]
+BodyDetector = Literal["auto", "keypoint-rcnn", "blazepose"]
+Detector = Literal[FaceDetector, BodyDetector]
+"""One that finds faces, or one that finds bodies, as the weights animate either."""
+PoseWindow = Literal["auto", "person", "whole"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Crf = Literal["auto"] | int
 Size = Literal["auto"] | int
@@ -165,6 +168,14 @@ class RowOptions:
         _FILE,
         shown="[auto|N]",
     )
+    source_pose: str = option(
+        "auto",
+        "The joints of a person in the source: found in the picture (auto), or those of a file, "
+        "JSON or CSV, or FILE.csv#NAME for one of its rows.",
+        _FACE,
+        shown="[auto|FILE]",
+    )
+    """A file is a `Location`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,6 +238,13 @@ class SharedOptions:
         "that is here (`animator detectors list`).",
         _FACE,
     )
+    window: PoseWindow = option(
+        "auto",
+        "What the networks see of a person's picture: the part around the person, all of it, or "
+        "(auto) all of it where it is as wide as high as the model's pictures.",
+        _LOOK,
+        order=1,
+    )
     codec: Codec = option(
         "auto",
         "How a video is coded; auto is h264, and vp9 in .webm.",
@@ -262,6 +280,7 @@ _LATER = (
     *("source_face", "driving_face", "strength", "head", "expression", "regions", "blink"),
     *("ending", "source_motion", "margin"),
     *("fps", "audio", "driving_fps", "codec", "crf", "preset", "pixel_format"),
+    *("source_pose", "window"),
 )
 """Options that came later than others; see `JobSpec.chosen`."""
 FORMER: Mapping[str, Any] = {"size": 256, "margin": 1.75, "source_motion": "still"}
@@ -282,14 +301,16 @@ class JobSpec(SharedOptions, RowOptions):
     source: Location = field(
         metadata=offered(
             "The portrait: a picture, a video all of whose frames are animated, or a folder whose "
-            "first picture is taken.",
+            "first picture is taken. With weights for persons, the picture of a person.",
             shown="SOURCE",
         )
     )
     """A text or a path is made a `Location`; so are the next two."""
     driving: Location = field(
         metadata=offered(
-            "The video, or folder of pictures, whose motion the portrait gets.", shown="DRIVING"
+            "The video, or folder of pictures, whose motion the portrait gets; for a person also a "
+            "picture, or joints: JSON, CSV or a folder of JSON files.",
+            shown="DRIVING",
         )
     )
     output: Location = field(
@@ -341,6 +362,8 @@ class JobSpec(SharedOptions, RowOptions):
             raise refuse("size", self.size, what)
         self._check_times()
         self._check_file()
+        if self.source_pose != "auto":
+            object.__setattr__(self, "source_pose", Location(self.source_pose, "source_pose"))
 
     def _check_faces(self) -> None:
         faces = MovingFaces.parse(self.face).located(lambda file: Location(file, "face"))
@@ -399,6 +422,11 @@ class JobSpec(SharedOptions, RowOptions):
         return self.audio if isinstance(self.audio, Location) else None
 
     @property
+    def pose_file(self) -> Location | None:
+        """The file with the joints of the person in the source, if there is one."""
+        return self.source_pose if isinstance(self.source_pose, Location) else None
+
+    @property
     def faces(self) -> MovingFaces:
         """Which faces of the portrait move, and what moves each."""
         return MovingFaces.parse(self.face)
@@ -421,9 +449,10 @@ class JobSpec(SharedOptions, RowOptions):
 
     @property
     def inputs(self) -> dict[str, Location]:
-        """All files that are read, by name: "source", the driving ones, and "audio"."""
-        audio = {} if self.audio_file is None else {"audio": self.audio_file}
-        return {"source": self.source, **self.drivings, **audio}
+        """All files that are read, by name: "source", the driving ones, "audio" and "pose"."""
+        others = {"audio": self.audio_file, "pose": self.pose_file}
+        given = {name: file for name, file in others.items() if file is not None}
+        return {"source": self.source, **self.drivings, **given}
 
     def driven_by(self, number: int | None) -> str:
         """The name of the driving file that moves a face; None is the only one."""

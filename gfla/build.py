@@ -19,7 +19,7 @@ from gfla.errors import GflaError
 from gfla.models.ablations import BilinearSampling, GlobalAttention
 from gfla.models.attention import LocalAttention
 from gfla.models.blocks import Encoder
-from gfla.models.discriminators import Critic
+from gfla.models.discriminators import ClipCritic, Critic
 from gfla.models.flow import FlowEstimator
 from gfla.models.fusion import ImageFusion
 from gfla.models.generators import AnimationGenerator
@@ -166,10 +166,15 @@ def build_critic(config: CriticConfig) -> Critic:
     return Critic(config.inputs, config.widths, config.spectral_norm)
 
 
+def build_clip_critic(frames: int, widths: tuple[int, ...], spectral_norm: bool) -> ClipCritic:
+    """An untrained critic of short clips, see there."""
+    return ClipCritic(frames, widths, spectral_norm)
+
+
 def initialise(network: nn.Module, gain: float = INITIAL_GAIN) -> None:
     """Initialise as published: orthogonal convolutions (gain 0.02), zero biases; heads alone."""
     for module in network.modules():
-        if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        if not isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d):
             continue
         for name, parameter in module.named_parameters():
             if name == "bias":

@@ -17,11 +17,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from gfla.build import Generator, build_generator
+from gfla.build import Generator, build_generator, initialise
 from gfla.checkpoint_header import FORMAT, parse_metadata
 from gfla.config import GeneratorConfig
 from gfla.errors import GflaError
-from gfla.published.generators import infer_config, published_names
+from gfla.published.files import without_prefix
+from gfla.published.generators import (
+    infer_config,
+    infer_flow_config,
+    is_flow_alone,
+    published_names,
+)
 from gfla.tensor_checks import check_tensors
 
 
@@ -85,12 +91,45 @@ def from_published(state: Mapping[str, Tensor]) -> Generator:
         The loaded generator, in evaluation mode.
 
     Raises:
-        GflaError: ``bad_checkpoint`` naming what is missing, left over or misshapen.
+        GflaError: ``bad_checkpoint`` naming what is missing, left over or misshapen, or where
+            only some names have the prefix.
     """
-    # ``nn.DataParallel``, which the published training used, puts a prefix before every name.
-    state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    state = without_prefix(state)
     config = infer_config(state)
-    shapes = _shapes(config)
+    return _build_for(config, _ours(config, state, "")).eval()
+
+
+def flow_from_published(state: Mapping[str, Tensor]) -> Generator | None:
+    """A generator with the flow estimator of a published stage-1 checkpoint, to train stage 2 from.
+
+    Encoder and renderer are initialised as training does it, always alike; nobody has trained them.
+
+    Args:
+        state: as in ``from_published``.
+
+    Returns:
+        The generator, in evaluation mode; None if the file holds more than a flow estimator.
+
+    Raises:
+        GflaError: as ``from_published``.
+    """
+    state = without_prefix(state)
+    if not is_flow_alone(state):
+        return None
+    config = infer_flow_config(state)
+    flow = _ours(config, state, "flow_estimator.")
+    # Checked before memory is taken for the widths that the file claims.
+    generator = build_generator(config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        initialise(generator)
+    generator.load_state_dict(generator.state_dict() | flow)
+    return generator.eval()
+
+
+def _ours(config: GeneratorConfig, state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    """Published tensors, all of a network or of a part of it, under our names."""
+    shapes = {key: shape for key, shape in _shapes(config).items() if key.startswith(part)}
     # Names on both sides: a reflect-padded layer of ours has two of theirs.
     names = {key: published_names(key, config) for key in shapes}
     check_tensors({name: shapes[key] for key, group in names.items() for name in group}, state)
@@ -100,7 +139,7 @@ def from_published(state: Mapping[str, Tensor]) -> Generator:
             raise GflaError(
                 "bad_checkpoint", f"{' and '.join(group)} differ, but are one layer ({key})"
             )
-    return _build_for(config, {key: state[group[0]] for key, group in names.items()}).eval()
+    return {key: state[group[0]].float() for key, group in names.items()}
 
 
 def to_published(generator: Generator) -> dict[str, Tensor]:

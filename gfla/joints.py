@@ -41,6 +41,46 @@ NECK = JOINTS.index("neck")
 SHOULDERS = (JOINTS.index("right shoulder"), JOINTS.index("left shoulder"))
 COCO_17 = (0, None, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
 """Where the joints are in COCO's own order of 17, which has no neck."""
+HUMAN36M = (
+    "hip",
+    "right hip",
+    "right knee",
+    "right foot",
+    "left hip",
+    "left knee",
+    "left foot",
+    "spine",
+    "thorax",
+    "neck or nose",
+    "head",
+    "left shoulder",
+    "left elbow",
+    "left wrist",
+    "right shoulder",
+    "right elbow",
+    "right wrist",
+)
+"""The 17 joints of Human3.6M, in the order that lifting networks use."""
+_FROM_18 = {
+    1: 8,
+    2: 9,
+    3: 10,
+    4: 11,
+    5: 12,
+    6: 13,
+    8: NECK,
+    11: 5,
+    12: 6,
+    13: 7,
+    14: 2,
+    15: 3,
+    16: 4,
+}
+"""Where those of them that are in ``JOINTS`` as well are found there."""
+_HIPS, _FACE = (8, 11), (14, 15, 16, 17)
+_HEAD_REACH = 7 / 6
+"""From the neck to the head's joint, in units of the way to the middle of eyes and ears. Human3.6M
+has it 0.24 m above the thorax, of a person whose eyes are 0.21 m above their shoulders."""
 BODY_25 = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)
 """Where the joints are in OpenPose's BODY_25, which has a middle hip at 8 and feet from 19 on."""
 
@@ -94,6 +134,52 @@ def from_openpose(points: npt.NDArray[np.floating], seen: npt.NDArray[np.bool_])
         raise GflaError("invalid_data", message)
     order = list(places)
     return np.where(np.asarray(seen)[order, None], np.asarray(points, np.float64)[order], MISSING)
+
+
+def to_coco17(joints: Joints) -> Joints:
+    """The joints in COCO's own order: ... x 18 x 2 -> ... x 17 x 2."""
+    return np.asarray(joints)[..., [COCO_17.index(place) for place in range(17)], :]
+
+
+def to_human36m(joints: Joints) -> Joints:
+    """The joints in the order of ``HUMAN36M``: ... x 18 x 2 -> ... x 17 x 2.
+
+    Those that OpenPose does not have lie where that skeleton's proportions put them: the hip
+    between the hips, the spine half way to the thorax, which is the neck, the head a little above
+    the middle of eyes and ears (or above the nose, of a person without these), and the neck or nose
+    half way to it. A joint is missing if one that it is made of is.
+    """
+    joints = np.asarray(joints, np.float64)
+    made = np.full((*joints.shape[:-2], len(HUMAN36M), 2), MISSING)
+    for place, joint in _FROM_18.items():
+        made[..., place, :] = joints[..., joint, :]
+    # A neck that was not found is between the shoulders, as OpenPose has it.
+    thorax = made[..., 8, :] = _first(joints[..., NECK, :], _middle(joints[..., SHOULDERS, :]))
+    hip = made[..., 0, :] = _middle(joints[..., _HIPS, :])
+    made[..., 7, :] = _between(hip, thorax, 0.5)
+    face = _first(_middle(joints[..., _FACE, :], all_of_them=False), joints[..., 0, :])
+    head = made[..., 10, :] = _between(thorax, face, _HEAD_REACH)
+    made[..., 9, :] = _between(thorax, head, 0.5)
+    return made
+
+
+def _middle(joints: Joints, all_of_them: bool = True) -> Joints:
+    """Of the joints that were found, ... x n x 2 -> ... x 2; missing unless all, or any, were."""
+    there = found(joints)
+    count = there.sum(-1, keepdims=True)
+    total = np.where(there[..., None], joints, 0.0).sum(-2)
+    enough = np.asarray(there.all(-1) if all_of_them else there.any(-1))
+    return np.where(enough[..., None], total / np.maximum(count, 1), MISSING)
+
+
+def _between(one: Joints, other: Joints, share: float) -> Joints:
+    both = found(one) & found(other)
+    return np.where(both[..., None], one + share * (other - one), MISSING)
+
+
+def _first(one: Joints, other: Joints) -> Joints:
+    """One joint, or the other where that is missing."""
+    return np.where(found(one)[..., None], one, other)
 
 
 def resized(joints: Joints, old: tuple[int, int], new: tuple[int, int]) -> Joints:

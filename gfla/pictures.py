@@ -32,10 +32,10 @@ _HEAT = cv2.COLORMAP_VIRIDIS
 """Evenly spaced to the eye, and readable by those who do not see all colours."""
 
 
-def to_picture(image: Tensor) -> Picture:
-    """An image 3 H W in [-1, 1] as a picture; what lies outside the range is clipped."""
+def to_picture(image: Tensor, truncated: bool = False) -> Picture:
+    """An image 3 H W in [-1, 1] as a picture; see ``to_bytes``."""
     shape_of("image", image, "3 H W")
-    return to_bytes(image.detach()).permute(1, 2, 0).cpu().numpy()
+    return to_bytes(image.detach(), truncated).permute(1, 2, 0).cpu().numpy()
 
 
 def flow_scale(flows: Iterable[Tensor], share: float = 0.99) -> float:

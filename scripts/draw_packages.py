@@ -25,11 +25,11 @@ FLOORS: tuple[dict[str, str], ...] = (
         "dataset": "manifests to shards",
     },
     {
-        "persons": "pose transfer",
         "samples": "media to try with",
-        "animation": "a face job to its video",
+        "animation": "a job to its video",
         "jobs": "records, leases, queue",
     },
+    {"persons": "bodies and their motion", "views": "objects from all sides"},
     {
         "media": "pictures, video, sound",
         "provenance": "marks, signatures",

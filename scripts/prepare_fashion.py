@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from animator.cli.progress import counted
-from gfla.data.prepare.fashion import ANNOTATED, prepare_fashion
+from gfla.data.prepare.fashion import SEEN, prepare_fashion
 from gfla.errors import GflaError
 
 
@@ -28,8 +28,8 @@ def main() -> None:
         type=int,
         nargs=2,
         metavar=("HEIGHT", "WIDTH"),
-        default=ANNOTATED,
-        help="of the pictures written (default: 256 176)",
+        default=SEEN,
+        help="of the pictures written (default: 256 256, what the networks see)",
     )
     parser.add_argument("--keep-size", action="store_true", help="keep pictures as they are")
     parser.add_argument("--png", action="store_true", help="write PNG, without any loss")

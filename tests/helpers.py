@@ -53,6 +53,8 @@ def small_generator(config: GeneratorConfig = NARROW, seed: int = 0) -> Generato
     for name, parameter in generator.named_parameters():
         if name.startswith("regions.") and ".leave." in name:  # heads begin as good as silent
             torch.nn.init.normal_(parameter, std=0.5)
+        if name.endswith(".gate"):  # so does global attention
+            torch.nn.init.ones_(parameter)
     return generator.eval()
 
 

@@ -77,6 +77,41 @@ def test_every_setting_is_documented() -> None:
     }
 
 
+def test_every_equation_of_the_paper_has_a_place() -> None:
+    page = (REPOSITORY / "gfla" / "README.md").read_text(encoding="utf-8")
+    placed: set[int] = set()
+    for first, last in re.findall(r"eq\. (\d+)(?:-(\d+))?", page):
+        placed |= set(range(int(first), int(last or first) + 1))
+    assert placed == set(range(1, 16))
+    for path in set(re.findall(r"`((?:\w+/)+\w+\.\w+)`", page)):
+        places = (REPOSITORY / "gfla" / path, REPOSITORY / path)
+        assert any(place.exists() for place in places), path
+
+
+PAPER_TABLES = """
+Def-GAN 18.457 0.2330 9.12 25.364 0.2994 0.1496 23.33 82.08
+VU-Net 23.667 0.2637 2.96 20.144 0.3211 0.1747 24.48 139.36
+Pose-Attn 20.739 0.2533 6.11 22.657 0.3196 0.1590 16.56 41.36
+Intr-Flow 16.314 0.2131 12.61 27.163 0.2888 0.1403 30.85 49.58
+model 10.573 0.2341 24.80 19.751 0.2817 0.1482 27.81 14.04
+Baseline 16.008 0.2473
+Global-Attn 18.616 0.2575
+Bi-Sample 12.143 0.2406
+Model 10.573 0.2341
+"""
+"""Tables 1 and 2 of the paper, and the last word of each row's name here."""
+
+
+def test_the_papers_tables_stand_beside_ours() -> None:
+    page = (REPOSITORY / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    for row in PAPER_TABLES.strip().splitlines():
+        name, *figures = row.split()
+        (found,) = [line for line in rows if line.split("|")[1].split()[-1] == name]
+        assert re.findall(r"\d+\.\d+", found) == figures, name
+    assert "user study" in page and "competitors" in page
+
+
 def test_scripts_are_valid_bash() -> None:
     scripts = [*(REPOSITORY / "scripts").glob("*.sh"), REPOSITORY / ".ci" / "run"]
     for script in scripts:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from animator.animation.portrait import Guidance, PortraitGenerator
+from animator.animation.portrait import Guidance, RolloutGenerator
 from gfla.models.rollout import Reference, RolloutState, overwrite, split, stack
 from gfla.ops.ranges import to_bytes
 
@@ -41,16 +41,16 @@ class BatchStep:
         slots: most clips in one batch.
     """
 
-    def __init__(self, generator: PortraitGenerator, slots: int) -> None:
+    def __init__(self, generator: RolloutGenerator, slots: int) -> None:
         self._generator = generator
         self._slots = slots
         self._cuda = generator.device.type == "cuda"
         self._pool = torch.cuda.graph_pool_handle() if self._cuda else None
         self._stream = torch.cuda.Stream(generator.device) if self._cuda else None
-        self._batches: dict[tuple[int, int], _Batch] = {}
+        self._batches: dict[tuple[tuple[int, ...], int], _Batch] = {}
 
     def __call__(self, states: Sequence[RolloutState], frames: Sequence[Guidance]) -> list[Stepped]:
-        """Render the next frame of each clip, as ``PortraitGenerator.step`` does of one.
+        """Render the next frame of each clip, as ``RolloutGenerator.step`` does of one.
 
         Args:
             states: of N clips.
@@ -59,15 +59,15 @@ class BatchStep:
         Raises:
             torch.OutOfMemoryError: the states are then as before.
         """
-        sides = [state.source.image.shape[-1] for state in states]
+        sizes = [tuple(state.source.image.shape[-2:]) for state in states]
         results: dict[int, Stepped] = {}
         # Clips whose pictures have one size make one batch; results come back in the order given.
         context = torch.cuda.stream(self._stream) if self._stream else nullcontext()
         with context, self._generator.arithmetic():
-            for side in dict.fromkeys(sides):
-                chosen = [index for index, other in enumerate(sides) if other == side]
+            for size in dict.fromkeys(sizes):
+                chosen = [index for index, other in enumerate(sizes) if other == size]
                 group = [states[index] for index in chosen]
-                batch = self._batch(side, group)
+                batch = self._batch(size, group)
                 stepped = batch.step(group, [frames[index] for index in chosen])
                 results.update(zip(chosen, stepped, strict=True))
         return [results[index] for index in range(len(states))]
@@ -78,13 +78,13 @@ class BatchStep:
         if self._cuda:
             torch.cuda.empty_cache()
 
-    def _batch(self, side: int, states: list[RolloutState]) -> _Batch:
+    def _batch(self, size: tuple[int, ...], states: list[RolloutState]) -> _Batch:
         """The batch for these clips: of few sizes if captured, which costs time and memory."""
         count = len(states)
         if self._pool:
             # The next power of two: graphs of six sizes serve 1 to 32 clips.
             count = min(1 << (count - 1).bit_length(), self._slots)
-        key = (side, count if self._pool else 0)
+        key = (size, count if self._pool else 0)
         batch = self._batches.get(key)
         if batch is None or batch.count != count:
             batch = self._batches[key] = _Batch(self._generator, states, count, self._pool)
@@ -103,18 +103,18 @@ class _Batch:
 
     def __init__(
         self,
-        generator: PortraitGenerator,
+        generator: RolloutGenerator,
         states: Sequence[RolloutState],
         count: int,
         pool: Any,
     ) -> None:
-        self._network = generator.network
+        self._network, self._truncates = generator.network, generator.truncates
         self.count = count
         sources, previous = self._stackable(states)
         self._state = RolloutState(stack(sources), tuple(stack(frames) for frames in previous))
         source = self._state.source
-        assert source.landmarks is not None
-        self._structure, self._landmarks = source.structure.clone(), source.landmarks.clone()
+        self._structure = source.structure.clone()
+        self._landmarks = None if source.landmarks is None else source.landmarks.clone()
         self._prior = self._network.prior(self._state, self._structure, self._landmarks)
         _, _, height, width = source.image.shape
         self._pictures = source.image.new_empty((count, height, width, 3), dtype=torch.uint8)
@@ -132,7 +132,8 @@ class _Batch:
         # Inputs into the memory that the graph reads.
         structures, landmarks = zip(*self._filled(frames), strict=True)
         self._structure.copy_(torch.cat(structures))
-        self._landmarks.copy_(torch.cat(landmarks))
+        if self._landmarks is not None:
+            self._landmarks.copy_(torch.cat(landmarks))
         prior = self._network.prior(self._state, self._structure, self._landmarks)
         if self._prior is not None and prior is not None:
             self._prior.copy_(prior)
@@ -141,7 +142,8 @@ class _Batch:
             self._work()
         else:
             self._graph.replay()
-        previous = zip(*(split(one, len(states)) for one in self._state.previous), strict=True)
+        apart = [split(one, len(states)) for one in self._state.previous]
+        previous = list(zip(*apart, strict=True)) or [()] * len(states)
         pictures = self._pictures.to("cpu", copy=True).numpy()  # waits for all of the above
         stepped = [
             RolloutState(state.source, latest)
@@ -164,7 +166,7 @@ class _Batch:
         state, prediction = self._network.step(
             self._state, self._structure, self._landmarks, self._prior
         )
-        self._pictures.copy_(to_bytes(prediction.image).permute(0, 2, 3, 1))
+        self._pictures.copy_(to_bytes(prediction.image, self._truncates).permute(0, 2, 3, 1))
         # The oldest first: each frame but the latest is the one that stood before it.
         pairs = list(zip(self._state.previous, state.previous, strict=True))
         for old, new in reversed(pairs):

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.animation.portrait import Guidance, PortraitGenerator
+from animator.animation.portrait import Guidance, RolloutGenerator
 from gfla.arrays import Picture
 from gfla.models.rollout import Reference, RolloutState
 
@@ -56,7 +56,7 @@ class ClipClosed(Exception):
 class Stepper(Protocol):
     """What steps clips, as they see it: `animator.animation.engine.Engine`."""
 
-    generator: PortraitGenerator
+    generator: RolloutGenerator
     lock: threading.Lock
     work: threading.Condition
 
@@ -111,7 +111,7 @@ class Clip:
         The guidance is drawn here, in the caller's thread.
 
         Args:
-            landmarks: 68 x 2 of the frame, in units of the crop.
+            landmarks: 68 x 2 of the frame, or joints, in units of the crop.
 
         Raises:
             ClipClosed: if the clip was closed.
@@ -120,7 +120,7 @@ class Clip:
         self.put_drawn(self._engine.generator.guidance(landmarks, self._first))
 
     def put_drawn(self, drawn: Guidance) -> None:
-        """As ``put``, with what ``PortraitGenerator.guidance`` gives."""
+        """As ``put``, with what ``RolloutGenerator.guidance`` gives."""
         self._ask(Asked(drawn))
 
     def put_from(
@@ -134,7 +134,7 @@ class Clip:
 
         Args:
             landmarks: 68 x 2 of the frame, in units of the crop.
-            picture: that source, as ``PortraitGenerator.start`` takes it.
+            picture: that source, as ``RolloutGenerator.start`` takes it.
             own: its landmarks, likewise.
             anew: whether the clip begins with it: no frame before counts.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from animator.animation.blending import blend
 from animator.animation.reach import FaceMotion
-from animator.animation.view import View, even
-from animator.faces.crop import Square, fit_size, resize, whole_square
+from animator.animation.view import Placed, View, even
+from animator.faces.crop import Part, resize
 from gfla.arrays import Picture
 
 FEATHER = 0.12
@@ -27,13 +27,13 @@ class GeneratedFace(NamedTuple):
     """A face as the networks rendered it.
 
     Attributes:
-        picture: uint8 S x S x 3.
-        square: of the source's picture, to which it belongs.
+        picture: uint8 H x W x 3.
+        square: the part of the source's picture to which it belongs.
         motion: how it has moved; without it, all of the picture is shown but for its border.
     """
 
     picture: Picture
-    square: Square
+    square: Part
     motion: FaceMotion | None = None
 
 
@@ -50,7 +50,7 @@ class Composer:
 
     output_size: tuple[int, int]
 
-    def __init__(self, view: View, driving_size: tuple[int, int] | None = None) -> None:
+    def __init__(self, view: View[Any], driving_size: tuple[int, int] | None = None) -> None:
         self._view = view
         width, height = view.size
         self._left = 0
@@ -61,10 +61,10 @@ class Composer:
         self.output_size = (self._left + width, height)
         self._source: Picture | None = None
 
-    def place(self, square: Square) -> Square:
-        """Where a frame shows a square of the source, in its pixels; parts may lie outside."""
-        cx, cy, side = self._view.place(square)
-        return Square(cx + self._left, cy, side)
+    def place(self, part: Placed) -> Placed:
+        """Where a frame shows a part of the source, in its pixels; some may lie outside."""
+        placed: Placed = self._view.place(part)
+        return placed.shifted(self._left)
 
     def compose(
         self, source: Picture, faces: Sequence[GeneratedFace], driving: Picture | None = None
@@ -99,31 +99,34 @@ class Composer:
 
     def _paste(self, frame: Picture, face: GeneratedFace) -> None:
         height, width = frame.shape[:2]
-        left, top, side = whole_square(self._view.place(face.square))
+        left, top, across, down = self._view.place(face.square).box
         # The part of the frame under the face, and the part of the face over the frame.
-        x0, x1 = np.clip((left, left + side), 0, width)
-        y0, y1 = np.clip((top, top + side), 0, height)
+        x0, x1 = np.clip((left, left + across), 0, width)
+        y0, y1 = np.clip((top, top + down), 0, height)
         if x0 == x1 or y0 == y1:
             return
-        if (left, top, side, side) == (0, 0, width, height):  # nothing of the source is seen
-            frame[:] = fit_size(face.picture, side)
+        if (left, top, across, down) == (0, 0, width, height):  # nothing of the source is seen
+            frame[:] = face.square.fit(face.picture, across, down)
             return
         if face.motion is not None:
-            blend(frame, (left, top, side), face.picture, face.motion)
+            blend(frame, (left, top, across), face.picture, face.motion)
             return
-        generated = fit_size(face.picture, side)
+        generated = face.square.fit(face.picture, across, down)
         pasted = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
         inside = slice(y0, y1), slice(x0, x1)
-        weight = np.ascontiguousarray(_mask(side)[pasted])
+        weight = np.ascontiguousarray(_mask(across, down)[pasted])
         above, below = (np.ascontiguousarray(part) for part in (generated[pasted], frame[inside]))
         frame[inside] = cv2.blendLinear(above, below, weight, 1 - weight)
 
 
 @lru_cache(maxsize=4)
-def _mask(side: int) -> NDArray[np.float32]:
-    """Weights side x side of a pasted face: 1 inside, falling smoothly to 0 at its border."""
-    # From the centres of pixels, so half a pixel at the border.
-    distance = np.minimum(np.arange(side), np.arange(side)[::-1]) + 0.5
-    ramp = np.clip(distance / max(FEATHER * side, 1), 0, 1)
-    profile = ramp * ramp * (3 - 2 * ramp)
-    return np.outer(profile, profile).astype(np.float32)
+def _mask(width: int, height: int) -> NDArray[np.float32]:
+    """Weights height x width of a pasted part: 1 inside, falling smoothly to 0 at its border."""
+    border = max(FEATHER * max(width, height), 1)
+    profiles = []
+    for length in (height, width):
+        # From the centres of pixels, so half a pixel at the border.
+        distance = np.minimum(np.arange(length), np.arange(length)[::-1]) + 0.5
+        ramp = np.clip(distance / border, 0, 1)
+        profiles.append(ramp * ramp * (3 - 2 * ramp))
+    return np.outer(*profiles).astype(np.float32)

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,30 @@ from animator.faces.landmarks import Landmarks
 from animator.files.arrays import from_text, to_text
 
 
+class Track(Protocol):
+    """Where the points of a face or a person are in each of T frames."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """T: whether the frame shows it."""
+        ...
+
+    def part(self, frames: slice, /) -> Self:
+        """A stretch of the frames."""
+        ...
+
+
+Tracked = TypeVar("Tracked", bound=Track)
+
+
 @dataclass(frozen=True, eq=False)
-class Driving:
+class Followed(Generic[Tracked]):
     """What is kept of a driving video.
 
     Attributes:
-        landmarks: of its T frames.
+        landmarks: of its T frames; of a person, the joints.
         pts: T timestamps in units of ``time_base``, those of the result.
         time_base: seconds.
         rate: frames a second on average, None if unknown.
@@ -38,7 +56,7 @@ class Driving:
         ValueError: if there are not as many timestamps as landmarks.
     """
 
-    landmarks: Landmarks
+    landmarks: Tracked
     pts: list[int]
     time_base: Fraction
     rate: Fraction | None
@@ -60,7 +78,7 @@ class Driving:
         """T times in seconds."""
         return np.array([float(pts * self.time_base) for pts in self.pts])
 
-    def part(self, start: Fraction | None, end: Fraction | None) -> Driving:
+    def part(self, start: Fraction | None, end: Fraction | None) -> Self:
         """The frames from a time on and before another, in seconds; the first has time 0 then.
 
         Raises:
@@ -82,8 +100,21 @@ class Driving:
         )
 
 
+Driving = Followed[Landmarks]
+"""A driving video of a face."""
+
+
 def driving_arrays(driving: Driving) -> dict[str, NDArray[Any]]:
     """A driving video as arrays, from which `driving_of` makes an equal one."""
+    return time_arrays(driving) | {
+        "points": driving.landmarks.points,
+        "boxes": driving.landmarks.boxes,
+        "confidence": driving.landmarks.confidence,
+    }
+
+
+def time_arrays(driving: Followed[Any]) -> dict[str, NDArray[Any]]:
+    """All but the points of a driving video as arrays; see `followed_of`."""
     numbers = {
         "time_base": str(driving.time_base),
         "rate": _text(driving.rate),
@@ -97,9 +128,6 @@ def driving_arrays(driving: Driving) -> dict[str, NDArray[Any]]:
     return {
         "driving": from_text(json.dumps(numbers)),
         "pts": np.array(driving.pts, np.int64),
-        "points": driving.landmarks.points,
-        "boxes": driving.landmarks.boxes,
-        "confidence": driving.landmarks.confidence,
     }
 
 
@@ -109,12 +137,18 @@ def driving_of(arrays: Mapping[str, NDArray[Any]]) -> Driving:
     Raises:
         KeyError, TypeError, ValueError: if they are not those.
     """
+    landmarks = Landmarks(arrays["points"], arrays["boxes"], arrays["confidence"])
+    return followed_of(arrays, landmarks)
+
+
+def followed_of(arrays: Mapping[str, NDArray[Any]], track: Tracked) -> Followed[Tracked]:
+    """The driving video of `time_arrays` with these points; errors as of `driving_of`."""
     # Fractions are text, which keeps them exact.
     numbers = json.loads(to_text(arrays["driving"]))
     first, last = map(_fraction, numbers["audio"])
     width, height = numbers["size"]
-    return Driving(
-        Landmarks(arrays["points"], arrays["boxes"], arrays["confidence"]),
+    return Followed(
+        track,
         arrays["pts"].tolist(),
         Fraction(numbers["time_base"]),
         _fraction(numbers["rate"]),

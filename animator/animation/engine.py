@@ -28,7 +28,7 @@ import torch
 
 from animator.animation.batches import BatchStep, Stepped
 from animator.animation.clip import POLL, Clip, ClipClosed
-from animator.animation.portrait import Guidance, PortraitGenerator
+from animator.animation.portrait import Guidance, RolloutGenerator
 from animator.errors import AnimatorError
 from gfla.models.rollout import RolloutState
 
@@ -94,7 +94,7 @@ class Engine:
     """
 
     def __init__(
-        self, generator: PortraitGenerator, slots: int, *, batched: bool | None = None
+        self, generator: RolloutGenerator, slots: int, *, batched: bool | None = None
     ) -> None:
         self.generator = generator
         self.slots = slots
@@ -124,7 +124,7 @@ class Engine:
         """Admit a clip.
 
         Args:
-            state: before its first frame, of ``PortraitGenerator.start`` or of an earlier step.
+            state: before its first frame, of ``RolloutGenerator.start`` or of an earlier step.
             priority: the larger, the more often it is stepped where there is not room for all.
             check: called about ten times a second while ``put`` or ``get`` waits, in the thread
                 that waits; what it raises, such as JobCancelled, ends the wait.

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from animator.animation.explain_sheet import Insides, draw
-from animator.animation.following import driving_frames
 from animator.animation.inputs import open_inputs
 from animator.animation.moving import moves
-from animator.animation.plan import JobPlan, make_plan
+from animator.animation.plan import JobPlan
 from animator.animation.render import provenance
+from animator.animation.subject import fitting, plan_job
 from animator.errors import AnimatorError
-from animator.faces.crop import fit_size
+from animator.faces.crop import Part
 from animator.files.local import SHEET_SUFFIXES, check_suffix
 from animator.files.output import check_output
 from animator.files.unchanged import unchanged
@@ -78,11 +78,12 @@ def explain(
     with coded_memory_errors():
         with watch.stage("load"):
             inputs = open_inputs(spec, settings)
+            spec = fitting(spec, inputs.model.generator.subject, settings)
     if moves(spec, settings.limits()):
         message = "A sheet is of a portrait, and the source is a video; give --source-motion still."
         raise AnimatorError("invalid_option", message)
     with coded_memory_errors(), unchanged(inputs.files):
-        plan = make_plan(spec, inputs, settings, watch)
+        plan = plan_job(spec, inputs, settings, watch)
         # The frame, which is known to exist only once the driving video was followed.
         number = furthest_frame(plan) if frame is None else frame
         if number >= len(plan.kept):
@@ -102,9 +103,8 @@ def explain(
 
 
 def furthest_frame(plan: JobPlan) -> int:
-    """The frame whose landmarks are furthest from the source's."""
-    source = plan.source.crop_units(plan.source.points)
-    return int(((plan.targets - source) ** 2).sum((1, 2)).argmax())
+    """The frame whose points are furthest from the source's."""
+    return int(plan.face.distances().argmax())
 
 
 def look_inside(
@@ -117,20 +117,22 @@ def look_inside(
         state, _ = generator.step(state, landmarks)
         watch.advance(1)
     # What the frame refers to is in the state before the step; the one after has moved on.
-    names = generator.network.config.references
+    names = generator.references
     references = (*state.previous, state.source)
     with pictures.record_attention(generator.network) as recorded:
-        after, prediction = generator.predict(state, plan.targets[number])
+        _, prediction = generator.predict(state, plan.targets[number])
     watch.advance(1)
     kept = plan.kept[number : number + 1]
     lead = spec.of_driving(plan.face.driven_by)
-    with closing(driving_frames(lead, plan.driving, kept, limits)) as frames:
+    with closing(plan.face.driving_pictures(lead, kept, limits)) as frames:
         driving = next(frames)
+    part: Part = plan.face.square(number)
+    structure, _ = generator.guidance(plan.targets[number], state)
     return Insides(
         number,
-        fit_size(pictures.to_picture(prediction.image[0]), plan.size),
+        part.fit(pictures.to_picture(prediction.image[0]), *plan.face.extent(plan.size)),
         driving,
-        after.previous[0].structure[0].cpu(),
+        structure[0].cpu(),
         {name: r.image[0] for name, r in zip(names, references, strict=True)},
         prediction,
         pictures.kernels_by_reference(recorded, prediction.flows),

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from animator.animation.plan import JobPlan
-from animator.media.sheet import Colour, Legend, Mark, Row, SheetTile, draw_sheet
+from animator.animation.subject import subject_of
+from animator.media.sheet import Legend, Mark, Row, SheetTile, draw_sheet
 from animator.spec import JobSpec
+from animator.weights.subjects import NOT_OF
 from gfla import pictures
 from gfla.arrays import Picture
 from gfla.models.regions import Finished
@@ -29,16 +30,6 @@ _OLDER = {
     "previous_4": "fourth previous frame",
 }
 
-PLACES: tuple[tuple[str, Colour, tuple[int, ...]], ...] = (
-    ("left eye", (86, 180, 233), tuple(range(36, 42))),
-    ("right eye", (0, 92, 190), tuple(range(42, 48))),
-    ("nose", (240, 228, 66), (30,)),
-    ("corner of the mouth", (230, 40, 30), (54,)),
-    ("jaw", (0, 158, 115), (5,)),
-)
-"""Where attention is looked at: name as seen in the picture, colour, landmarks whose mean it is."""
-HAIR: tuple[str, Colour] = ("hair", (213, 94, 190))
-"""The last place; no landmark lies on it."""
 DRAWN: tuple[tuple[str, Region], ...] = (
     ("mouth", MOUTH),
     ("left eye", RIGHT_EYE),
@@ -70,27 +61,18 @@ class Insides:
     kernels: dict[Key, pictures.AttentionKernels]
 
 
-def places(landmarks: NDArray[np.floating]) -> list[tuple[str, Colour, float, float]]:
-    """Name, colour and position of the marked places of a face with these landmarks 68 x 2.
-
-    Positions are in units of the crop, like the landmarks.
-    """
-    marked = [(name, colour, landmarks[list(which)].mean(0)) for name, colour, which in PLACES]
-    bridge, chin = landmarks[27], landmarks[8]
-    marked.append((*HAIR, bridge - 0.6 * (chin - bridge)))
-    return [(name, colour, *point.clip(0.02, 0.98).tolist()) for name, colour, point in marked]
-
-
 def draw(spec: JobSpec, plan: JobPlan, insides: Insides) -> Picture:
     """The sheet of a frame."""
     index = int(plan.kept[insides.number])
     seconds = plan.driving.seconds[index]
+    words, (width, height) = subject_of(plan).words, plan.face.extent(plan.size)
     title = f"How frame {insides.number} of {len(plan.kept)}, at {seconds:.2f} s, came about"
+    motion = f"   ·   {spec.motion} motion" if "motion" not in NOT_OF[subject_of(plan).kind] else ""
     lines = [
-        f"source {Path(spec.source).name}   ·   driving video {Path(spec.driving).name}   ·   "
-        f"weights {plan.generator.name}   ·   {spec.motion} motion",
+        f"source {Path(spec.source).name}   ·   driven by {Path(spec.driving).name}   ·   "
+        f"weights {plan.generator.name}{motion}",
         "Frames are counted from 0. Distances are in pixels of the result, "
-        f"in which the face square is {plan.size} x {plan.size}.",
+        f"in which the {words.square} is {width} x {height}.",
     ]
     rows = [_frame_row(spec, plan, insides)]
     names = list(insides.references)
@@ -105,25 +87,25 @@ def draw(spec: JobSpec, plan: JobPlan, insides: Insides) -> Picture:
 
 def _frame_row(spec: JobSpec, plan: JobPlan, insides: Insides) -> Row:
     index = int(plan.kept[insides.number])
-    # The driving frame and the landmarks that were found in it.
-    found = plan.driving.landmarks.points[index]
-    there = bool(np.isfinite(found).all())
+    # The driving frame and the points that were found in it.
+    words, found = subject_of(plan).words, plan.face.driving_points(index)
     height, width = insides.driving.shape[:2]
     dots = tuple(
         # From pixels, whose centres are whole numbers, to units of the picture.
         Mark((x + 0.5) / width, (y + 0.5) / height, (86, 180, 233), 1)
-        for x, y in (found if there else ())
+        for x, y in found.tolist()
     )
     # The places that are marked, and the guidance as black lines on white.
-    marked = places(plan.targets[insides.number])
-    edges = np.asarray(255 * (1 - insides.structure[0].numpy()), np.uint8)
+    marked = subject_of(plan).places(plan, plan.targets[insides.number])
+    edges = np.asarray(255 * (1 - subject_of(plan).drawn(insides.structure).numpy()), np.uint8)
     made_up = {"interpolate": "moves on evenly"}.get(spec.missing_face, "is held")
+    held = any(first <= index <= last for first, last in plan.face.missing)
     driving = (
-        "The driving video at this moment, with the landmarks found in it."
-        if there
-        else f"The driving video at this moment. There is no face in it: the pose {made_up}."
+        words.driving
+        if not held
+        else f"The driving video at this moment. There is {words.nobody} in it: the pose {made_up}."
     )
-    lines = "Lines through the landmarks, carried over to the source's face"
+    lines = words.lines
     if plan.generator.background_edges:
         lines += ", and the edges around it"
     # From left to right in the order of the work.
@@ -131,13 +113,13 @@ def _frame_row(spec: JobSpec, plan: JobPlan, insides: Insides) -> Row:
         SheetTile(
             pictures.to_picture(insides.references["reference"]),
             "Source",
-            "The portrait, cut to the square around the face.",
+            words.picture,
         ),
         SheetTile(insides.driving, "Driving frame", driving, marks=dots),
         SheetTile(
             np.repeat(edges[..., None], 3, 2),
             "Structure guidance",
-            f"{lines}: the pose to render.",
+            f"{lines}: what to render.",
         ),
         SheetTile(
             insides.result,
@@ -146,9 +128,10 @@ def _frame_row(spec: JobSpec, plan: JobPlan, insides: Insides) -> Row:
             marks=tuple(Mark(x, y, colour) for _, colour, x, y in marked),
         ),
     ]
+    several = len(plan.generator.references) > 1
+    known = "the source, the previous frame" if several else "the source"
     text = (
-        "The networks see the source, the previous frame and the guidance, and of the driving "
-        "video only its landmarks."
+        f"The networks see {known} and the guidance, and of what drives it only its {words.points}."
     )
     return Row("The frame", text, tiles, keys=[(colour, name) for name, colour, _, _ in marked])
 
@@ -157,7 +140,7 @@ def _reference_rows(spec: JobSpec, plan: JobPlan, insides: Insides, name: str) -
     """One row for each layer: what is fetched from a reference, and from where."""
     # Flows in pixels of the result, all drawn at one scale.
     flows = {
-        layer: flow[0].float().cpu() * (plan.size / flow.shape[-1])
+        layer: flow[0].float().cpu() * (plan.size / flow.shape[-2])
         for (layer, reference), flow in insides.prediction.flows.items()
         if reference == name
     }
@@ -165,7 +148,7 @@ def _reference_rows(spec: JobSpec, plan: JobPlan, insides: Insides, name: str) -
     for layer, flow in flows.items():
         title = f"From the {_words(name)}, layer {layer}"
         height, width = flow.shape[1:]
-        pixels = plan.size / width
+        pixels = plan.size / height
         text = f"Features on a grid of {width} x {height} places, each {_number(pixels)} px wide."
         # Where landmarks give the flow, what the networks added to it.
         estimated = insides.prediction.residuals[layer, name][0].float().cpu() * pixels
@@ -217,7 +200,7 @@ def _attention_tile(plan: JobPlan, insides: Insides, key: Key) -> SheetTile:
     weights = insides.kernels[key].weights[0].float().cpu()
     flow = insides.prediction.flows[key][0].float().cpu()
     height, width = flow.shape[1:]
-    marked = places(plan.targets[insides.number])
+    marked = subject_of(plan).places(plan, plan.targets[insides.number])
     cells = [(int(y * height), int(x * width)) for _, _, x, y in marked]
     colours = [colour for _, colour, _, _ in marked]
     ends = [

@@ -1,9 +1,10 @@
 """Files beside a video, for data sets: landmarks, structures, flows, and frames without loss.
 
     NAME.landmarks.npz    targets T 68 2 float32, in units of the face's square (0..1 from edge to
-                          edge)
+                          edge); of a person T 18 2, the joints in pixels of what the networks see
                           square 3: left and top edge and side of that square in pixels of the video
-                          (T 3 where the portrait is a video)
+                          (T 3 where the portrait is a video); of a person 4, the window's left and
+                          top edge, width and height
                           frames T, the driving frame of each
                           pts T and time_base 2 (numerator, denominator): times of the frames
     NAME.structures.npz   frame00000 ...: float16 16 S S, the structure guidance of a frame
@@ -31,9 +32,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animator.animation.compose import Composer
-from animator.animation.plan import JobPlan, view_of
+from animator.animation.plan import JobPlan
+from animator.animation.subject import subject_of
 from animator.animation.view import FollowingView
-from animator.faces.crop import whole_square
+from animator.faces.crop import Part, Square
 from animator.files.output import coded_errors
 from animator.media.decode import open_finished
 from animator.spec import ENDINGS, Extra, JobSpec, extra_files
@@ -85,13 +87,14 @@ def _write_landmarks(spec: JobSpec, plan: JobPlan, path: Path, video: Path, watc
 def _squares(spec: JobSpec, plan: JobPlan) -> NDArray[np.int64]:
     """Where the video shows the face's square, in each frame if the portrait is a video."""
     beside = plan.driving.size if spec.shows == "side-by-side" else None
-    view = view_of(spec, plan)
+    view = subject_of(plan).view(spec, plan)
     composer, found = Composer(view, beside), []
     for number in range(1 if plan.face.shown is None else len(plan.pts)):
-        square = plan.face.square(number)
-        if isinstance(view, FollowingView):
+        square: Part = plan.face.square(number)
+        if isinstance(view, FollowingView) and isinstance(square, Square):
             view.square = square
-        found.append(whole_square(composer.place(square)))
+        box = composer.place(square).box
+        found.append(box[:3] if isinstance(square, Square) else box)
     return np.array(found[0] if plan.face.shown is None else found, np.int64)
 
 

@@ -222,14 +222,15 @@ def driving_frames(
     """
     for rising in np.split(kept, np.flatnonzero(np.diff(kept) < 0) + 1):
         if driving.pictures:
-            yield from _rising_frames(spec, rising, limits)
+            yield from rising_frames(spec, rising, limits)
         else:
             yield from stick_figures(driving, rising)
 
 
-def _rising_frames(
+def rising_frames(
     spec: JobSpec, kept: NDArray[np.intp], limits: MediaLimits
 ) -> Generator[NDArray[np.uint8], None, None]:
+    """The pictures of frames of the driving video, none of which is before the one before it."""
     wanted = Counter(kept.tolist())
     index = 0
     with open_driving(spec, limits) as reader:

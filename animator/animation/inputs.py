@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from animator.animation.loading import PortraitModel, load_portrait
+from animator.animation.loading import Model, load_animating
 from animator.files.unchanged import Stamp, Unchanged
 from animator.media.decode import content_hash
 from animator.settings import Settings
@@ -22,7 +22,7 @@ class JobInputs:
         files: those that somebody may change meanwhile.
     """
 
-    model: PortraitModel
+    model: Model
     hashes: dict[str, str]
     files: tuple[Unchanged, ...] = ()
 
@@ -31,9 +31,9 @@ def open_inputs(spec: JobSpec, settings: Settings) -> JobInputs:
     """Load a job's model and read its files; equal inputs have equal plans.
 
     Raises:
-        AnimatorError: those of `load_portrait` and `content_hash`.
+        AnimatorError: those of `load_animating` and `content_hash`.
     """
-    model = load_portrait(spec.weights, spec.device, spec.precision, settings)
+    model = load_animating(spec.weights, spec.device, spec.precision, settings)
     limits = settings.limits()
     hashes, files = {}, []
     for name, path in spec.inputs.items():

@@ -22,7 +22,14 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.animation.driving import Driving, driving_arrays, driving_of
+from animator.animation.dance import Dance, dance_arrays, dance_of
+from animator.animation.driving import (
+    Driving,
+    Followed,
+    Tracked,
+    driving_arrays,
+    driving_of,
+)
 from animator.broker.locks import held, lock_of
 from animator.errors import AnimatorError
 from animator.faces.detectors import detector_version
@@ -32,9 +39,11 @@ from animator.files.eviction import Room
 from animator.files.sequence import is_sequence
 from animator.files.storage import Storage
 from animator.media.decode import MediaLimits
+from animator.persons.track import BodyTrack
 from animator.settings import Settings
 from animator.spec import Face, JobSpec
 from animator.watch import Watch
+from gfla.joints import Joints
 
 FORMAT = 2
 """Of the entries, and of how faces are followed and found; to be raised with every change that
@@ -49,6 +58,8 @@ _rooms: dict[Path, Room] = {}
 
 Found = tuple[NDArray[np.float32], int]
 """The 68 x 2 landmarks of a portrait's face in pixels, and how many faces it shows."""
+FoundBody = tuple[Joints, int]
+"""The 18 x 2 joints of a picture's person in pixels, and how many persons it shows."""
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -59,15 +70,16 @@ class LandmarkCache:
     Args:
         spec: the job.
         settings: where they are kept, and how much of them.
+        detector: name and version of what finds them; that of faces if not given.
 
     Raises:
         AnimatorError: detector_unavailable; missing_package if the storage needs one.
     """
 
-    def __init__(self, spec: JobSpec, settings: Settings) -> None:
+    def __init__(self, spec: JobSpec, settings: Settings, detector: str | None = None) -> None:
         self._spec, self._settings = spec, settings
         self._storage = Storage.open(settings.storage or str(settings.cache_dir), settings)
-        self._detector = detector_version(spec.detector, spec.device)
+        self._detector = detector or detector_version(spec.detector, spec.device)
         self._usable = True
 
     def driving(
@@ -94,16 +106,48 @@ class LandmarkCache:
         Returns:
             It, and whether it was kept.
         """
+        key = self._driving_key("driving", sha256)
+        return self._followed(
+            key, sha256, driving_of, driving_arrays, limits, watch, extract, complete
+        )
+
+    def dance(
+        self,
+        sha256: str,
+        limits: MediaLimits,
+        watch: Watch,
+        extract: Callable[[Callable[[], None]], Dance],
+    ) -> tuple[Dance, bool]:
+        """As `driving`, of the joints of a person."""
+        key = self._driving_key("dance", sha256)
+        return self._followed(
+            key, sha256, dance_of, dance_arrays, limits, watch, extract, lambda dance, _: dance
+        )
+
+    def _driving_key(self, kind: str, sha256: str) -> str:
         spec = self._spec
         part = [
             None if time is None else str(time) for time in (spec.start_seconds, spec.end_seconds)
         ]
         if is_sequence(spec.driving):
             part.append(str(spec.driving_rate))  # which no file says
-        key = self._key("driving", spec.face_of("driving"), sha256, *part)
+        return self._key(kind, spec.face_of("driving"), sha256, *part)
 
-        def read(arrays: dict[str, NDArray[Any]]) -> Driving:
-            return _checked(driving_of(arrays), Path(spec.driving), limits)
+    def _followed(
+        self,
+        key: str,
+        sha256: str,
+        read_arrays: Callable[[dict[str, NDArray[Any]]], Followed[Tracked]],
+        arrays_of: Callable[[Followed[Tracked]], dict[str, NDArray[Any]]],
+        limits: MediaLimits,
+        watch: Watch,
+        extract: Callable[[Callable[[], None]], Followed[Tracked]],
+        complete: Callable[[Followed[Tracked], Callable[[], None]], Followed[Tracked]],
+    ) -> tuple[Followed[Tracked], bool]:
+        spec = self._spec
+
+        def read(arrays: dict[str, NDArray[Any]]) -> Followed[Tracked]:
+            return _checked(read_arrays(arrays), Path(spec.driving), limits)
 
         known = self._read(key, read)
         if known is not None and known.cuts is not None:
@@ -119,11 +163,11 @@ class LandmarkCache:
                 return known, True
             if known is not None:
                 driving = complete(known, lock.keep)
-                self._write(key, driving_arrays(driving))
+                self._write(key, arrays_of(driving))
                 return driving, True
             driving = extract(lock.keep)
             if driving.landmarks.found.any():  # else the job fails
-                self._write(key, driving_arrays(driving))
+                self._write(key, arrays_of(driving))
                 frames = len(driving.pts)
                 _log.info("landmarks of driving %s extracted: %d frames", sha256[:12], frames)
         return driving, False
@@ -141,6 +185,15 @@ class LandmarkCache:
         points, faces = find()
         self._write(key, {"source": points, "faces": np.array(faces)})
         return (points, faces), False
+
+    def body(self, sha256: str, find: Callable[[], FoundBody]) -> tuple[FoundBody, bool]:
+        """As `source`, of the joints of a person."""
+        key = self._key("body", self._spec.face_of("source"), sha256)
+        if (known := self._read(key, _found_body)) is not None:
+            return known, True
+        joints, bodies = find()
+        self._write(key, {"joints": joints, "bodies": np.array(bodies)})
+        return (joints, bodies), False
 
     def sources(
         self, sha256: str, find: Callable[[], list[NDArray[np.float32]]]
@@ -215,7 +268,7 @@ def _name(key: str) -> str:
     return f"{FOLDER}/{name[:2]}/{name}.npz"
 
 
-def _checked(driving: Driving, path: Path, limits: MediaLimits) -> Driving:
+def _checked(driving: Followed[Tracked], path: Path, limits: MediaLimits) -> Followed[Tracked]:
     """A driving video that is within the limits; ValueError if decoding would refuse it."""
     width, height = driving.size
     # From the first frame to the last; the limit is in seconds of the part that is used.
@@ -231,6 +284,10 @@ def _found(arrays: dict[str, NDArray[Any]]) -> Found:
     if points.shape != (POINTS, 2) or points.dtype != np.float32 or not np.isfinite(points).all():
         raise ValueError("these are not the landmarks of a face")
     return points, int(arrays["faces"])
+
+
+def _found_body(arrays: dict[str, NDArray[Any]]) -> FoundBody:
+    return BodyTrack(arrays["joints"][None]).joints[0], int(arrays["bodies"])
 
 
 def _found_all(arrays: dict[str, NDArray[Any]]) -> list[NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""Face models as jobs use them: the networks, and the engine that steps their clips."""
+"""Models as jobs use them: the networks, and the engine that steps their clips."""
 
 from __future__ import annotations
 
@@ -8,26 +8,29 @@ from pathlib import Path
 import torch
 
 from animator.animation.engine import Engine, fitting_slots
-from animator.animation.portrait import PortraitGenerator
+from animator.animation.objects import ObjectGenerator
+from animator.animation.person import PersonGenerator
+from animator.animation.portrait import Network, PortraitGenerator, RolloutGenerator
 from animator.settings import Settings
+from animator.weights.library import describe_file, require_face
 from animator.weights.loading import load_model
-from gfla.models.generators import AnimationGenerator
+from animator.weights.subjects import kind_of
 
 
-class PortraitModel:
-    """A loaded face model with its engine, so that one that is unloaded takes both along.
+class Model:
+    """A loaded model with its engine, so that one that is unloaded takes both along.
 
     Attributes:
         generator: the networks.
     """
 
-    def __init__(self, generator: PortraitGenerator) -> None:
+    def __init__(self, generator: RolloutGenerator) -> None:
         self.generator = generator
         self._making = threading.Lock()
         self._engine: Engine | None = None
 
     @property
-    def network(self) -> AnimationGenerator:
+    def network(self) -> Network:
         """The networks alone."""
         return self.generator.network
 
@@ -50,8 +53,14 @@ class PortraitModel:
             return self._engine
 
 
-def load_portrait(weights: str, device: str, precision: str, settings: Settings) -> PortraitModel:
-    """The face model for a job; see `animator.weights.loading.load_model`.
+class PortraitModel(Model):
+    """A loaded face model."""
+
+    generator: PortraitGenerator
+
+
+def load_animating(weights: str, device: str, precision: str, settings: Settings) -> Model:
+    """The model for a job, whatever it animates; see `animator.weights.loading.load_model`.
 
     Raises:
         AnimatorError: weights_wrong_kind, and those of `load_model`.
@@ -59,5 +68,22 @@ def load_portrait(weights: str, device: str, precision: str, settings: Settings)
     return load_model(_opened, weights, device, precision, settings)
 
 
-def _opened(weights: Path, device: torch.device, precision: str) -> PortraitModel:
-    return PortraitModel(PortraitGenerator(weights, device, precision))
+def load_portrait(weights: str, device: str, precision: str, settings: Settings) -> PortraitModel:
+    """As `load_animating`, of a face model.
+
+    Raises:
+        AnimatorError: weights_wrong_kind for another one, and those of `load_model`.
+    """
+    model = load_model(_opened, weights, device, precision, settings)
+    if not isinstance(model, PortraitModel):
+        require_face(model.network.config, weights)
+        raise AssertionError
+    return model
+
+
+def _opened(weights: Path, device: torch.device, precision: str) -> Model:
+    kind = kind_of(describe_file(weights).config)
+    if kind == "face":
+        return PortraitModel(PortraitGenerator(weights, device, precision))
+    opened = PersonGenerator if kind == "person" else ObjectGenerator
+    return Model(opened(weights, device, precision))

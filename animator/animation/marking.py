@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from animator import __version__
 from animator.animation.plan import JobPlan
-from animator.faces.detectors import resolve_detector
+from animator.animation.subject import subject_of
 from animator.provenance.mark import Mark, source_type, without_paths
 from animator.spec import JobSpec
 from animator.values import options_of
@@ -22,7 +22,7 @@ def mark_of(spec: JobSpec, plan: JobPlan) -> Mark:
     }
     settings["face"] = spec.face_by_name()  # its files are among the hashes
     # What "auto" came to here is something else on another machine.
-    settings["detector"] = resolve_detector(spec.detector, spec.device)
+    settings["detector"] = subject_of(plan).detector(spec)
     settings["precision"] = plan.generator.precision
     return Mark(
         __version__,

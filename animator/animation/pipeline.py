@@ -18,10 +18,10 @@ from pathlib import Path
 from animator.animation.extras import write_extras
 from animator.animation.inputs import JobInputs, open_inputs
 from animator.animation.marking import mark_of
-from animator.animation.plan import FacePlan, JobPlan, controls_of, make_plan
-from animator.animation.quality import measure
+from animator.animation.plan import FacePlan, Figure, JobPlan, controls_of
 from animator.animation.render import PICTURES, VIDEO, SegmentRenderer, check_sound
 from animator.animation.resume import load_plan, save_plan, segment_coding
+from animator.animation.subject import Words, fitting, plan_job, subject_of
 from animator.errors import AnimatorError, LeaseLost
 from animator.faces.control import TRAINED
 from animator.faces.shots import cuts_sentence
@@ -39,6 +39,9 @@ from animator.spec import JobSpec, Result, extra_files
 from animator.watch import OnProgress, PreviewSink, Watch, coded_memory_errors
 from animator.workspace.attempt import Workspace
 
+Planner = Callable[[JobSpec, JobInputs, Settings, Watch], JobPlan]
+"""Makes the plan of a job."""
+
 
 def animate(
     spec: JobSpec,
@@ -51,6 +54,7 @@ def animate(
     may_publish: Callable[[], bool] = lambda: True,
     overwrite: bool = True,
     preview: PreviewSink | None = None,
+    make_plan: Planner = plan_job,
 ) -> Result:
     """Animate one portrait with one driving video, or several faces of it with several.
 
@@ -70,6 +74,7 @@ def animate(
             is the workspace's affair.
         preview: takes the newest frame as a small JPEG, once a second at most and only while it
             says that it wants one.
+        make_plan: makes the plan where there is none.
 
     Returns:
         What was made. The output is in place, whole, and so is what was asked for beside it.
@@ -89,7 +94,7 @@ def animate(
         settings = settings or Settings.from_environment()
         close_state_folder(settings.state_dir)
         watch = Watch(report, should_stop, preview)
-        return _animate(spec, settings, watch, folder, priority, may_publish)
+        return _animate(spec, settings, watch, folder, priority, may_publish, make_plan)
     except AnimatorError as error:
         if workspace is not None or error.code not in ("output_exists", "signing_failed"):
             raise
@@ -118,6 +123,7 @@ def _animate(
     workspace: Workspace,
     priority: int,
     may_publish: Callable[[], bool],
+    make_plan: Planner,
 ) -> Result:
     began = time.monotonic()
     with coded_memory_errors():
@@ -125,9 +131,10 @@ def _animate(
             check_sound(spec, settings)
             signer = ResultSigner.of(settings)  # what cannot sign is told before a frame is made
             inputs = open_inputs(spec, settings)
+            spec = fitting(spec, inputs.model.generator.subject, settings)
     with coded_memory_errors(), unchanged(inputs.files):
         # Render the segments that are lacking, and put the video together.
-        plan = _planned(spec, settings, watch, workspace, inputs)
+        plan = _planned(spec, settings, watch, workspace, inputs, make_plan)
         notes = _notes(spec, plan, settings)
         renderer = SegmentRenderer(spec, plan, workspace, settings, watch)
         with watch.stage("generate", renderer.total, renderer.resumed):
@@ -171,7 +178,12 @@ def _made(workspace: Workspace) -> str:
 
 
 def _planned(
-    spec: JobSpec, settings: Settings, watch: Watch, workspace: Workspace, inputs: JobInputs
+    spec: JobSpec,
+    settings: Settings,
+    watch: Watch,
+    workspace: Workspace,
+    inputs: JobInputs,
+    make_plan: Planner,
 ) -> JobPlan:
     """The plan that an earlier attempt has left, or a new one, which is kept for a later one."""
     with watch.stage("load"):
@@ -203,7 +215,7 @@ def _measured(
     if not spec.measure:
         return {}
     with watch.stage("measure"), workspace.owned():
-        return measure(
+        return subject_of(plan).measure(
             workspace.path / VIDEO,
             spec,
             plan,
@@ -242,7 +254,7 @@ def _notes(spec: JobSpec, plan: JobPlan, settings: Settings) -> dict[str, tuple[
     return notes
 
 
-def _called(spec: JobSpec, plan: JobPlan, face: FacePlan) -> str:
+def _called(spec: JobSpec, plan: JobPlan, face: Figure) -> str:
     """What sentences call the file that moves a face."""
     if len(spec.drivings) == 1:
         return "driving video"
@@ -274,23 +286,24 @@ def _warnings(
         )
         yield f"The picture shows {there}; from the left, those that move: {moving}."
     elif plan.source.faces > 1:
-        yield _choice(_source_name(plan), plan.source.faces, spec.face_of("source"))
+        words = subject_of(plan).words
+        yield _choice(_source_name(plan), plan.source.faces, spec.face_of("source"), words)
     if plan.rate is not None and plan.rate != spec.rate:
         rate = float(plan.rate)
         yield f"A GIF shows at most {rate:g} frames a second; the result was made with as many."
     yield from _of_source_video(spec, plan)
     for face in sorted(plan.faces, key=lambda face: face.number or 0):
-        yield from _warnings_of(spec, face, _called(spec, plan, face))
+        yield from _warnings_of(spec, face, _called(spec, plan, face), subject_of(plan).words)
 
 
-def _warnings_of(spec: JobSpec, face: FacePlan, called: str) -> Iterator[str]:
+def _warnings_of(spec: JobSpec, face: Figure, called: str, words: Words) -> Iterator[str]:
     """What a person should know of one face and of what moves it."""
     driving, own = face.driving, f"Face {face.number}: " if face.number else ""
-    if not driving.pictures and spec.driving_face is not None:
+    if isinstance(face, FacePlan) and not driving.pictures and spec.driving_face is not None:
         yield "A motion file has one face, so the choice of a driving face made no difference."
     # Of a motion file it was chosen when that was made.
     if driving.pictures and driving.faces > 1:
-        yield _choice(called, driving.faces, spec.face_of("driving"))
+        yield _choice(called, driving.faces, spec.face_of("driving"), words)
     if driving.cuts:
         seconds = driving.seconds
         cuts = [float(seconds[cut] - seconds[0]) for cut in driving.cuts]
@@ -310,9 +323,9 @@ def _warnings_of(spec: JobSpec, face: FacePlan, called: str) -> Iterator[str]:
         done = {"hold": "hold the last pose", "interpolate": "move on evenly"}
         what = done.get(spec.missing_face, "are left out")
         frames = "driving frames" if face.number is None else f"frames of the {called}"
-        yield f"{count} {frames} show no face; in the result they {what}."
+        yield f"{count} {frames} show {words.nobody}; in the result they {what}."
 
 
-def _choice(name: str, faces: int, wanted: Face) -> str:
+def _choice(name: str, faces: int, wanted: Face, words: Words) -> str:
     chosen = "the largest" if wanted == "largest" else f"number {wanted} from the left"
-    return f"The {name} shows {faces} faces; {chosen} was used."
+    return f"The {name} shows {faces} {words.several}; {chosen} was used."

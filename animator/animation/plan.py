@@ -11,14 +11,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.animation.driving import Driving
+from animator.animation.dance import Dance
+from animator.animation.driving import Driving, Followed
+from animator.animation.face_figure import FacePlan as FacePlan
 from animator.animation.following import Source, find_driving, find_moving_source
 from animator.animation.inputs import JobInputs
 from animator.animation.landmark_cache import LandmarkCache
-from animator.animation.loading import PortraitModel
+from animator.animation.loading import Model
 from animator.animation.moving import as_driving, moves
 from animator.animation.moving_plan import check_moving, plan_moving
-from animator.animation.portrait import PortraitGenerator
+from animator.animation.object_figure import ObjectPlan, ObjectSource
+from animator.animation.person_figure import PersonPlan, PersonSource
+from animator.animation.portrait import RolloutGenerator
 from animator.animation.resampling import duration, moments_of, result_times, shortest
 from animator.animation.result_time import ResultTime, result_time
 from animator.animation.roles import Role, find_roles
@@ -27,10 +31,10 @@ from animator.animation.view import FollowingView, SquareView, View, WholeView
 from animator.errors import AnimatorError
 from animator.faces.blinks import blink_seed, close_eyes, closures
 from animator.faces.control import Controls, retarget_controlled
-from animator.faces.crop import Square, crop_square, whole_square
+from animator.faces.crop import Square, whole_square
 from animator.faces.framing import PLAIN, face_side, frame_around, rendered_side
 from animator.faces.motion import choose_anchor, fill_missing, keep_inside, smooth
-from animator.faces.moving_square import cut_square, room_around
+from animator.faces.moving_square import room_around
 from animator.faces.shots import spans
 from animator.files.unchanged import check_unchanged
 from animator.formats import format_of
@@ -38,64 +42,11 @@ from animator.media.animation import GIF_RATE
 from animator.media.decode import MediaLimits
 from animator.settings import Settings
 from animator.spec import JobSpec
+from animator.views.track import ViewTrack
 from animator.watch import Watch
 from gfla.models.rollout import RolloutState
 
-_STILL = 1e-6
-"""Units of the crop, by which landmarks differ that were moved by nothing."""
-
-
-@dataclass(frozen=True, eq=False)
-class FacePlan:
-    """One face of the portrait, and how it moves.
-
-    Attributes:
-        source: the portrait with this face.
-        driving: what is kept of the video that moves it.
-        targets: T' x 68 x 2, its landmarks in every frame of the result, in units of its square.
-        kept: T', the driving frame of each.
-        missing: the runs of driving frames that showed no face.
-        beyond: frames in which the head would turn out of the range that the networks know.
-        number: which face it is, from the left from 1; None where one alone is asked for.
-        driven_by: name of the file that moves it, as `JobSpec.drivings` has it.
-        shown: T', the frame of the source that each shows, where that is a video.
-    """
-
-    source: Source
-    driving: Driving
-    targets: NDArray[np.float32]
-    kept: NDArray[np.intp]
-    missing: tuple[tuple[int, int], ...]
-    beyond: int = 0
-    number: int | None = None
-    driven_by: str = "driving"
-    shown: NDArray[np.intp] | None = None
-
-    @property
-    def own(self) -> NDArray[np.float32]:
-        """The source's own landmarks in units of the square: 68 x 2, of a video T' x 68 x 2."""
-        if self.source.moving is None or self.shown is None:
-            return self.source.crop_units(self.source.points)
-        return self.source.moving.units(self.shown)
-
-    @property
-    def still(self) -> bool:
-        """Whether the driving motion moves nothing: all landmarks are the source's own."""
-        away = np.abs(self.targets - self.own)
-        if self.source.moving is not None and self.shown is not None:
-            away = away[self.source.moving.there[self.shown]]
-        return bool(away.max(initial=0) < _STILL)
-
-    def square(self, number: int) -> Square:
-        """The part of the source's picture that is animated in a frame of the result."""
-        if self.source.moving is None or self.shown is None:
-            return self.source.square
-        return self.source.moving.square(int(self.shown[number]))
-
-    def first(self, frames: int) -> FacePlan:
-        """The same face in so many frames of the result."""
-        shown = None if self.shown is None else self.shown[:frames]
-        return replace(self, targets=self.targets[:frames], kept=self.kept[:frames], shown=shown)
+Figure = FacePlan | PersonPlan | ObjectPlan
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +55,7 @@ class JobPlan:
 
     Attributes:
         model: the loaded networks, and the engine that steps them.
-        faces: those that move, the farthest first and the nearest last.
+        faces: those that move, the farthest first and the nearest last; or one person or object.
         time: when the frames are shown, and which sound goes with them.
         size: side in pixels of a face's square as it is rendered; see `face_size`.
         hashes: SHA-256 of the inputs, by name.
@@ -113,8 +64,8 @@ class JobPlan:
         lead: the number of the face whose driving video gives the result its time.
     """
 
-    model: PortraitModel
-    faces: tuple[FacePlan, ...]
+    model: Model
+    faces: tuple[Figure, ...]
     time: ResultTime
     size: int
     hashes: dict[str, str]
@@ -123,28 +74,28 @@ class JobPlan:
     lead: int = 0
 
     @property
-    def generator(self) -> PortraitGenerator:
+    def generator(self) -> RolloutGenerator:
         """The loaded networks."""
         return self.model.generator
 
     @property
-    def face(self) -> FacePlan:
+    def face(self) -> Figure:
         """The face whose driving video gives the result its time."""
         return self.faces[self.lead]
 
     @property
-    def source(self) -> Source:
+    def source(self) -> Source | PersonSource | ObjectSource:
         """The portrait, with that face."""
         return self.face.source
 
     @property
-    def driving(self) -> Driving:
+    def driving(self) -> Driving | Dance | Followed[ViewTrack]:
         """What moves that face."""
         return self.face.driving
 
     @property
-    def targets(self) -> NDArray[np.float32]:
-        """Landmarks of that face in every frame, T' x 68 x 2."""
+    def targets(self) -> NDArray[np.floating]:
+        """Its points in every frame, as the generator takes them: T' x 68 x 2, or T' x 18 x 2."""
         return self.face.targets
 
     @property
@@ -162,13 +113,10 @@ class JobPlan:
         faces = tuple(face.first(frames) for face in self.faces)
         return replace(self, faces=faces, time=replace(self.time, pts=self.time.pts[:frames]))
 
-    def start(self, face: FacePlan | None = None) -> RolloutState:
+    def start(self, face: Figure | None = None) -> RolloutState:
         """The state of a face, of `face` if not given, before the first frame."""
-        source = (face or self.face).source
-        side = self.generator.inner_size(self.size)
-        cut = crop_square if source.moving is None else cut_square
-        picture = cut(source.picture, source.square, side)
-        return self.generator.start(picture, source.crop_units(source.points))
+        face = face or self.face
+        return self.generator.start(face.seen(self.generator, self.size), face.points)
 
 
 def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch) -> JobPlan:
@@ -239,8 +187,8 @@ def _moved(
     others = times[:lead] + times[lead + 1 :]
     kept = motions[lead].kept[: lasting(times[lead], others, spec.ending)]
     time = result_time(drivings[roles[lead].driving], kept)
-    if (rate := _own_rate(spec, time)) is not None:
-        _refuse_too_many(round(duration(time) * rate), limits)
+    if (rate := own_rate(spec, time)) is not None:
+        refuse_too_many(round(duration(time) * rate), limits)
         time = result_times(time, rate)
     # What each face does then.
     moments, faces = moments_of(time), []
@@ -281,8 +229,8 @@ def _plan_of_video(
     moving = source.moving
     assert moving is not None
     time = result_time(moving.track, np.arange(len(moving.points)))
-    if (rate := _own_rate(spec, time)) is not None:
-        _refuse_too_many(round(duration(time) * rate), limits)
+    if (rate := own_rate(spec, time)) is not None:
+        refuse_too_many(round(duration(time) * rate), limits)
     seed = blink_seed(hashes["source"], driving.landmarks.points)
     motion = plan_moving(spec, moving, driving, rate, seed)
     face = FacePlan(
@@ -294,10 +242,10 @@ def _plan_of_video(
     return JobPlan(inputs.model, (face,), motion.time, size, hashes, cached, rate)
 
 
-def face_size(spec: JobSpec, source: Source, generator: PortraitGenerator) -> int:
+def face_size(spec: JobSpec, source: Source, generator: RolloutGenerator) -> int:
     """Side in pixels of a face's square as it is rendered, which the result may show smaller.
 
-    `PortraitGenerator.inner_size` says at which size networks do that.
+    `RolloutGenerator.inner_size` says at which size networks do that.
     """
     height, width = source.picture.shape[:2]
     if spec.shows == "paste-back":
@@ -311,9 +259,10 @@ def face_size(spec: JobSpec, source: Source, generator: PortraitGenerator) -> in
     return rendered_side(size, spec.margin)
 
 
-def view_of(spec: JobSpec, plan: JobPlan) -> View:
-    """What of the source the result shows."""
+def view_of(spec: JobSpec, plan: JobPlan) -> View[Square]:
+    """What of the source the result shows of a face."""
     source = plan.source
+    assert isinstance(source, Source) and isinstance(plan.face, FacePlan)
     height, width = source.picture.shape[:2]
     if spec.shows == "paste-back":
         return WholeView(width, height)
@@ -337,13 +286,18 @@ def _room_of(source: Source) -> tuple[tuple[int, int, int], tuple[int, int]]:
     return room_around(source.moving.squares[source.moving.there], width, height)
 
 
-def _refuse_too_many(frames: int, limits: MediaLimits) -> None:
+def refuse_too_many(frames: int, limits: MediaLimits) -> None:
+    """Refuse a result with more frames than are allowed.
+
+    Raises:
+        AnimatorError: `too_long`.
+    """
     if frames > limits.max_frames:
         message = f"The result would have {frames} frames; {limits.max_frames} are allowed."
         raise AnimatorError("too_long", message)
 
 
-def _own_rate(spec: JobSpec, time: ResultTime) -> Fraction | None:
+def own_rate(spec: JobSpec, time: ResultTime) -> Fraction | None:
     """Frames a second of a result that has not the driving video's own times."""
     gap = shortest(time) if spec.rate is None else 1 / spec.rate
     kind = format_of(spec.output)

@@ -29,10 +29,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from animator.animation.following import Source
 from animator.animation.moving_render import generated
-from animator.animation.plan import JobPlan
+from animator.animation.plan import FacePlan, JobPlan
 from animator.errors import AnimatorError
-from animator.faces.crop import Square, crop_square, to_units
+from animator.faces.crop import Part, Square, crop_square, to_units
 from animator.faces.detectors import make_detector, resolve_detector
 from animator.faces.identity import IdentityModel, similarity
 from animator.faces.landmarks import LandmarkDetector
@@ -72,7 +73,7 @@ def measure(
     video: Path,
     spec: JobSpec,
     plan: JobPlan,
-    place: Callable[[int], Square],
+    place: Callable[[int], Part],
     check: Callable[[], object],
 ) -> dict[str, float]:
     """The measures of a finished video by name; one that cannot be told is left out.
@@ -87,6 +88,7 @@ def measure(
     try:
         detector = _detector(resolve_detector(spec.detector, spec.device), spec.device)
         # Frames of a video that do not show the face say nothing of the result.
+        assert isinstance(plan.face, FacePlan)
         told = generated(plan.face)
         runs = [
             [_look(picture, plan.targets[number], place(number), plan.size, detector, check)
@@ -155,6 +157,7 @@ def _identity(
 
 def _source_embedding(spec: JobSpec, plan: JobPlan, embed: Embed) -> NDArray[np.float64]:
     """The embedding of the source's face; a portrait's jobs often follow one another."""
+    assert isinstance(plan.source, Source)
     key = hashlib.sha256(f"{plan.hashes['source']} {plan.size}".encode())
     key.update(plan.source.points.tobytes())
     if (known := _sources.get(key.digest())) is None:
@@ -193,13 +196,14 @@ def _frames(video: Path, plan: JobPlan, first: int) -> Iterator[NDArray[np.uint8
 def _look(
     picture: NDArray[np.uint8],
     target: NDArray[np.float32],
-    place: Square,
+    place: Part,
     size: int,
     detector: LandmarkDetector,
     check: Callable[[], object],
 ) -> _Look:
     """A frame, with its face where that should be, if it is there."""
     check()
+    assert isinstance(place, Square)
     crop = crop_square(picture, place, size)
     # Looked for where the face should be: a face elsewhere is not the one asked for.
     wanted = to_pixels(target, size).astype(np.float32)

@@ -13,13 +13,11 @@ from animator import __version__
 from animator.animation.ahead import ahead
 from animator.animation.clip import Clip
 from animator.animation.compose import Composer, GeneratedFace
-from animator.animation.following import driving_frames
 from animator.animation.moving import moves, pictures_of
 from animator.animation.moving_render import Rendered, render_moving
-from animator.animation.plan import FacePlan, JobPlan, controls_of, view_of
-from animator.animation.portrait import PortraitGenerator
+from animator.animation.plan import FacePlan, Figure, JobPlan, controls_of
+from animator.animation.portrait import RolloutGenerator
 from animator.animation.preview import Preview
-from animator.animation.reach import FaceMotion
 from animator.animation.resampling import duration
 from animator.animation.resume import (
     load_checkpoint,
@@ -27,9 +25,10 @@ from animator.animation.resume import (
     segment_coding,
     segment_name,
 )
+from animator.animation.subject import subject_of
 from animator.animation.view import FollowingView
 from animator.errors import AnimatorError
-from animator.faces.crop import Square, crop_square
+from animator.faces.crop import Part, Square
 from animator.files.local import quoted
 from animator.formats import check_format
 from animator.media.animation import write_animation
@@ -43,8 +42,7 @@ from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch
 from animator.workspace.attempt import Workspace
-from gfla.arrays import Picture, Points
-from gfla.models.rollout import RolloutState
+from gfla.arrays import Picture
 
 VIDEO = "video.mp4"
 """What the whole video is called in the workspace."""
@@ -90,12 +88,14 @@ class SegmentRenderer:
         self._settings, self._watch = settings, watch
         self._preview = Preview(watch.preview)
         beside = plan.driving.size if spec.shows == "side-by-side" else None
-        self._view = view_of(spec, plan)
+        self._view = subject_of(plan).view(spec, plan)
         self.composer = Composer(self._view, beside)
         # Only where that is asked for: what an unmoving driving video gives stays what it was.
         plain = controls_of(spec).plain
-        self._still = [_own_picture(plan, face) if face.still and not plain else None
-                       for face in plan.faces]  # fmt: skip
+        self._still = [
+            face.unmoved(plan.generator, plan.size) if face.still and not plain else None
+            for face in plan.faces
+        ]
         self._own = [face.own for face in plan.faces]
         self._checkpoint = load_checkpoint(workspace)
         self._time = plan.time
@@ -119,7 +119,7 @@ class SegmentRenderer:
             shown: Iterator[Picture | None] = repeat(None)
             if spec.shows == "side-by-side":
                 limits = self._settings.limits()
-                pictures = driving_frames(spec, plan.driving, plan.kept[first:], limits)
+                pictures = plan.face.driving_pictures(spec, plan.kept[first:], limits)
                 shown = running.enter_context(ahead(pictures, _DRIVING_AHEAD, self._watch.check))
             clips = [
                 running.enter_context(engine.open(state, priority, self._watch.check))
@@ -151,18 +151,18 @@ class SegmentRenderer:
         return running.enter_context(ahead(pictures, _SOURCE_AHEAD, check))
 
     def _rendered(
-        self, clip: Clip, face: FacePlan, pictures: Iterator[Picture]
+        self, clip: Clip, face: Figure, pictures: Iterator[Picture]
     ) -> Iterator[Rendered | None]:
         """What the networks make of a face in each frame that is lacking."""
-        if face.source.moving is None:
+        if not isinstance(face, FacePlan) or face.source.moving is None:
             return clip.render(face.targets[self.resumed :])
         side = self._plan.generator.inner_size(self._plan.size)
         return render_moving(clip, face, side, pictures, self.resumed)
 
-    def place(self, number: int, face: FacePlan) -> Square:
+    def place(self, number: int, face: Figure) -> Part:
         """Where a frame of the result shows what is animated of a face, in its pixels."""
-        square = face.square(number)
-        if isinstance(self._view, FollowingView):
+        square: Part = face.square(number)
+        if isinstance(self._view, FollowingView) and isinstance(square, Square):
             self._view.square = square
         return self.composer.place(square)
 
@@ -269,7 +269,7 @@ class SegmentRenderer:
                     GeneratedFace(
                         one[0] if still is None else still,
                         face.square(number),
-                        self._motion(face, own, number, one[1]),
+                        face.motion(plan.generator, number, own, one[1]),
                     )
                     for one, still, face, own in zip(
                         rendered, self._still, plan.faces, self._own, strict=True
@@ -283,17 +283,6 @@ class SegmentRenderer:
                 writer.write(frame, self._time.pts[number])
                 self._preview.offer(frame)
                 self._watch.advance(1, last_stage=True)
-
-    def _motion(self, face: FacePlan, own: Points, number: int, state: RolloutState) -> FaceMotion:
-        """How a face has moved in a frame, after which its clip is in this state."""
-        source = own if own.ndim == 2 else own[number]
-        return FaceMotion(self._plan.generator.flow(state), source, face.targets[number])
-
-
-def _own_picture(plan: JobPlan, face: FacePlan) -> Picture:
-    """A face as it is in the source, as large as the networks render it."""
-    side = plan.generator.inner_size(plan.size)
-    return crop_square(face.source.picture, face.source.square, side)
 
 
 def check_sound(spec: JobSpec, settings: Settings) -> None:
@@ -313,6 +302,6 @@ def check_sound(spec: JobSpec, settings: Settings) -> None:
         raise AnimatorError("no_audio", message)
 
 
-def provenance(generator: PortraitGenerator) -> dict[str, str]:
+def provenance(generator: RolloutGenerator) -> dict[str, str]:
     """Metadata of the result: that it is generated, and by what."""
     return {"comment": sentence(__version__, generator.name)}

@@ -19,8 +19,9 @@ import numpy as np
 
 from animator.animation.compose import Composer, GeneratedFace
 from animator.animation.inputs import open_inputs
-from animator.animation.plan import JobPlan, make_plan
+from animator.animation.plan import JobPlan
 from animator.animation.render import SegmentRenderer
+from animator.animation.subject import fitting, plan_job
 from animator.errors import AnimatorError
 from animator.files.output import coded_errors
 from animator.files.unchanged import unchanged
@@ -162,8 +163,9 @@ def compare_again(
     with coded_memory_errors():
         with watch.stage("load"):
             inputs = open_inputs(spec, settings)
+            spec = fitting(spec, inputs.model.generator.subject, settings)
     with coded_memory_errors(), unchanged(inputs.files):
-        plan = make_plan(spec, inputs, settings, watch)
+        plan = plan_job(spec, inputs, settings, watch)
         count = min(frames, len(plan.kept))
         # The plan is that of the whole result, of which the first frames are rendered.
         plan = plan.first(count)

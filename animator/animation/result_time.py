@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.animation.driving import Driving
+from animator.animation.driving import Followed
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class ResultTime:
     average: Fraction | None = None
 
 
-def result_time(driving: Driving, kept: NDArray[np.intp]) -> ResultTime:
+def result_time(driving: Followed[Any], kept: NDArray[np.intp]) -> ResultTime:
     """The time of a result.
 
     Args:

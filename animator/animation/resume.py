@@ -21,14 +21,17 @@ import torch
 from numpy.typing import NDArray
 
 from animator import __version__
-from animator.animation.driving import driving_arrays, driving_of
-from animator.animation.following import Source, moving_source
 from animator.animation.inputs import JobInputs
-from animator.animation.moving import moving_arrays, moving_from
-from animator.animation.plan import FacePlan, JobPlan, face_size
-from animator.animation.portrait import PortraitGenerator
+from animator.animation.kept_figures import (
+    face_of,
+    figure_arrays,
+    figure_numbers,
+    figures_of,
+    parts_of,
+)
+from animator.animation.plan import Figure, JobPlan, face_size
+from animator.animation.portrait import RolloutGenerator
 from animator.animation.result_time import ResultTime, result_time
-from animator.faces.crop import Square
 from animator.files.arrays import DAMAGED, from_text, pack, to_text, unpack
 from animator.formats import check_format, format_of
 from animator.media.coding import DEFAULT_CODING, VideoCoding, choose_coding
@@ -44,14 +47,14 @@ _NOT_OF_THE_FRAMES = (
     *("source", "driving", "output", "detector", "device", "precision", "weights"),
     *("measure", "extras", "keep_result", "audio"),
     *("codec", "crf", "preset", "pixel_format"),
+    "source_pose",
 )
-_MOVING = "moving "  # begins the names of what is kept of a portrait that is a video
 _KEPT = 2  # states; where the last segment turns out to be damaged, the one before is of use
 _TYPES = {str(dtype): dtype for dtype in (torch.float32, torch.bfloat16, torch.float16)}
 
 
 def identity(
-    spec: JobSpec, generator: PortraitGenerator, hashes: Mapping[str, str], segment_frames: int
+    spec: JobSpec, generator: RolloutGenerator, hashes: Mapping[str, str], segment_frames: int
 ) -> str:
     """All on which the frames of a job depend, as text: equal texts, equal frames.
 
@@ -98,7 +101,7 @@ def save_plan(workspace: Workspace, spec: JobSpec, settings: Settings, plan: Job
     time = plan.time
     numbers = {
         "about": identity(spec, plan.generator, plan.hashes, settings.segment_frames),
-        "faces": [_face_numbers(face) for face in plan.faces],
+        "faces": [figure_numbers(face) for face in plan.faces],
         "lead": plan.lead,
         "size": plan.size,
         "hashes": plan.hashes,
@@ -117,14 +120,7 @@ def save_plan(workspace: Workspace, spec: JobSpec, settings: Settings, plan: Job
     }
     # The portrait itself is read again, as its hash is part of what the plan is about.
     for number, face in enumerate(plan.faces):
-        parts = driving_arrays(face.driving) | {
-            "source": face.source.points,
-            "targets": face.targets,
-            "kept": face.kept,
-        }
-        if face.source.moving is not None and face.shown is not None:
-            moving = moving_arrays(face.source.moving) | {"shown": face.shown}
-            parts |= {f"{_MOVING}{name}": value for name, value in moving.items()}
+        parts = figure_arrays(face)
         arrays.update({f"{number} {name}": value for name, value in parts.items()})
     workspace.write(_PLAN, pack(arrays))
 
@@ -157,17 +153,11 @@ def _plan(
     inputs: JobInputs,
     limits: MediaLimits,
 ) -> JobPlan:
-    of_faces = [_parts(arrays, f"{number} ") for number in range(len(numbers["faces"]))]
-    # Of a video, the face has told all but one picture.
-    moves = any(name.startswith(_MOVING) for parts in of_faces for name in parts)
-    still = None if moves else read_picture(spec.source, limits)
+    of_faces = [parts_of(arrays, f"{number} ") for number in range(len(numbers["faces"]))]
     time, (start, end) = numbers["time"], numbers["time"]["audio"]
     return JobPlan(
         inputs.model,
-        tuple(
-            _face(parts, told, still) if still else _moving_face(parts, told, spec, limits)
-            for parts, told in zip(of_faces, numbers["faces"], strict=True)
-        ),
+        figures_of(of_faces, numbers["faces"], spec, limits),
         ResultTime(
             arrays["pts"].tolist(),
             _fraction(time["rate"]),
@@ -191,60 +181,10 @@ def _plan_of_one(
     still: Still,
 ) -> JobPlan:
     """A plan as version 0.1 wrote it, which knew one face at the driving video's own times."""
-    face = _face(arrays, {"beyond": 0, **numbers}, still)
+    face = face_of(arrays, {"beyond": 0, **numbers}, still)
     time = result_time(face.driving, face.kept)
     size = face_size(spec, face.source, inputs.model.generator)
     return JobPlan(inputs.model, (face,), time, size, numbers["hashes"])
-
-
-def _face_numbers(face: FacePlan) -> dict[str, Any]:
-    square = face.source.square
-    return {
-        "square": [square.cx, square.cy, square.side],
-        "faces": face.source.faces,
-        "missing": face.missing,
-        "beyond": face.beyond,
-        "number": face.number,
-        "driven_by": face.driven_by,
-    }
-
-
-def _face(arrays: Mapping[str, NDArray[Any]], numbers: dict[str, Any], still: Still) -> FacePlan:
-    square = Square(*numbers["square"])
-    return FacePlan(
-        Source(still.pixels, arrays["source"], square, numbers["faces"], still.notes),
-        driving_of(arrays),
-        arrays["targets"],
-        arrays["kept"],
-        tuple((first, last) for first, last in numbers["missing"]),
-        numbers["beyond"],
-        numbers.get("number"),
-        numbers.get("driven_by", "driving"),
-    )
-
-
-def _moving_face(
-    arrays: Mapping[str, NDArray[Any]], numbers: dict[str, Any], spec: JobSpec, limits: MediaLimits
-) -> FacePlan:
-    moving = _parts(arrays, _MOVING)
-    return FacePlan(
-        moving_source(spec, moving_from(moving), limits),
-        driving_of(arrays),
-        arrays["targets"],
-        arrays["kept"],
-        tuple((first, last) for first, last in numbers["missing"]),
-        numbers["beyond"],
-        shown=moving["shown"],
-    )
-
-
-def _parts(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
-    """The arrays whose names begin like this, by what comes after it."""
-    return {
-        name.removeprefix(prefix): value
-        for name, value in arrays.items()
-        if name.startswith(prefix)
-    }
 
 
 def _text(value: Fraction | None) -> str | None:
@@ -296,8 +236,8 @@ class RolloutCheckpoint:
 
 
 def _continued(
-    generator: PortraitGenerator,
-    face: FacePlan,
+    generator: RolloutGenerator,
+    face: Figure,
     start: RolloutState,
     pictures: Sequence[Mapping[str, NDArray[Any]]],
     frames: int,
@@ -313,7 +253,7 @@ def _continued(
 
 
 def _known(
-    generator: PortraitGenerator, pictures: Sequence[Mapping[str, NDArray[Any]]]
+    generator: RolloutGenerator, pictures: Sequence[Mapping[str, NDArray[Any]]]
 ) -> tuple[Reference, ...]:
     """Previous frames that are kept with all that is known of them."""
     device = generator.device
@@ -387,7 +327,7 @@ def _checkpoint_name(segments: int) -> str:
     return f"{segments:05}.npz"
 
 
-def _kept(reference: Reference, face: FacePlan) -> dict[str, NDArray[Any]]:
+def _kept(reference: Reference, face: Figure) -> dict[str, NDArray[Any]]:
     """A previous frame; of a video, of which any frame may have been generated last, all of it."""
     kept = _kept_picture(reference.image)
     if face.source.moving is not None and reference.landmarks is not None:

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from animator.faces.crop import Square, crop_square, resize, whole_square
+from animator.faces.crop import Part, Square, crop_square, resize, square_at, whole_square
 from animator.faces.framing import Frame
 from animator.faces.framing import even as even
 from animator.faces.moving_square import cut_square
 from animator.media.notes import LARGEST_SIDE
 from gfla.arrays import Picture
 
+Placed = TypeVar("Placed", bound=Part)
 _REACH = 4
 """Pixels around a place that a filter looks at, in units of the larger of the two grids."""
 
 
-def square_at(left: int, top: int, side: int) -> Square:
-    """The square of whole pixels that `whole_square` gives back."""
-    return Square(left + side / 2, top + side / 2, side)
-
-
-class View(Protocol):
+class View(Protocol[Placed]):
     """What of the source's pictures a result shows.
 
     Attributes:
@@ -38,8 +34,8 @@ class View(Protocol):
         """A picture of the source as it is shown, uint8 height x width x 3."""
         ...
 
-    def place(self, square: Square) -> Square:
-        """Where a square of the source is shown, on whole pixels; it may lie outside in parts."""
+    def place(self, part: Placed, /) -> Placed:
+        """Where a part of the source is shown, on whole pixels; it may lie outside to a part."""
         ...
 
 
@@ -66,10 +62,9 @@ class WholeView:
         width, height = self.size
         return np.ascontiguousarray(resize(source, *self._scaled)[:height, :width])
 
-    def place(self, square: Square) -> Square:
+    def place(self, part: Placed) -> Placed:
         """See `View.place`."""
-        scaled = Square(*(value * self._scale for value in square))
-        return square_at(*whole_square(scaled))
+        return part.scaled(self._scale)
 
 
 class FollowingView:

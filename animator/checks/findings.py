@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
-from animator.checks.report import MOTION, DrivingFacts, Face, Finding, Level, SourceFacts, Subject
+from animator.checks.report import (
+    JOINTS,
+    MOTION,
+    VIEWS,
+    DrivingFacts,
+    Face,
+    Finding,
+    Level,
+    SourceFacts,
+    Subject,
+)
 from animator.errors import AnimatorError
 from animator.faces.framing import face_side
 from animator.media.notes import LARGEST_SIDE, is_reduced, sentence
@@ -79,15 +89,17 @@ def judge(
     """
     findings: list[Finding] = []
     if source is not None:
-        findings += _of_source(spec, source)
+        if source.face is not None:
+            findings += _of_source(spec, source, source.face)
         findings += _of_notes("source", "The picture", source.notes)
     if driving is not None:
         findings += _of_notes("driving", "The driving video", driving.notes)
-        findings += _of_coverage(spec, driving, sure)
-        findings += _of_driving_faces(driving)
+        if driving.wanted:  # in which somebody was looked for
+            findings += _of_coverage(spec, driving, sure)
+            findings += _of_driving_faces(driving)
         findings += _of_stream(driving)
-    if source is not None and driving is not None and driving.seen:
-        findings += _of_both(source, driving)
+    if source is not None and source.face is not None and driving is not None and driving.seen:
+        findings += _of_both(source.face, driving)
     return findings
 
 
@@ -102,9 +114,8 @@ def _of_notes(about: Subject, subject: str, codes: tuple[str, ...]) -> Iterator[
         yield _finding("note", code, about, sentence(subject, code))
 
 
-def _of_source(spec: JobSpec, source: SourceFacts) -> Iterator[Finding]:
+def _of_source(spec: JobSpec, source: SourceFacts, face: Face) -> Iterator[Finding]:
     # Which face, and is it large enough?
-    face = source.face
     if source.video:
         frames = "" if source.frames is None else f" of {source.frames} frames"
         kept = spec.source_motion == "keep"
@@ -296,6 +307,14 @@ def _motion(faces: tuple[Face, ...]) -> float:
     return max(max(of_all) - min(of_all) for of_all in values)
 
 
+_SILENT = {
+    MOTION: "A motion file",
+    JOINTS: "A file of joints",
+    VIEWS: "A file of views",
+    "picture": "A picture",
+}
+
+
 def _of_stream(driving: DrivingFacts) -> Iterator[Finding]:
     if driving.variable_rate:
         message = "The driving frames come at uneven times; the result keeps them."
@@ -305,7 +324,13 @@ def _of_stream(driving: DrivingFacts) -> Iterator[Finding]:
     if driving.sound_note is not None:
         yield _finding("warning", "sound_changed", "driving", driving.sound_note)
     elif not driving.has_audio:
-        what = "A motion file" if driving.format == MOTION else "The driving video"
+        named = {
+            MOTION: "A motion file",
+            JOINTS: "A file of joints",
+            VIEWS: "A file of views",
+            "picture": "A picture",
+        }
+        what = named.get(driving.format, "The driving video")
         message = f"{what} has no sound, so the result has none."
         yield _finding("note", "no_sound", "driving", message)
     if driving.duration is None:
@@ -322,12 +347,12 @@ def _of_stream(driving: DrivingFacts) -> Iterator[Finding]:
         yield _finding("note", "partly_looked_at", "driving", message)
 
 
-def _of_both(source: SourceFacts, driving: DrivingFacts) -> Iterator[Finding]:
-    nearest = min(driving.seen, key=lambda face: abs(face.turn - source.face.turn))
-    apart = abs(nearest.turn - source.face.turn)
+def _of_both(source: Face, driving: DrivingFacts) -> Iterator[Finding]:
+    nearest = min(driving.seen, key=lambda face: abs(face.turn - source.turn))
+    apart = abs(nearest.turn - source.turn)
     if apart > POSE_APART:
         message = (
-            f"The source's face is turned by {_degrees(source.face.turn)} and the driving face at "
+            f"The source's face is turned by {_degrees(source.turn)} and the driving face at "
             f"nearest by {_degrees(nearest.turn)}, so poses are carried over wrongly."
         )
         advice = "Use a source or a driving video with a pose in common."

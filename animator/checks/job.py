@@ -27,11 +27,11 @@ from animator.checks.report import (
 from animator.errors import CODES, AnimatorError
 from animator.faces.framing import FINE_FROM
 from animator.files.local import check_location, quoted
-from animator.jobs.preflight import check_weights
 from animator.sandbox import Ended, Message, SandboxLimits, run_limited
 from animator.settings import Settings, has_nvidia_driver
 from animator.spec import JobSpec
 from animator.values import Location
+from animator.weights.subjects import SubjectKind, check_options, check_weights
 
 __all__ = ["CheckReport", "DrivingFacts", "JobEstimate", "Finding", "SourceFacts", "check_job"]
 
@@ -62,8 +62,9 @@ _ERRORS = {"crashed": "check_crashed", "timeout": "check_timeout", "memory": "ou
 
 @dataclass
 class _Looked:
-    """What the children have told."""
+    """What the weights' header and the children have told."""
 
+    kind: SubjectKind = "face"
     source: SourceFacts | None = None
     driving: DrivingFacts | None = None
     findings: list[Finding] = field(default_factory=list)
@@ -90,7 +91,7 @@ def check_job(
     spec = settings.apply_to(spec)
     # Look: at the weights' header here, at both files in a child.
     looked = _Looked()
-    _check_weights(spec, settings, looked)
+    looked.kind = _check_weights(spec, settings, looked)
     deadline = time.monotonic() + settings.check_seconds
     _look(spec, settings, media_target, looked, deadline)
     # Judge what was seen; what another detector might find is no error.
@@ -137,11 +138,17 @@ def ordered(findings: list[Finding]) -> tuple[Finding, ...]:
     )
 
 
-def _check_weights(spec: JobSpec, settings: Settings, looked: _Looked) -> None:
+def _check_weights(spec: JobSpec, settings: Settings, looked: _Looked) -> SubjectKind:
+    """What the weights animate; where that cannot be told, the files are looked at for faces."""
+    kind: SubjectKind = "face"
     try:
-        check_weights(spec.weights, settings)
+        kind = check_weights(spec.weights, settings)
+        if spec.detector == settings.detector:  # which may be of the other kind's
+            spec = replace(spec, detector="auto")
+        check_options(spec, kind)
     except AnimatorError as error:
         looked.findings.append(Finding("error", error.code, error.message))
+    return kind
 
 
 def _of_another(
@@ -175,6 +182,7 @@ def _look(
             "spec": spec.to_json(),
             "limits": asdict(settings.limits()),
             "subjects": todo,
+            "kind": looked.kind,
             "frames": FRAMES,
             "seconds": _SAMPLING_SHARE * seconds,
         }
@@ -245,7 +253,8 @@ def _face(values: Mapping[str, Any]) -> Face:
 
 
 def _source(facts: Mapping[str, Any]) -> SourceFacts:
-    changed = {"face": _face(facts["face"]), "notes": tuple(facts["notes"])}
+    face = None if facts["face"] is None else _face(facts["face"])
+    changed = {"face": face, "notes": tuple(facts["notes"])}
     return SourceFacts(**{**facts, **changed})
 
 
@@ -276,11 +285,12 @@ def _estimate(spec: JobSpec, settings: Settings, looked: _Looked) -> JobEstimate
         return None
     if source is not None and source.video and source.frames is None:
         return None
+    face = None if looked.source is None else looked.source.face
     # Have the networks loaded and timed; they are not hostile, so the child is trusted.
     task = {
         "spec": spec.to_json(),
         "settings": settings.to_environment(),
-        "face": FINE_FROM if looked.source is None else looked.source.face.crop.side,
+        "face": FINE_FROM if face is None else face.crop.side,
         "asked": time.time(),
     }
     limits = SandboxLimits(_SPEED_SECONDS, memory_mb=None)

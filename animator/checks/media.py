@@ -22,6 +22,8 @@ from animator.animation.moving import as_driving, moves
 from animator.animation.moving_plan import check_moving
 from animator.checks.faces import around, measure_pose
 from animator.checks.motion import look_at_motion
+from animator.checks.objects import look_at_object
+from animator.checks.persons import NoFaces, look_at_person, look_at_still_driving
 from animator.checks.report import DrivingFacts, Face, SampledFrame, SourceFacts
 from animator.errors import AnimatorError
 from animator.faces.crop import Square, crop_square, face_square, in_units
@@ -52,9 +54,16 @@ def look(task: Message, send: Send) -> None:
     cv2.setNumThreads(1)
     for subject in task["subjects"]:
         try:
+            if task.get("kind", "face") != "face":
+                if task["kind"] == "object":
+                    facts: Any = look_at_object(subject, spec, limits)
+                else:
+                    facts = _look_for_person(subject, spec, limits, task["seconds"])
+                send({"about": subject, "facts": asdict(facts)})
+                continue
             detector = DlibDetector()
             if subject == "source" and moves(spec, limits):
-                facts: Any = look_at_source_video(
+                facts = look_at_source_video(
                     spec, detector, limits, task["frames"], task["seconds"]
                 )
             elif subject == "source":
@@ -71,6 +80,16 @@ def look(task: Message, send: Send) -> None:
             raise MemoryError from error
         else:
             send({"about": subject, "facts": asdict(facts)})
+
+
+def _look_for_person(
+    subject: str, spec: JobSpec, limits: MediaLimits, seconds: float
+) -> SourceFacts | DrivingFacts:
+    """What can be told of an input of a person without looking for bodies."""
+    if subject == "source":
+        return look_at_person(spec, limits)
+    still = look_at_still_driving(spec, limits)
+    return still or look_at_driving(spec, NoFaces(), limits, 0, seconds)
 
 
 def look_at_source(spec: JobSpec, detector: LandmarkDetector, limits: MediaLimits) -> SourceFacts:

@@ -13,6 +13,9 @@ Level = Literal["error", "warning", "note"]
 Subject = Literal["source", "driving"]
 MOTION = "motion"
 """What motion files are called where videos have the name of their container."""
+JOINTS = "joints"
+VIEWS = "views"
+"""Likewise files of joints."""
 Kind = Literal["picture", "video", "motion"]
 
 
@@ -78,6 +81,8 @@ class SourceFacts:
     """What was measured of the source: its size in pixels, its faces, the chosen one, notes.
 
     Attributes:
+        faces: how many it shows; of persons, how many a file of joints tells.
+        face: the chosen one; None where a person is animated.
         video: whether it is a video whose frames are all animated.
         frames: of that video; None if that could not be told, or it is none.
         duration: of it in seconds, likewise.
@@ -87,7 +92,7 @@ class SourceFacts:
     width: int
     height: int
     faces: int
-    face: Face
+    face: Face | None
     notes: tuple[str, ...] = ()
     video: bool = False
     frames: int | None = None

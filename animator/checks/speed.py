@@ -7,10 +7,9 @@ import time
 
 import numpy as np
 
-from animator.animation.loading import load_portrait
+from animator.animation.loading import load_animating
+from animator.animation.subject import SUBJECTS
 from animator.errors import AnimatorError
-from animator.faces.detectors.mean_face import MEAN_FACE
-from animator.faces.framing import face_side, rendered_side
 from animator.sandbox import Message, Send
 from animator.settings import Settings
 from animator.spec import JobSpec
@@ -29,23 +28,21 @@ def measure(task: Message, send: Send) -> None:
     spec = JobSpec.from_json(task["spec"])
     settings = Settings.from_environment(task["settings"])
     try:
-        model = load_portrait(spec.weights, spec.device, spec.precision, settings)
+        model = load_animating(spec.weights, spec.device, spec.precision, settings)
     except AnimatorError as error:
         send({"code": error.code, "message": error.message})
         return
     generator = model.generator
-    shown = face_side(spec.size, spec.margin, task["face"])
-    side = generator.inner_size(rendered_side(shown, spec.margin))
     # How long it takes does not depend on what the picture shows.
-    landmarks = MEAN_FACE * 0.55 + 0.5
-    state = generator.start(np.full((side, side, 3), 128, np.uint8), landmarks)
+    picture, points = SUBJECTS[generator.subject].trial(spec, generator, task["face"])
+    state = generator.start(picture, points)
     # The first step chooses algorithms and takes memory, so it counts as loading.
-    state, _ = generator.step(state, landmarks)
+    state, _ = generator.step(state, points)
     loaded, ready = time.monotonic(), time.time()
     times: list[float] = []
     while len(times) < _FRAMES and time.monotonic() - loaded < _SECONDS:
         before = time.monotonic()
-        state, _ = generator.step(state, landmarks)
+        state, _ = generator.step(state, points)
         times.append(time.monotonic() - before)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     send(

@@ -19,6 +19,7 @@ from animator.cli import report as report_command
 from animator.cli import serve as serve_commands
 from animator.cli import train as train_command
 from animator.cli import verify as verify_command
+from animator.cli import views as views_options
 from animator.cli import weights as weights_commands
 from animator.cli.console import absolute, command, making_command, print_json, print_path, say
 from animator.cli.farm import commands
@@ -28,6 +29,7 @@ from animator.errors import AnimatorError
 from animator.files.local import free_names
 from animator.settings import Settings, share_cores
 from animator.spec import JobOptions, JobSpec
+from animator.weights.subjects import NOT_OF
 
 app = typer.Typer(
     name="animator",
@@ -140,6 +142,25 @@ def pose(
         weights=weights, source_pose=source_pose, frame=frame, size=size, fps=fps,
         detector_weights=detector_weights, device=device, precision=precision,
     )  # fmt: skip
+
+
+@app.command(rich_help_panel=ANIMATE)
+@making_command
+@opt.job_options(JobSpec, without=[*NOT_OF["object"], *views_options.WITHOUT])
+def views(
+    photo: views_options.Photo,
+    output: opt.Output = None,
+    views: views_options.Views = None,
+    azimuth: views_options.Azimuth = 0,
+    elevation: views_options.Elevation = 0,
+    force: opt.Force = False,
+    as_json: opt.Json = False,
+    **options: Any,
+) -> None:
+    """Show the object of a photo from all sides, by weights for view synthesis."""
+    views_options.views_here(
+        photo, views, azimuth, elevation, output, overwrite=force, as_json=as_json, **options
+    )
 
 
 _OF_THE_RESULT = (

@@ -85,14 +85,17 @@ def _row(name: str, value: str) -> None:
 def _show_source(source: SourceFacts) -> None:
     what = "video" if source.video else "picture"
     _row(what, f"{source.width} x {source.height}")
-    _row("face", f"{source.face.pixels:.0f} pixels, {_count(source.faces, 'face')} in the {what}")
-    _row("crop", _crop(source.face.crop))
+    if (face := source.face) is not None:
+        _row("face", f"{face.pixels:.0f} pixels, {_count(source.faces, 'face')} in the {what}")
+        _row("crop", _crop(face.crop))
 
 
 def _show_driving(driving: DrivingFacts) -> None:
     sound = "with sound" if driving.has_audio else "no sound"
     _row("video", f"{driving.width} x {driving.height}, {driving.codec}, {sound}")
     _row("length", _length(driving))
+    if not driving.wanted:
+        return
     share, low, high = driving.coverage
     found = f"{len(driving.seen)} of {len(driving.samples)} frames looked at"
     _row("face in", f"{found}: {share:.0%} (95 % interval {low:.0%} to {high:.0%})")

@@ -68,6 +68,16 @@ Inception = Annotated[
         rich_help_panel=_METRICS,
     ),
 ]
+TorchvisionInception = Annotated[
+    Path | None,
+    typer.Option(
+        "--inception-torchvision",
+        metavar="FILE",
+        help="Inception v3 of fid-torchvision, the paper's FID. \\[default: as for --inception]",
+        show_default=False,
+        rich_help_panel=_METRICS,
+    ),
+]
 Backbone = Annotated[
     Path | None,
     typer.Option(
@@ -129,6 +139,7 @@ def evaluate(
     force: Force = False,
     features: Features = None,
     inception: Inception = None,
+    inception_torchvision: TorchvisionInception = None,
     lpips_backbone: Backbone = None,
     device: opt.Device = "auto",
     precision: opt.Precision = "float32",
@@ -143,7 +154,7 @@ def evaluate(
 
     with coded_data_errors():
         followed = _protocol(protocol, changes, samples, features)
-        files = _files(followed, features, inception, lpips_backbone)
+        files = _files(followed, features, inception, lpips_backbone, inception_torchvision)
     if followed.task == "folders":
         message = "A protocol of folders is for `animator evaluate folders REAL FAKE`."
         raise AnimatorError("invalid_option", message)
@@ -173,8 +184,8 @@ def folders(
         str | None,
         typer.Option(
             metavar="LIST",
-            help="Instead of the protocol's: fid, kid, lpips-alex-0.1, ssim, psnr, l1, "
-            "vgg16-features; with commas.",
+            help="Instead of the protocol's: fid, fid-torchvision, kid, lpips-alex-0.1, ssim, "
+            "psnr, l1, vgg16-features; with commas.",
         ),
     ] = None,
     protocol: ProtocolName = "folders",
@@ -182,6 +193,7 @@ def folders(
     force: Force = False,
     features: Features = None,
     inception: Inception = None,
+    inception_torchvision: TorchvisionInception = None,
     lpips_backbone: Backbone = None,
     device: opt.Device = "auto",
     as_json: opt.Json = False,
@@ -201,7 +213,7 @@ def folders(
             followed = replace(followed, metrics=wanted)
         elif features is not None:
             followed = followed.with_features()
-        files = _files(followed, features, inception, lpips_backbone)
+        files = _files(followed, features, inception, lpips_backbone, inception_torchvision)
     request = EvaluationRequest(
         followed, fake, out, files=files, reference=real, device=device, overwrite=force
     )
@@ -243,7 +255,11 @@ def _protocol(
 
 
 def _files(
-    protocol: Protocol, features: Path | None, inception: Path | None, backbone: Path | None
+    protocol: Protocol,
+    features: Path | None,
+    inception: Path | None,
+    backbone: Path | None,
+    torchvision: Path | None,
 ) -> MetricFiles:
     from gfla.evaluation.metrics import MetricFiles, lpips_parts
 
@@ -251,7 +267,8 @@ def _files(
     if backbone is not None and len(names) != 1:
         message = f"--lpips-backbone is one file, and the protocol has LPIPS of {len(names)}."
         raise AnimatorError("invalid_option", message)
-    return MetricFiles(features, inception, dict.fromkeys(names, backbone) if backbone else {})
+    backbones = {} if backbone is None else {str(name): backbone for name in names}
+    return MetricFiles(features, inception, backbones, torchvision)
 
 
 def _run(request: EvaluationRequest, *, as_json: bool) -> None:

@@ -160,6 +160,8 @@ def read_values(options: dict[str, Any]) -> None:
         options[name] = int(text)
     if (audio := options.get("audio")) not in (None, "driving", "source", "none"):
         options["audio"] = Location(plain_location(str(audio)), "audio")
+    if (pose := options.get("source_pose", "auto")) != "auto":
+        options["source_pose"] = Location(plain_location(str(pose)), "source_pose")
     crf = options.get("crf", "auto")
     if crf != "auto":
         if not (crf.isascii() and crf.isdigit() and len(crf) < 4):

@@ -88,7 +88,7 @@ def pose_here(settings: Settings, *, overwrite: bool, fps: float, **values: Any)
         view.update("starting")  # it is on the screen while PyTorch is imported
         from fractions import Fraction
 
-        from animator.persons.pose import PoseRequest, transfer_pose
+        from animator.animation.posing import PoseRequest, transfer_pose
 
         def report(progress: Progress) -> None:
             view.update("stopping" if signals.requested() else progress.stage, progress)
@@ -111,6 +111,8 @@ def pose_here(settings: Settings, *, overwrite: bool, fps: float, **values: Any)
             raise signals.exit() if signals.requested() else typer.Exit(1) from None
     if result.held:
         say(f"{result.held} frames of the target show nobody; in the result they hold the pose.")
+    for warning in result.warnings:
+        say(f"note: {printable(warning)}")
     frames = "1 picture" if result.frames == 1 else f"{result.frames} pictures"
     say(f"{frames} in {result.seconds:.1f} s by {printable(result.weights)}")
     print_path(str(Path(result.output).absolute()))

@@ -196,8 +196,9 @@ def _pairs(
     # One row for each renderer, the copy of the source among them.
     renderers: dict[str, transfer.PoseRenderer] = {transfer.COPY: transfer.copy_renderer}
     bfloat16 = choose_precision(request.precision, device) == "bfloat16"
+    truncated = protocol.pictures.levels == "truncated"
     for name, model in models.items():
-        renderers[name] = transfer.model_renderer(model.generator, device, bfloat16)
+        renderers[name] = transfer.model_renderer(model.generator, device, bfloat16, truncated)
     rows: dict[str, tuple[list[SampleFigures], dict[str, float]]] = {}
     for place, (name, render) in enumerate(renderers.items()):
         folder = request.out / "pictures" / f"{place:02d}" if request.save_pictures else None

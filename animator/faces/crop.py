@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, Self
 
 import cv2
 import numpy as np
@@ -11,12 +11,56 @@ from numpy.typing import NDArray
 from gfla.arrays import Picture, Points
 
 
+class Part(Protocol):
+    """A rectangle of a picture: the square of a face, or the window of a person."""
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left and top edge, width and height on whole pixels."""
+        ...
+
+    def scaled(self, scale: float) -> Self:
+        """The same part of the picture at another size, on whole pixels."""
+        ...
+
+    def shifted(self, right: int) -> Self:
+        """The part that lies so many pixels farther to the right."""
+        ...
+
+    def fit(self, picture: Picture, width: int, height: int) -> Picture:
+        """A picture of it, from or for the networks, with so many pixels."""
+        ...
+
+
 class Square(NamedTuple):
     """A square of a picture: its centre and side in pixels."""
 
     cx: float
     cy: float
     side: float
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """See `Part.box`."""
+        left, top, side = whole_square(self)
+        return left, top, side, side
+
+    def scaled(self, scale: float) -> Square:
+        """See `Part.scaled`."""
+        return square_at(*whole_square(Square(*(value * scale for value in self))))
+
+    def shifted(self, right: int) -> Square:
+        """See `Part.shifted`."""
+        return self._replace(cx=self.cx + right)
+
+    def fit(self, picture: Picture, width: int, height: int) -> Picture:
+        """See `Part.fit`."""
+        return resize(picture, width, height, cv2.INTER_CUBIC)
+
+
+def square_at(left: int, top: int, side: int) -> Square:
+    """The square of whole pixels that `whole_square` gives back."""
+    return Square(left + side / 2, top + side / 2, side)
 
 
 def face_square(points: Points, margin: float = 1.75) -> Square:

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from animator.errors import AnimatorError
-from animator.files.sequence import is_sequence, pictures_of
+from animator.files.poses import ROW_MARK, file_of, is_row
+from animator.files.sequence import files_of, is_sequence
 from animator.files.urls import check_url
 from animator.settings import DEFAULT_LIMITS, MediaLimits, Settings
 from animator.values import Location
@@ -61,12 +62,16 @@ def open_file(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Iterato
 def content_hash(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> str:
     """The SHA-256 of a file's bytes as 64 hexadecimal digits; errors as in `open_file`.
 
-    Of pictures that stand for a video, it is that of the hashes of all, in their order; errors then
-    also as in `animator.files.sequence.pictures_of`.
+    Of pictures that stand for a video, or of files of joints, it is that of the hashes of all, in
+    their order; errors then also as in `animator.files.sequence.pictures_of`.
     """
     if is_sequence(path):
-        hashes = (content_hash(picture, limits) for picture in pictures_of(path, limits))
+        hashes = (content_hash(file, limits) for file in files_of(path, limits))
         return hashlib.sha256("\n".join(("pictures", *hashes)).encode()).hexdigest()
+    if is_row(path):
+        row = os.fspath(path).partition(ROW_MARK)[2]
+        text = f"row {row} of {content_hash(file_of(path), limits)}"
+        return hashlib.sha256(text.encode()).hexdigest()
     with open_file(path, limits) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -131,8 +136,9 @@ def check_input(path: str, *, pictures: bool = False) -> None:
             `animator.files.sequence.pictures_of`.
     """
     if pictures and is_sequence(path):
-        check_input(str(pictures_of(path)[0]))
+        check_input(str(files_of(path)[0]))
         return
+    path = file_of(path)
     try:
         mode = os.stat(path).st_mode
     except PermissionError:

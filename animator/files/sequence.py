@@ -62,6 +62,30 @@ def pictures_of(path: str | os.PathLike[str], limits: MediaLimits = DEFAULT_LIMI
     return [picture for _, picture in sorted(found)]
 
 
+def files_of(path: str | os.PathLike[str], limits: MediaLimits = DEFAULT_LIMITS) -> list[Path]:
+    """All files that a sequence may be read from: JSON files of joints, and its pictures.
+
+    Raises:
+        AnimatorError: as `pictures_of`.
+    """
+    poses = files_in(Path(path), (".json",)) if os.path.isdir(path) else []
+    if len(poses) > limits.max_frames:
+        message = f"{_quoted(path)} has more than {limits.max_frames} files of joints."
+        raise AnimatorError("too_long", message)
+    try:
+        return poses + pictures_of(path, limits)
+    except AnimatorError as error:
+        if error.code == "no_frames" and poses:
+            return poses
+        raise
+
+
+def files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """The files of a folder whose names end so, by their names, in which digits are numbers."""
+    names = [name for name in _names(folder) if name.lower().endswith(suffixes)]
+    return [folder / name for name in sorted(names, key=_order)]
+
+
 def _refuse_gaps(path: str | os.PathLike[str], numbers: list[int]) -> None:
     for number, following in zip(sorted(numbers), sorted(numbers)[1:], strict=False):
         if following == number:

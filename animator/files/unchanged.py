@@ -15,7 +15,8 @@ from pathlib import Path
 
 from animator.errors import AnimatorError, LeaseLost
 from animator.files.local import content_hash, open_file, quoted
-from animator.files.sequence import is_sequence, pictures_of
+from animator.files.poses import file_of
+from animator.files.sequence import files_of, is_sequence
 from animator.settings import DEFAULT_LIMITS, MediaLimits
 
 _COARSEST = 2.0  # seconds between two times of change that every file system tells apart
@@ -45,7 +46,7 @@ class Stamp:
         also as in `animator.files.sequence.pictures_of`.
         """
         if is_sequence(path):
-            stamps = [(str(one), cls.of(one, limits)) for one in pictures_of(path, limits)]
+            stamps = [(str(one), cls.of(one, limits)) for one in files_of(path, limits)]
             told = hash(tuple((name, stamp.identity) for name, stamp in stamps))
             return cls(
                 sum(stamp.size for _, stamp in stamps),
@@ -55,7 +56,7 @@ class Stamp:
             )
         # Of a file that was just opened: on network file systems, that asks the server, while what
         # is known of a name may be some seconds old.
-        with open_file(path, limits) as file:
+        with open_file(file_of(path), limits) as file:
             found = os.fstat(file.fileno())
         settled = abs(time.time() - found.st_mtime) > _COARSEST
         identity = (found.st_dev, found.st_ino, found.st_ctime_ns)

@@ -20,6 +20,7 @@ from animator.errors import AnimatorError
 from animator.footage.pairing import TRAIN, Shown, draw_pairs, split_identities
 from animator.footage.person_media import Media, is_still
 from animator.media.decode import VideoReader, read_image
+from animator.persons.following import PersonFollower
 from animator.persons.windows import MARGIN, Window
 from gfla.arrays import Picture
 from gfla.data.pose_tables import Annotation, write_annotations, write_pairs
@@ -249,12 +250,9 @@ def _cut(
 
 def _found(path: Path, options: FrameOptions, detector: BodyDetector) -> dict[int, Joints]:
     """The joints of one person by frame, all of them missing where nobody was found."""
-    from animator.persons.bodies import next_body  # loads PyTorch, which nothing else here needs
-
-    poses, followed = {}, None
+    poses, follower = {}, PersonFollower()
     for number, picture in _frames(path, options):
-        body = next_body(picture, detector, followed)
-        followed = body or followed
+        body = follower.look(picture, detector)
         poses[number] = np.full((18, 2), MISSING) if body is None else body.joints
     return poses
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from animator.files.local import check_input, content_hash
+from animator.files.poses import is_row
 from animator.files.sequence import is_sequence
 from animator.formats import format_of
 from animator.settings import Settings
@@ -42,6 +43,8 @@ def content_key(spec: JobSpec, settings: Settings) -> str:
         values.pop("source_motion", None)  # it makes no difference
     hashes = {name: _hash_input(place, settings) for name, place in spec.inputs.items()}
     values |= {name: hashes[name] for name in ("source", "driving", "audio") if name in hashes}
+    if "pose" in hashes:
+        values["source_pose"] = hashes["pose"]
     values["face"] = spec.face_by_name(hashes)
     values["weights"] = _hash(resolve_spec(spec.weights, settings))
     text = json.dumps(values, sort_keys=True)
@@ -56,7 +59,8 @@ def _hash_input(location: Location, settings: Settings) -> str:
             # Its name in the cache is the hash of its content.
             return path.name
     check_input(location.plain, pictures=True)
-    return content_hash(location.path) if is_sequence(location.plain) else _hash(location.path)
+    several = is_sequence(location.plain) or is_row(location.plain)
+    return content_hash(location.plain) if several else _hash(location.path)
 
 
 def _hash(path: Path) -> str:

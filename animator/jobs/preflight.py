@@ -20,7 +20,7 @@ from animator.formats import check_format
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.values import Location
-from animator.weights.library import describe_file, require_face, resolve_spec, structure_size
+from animator.weights.subjects import SubjectKind, check_options, check_weights
 
 
 def check_files(
@@ -46,20 +46,19 @@ def check_files(
             `output_exists_as_folder`, `output_not_writable` or `url_refused`.
     """
     _check_inputs(spec, settings)
-    check_weights(spec.weights, settings)
+    check_subject(spec, check_weights(spec.weights, settings))
     _check_output(spec, overwrite, suffixes, settings)
 
 
 def check_many(specs: Iterable[JobSpec], *, overwrite: bool, settings: Settings) -> None:
     """Check many jobs as `check_files` does, the weights that they share only once."""
-    weights: set[str] = set()
+    kinds: dict[str, SubjectKind] = {}
     for spec in specs:
-        if spec.weights in weights:
-            _check_inputs(spec, settings)
-            _check_output(spec, overwrite, None, settings)
-        else:
-            check_files(spec, settings, overwrite=overwrite)
-            weights.add(spec.weights)
+        _check_inputs(spec, settings)
+        if spec.weights not in kinds:
+            kinds[spec.weights] = check_weights(spec.weights, settings)
+        check_subject(spec, kinds[spec.weights])
+        _check_output(spec, overwrite, None, settings)
 
 
 def _check_inputs(spec: JobSpec, settings: Settings) -> None:
@@ -71,20 +70,21 @@ def _check_inputs(spec: JobSpec, settings: Settings) -> None:
         check_url(audio, settings)
     elif audio is not None:
         check_input(audio.plain)
+    if spec.pose_file is not None:
+        check_location(spec.pose_file, settings)
 
 
-def check_weights(weights: str, settings: Settings) -> None:
-    """Check that the weights are there and are of a face model, by their header.
+def check_subject(spec: JobSpec, kind: SubjectKind) -> None:
+    """Check that a job's options and driving files are of use for what its weights animate.
 
     Raises:
-        AnimatorError: `no_such_file`, `not_a_file`, `unreadable_file`, `no_such_weights`,
-            `weights_unreadable` or `weights_wrong_kind`.
+        AnimatorError: `invalid_option`; `no_frames` for a folder that has no pictures.
     """
-    path = resolve_spec(weights, settings)
-    check_input(str(path))
-    header = describe_file(path)
-    require_face(header.config, weights)
-    structure_size(header.config, header.info, weights)
+    check_options(spec, kind)
+    for driving in spec.drivings.values():
+        # For a face, joints are no motion.
+        if kind == "face" and not driving.is_url and is_sequence(driving.plain):
+            check_input(str(pictures_of(driving.plain)[0]))
 
 
 def _check_output(

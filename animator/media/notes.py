@@ -5,6 +5,9 @@ from __future__ import annotations
 NOTES: dict[str, str] = {
     "hdr": "is HDR; it is taken as SDR, in which what is brighter than white becomes white.",
     "broken_profile": "has a colour profile that makes no sense; its colours are taken as sRGB.",
+    "published_joints": "is much larger than 176 x 256, which the table's joints were taken to be "
+    "of, as in DeepFashion's published tables; one with columns for width and height says what "
+    "its joints are of.",
 }
 """What each code says of its subject, as the rest of a sentence that begins with it."""
 

@@ -18,27 +18,21 @@ from animator.errors import AnimatorError
 from animator.files.local import quoted
 from animator.models.catalogue import BLAZEPOSE
 from animator.persons.body import (
-    SAME_BODY,
     Body,
     BodyDetector,
-    follow,
     largest_body,
-    next_body,
 )
 from animator.weights.loading import choose_device
 from gfla.joints import found, from_coco17
 from gfla.pretrained import fetch, weights_folder
 
 __all__ = [
-    "SAME_BODY",
     "Body",
     "BodyDetector",
     "KeypointRcnn",
     "body_detector_version",
-    "follow",
     "largest_body",
     "make_body_detector",
-    "next_body",
     "resolve_body_detector",
 ]
 

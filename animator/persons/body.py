@@ -16,7 +16,7 @@ from animator.models.crops import Region
 from gfla.joints import Joints
 
 SAME_BODY = 0.3
-"""Least overlap of boxes in successive frames that are one person's, 0 to 1."""
+"""Least overlap of boxes that are one person's, 0 to 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,35 +58,6 @@ class FollowingDetector(BodyDetector, Protocol):
     def find_after(self, picture: NDArray[np.uint8], before: Sequence[Body]) -> list[Body]:
         """Those of the frame before, where they were; if one is there no more, all as `find`."""
         ...
-
-
-def next_body(
-    picture: NDArray[np.uint8], detector: BodyDetector, before: Body | None
-) -> Body | None:
-    """The person of a video in its next frame; None if nobody is there.
-
-    Args:
-        picture: the frame, uint8 H W 3 RGB.
-        detector: finds persons.
-        before: who was followed so far, as found last.
-    """
-    if before is not None and isinstance(detector, FollowingDetector):
-        return follow(detector.find_after(picture, [before]), before)
-    return follow(detector.find(picture), before)
-
-
-def follow(bodies: list[Body], before: Body | None) -> Body | None:
-    """Who goes on from the frame before: whose box overlaps most with that one's, else the largest.
-
-    Args:
-        bodies: in this frame, the largest first.
-        before: who was followed so far.
-    """
-    if before is not None and bodies:
-        nearest = max(bodies, key=lambda body: overlap(body, before))
-        if overlap(nearest, before) >= SAME_BODY:
-            return nearest
-    return bodies[0] if bodies else None
 
 
 def overlap(one: Body, other: Body) -> float:

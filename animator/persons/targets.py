@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from animator.errors import AnimatorError
 from animator.faces.shots import ShotDetector
 from animator.files.local import quoted
+from animator.files.poses import file_of
 from animator.media.decode import MediaLimits, VideoReader, read_image
 from animator.media.stills import read_still
 from animator.persons.body import Body, BodyDetector
@@ -25,13 +26,20 @@ from animator.persons.following import (
     follow_through,
 )
 from animator.persons.pose_json import natural, read_pose_frames
-from animator.watch import Watch
 from gfla.data.pose_tables import Annotation, read_annotations
+from gfla.data.prepare.fashion import ANNOTATED as FASHION
+from gfla.data.prepare.market import ANNOTATED as MARKET
 from gfla.errors import GflaError
 from gfla.joints import Joints, found
 
+if TYPE_CHECKING:
+    from animator.watch import Watch  # brings PyTorch, which a check has no use for
+
 ROW_MARK = "#"
 """Between the file of a table and the name of a row in it."""
+MUCH_LARGER = 2
+"""How many times as high and wide as a published table's pictures a picture is that it cannot be of
+as it stands."""
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
 MAX_TABLE = 256 * 1024**2
 """Bytes of a CSV."""
@@ -188,6 +196,18 @@ class Target:
         return _filled(joints, canvas, [path.stem for path in self._pictures], self.path)
 
 
+def read_poses(path: str, limits: MediaLimits, person: BodyChoice = "largest") -> Poses:
+    """The poses of a file or folder of joints.
+
+    Raises:
+        AnimatorError: no_such_file, invalid_pose, no_body.
+    """
+    poses = Target(path, limits, person)._poses
+    if poses is None:
+        raise AnimatorError("invalid_pose", f"{quoted(path)} holds no joints.")
+    return poses
+
+
 def source_joints(
     path: str, picture: str, person: BodyChoice = "largest"
 ) -> tuple[Joints, tuple[int, int] | None]:
@@ -218,6 +238,28 @@ def source_joints(
         f"{quoted(path)} has no pose for {quoted(row or name)}; name its row with FILE.csv#NAME."
     )
     raise AnimatorError("invalid_pose", message)
+
+
+def table_canvas(path: str, joints: Joints, size: tuple[int, int]) -> tuple[int, int] | None:
+    """Height and width that the coordinates of a published table are of, if they are of one.
+
+    DeepFashion's tables are of 256 x 176 whatever the picture, so beside its raw pictures of
+    1101 x 750 every joint lies in a corner of a much larger picture.
+
+    Args:
+        path: of what does not say how large its pictures are.
+        joints: ... x 18 x 2 that were read from it.
+        size: height and width of the picture that they are used with.
+    """
+    if not file_of(path).lower().endswith(".csv"):
+        return None
+    if any(a < MUCH_LARGER * b for a, b in zip(size, FASHION, strict=True)):
+        return None
+    there = joints[found(joints)]
+    inside, of_market = (
+        ((there >= 0) & (there <= [canvas[1], canvas[0]])).all() for canvas in (FASHION, MARKET)
+    )
+    return FASHION if inside and not of_market else None
 
 
 def _json_joints(

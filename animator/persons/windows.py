@@ -5,7 +5,8 @@ Training data and pose transfer cut alike, so a model sees persons as large as i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -17,6 +18,8 @@ from gfla.joints import MISSING, Joints, extent, found
 MARGIN = 0.2
 """What is added above, below and beside the joints, in parts of their extent: the top of the head,
 hands and feet lie outside them."""
+Resample = Literal["bicubic", "bilinear"]
+"""How a picture is resized, by Pillow's filters, which smooth before they shrink."""
 LEAST = 16
 """Least side of a window in pixels."""
 _LARGEST = 4
@@ -31,6 +34,26 @@ class Window:
     top: int
     width: int
     height: int
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left and top edge, width and height, as `animator.faces.crop.Part` has them."""
+        return self.left, self.top, self.width, self.height
+
+    def scaled(self, scale: float) -> Window:
+        """The same part of the picture at another size, on whole pixels."""
+        left, top = round(self.left * scale), round(self.top * scale)
+        right = round((self.left + self.width) * scale)
+        bottom = round((self.top + self.height) * scale)
+        return Window(left, top, max(right - left, 1), max(bottom - top, 1))
+
+    def shifted(self, right: int) -> Window:
+        """The part that lies so many pixels farther to the right."""
+        return replace(self, left=self.left + right)
+
+    def fit(self, picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+        """A picture of it, from or for the networks, with so many pixels."""
+        return resize(picture, (height, width))
 
     @classmethod
     def whole(cls, size: tuple[int, int]) -> Window:
@@ -63,12 +86,15 @@ class Window:
         overlaps = -self.width < self.left < size[1] and -self.height < self.top < size[0]
         return overlaps and max(self.width, self.height) <= _LARGEST * max(size)
 
-    def cut(self, picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-        """The part as a picture of a height and width (bicubic); the border goes on outside.
+    def cut(
+        self, picture: NDArray[np.uint8], size: tuple[int, int], resample: Resample = "bicubic"
+    ) -> NDArray[np.uint8]:
+        """The part as a picture of a height and width; the border goes on outside.
 
         Args:
             picture: uint8 H W 3; the window must fit it.
             size: height and width of the result.
+            resample: by which filter it is resized.
         """
         height, width = picture.shape[:2]
         right, bottom = self.left + self.width, self.top + self.height
@@ -83,7 +109,7 @@ class Window:
             max(right - width, 0),
             cv2.BORDER_REPLICATE,
         )
-        return resize(np.asarray(part, np.uint8), size)
+        return resize(np.asarray(part, np.uint8), size, resample)
 
     def place(self, joints: Joints, size: tuple[int, int]) -> Joints:
         """Where joints of the picture lie in the part at a height and width."""
@@ -94,8 +120,10 @@ class Window:
         return np.where(found(joints)[..., None], places, MISSING)
 
 
-def resize(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A picture at another height and width (bicubic); the same one where it fits already.
+def resize(
+    picture: NDArray[np.uint8], size: tuple[int, int], resample: Resample = "bicubic"
+) -> NDArray[np.uint8]:
+    """A picture at another height and width; the same one where it fits already.
 
     By Pillow, as the pictures that the networks are trained on: its filter averages where it
     shrinks, and OpenCV's does not.
@@ -103,4 +131,4 @@ def resize(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
     if picture.shape[:2] == tuple(size):
         return picture
     image = Image.fromarray(np.ascontiguousarray(picture))
-    return np.array(image.resize((size[1], size[0]), Image.Resampling.BICUBIC))
+    return np.array(image.resize((size[1], size[0]), Image.Resampling[resample.upper()]))

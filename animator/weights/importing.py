@@ -27,6 +27,7 @@ from animator.files.private import private_folder
 from animator.settings import Settings
 from animator.values import DEFAULT_WEIGHTS_NAME, MAX_WEIGHTS_NAME, is_weights_name
 from animator.weights.library import (
+    FLOW_STAGE,
     MAX_STRUCTURE_SIZE,
     PUBLISHED_SIZE,
     ImportRecord,
@@ -61,7 +62,8 @@ def import_weights(
     """Convert a published file or one of our own checkpoints and put it into the library.
 
     Args:
-        path: a published `*_net_G.pth` of any of the five models, or a checkpoint of this project.
+        path: a published `*_net_G.pth` of any of the five models, also of stage 1 (a flow
+            estimator alone, to train on from), or a checkpoint of this project.
         name: what to call it; by default after the file, without `_net_G`.
         settings: where the library is, and how large a file may be.
         force: replace weights of this name.
@@ -149,7 +151,7 @@ def verify(name_or_path: str, settings: Settings) -> WeightsInfo:
     if name in weights_names(settings):
         return describe(name, settings)
     header, size = describe_file(path), path.stat().st_size
-    kind, task = header.config.kind, purpose(header.config)
+    kind, task = header.config.kind, purpose(header.config, header.info)
     return WeightsInfo(name, str(path), kind, task, header.parameters, size, actual)
 
 
@@ -189,12 +191,15 @@ def _read(path: Path) -> tuple[Generator, dict[str, Any]]:
             return loaded.generator, loaded.info
         state = read_published(path)
         try:
+            flow = checkpoint.flow_from_published(state)
+            if flow is not None:
+                return flow, {"structure_size": PUBLISHED_SIZE, "stage": FLOW_STAGE}
             generator = checkpoint.from_published(state)
         except GflaError as error:
             raise GflaError(error.code, f"{error.message}{_hint(set(state))}") from error
     info: dict[str, Any] = {"structure_size": PUBLISHED_SIZE}
     if is_face(generator.config):
-        info["background_edges"] = True
+        info |= {"background_edges": True, "drawing": "published"}
     return generator, info
 
 

@@ -29,6 +29,8 @@ SUFFIX = ".safetensors"
 PUBLISHED_SIZE = 256
 """Structure size of checkpoints that do not name theirs: the published models'."""
 MAX_STRUCTURE_SIZE = 1024
+FLOW_STAGE = "flow"
+"""What a checkpoint of stage 1 says as its stage: it cannot render, only be trained on from."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,7 @@ def describe(name: str, settings: Settings) -> WeightsInfo:
         name=name,
         path=str(path),
         kind="" if header is None else header.config.kind,
-        purpose="" if header is None else purpose(header.config),
+        purpose="" if header is None else purpose(header.config, header.info),
         parameters=0 if header is None else header.parameters,
         size=_size(path),
         problem=problem,
@@ -246,15 +248,16 @@ def is_face(config: GeneratorConfig) -> bool:
     return isinstance(config, AnimationConfig) and config.structure_channels == FACE_CHANNELS
 
 
-def purpose(config: GeneratorConfig) -> str:
-    """What the model does, in words."""
+def purpose(config: GeneratorConfig, info: Mapping[str, Any] | None = None) -> str:
+    """What the model does, in words; with what its checkpoint says, also of which stage it is."""
     if is_face(config):
         return "face animation"
-    return {
+    task = {
         "animation": "person animation",
         "pose-transfer": "person pose transfer",
         "view-synthesis": "view synthesis",
     }[config.kind]
+    return f"stage 1 of {task}" if (info or {}).get("stage") == FLOW_STAGE else task
 
 
 def require_face(config: GeneratorConfig, name: str) -> None:

@@ -14,7 +14,13 @@ from torch import nn
 
 from animator.errors import AnimatorError
 from animator.settings import AttentionBackend, Settings
-from animator.weights.library import DEFAULT_WEIGHTS, read_record, resolve_spec, sha256_of
+from animator.weights.library import (
+    DEFAULT_WEIGHTS,
+    FLOW_STAGE,
+    read_record,
+    resolve_spec,
+    sha256_of,
+)
 from gfla import checkpoint
 from gfla.errors import GflaError
 from gfla.models.attention import set_attention_backend
@@ -98,7 +104,7 @@ def load_checkpoint(weights: Path, device: torch.device) -> tuple[checkpoint.Che
     """A checkpoint on a device, its SHA-256, and its name with the start of that.
 
     Raises:
-        AnimatorError: weights_unreadable.
+        AnimatorError: weights_unreadable, or weights_wrong_kind for stage 1, which cannot render.
     """
     try:
         sha256 = sha256_of(weights)
@@ -106,6 +112,12 @@ def load_checkpoint(weights: Path, device: torch.device) -> tuple[checkpoint.Che
     except (OSError, GflaError) as error:
         message = f"The weights {str(weights)!r} cannot be used: {error}."
         raise AnimatorError("weights_unreadable", message) from error
+    if loaded.info.get("stage") == FLOW_STAGE:
+        message = (
+            f"The weights {str(weights)!r} are of stage 1: a flow estimator alone renders nothing. "
+            f"`animator train` makes a model of them with start_from={str(weights)!r}."
+        )
+        raise AnimatorError("weights_wrong_kind", message)
     return loaded, sha256, f"{loaded.info.get('name', weights.stem)}@{sha256[:12]}"
 
 

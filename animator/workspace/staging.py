@@ -136,6 +136,7 @@ def stage(
             spec,
             output=Location(place),
             audio=brought.get("audio", spec.audio),
+            source_pose=brought.get("pose", spec.source_pose),
             source=brought["source"],
             driving=brought["driving"],
             face=spec.face_by_name(brought),
@@ -241,7 +242,7 @@ class Staged:
 def _named(spec: JobSpec) -> list[str]:
     """All places that a job names, in an order that does not depend on which of them are one."""
     own = [file for _, file in spec.faces.files]
-    return [spec.source, spec.driving, spec.output, spec.audio, *own]
+    return [spec.source, spec.driving, spec.output, spec.audio, spec.source_pose, *own]
 
 
 def _brought(stack: ExitStack, location: Location, settings: Settings, check: Check) -> Location:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
+import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,16 +17,22 @@ from PIL import Image
 from torch import Tensor
 
 from gfla.arrays import Picture
-from gfla.data.pose_tables import Pair, read_annotations, read_pairs
+from gfla.data.moves import moved_joints, moved_picture, turned
+from gfla.data.pose_tables import SHOWN_SIZE, Pair, read_annotations, read_pairs
 from gfla.data.samples import Sample, epoch_order
-from gfla.errors import GflaError
+from gfla.errors import GflaError, check_choice
 from gfla.guidance.pose import SIGMA, pose_heatmaps
-from gfla.joints import MISSING, Joints, found
+from gfla.joints import Joints, resized
 
 IMAGES, ANNOTATION, PAIRS = "images", "annotation.csv", "pairs.csv"
 """What a prepared folder holds."""
 FILL = (128, 128, 128)
 """Colour of what comes into the picture from outside; 0 in [-1, 1]."""
+Resample = Literal["bicubic", "bilinear"]
+RESAMPLING: dict[str, Image.Resampling] = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+}
 _TRIED = 20
 
 
@@ -43,6 +50,9 @@ class PairAugmentation:
     """Part of the rotation that the target gets at most, by a draw of its own."""
     target_shift: float = 0.5
     """Part of the shift that the target gets at most, likewise; it is never zoomed."""
+    exact: bool = False
+    """Whether pictures are sampled bilinearly and joints move exactly with them; as published the
+    nearest pixel is taken and joints are half a pixel off, see ``gfla.data.moves``."""
 
     def __post_init__(self) -> None:
         low, high = self.scale
@@ -66,15 +76,10 @@ class PairAugmentation:
         shift: float,
         scale: tuple[float, float],
     ) -> npt.NDArray[np.float64]:
-        angle = math.radians(rotation * random.uniform(-self.rotation, self.rotation))
+        angle = rotation * random.uniform(-self.rotation, self.rotation)
         zoom = random.uniform(*scale)
         move = shift * random.uniform(-self.shift, self.shift, 2)
-        linear = zoom * np.array(
-            [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
-        )
-        # Turned about the middle of the picture, between the centres of its outermost pixels.
-        centre = np.array([size[1] - 1, size[0] - 1]) / 2
-        return np.column_stack([linear, centre - linear @ centre + move])
+        return turned(angle, zoom, move, size, self.exact)
 
 
 class PersonPairs:
@@ -96,6 +101,7 @@ class PersonPairs:
         *,
         annotated: tuple[int, int] | None = None,
         augmentation: PairAugmentation | None = None,
+        resample: Resample = "bicubic",
         shuffled: bool = True,
         seed: int = 0,
         sigma: float = SIGMA,
@@ -105,10 +111,11 @@ class PersonPairs:
         Args:
             folder: with ``images/``, ``annotation.csv`` and ``pairs.csv``, as the scripts
                 ``prepare_fashion.py``, ``prepare_market.py`` and ``prepare_poses.py`` write it.
-            size: height and width of the samples; pictures of another size are resized (bicubic).
+            size: height and width of the samples; pictures of another size are resized.
             annotated: height and width that the annotation's coordinates are of; None if they are
                 of the pictures as they are.
             augmentation: how source and target are varied; None for not at all.
+            resample: how pictures are resized; the published model's bilinearly.
             shuffled: whether every epoch has an order of its own; else it is the file's.
             seed: of order and variation.
             sigma: of the heat maps, pixels.
@@ -120,7 +127,9 @@ class PersonPairs:
         folder = Path(folder)
         if min(size) < 1 or seed < 0:
             raise GflaError("invalid_config", f"size {size}, seed {seed}; allowed: above 0, from 0")
+        check_choice("resample", resample, RESAMPLING)
         self.folder, self.size, self.annotated = folder / IMAGES, size, annotated
+        self.resample: Resample = resample
         self.augmentation, self.sigma = augmentation, sigma
         self.shuffled, self.seed = shuffled, seed
         self.skipped: list[str] = []
@@ -137,11 +146,18 @@ class PersonPairs:
 
     @property
     def picture_size(self) -> tuple[int, int]:
-        """Height and width of the first picture that is whole, which stands for all.
+        """Height and width of the pictures as people see them.
+
+        It is what the folder's preparation says, or the size of the first picture that is whole,
+        which then stands for all.
 
         Raises:
             GflaError: ``invalid_data`` if all of the first are damaged.
         """
+        with suppress(OSError, ValueError, TypeError):
+            height, width = json.loads((self.folder.parent / SHOWN_SIZE).read_text("utf-8"))
+            if min(int(height), int(width)) > 0:
+                return int(height), int(width)
         tried = [source for source, _ in self.pairs[:_TRIED]]
         for name in tried[:-1]:
             with suppress(GflaError):
@@ -186,11 +202,13 @@ class PersonPairs:
         self, name: str, moved: npt.NDArray[np.float64] | None = None
     ) -> tuple[Tensor, Tensor]:
         """One picture (uint8 3 H W) and its heat maps (18 H W), moved by a 2 x 3 map if given."""
-        picture, old = read_picture(self.folder / name, self.size)
+        picture, old = read_picture(self.folder / name, self.size, self.resample)
         joints, annotated = self.joints[name], self.annotated or old
         if moved is not None:
-            picture = _move(picture, moved)
-            joints, annotated = _moved(joints, annotated, self.size, moved), self.size
+            exact = self.augmentation is not None and self.augmentation.exact
+            picture = moved_picture(picture, moved, exact, FILL)
+            joints = moved_joints(resized(joints, annotated, self.size), moved)
+            annotated = self.size
         # Heat maps are drawn at the sample's size, from coordinates of whichever size they are of.
         points = torch.from_numpy(joints)[None]
         structure = pose_heatmaps(points, self.size, annotated, self.sigma)[0].float()
@@ -213,7 +231,9 @@ class PersonPairs:
         return usable
 
 
-def read_picture(path: Path, size: tuple[int, int]) -> tuple[Picture, tuple[int, int]]:
+def read_picture(
+    path: Path, size: tuple[int, int], resample: Resample = "bicubic"
+) -> tuple[Picture, tuple[int, int]]:
     """Read a whole picture, at another size.
 
     Returns:
@@ -227,38 +247,10 @@ def read_picture(path: Path, size: tuple[int, int]) -> tuple[Picture, tuple[int,
             old = (image.height, image.width)
             rgb = image.convert("RGB")
             if old != tuple(size):
-                rgb = rgb.resize((size[1], size[0]), Image.Resampling.BICUBIC)
+                rgb = rgb.resize((size[1], size[0]), RESAMPLING[resample])
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise GflaError("invalid_data", f"{path} is a damaged picture, or none: {error}") from error
     return np.array(rgb), old
-
-
-def _move(picture: Picture, moved: npt.NDArray[np.float64]) -> Picture:
-    inverse = np.linalg.inv(np.vstack([moved, [0, 0, 1]]))[:2]
-    # Pillow counts from the corner of a pixel, this map from its middle.
-    inverse[:, 2] += 0.5 - inverse[:, :2] @ [0.5, 0.5]
-    height, width = picture.shape[:2]
-    image = Image.fromarray(picture).transform(
-        (width, height),
-        Image.Transform.AFFINE,
-        tuple(inverse.ravel()),
-        Image.Resampling.BILINEAR,
-        fillcolor=FILL,
-    )
-    return np.array(image)
-
-
-def _moved(
-    joints: Joints,
-    annotated: tuple[int, int],
-    size: tuple[int, int],
-    moved: npt.NDArray[np.float64],
-) -> Joints:
-    """Joints in the pixels of the sample, moved as its picture is."""
-    # Missing joints stay missing, wherever their -1 would be moved to.
-    scale = np.array([size[1] / annotated[1], size[0] / annotated[0]])
-    places = (joints * scale) @ moved[:, :2].T + moved[:, 2]
-    return np.where(found(joints)[:, None], places, MISSING)
 
 
 def _files(folder: Path) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from gfla.data.faces import clip_indices
+from gfla.data.moves import Move, moved_joints, turned
 from gfla.data.pairs import ANNOTATION, IMAGES, read_picture
 from gfla.data.pose_tables import read_annotations
 from gfla.data.samples import Sample
@@ -27,7 +27,7 @@ FEWEST_JOINTS = 4
 
 @dataclass(frozen=True)
 class ClipAugmentation:
-    """How strongly clips are varied, all frames alike; the defaults are the published ones."""
+    """How strongly clips are varied, all frames alike; the defaults are FashionVideo's."""
 
     rotation: float = 5.0
     """Largest rotation, degrees."""
@@ -36,16 +36,13 @@ class ClipAugmentation:
     scale: tuple[float, float] = (0.98, 1.02)
     """Range of the zoom."""
 
-    def draw(self, random: np.random.Generator, size: tuple[int, int]) -> NDArray[np.float64]:
-        """A map 2 x 3 from pixels (x, y) to pixels of a picture of this height and width."""
-        angle = math.radians(random.uniform(-self.rotation, self.rotation))
+    def draw(self, random: np.random.Generator, size: tuple[int, int], exact: bool = True) -> Move:
+        """A map for a picture of this height and width, see ``gfla.data.moves``."""
+        angle = random.uniform(-self.rotation, self.rotation)
         zoom = random.uniform(*self.scale)
         # Shifts are said of pictures of 256.
         move = random.uniform(-1, 1, 2) * self.shift * max(size) / 256
-        turned = [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
-        linear = zoom * np.array(turned)
-        centre = np.array([size[1] - 1, size[0] - 1]) / 2
-        return np.column_stack([linear, centre - linear @ centre + move])
+        return turned(angle, zoom, move, size, exact)
 
 
 class PersonClips:
@@ -131,18 +128,19 @@ class PersonClips:
         structures = skeleton_structures(np.stack(joints), self.size, sigma=self.sigma)
         return {"images": images, "structures": structures}
 
-    def _frame(
-        self, name: str, moved: NDArray[np.float64] | None
-    ) -> tuple[NDArray[np.uint8], Joints]:
-        try:
-            picture, old = read_picture(self.folder / name, self.size)
-        except GflaError as error:
-            raise GflaError("invalid_sample", error.message) from error
-        joints = resized(self.joints[name], old, self.size)
+    def _frame(self, name: str, moved: Move | None) -> tuple[NDArray[np.uint8], Joints]:
+        picture, joints = self._read(name)
         if moved is None:
             return picture, joints
         height, width = self.size
         # The same map for picture and joints: OpenCV, too, counts from the centres of pixels.
         warped = cv2.warpAffine(picture, moved, (width, height), borderMode=cv2.BORDER_REPLICATE)
-        placed = joints @ moved[:, :2].T + moved[:, 2]
-        return np.asarray(warped, np.uint8), np.where(found(joints)[:, None], placed, joints)
+        return np.asarray(warped, np.uint8), moved_joints(joints, moved)
+
+    def _read(self, name: str) -> tuple[NDArray[np.uint8], Joints]:
+        """A frame and its joints, at the size of the samples."""
+        try:
+            picture, old = read_picture(self.folder / name, self.size)
+        except GflaError as error:
+            raise GflaError("invalid_sample", error.message) from error
+        return picture, resized(self.joints[name], old, self.size)

@@ -26,6 +26,8 @@ SHORT = ("name", "keypoints_y", "keypoints_x")
 LONG = ("path", "frame", "width", "height", "keypoints_y", "keypoints_x")
 """Columns of the layout that names frames."""
 PAIRS = ("from", "to")
+SHOWN_SIZE = "shown-size.json"
+"""File beside the tables with the height and width that pictures had before they were squeezed."""
 MAX_COORDINATE = 1e6
 Pair = tuple[str, str]
 

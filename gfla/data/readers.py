@@ -58,7 +58,7 @@ def open_samples(kind: str, folder: Path, wanted: Wanted, options: Mapping[str, 
 def _person(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples:
     from gfla.data.pairs import PairAugmentation, PersonPairs
 
-    values = _known(PersonPairs, options, ("annotated", "augmentation", "sigma"))
+    values = _known(PersonPairs, options, ("annotated", "augmentation", "resample", "sigma"))
     if values.get("annotated") is not None:
         values["annotated"] = tuple(values["annotated"])
     values["augmentation"] = _augmentation(PairAugmentation, values.get("augmentation"), None)
@@ -71,11 +71,23 @@ def _person(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples
 
 def _faces(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples:
     from gfla.data.faces import FaceBlocks
+    from gfla.data.published_faces import PublishedFaceClips
     from gfla.data.transforms import UNCHANGED, Augmentation
 
-    values = _known(FaceBlocks, options, ("still_share", "augmentation"))
     if wanted.image_size[0] != wanted.image_size[1]:
         raise GflaError("invalid_config", f"faces are square, not {wanted.image_size}")
+    published, options = _draws(options)
+    if published:
+        _known(PublishedFaceClips, options, ())
+        return PublishedFaceClips.open(
+            folder,
+            frames=wanted.frames,
+            image_size=wanted.image_size[0],
+            structure_size=wanted.structure_size[0],
+            shuffled=wanted.split == "train",
+            seed=wanted.seed,
+        )
+    values = _known(FaceBlocks, options, ("still_share", "augmentation"))
     # Unlike pairs, faces are varied unless it is switched off.
     augmentation = _augmentation(Augmentation, values.get("augmentation", True), UNCHANGED)
     return FaceBlocks.open(
@@ -127,19 +139,37 @@ def _synthetic_views(_: Path, wanted: Wanted, options: Mapping[str, Any]) -> Sam
 
 def _dance(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples:
     from gfla.data.persons import ClipAugmentation, PersonClips
+    from gfla.data.published_persons import PublishedClips
 
-    values = _known(PersonClips, options, ("augmentation", "sigma"))
+    published, options = _draws(options)
+    kind = PublishedClips if published else PersonClips
+    names = ("augmentation", "sigma", "masks", "own_source", "fill")
+    values = _known(kind, options, names)
     chosen = _augmentation(ClipAugmentation, values.pop("augmentation", None), None)
-    if wanted.split != "train":
-        chosen = None
-    return PersonClips(
+    training = wanted.split == "train"
+    if published:
+        values["shuffled"] = training
+    return kind(
         folder,
         wanted.image_size,
         frames=wanted.frames,
-        augmentation=chosen,
+        augmentation=chosen if training else None,
         seed=wanted.seed,
         **values,
     )
+
+
+def published_draws(kind: str, options: Mapping[str, Any]) -> bool:
+    """Whether clips of this kind are drawn as published, rather than varied as our models want."""
+    return kind in ("faces", "dance") and options.get("draws") == "published"
+
+
+def _draws(options: Mapping[str, Any]) -> tuple[bool, dict[str, Any]]:
+    """Whether clips are drawn as published, and the other options."""
+    rest = dict(options)
+    draws = rest.pop("draws", "varied")
+    check_choice("data.options.draws", draws, ("varied", "published"))
+    return draws == "published", rest
 
 
 def _known(

@@ -44,8 +44,8 @@ def encoded(picture: Picture, options: PictureOptions) -> bytes:
     """A picture in the protocol's file format, PNG where it names none."""
     file = io.BytesIO()
     if options.file_format == "jpeg":
-        quality = options.jpeg_quality
-        Image.fromarray(picture).save(file, format="JPEG", quality=quality, subsampling=0)
+        coding = {"quality": options.jpeg_quality, "subsampling": options.jpeg_chroma}
+        Image.fromarray(picture).save(file, format="JPEG", **coding)
     else:
         Image.fromarray(picture).save(file, format="PNG")
     return file.getvalue()

@@ -1,5 +1,8 @@
 """FID and KID: distances of two sets of pictures, by torchmetrics on features given once.
 
+There are two networks. ``fid`` is by the Inception v3 that the distance was defined with, ``kid``
+likewise; ``fid-torchvision`` by torchvision's ImageNet Inception v3, as in the paper's script.
+
 torchmetrics computes the features inside each of its metrics. Here one pass of the network serves
 both: the metrics get the features, through a network that hands on what it is given.
 """
@@ -7,12 +10,14 @@ both: the metrics get the features, through a network that hands on what it is g
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from gfla.errors import GflaError, check_choice
 from gfla.pretrained import PretrainedFile, find, require
@@ -24,6 +29,14 @@ INCEPTION = PretrainedFile(
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
     "weights-inception-2015-12-05-6726825d.pth",
 )
+TORCHVISION = PretrainedFile(
+    "torchvision's ImageNet Inception v3",
+    "https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth",
+)
+SIDE = 299
+"""Side of the pictures that Inception sees."""
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's, by which the paper's script scales what Inception sees."""
 
 
 class PictureFeatures(Protocol):
@@ -78,11 +91,68 @@ class InceptionFeatures(nn.Module):
         Raises:
             GflaError: ``invalid_shape``.
         """
-        shape_of("pictures", pictures, "B 3 H W")
-        if pictures.dtype != torch.uint8:
-            raise GflaError("invalid_shape", f"pictures are {pictures.dtype}; needs uint8")
+        _check_bytes(pictures)
         device = next(self.parameters()).device
         features: Tensor = self.network(pictures.to(device))
+        return features.cpu()
+
+
+class TorchvisionFeatures(nn.Module):
+    """The 2048 features of torchvision's ImageNet Inception v3, as the paper's script takes them.
+
+    Pictures x in [0, 1] come to 299 x 299 (bilinear), then each channel becomes
+    ``x * (deviation / 0.5) + (mean - 0.5) / 0.5`` with ImageNet's mean and deviation. That scaling
+    is meant for pictures that were normalised by them; the script gives it plain ones, and its
+    figures depend on that.
+    """
+
+    num_features = 2048
+    factor: Tensor
+    shift: Tensor
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        """Load it.
+
+        Args:
+            path: the file of its weights; without it that of ``weights_folder``, downloaded once.
+
+        Raises:
+            GflaError: ``features_unavailable`` naming address and folder, or ``bad_checkpoint``.
+        """
+        super().__init__()
+        from torchvision.models import inception_v3  # slow to import
+
+        found = find(TORCHVISION, path)
+        self.sha256 = found.sha256
+        try:
+            state = torch.load(found.path, map_location="cpu", weights_only=True)
+            network = inception_v3(weights=None, transform_input=False, init_weights=False)
+            network.load_state_dict(state)
+        except Exception as error:  # noqa: BLE001 - whatever a damaged file makes the readers raise
+            message = f"{found.path} holds no Inception v3 ({type(error).__name__}: {error})"
+            raise GflaError("bad_checkpoint", message) from error
+        # What is left without its last layer are the features of the last pooling.
+        network.fc = nn.Identity()
+        self.network = network.requires_grad_(False)
+        self.register_buffer("factor", torch.tensor(_DEVIATION).view(3, 1, 1) / 0.5, False)
+        self.register_buffer("shift", (torch.tensor(_MEAN).view(3, 1, 1) - 0.5) / 0.5, False)
+        self.eval()
+
+    @torch.inference_mode()
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Features B 2048 of pictures, uint8 B 3 H W.
+
+        Raises:
+            GflaError: ``invalid_shape``.
+        """
+        _check_bytes(pictures)
+        seen = F.interpolate(
+            pictures.to(self.factor.device).float() / 255,
+            size=(SIDE, SIDE),
+            mode="bilinear",
+            align_corners=False,
+        )
+        features: Tensor = self.network(seen * self.factor + self.shift)
         return features.cpu()
 
 
@@ -182,6 +252,56 @@ class SetDistances:
 
     def _metrics(self) -> list[Any]:
         return [metric for metric in (self._fid, self._kid) if metric is not None]
+
+
+class SeveralDistances:
+    """Distances by several networks as if they were of one; names of the metrics tell them apart.
+
+    Args:
+        sets: by what their metrics' names end in, such as "" and "-torchvision"; at least one.
+    """
+
+    def __init__(self, sets: Mapping[str, SetDistances]) -> None:
+        self._sets = dict(sets)
+
+    @property
+    def num_features(self) -> int:
+        """The most features that one of the networks gives."""
+        return max(sets.num_features for sets in self._sets.values())
+
+    @property
+    def real(self) -> int:
+        """How many real pictures were added."""
+        return next(iter(self._sets.values())).real
+
+    @property
+    def fake(self) -> int:
+        """How many generated pictures were added."""
+        return next(iter(self._sets.values())).fake
+
+    def add(self, pictures: Tensor, *, real: bool) -> None:
+        """As ``SetDistances.add``."""
+        for sets in self._sets.values():
+            sets.add(pictures, real=real)
+
+    def compute(self) -> dict[str, float]:
+        """As ``SetDistances.compute``."""
+        return {
+            f"{name}{ending}": value
+            for ending, sets in self._sets.items()
+            for name, value in sets.compute().items()
+        }
+
+    def forget_generated(self) -> None:
+        """As ``SetDistances.forget_generated``."""
+        for sets in self._sets.values():
+            sets.forget_generated()
+
+
+def _check_bytes(pictures: Tensor) -> None:
+    shape_of("pictures", pictures, "B 3 H W")
+    if pictures.dtype != torch.uint8:
+        raise GflaError("invalid_shape", f"pictures are {pictures.dtype}; needs uint8")
 
 
 class _Given(nn.Module):

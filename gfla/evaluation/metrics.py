@@ -50,11 +50,13 @@ class MetricFiles:
         features: the VGG16 of the feature distance, which has no place of its own.
         inception: of FID and KID.
         backbones: of LPIPS, by name.
+        torchvision: of ``fid-torchvision``.
     """
 
     features: Path | None = None
     inception: Path | None = None
     backbones: Mapping[str, Path] = field(default_factory=dict)
+    torchvision: Path | None = None
 
 
 @dataclass(frozen=True)

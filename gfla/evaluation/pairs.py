@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -15,7 +16,8 @@ from torch import Tensor
 from gfla.data.samples import Samples
 from gfla.errors import GflaError
 from gfla.evaluation.files import picture_files
-from gfla.evaluation.protocol import PictureOptions, Protocol
+from gfla.evaluation.masks import released_mask
+from gfla.evaluation.protocol import SETS, Protocol
 
 _IDENTITIES = (re.compile(r"(id_?\d{8})"), re.compile(r"(?:^|/)(\d{4})_c\d"))
 """How DeepFashion and Market-1501 write a person into the name of a picture."""
@@ -91,16 +93,18 @@ def open_pairs(protocol: Protocol, folder: Path, reference: Path | None = None) 
 
 
 def _open_person(protocol: Protocol, folder: Path, reference: Path | None) -> EvaluationPairs:
-    from gfla.data.pairs import PAIRS, PersonPairs
+    from gfla.data.pairs import PAIRS, RESAMPLING, PersonPairs, Resample
 
     options = protocol.pictures
-    if options.resize != "bicubic":
-        raise GflaError("invalid_protocol", "pairs of persons are resized by bicubic only")
+    if options.resize not in RESAMPLING:
+        message = f"pairs of persons are resized by {' or '.join(RESAMPLING)} only"
+        raise GflaError("invalid_protocol", message)
     # The split's folder, or a folder that is a split itself.
     split = folder / protocol.split
     if not split.is_dir() and (folder / PAIRS).is_file():
         split = folder
-    data = PersonPairs(split, (options.height, options.width), shuffled=False)
+    resample = cast(Resample, options.resize)
+    data = PersonPairs(split, (options.height, options.width), shuffled=False, resample=resample)
     # A table's number is of certain pairs: fewer of them are another test.
     expected = protocol.expected_samples
     if expected is not None and len(data) != expected:
@@ -119,7 +123,7 @@ def _open_person(protocol: Protocol, folder: Path, reference: Path | None) -> Ev
         indices,
         [f"{source} -> {target}" for source, target in pairs],
         [identity_of(source) for source, _ in pairs],
-        lambda place: _person_mask(split, data.joints, pairs[place][1], options),
+        lambda place: _person_mask(split, data.joints, pairs[place][1], protocol),
         _reference(protocol, folder, reference),
         remarks,
     )
@@ -142,20 +146,22 @@ def identity_of(name: str) -> str:
 
 
 def _person_mask(
-    split: Path, joints: Mapping[str, np.ndarray], name: str, options: PictureOptions
+    split: Path, joints: Mapping[str, np.ndarray], name: str, protocol: Protocol
 ) -> Tensor:
     """The prepared mask of a picture, or one drawn from its joints, at the protocol's size."""
     from gfla.data.prepare.market import mask_path, person_mask
 
-    path = mask_path(split, name)
+    path, options = mask_path(split, name), protocol.pictures
+    released = protocol.mask == "released"
     try:
-        if path.is_file():
+        if path.is_file() and not released:  # prepared masks are hulls
             with Image.open(path) as image:
                 mask = image.convert("L")
         else:
             with Image.open(split / "images" / name) as image:
                 size = image.height, image.width
-            mask = Image.fromarray(person_mask(joints[name], size))
+            draw = released_mask if released else person_mask
+            mask = Image.fromarray(draw(joints[name], size))
     except OSError as error:
         raise GflaError("invalid_data", f"no mask for {name}: {error}") from error
     # Nearest: a mask has no greys.
@@ -164,7 +170,7 @@ def _person_mask(
 
 
 def _reference(protocol: Protocol, folder: Path, reference: Path | None) -> list[Path]:
-    wanted = {"fid", "kid"} & set(protocol.metrics)
+    wanted = set(SETS) & set(protocol.metrics)
     if not wanted or protocol.sets.reference != "training-set":
         return []
     place = folder / "train" / "images" if reference is None else reference

@@ -22,12 +22,15 @@ from gfla.pretrained import require
 Task = Literal["faces", "pairs", "folders"]
 Resize = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 FileFormat = Literal["none", "png", "jpeg"]
+Chroma = Literal["4:4:4", "4:2:0"]
+Levels = Literal["rounded", "truncated"]
+Mask = Literal["hulls", "released"]
 Reference = Literal["targets", "training-set"]
 Setting = Literal["self", "cross"]
 Source = Literal["first", "closed-mouth"]
 Split = Literal["train", "held-out"]
-SETS = ("fid", "kid")
-"""Metrics of two sets of pictures."""
+SETS = ("fid", "kid", "fid-torchvision")
+"""Metrics of two sets of pictures; the last one by the network of the paper's script."""
 MOTION = ("landmarks", "identity", "jitter", "drift")
 """Metrics of clips of faces."""
 REGIONS = (
@@ -58,7 +61,11 @@ class PictureOptions:
     file_format: FileFormat = "none"
     """What rendered pictures are stored as, and read from again, before they are measured."""
     jpeg_quality: int = 95
-    """Of ``jpeg``, Pillow's scale; chroma is not subsampled."""
+    """Of ``jpeg``, Pillow's scale."""
+    jpeg_chroma: Chroma = "4:4:4"
+    """Of ``jpeg``: colour at the full size, or at half of it."""
+    levels: Levels = "rounded"
+    """How a network's picture of a pair becomes bytes."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,12 @@ class SetOptions:
     """Random subsets that KID is the mean over."""
     kid_size: int = 1000
     """Pictures in a subset."""
+
+
+_LATER = (
+    ("pictures", "jpeg_chroma", "4:4:4"), ("pictures", "levels", "rounded"), (None, "mask", "hulls")
+)  # fmt: skip
+"""Fields that came later, with the values that protocols had before them; see ``sha256``."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +155,9 @@ class Protocol:
     """How many the data must hold for this protocol to mean what it says."""
     seed: int = 0
     """Of whatever is drawn."""
+    mask: Mask = "hulls"
+    """Of persons, for masked metrics: ``hulls`` is the prepared data's own, or else drawn likewise;
+    ``released`` that of the script that was released with the paper."""
     pictures: PictureOptions = field(default_factory=PictureOptions)
     sets: SetOptions = field(default_factory=SetOptions)
     clips: ClipOptions = field(default_factory=ClipOptions)
@@ -180,9 +196,18 @@ class Protocol:
 
     @property
     def sha256(self) -> str:
-        """Of the whole protocol, as JSON with sorted keys and without blanks."""
+        """Of the whole protocol, as JSON with sorted keys and without blanks.
+
+        A field that came later is left out where it says what was done before there was one, so
+        that tables of earlier versions can still be compared.
+        """
+        values = self.to_dict()
+        for part, name, before in _LATER:
+            place = values if part is None else values[part]
+            if place[name] == before:
+                del place[name]
         # One text for equal values, in whatever order a file had them.
-        canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def with_samples(self, samples: int) -> Protocol:

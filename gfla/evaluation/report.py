@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gfla.evaluation.metrics import lpips_parts
-from gfla.evaluation.protocol import REGIONS, Protocol
+from gfla.evaluation.protocol import REGIONS, SETS, Protocol
 from gfla.evaluation.stats import Figure
 
 _COLUMNS = {
@@ -23,6 +23,11 @@ _COLUMNS = {
         "activation; this is not LPIPS",
     ),
     "fid": ("FID ↓", "Frechet distance of Inception v3 features (torchmetrics, torch-fidelity)"),
+    "fid-torchvision": (
+        "FID (torchvision) ↓",
+        "Frechet distance of the features of torchvision's ImageNet Inception v3, as the paper's "
+        "script takes them (torchmetrics)",
+    ),
     "kid": ("KID ↓", "polynomial kernel distance of the same features (torchmetrics)"),
     "landmarks": (
         "landmark error % ↓",
@@ -76,19 +81,21 @@ def column(name: str, protocol: Protocol) -> tuple[str, str]:
             f"mean {protocol.perceptual} of the {clips.drift_window} frames up to one over that up "
             f"to the other, on clips that are long enough{loop}"
         )
-    if name in ("fid", "kid"):
+    if name in SETS:
         title, meaning = _COLUMNS[name]
         sets = protocol.sets
         drawn = f", mean over {sets.kid_subsets} subsets of {sets.kid_size}" * (name == "kid")
         against = "" if protocol.task == "folders" else f"; real pictures: the {sets.reference}"
-        return title, f"{meaning}{drawn}; pictures resized by {sets.inception_resize}{against}"
+        resize = "bilinear" if name == "fid-torchvision" else sets.inception_resize
+        return title, f"{meaning}{drawn}; pictures resized by {resize}{against}"
     if name in _COLUMNS:
         return _COLUMNS[name]
     if name in REGIONS:
         return _region_column(name, protocol)
     backbone, version, masked = lpips_parts(name)
     title = f"{'mask-' if masked else ''}LPIPS ({backbone}, v{version}) ↓"
-    return title, "package lpips" + ("; both pictures times the mask" if masked else "")
+    by = f"; both pictures times the mask of persons ({protocol.mask})" if masked else ""
+    return title, f"package lpips{by}"
 
 
 def label(name: str, protocol: Protocol) -> str:

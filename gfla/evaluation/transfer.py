@@ -21,7 +21,13 @@ from gfla.evaluation.files import (
     stored,
     suffix,
 )
-from gfla.evaluation.inception import InceptionFeatures, KidOptions, SetDistances
+from gfla.evaluation.inception import (
+    InceptionFeatures,
+    KidOptions,
+    SetDistances,
+    SeveralDistances,
+    TorchvisionFeatures,
+)
 from gfla.evaluation.metrics import MetricFiles, PictureMetric, picture_metric
 from gfla.evaluation.pairs import EvaluationPairs
 from gfla.evaluation.protocol import SETS, Protocol
@@ -55,7 +61,7 @@ class Measures:
     """
 
     pictures: dict[str, PictureMetric]
-    sets: SetDistances | None
+    sets: SetDistances | SeveralDistances | None
     networks: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -70,15 +76,20 @@ class Measures:
         names = [name for name in protocol.metrics if name not in SETS]
         pictures = {name: picture_metric(name, files, device) for name in names}
         networks = {name: metric.sha256 for name, metric in pictures.items() if metric.sha256}
+        # Sets, by the one network, the other or both; each is only loaded where it is asked for.
         wanted = [name for name in SETS if name in protocol.metrics]
-        sets = None
-        if wanted:
+        sets: dict[str, SetDistances] = {}
+        if {"fid", "kid"} & set(wanted):
             options = protocol.sets
             features = InceptionFeatures(files.inception, options.inception_resize).to(device)
             kid = KidOptions(options.kid_subsets, options.kid_size) if "kid" in wanted else None
-            sets = SetDistances(features, fid="fid" in wanted, kid=kid, seed=protocol.seed)
-            networks |= dict.fromkeys(wanted, features.sha256)
-        return cls(pictures, sets, networks)
+            sets[""] = SetDistances(features, fid="fid" in wanted, kid=kid, seed=protocol.seed)
+            networks |= {name: features.sha256 for name in ("fid", "kid") if name in wanted}
+        if "fid-torchvision" in wanted:
+            published = TorchvisionFeatures(files.torchvision).to(device)
+            sets["-torchvision"] = SetDistances(published)
+            networks["fid-torchvision"] = published.sha256
+        return cls(pictures, SeveralDistances(sets) if sets else None, networks)
 
 
 def copy_renderer(batch: Mapping[str, Tensor]) -> Tensor:
@@ -87,16 +98,19 @@ def copy_renderer(batch: Mapping[str, Tensor]) -> Tensor:
 
 
 def model_renderer(
-    generator: TransferGenerator, device: torch.device, bfloat16: bool = False
+    generator: TransferGenerator,
+    device: torch.device,
+    bfloat16: bool = False,
+    truncated: bool = False,
 ) -> PoseRenderer:
-    """A network as a renderer, in float32 or by autocast in bfloat16."""
+    """A network as a renderer, in float32 or by autocast in bfloat16; bytes as ``to_bytes``."""
 
     @torch.inference_mode()
     def render(batch: Mapping[str, Tensor]) -> Tensor:
         structures = (batch[name].to(device) for name in ("source_structure", "target_structure"))
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
             image = generator(from_bytes(batch["source"].to(device)), *structures).image
-        return to_bytes(image).cpu()
+        return to_bytes(image, truncated).cpu()
 
     return render
 

@@ -1,19 +1,26 @@
 """Structure guidance for faces: 16 channels drawn from the 68 iBUG landmarks.
 
 Channel 0 holds edges in [0, 1], channels 1-14 one distance map per edge list in [0, 1], channel 15
-the part label 0..6 of every pixel, as the published face model was trained with.
+the part label 0..6 of every pixel.
+
+There are two styles, which differ by a pixel here and there. "published" is what the published face
+model was trained with: landmarks are cut to whole pixels first, and the forehead's line is where
+the ends of the jaw put it. "default" is what our own models were trained with: landmarks as they
+are, and that line on a whole pixel. ``face_style`` tells which of them a checkpoint wants.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gfla.errors import GflaError
+from gfla.errors import GflaError, check_choice
 
+Style = Literal["default", "published"]
 CHANNELS = 16
 LANDMARKS = 68
 LABELS = 15
@@ -53,8 +60,23 @@ _TRIPLES, _OWNERS = _arcs()
 _LISTS = int(_OWNERS.max()) + 1
 
 
+def face_style(info: Mapping[str, Any]) -> Style:
+    """The style that a checkpoint wants: ``info["drawing"]``.
+
+    Without it, a checkpoint that was trained here (which says how large its structures were) wants
+    the default, and a published one the published style: imports of earlier versions say only that
+    it wants the edges of the background.
+    """
+    published = info.get("background_edges") is True or "structure_size" not in info
+    given = info.get("drawing", "published" if published else "default")
+    return "default" if given == "default" else "published"
+
+
 def face_structure(
-    landmarks: NDArray[np.floating], size: int, picture: NDArray[np.uint8] | None = None
+    landmarks: NDArray[np.floating],
+    size: int,
+    picture: NDArray[np.uint8] | None = None,
+    style: Style = "default",
 ) -> NDArray[np.float32]:
     """Draw the structure guidance of one frame.
 
@@ -63,20 +85,25 @@ def face_structure(
         size: side of the structure in pixels; the published model's is 256.
         picture: size x size x 3, RGB; its Canny edges outside the face join channel 0. They belong
             to the picture they are taken from, so leave them out when animating another one.
+        style: see this module.
 
     Returns:
         16 x size x size.
 
     Raises:
-        GflaError: ``invalid_landmarks`` if the landmarks are not 68 finite points.
+        GflaError: ``invalid_landmarks`` if the landmarks are not 68 finite points,
+            ``invalid_config`` for an unknown style.
     """
+    check_choice("style", style, get_args(Style))
     landmarks = np.asarray(landmarks)
     if landmarks.shape != (LANDMARKS, 2) or not np.isfinite(landmarks).all():
         raise GflaError(
             "invalid_landmarks", f"got {landmarks.shape}; allowed: 68 x 2 finite values"
         )
     # Points far outside are drawn like those at the limit, in bounded time.
-    points = np.clip(with_forehead(landmarks), -4 * size, 5 * size)
+    if style == "published":
+        landmarks = np.trunc(landmarks)
+    points = np.clip(with_forehead(landmarks, style), -4 * size, 5 * size)
     structure = np.empty((CHANNELS, size, size), np.float32)
     # Distance maps: from every pixel to the nearest of an edge list.
     xs, ys, owners = _rasterise(points, size)
@@ -95,12 +122,22 @@ def face_structure(
     return structure
 
 
-def with_forehead(landmarks: NDArray[np.floating]) -> NDArray[np.floating]:
-    """68 landmarks and 15 forehead points: the jaw mirrored above the line of its ends."""
+def with_forehead(
+    landmarks: NDArray[np.floating], style: Style = "default"
+) -> NDArray[np.floating]:
+    """68 landmarks and 15 forehead points: the jaw mirrored above the line of its ends.
+
+    Published landmarks are whole pixels, and so are the forehead points; their line may lie between
+    two rows of pixels.
+    """
     jaw = landmarks[1:16][::-1].copy()
-    base = np.floor((landmarks[0, 1] + landmarks[16, 1]) / 2)
-    # Two thirds as high as the jaw is deep, in whole pixels as published.
+    base = (landmarks[0, 1] + landmarks[16, 1]) / 2
+    if style == "default":
+        base = np.floor(base)
+    # Two thirds as high as the jaw is deep.
     jaw[:, 1] = base + np.floor((base - jaw[:, 1]) * 2 / 3)
+    if style == "published":
+        jaw = np.trunc(jaw)
     return np.concatenate([landmarks, jaw])
 
 

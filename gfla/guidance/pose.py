@@ -1,4 +1,7 @@
-"""Structure guidance for persons: one heat map for each of 18 joints (paper, section 4.1)."""
+"""Structure guidance for persons: one heat map for each of 18 joints.
+
+The paper does not say how a pose is encoded; this is how the code released with it does it.
+"""
 
 from __future__ import annotations
 
@@ -48,9 +51,25 @@ def pose_heatmaps(
     # In this order whole results stay whole; a rounded quotient first would fall short of some.
     scaled = joints * joints.new_tensor([width, height]) / joints.new_tensor([columns, rows])
     scaled = scaled.trunc()  # cut, not rounded, as published
+    return heat_maps(scaled, found, size, sigma)
+
+
+def heat_maps(centres: Tensor, found: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
+    """A Gaussian around every centre, whole or not.
+
+    Args:
+        centres: B J 2, pixels (x, y) of the maps.
+        found: B J of truth values; the map of a joint that was not found is zero.
+        size: height and width of the maps.
+        sigma: of the Gaussians in pixels.
+
+    Returns:
+        B J H W in 0..1, of the centres' type.
+    """
+    height, width = size
     # A Gaussian of two dimensions is the product of two of one.
-    along_x = _bell(scaled[..., 0], width, sigma)
-    along_y = _bell(scaled[..., 1], height, sigma) * found[..., None]
+    along_x = _bell(centres[..., 0], width, sigma)
+    along_y = _bell(centres[..., 1], height, sigma) * found[..., None]
     return along_y[..., :, None] * along_x[..., None, :]
 
 

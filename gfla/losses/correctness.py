@@ -13,16 +13,18 @@ from torch import Tensor, nn
 from gfla.errors import GflaError, check_choice
 from gfla.losses.features import select
 from gfla.ops.gaussian import gaussian_sample
-from gfla.ops.warp import at_least_float32, warp
+from gfla.ops.warp import at_least_float32, pixel_grid, warp
 from gfla.shapes import shape_of
 
-Sampling = Literal["gaussian", "bilinear"]
+Sampling = Literal["gaussian", "bilinear", "published-bilinear"]
 MAX_MEBIBYTES = 16.0
 """On CPU no slower than more, which no longer fits into caches; enough rows for a GPU."""
 CORRECTNESS_LAYERS = {1: "relu2_1", 2: "relu3_1", 3: "relu4_1", 4: "relu5_1"}
 """Layer of a flow, and the VGG activation of that size; the published models use 2 and 3."""
 _SMALLEST_MAXIMUM = 1e-3
 """Below it no source location resembles the target's; a quotient would say nothing, steeply."""
+_NOTHING = 1e-8
+"""What a mask without any pixel counts as."""
 
 
 def sampling_correctness(
@@ -31,6 +33,7 @@ def sampling_correctness(
     target: Tensor,
     sampling: Sampling = "gaussian",
     max_mebibytes: float = MAX_MEBIBYTES,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """Mean over locations of exp(-mu / mu_max), less exp(-1) (equation 2).
 
@@ -42,8 +45,11 @@ def sampling_correctness(
         source: B C H W, features after a ReLU; a constant, as are the target's.
         target: B C H W.
         sampling: how the source is warped: through a 4 x 4 Gaussian window as published, or
-            bilinearly.
+            bilinearly (its border continued), or bilinearly as published: along a flow that is
+            shortened to (W - 1) / W and (H - 1) / H, with zeros outside of the map.
         max_mebibytes: see ``cosine_maxima``.
+        mask: B 1 h w in 0..1 at any size, resized to the nearest: where it counts; the mean is then
+            the weighted one, 0 for a mask without any pixel. None counts everywhere.
 
     Returns:
         A scalar in float32 or float64: about 0 where the best matches are sampled, 0.63 where
@@ -58,12 +64,31 @@ def sampling_correctness(
     check_choice("sampling", sampling, get_args(Sampling))
     # Cosine similarity of what the flow fetches and what is there: mu.
     source, target = at_least_float32(source.detach()), at_least_float32(target.detach())
-    warped = (gaussian_sample if sampling == "gaussian" else warp)(source, flow)
+    samplers = {"gaussian": gaussian_sample, "bilinear": warp, "published-bilinear": _published}
+    warped = samplers[sampling](source, flow)
     similarity = (F.normalize(warped, dim=1) * F.normalize(target, dim=1)).sum(1)
     # Divided by the best that any place of the source could give: mu_max.
     maxima = cosine_maxima(source, target, max_mebibytes).clamp(min=_SMALLEST_MAXIMUM)
     # exp(-1) is the least: mu = mu_max everywhere.
-    return torch.exp(-similarity / maxima).mean() - math.exp(-1)
+    excess = torch.exp(-similarity / maxima) - math.exp(-1)
+    if mask is None:
+        return excess.mean()
+    shape_of("mask", mask, "B 1 h w", B=batch)
+    counted = F.interpolate(mask.to(excess.dtype), (height, width))[:, 0]
+    return (counted * excess).sum() / (counted.sum() + _NOTHING)
+
+
+def _published(source: Tensor, flow: Tensor) -> Tensor:
+    """Samples along a flow B 2 H W as the published loss takes them, see ``sampling_correctness``.
+
+    The published code divides a flow in pixels by half the size, where its grid from the first
+    pixel's centre to the last one's is a pixel shorter; beyond the grid there is nothing.
+    """
+    _, _, height, width = source.shape
+    size = flow.new_tensor([width, height]).view(1, 2, 1, 1)
+    places = pixel_grid(height, width, flow) + flow * ((size - 1) / size)
+    grid = 2 * places / (size - 1).clamp(min=1) - 1
+    return F.grid_sample(source, grid.permute(0, 2, 3, 1).to(source.dtype), align_corners=True)
 
 
 @torch.no_grad()
@@ -122,6 +147,7 @@ class SamplingCorrectness(nn.Module):
         flows: Mapping[tuple[int, str], Tensor],
         sources: Mapping[str, Mapping[str, Tensor]],
         target: Mapping[str, Tensor],
+        mask: Tensor | None = None,
     ) -> Tensor:
         """Judge the flows of all layers to all references.
 
@@ -129,6 +155,7 @@ class SamplingCorrectness(nn.Module):
             flows: by (layer, reference) as in a ``Prediction``, each in pixels of its layer.
             sources: by reference, the VGG features of its picture by layer name.
             target: the features of the truth by layer name.
+            mask: see ``sampling_correctness``.
 
         Returns:
             A scalar, the sum over flows.
@@ -145,7 +172,7 @@ class SamplingCorrectness(nn.Module):
             # The VGG layer of the flow's own size.
             (source,), (truth,) = select(sources[reference], [name]), select(target, [name])
             losses.append(
-                sampling_correctness(flow, source, truth, self.sampling, self.max_mebibytes)
+                sampling_correctness(flow, source, truth, self.sampling, self.max_mebibytes, mask)
             )
         return torch.stack(losses).sum()
 

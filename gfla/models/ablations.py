@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gfla.models.attention import SourceFeatures
 from gfla.ops.warp import warp
+
+_NARROWER = 8
+"""Queries and keys have so many times fewer channels than the features."""
 
 
 class BilinearSampling(nn.Module):
@@ -28,28 +32,35 @@ class BilinearSampling(nn.Module):
 
 
 class GlobalAttention(nn.Module):
-    """Every target location attends to all source locations, by similarity of their features.
+    """Every location attends to all locations, by similarity of projected features.
 
-    The coefficients are a softmax of scaled dot products; a learned 1 x 1 projection follows.
+    As published: queries (C / 8 channels) and values are 1 x 1 projections of the source, keys are
+    of the target, and a learned gate that begins at 0 lets what was found into the target. So a
+    location's coefficients say which target locations resemble the source there, and weigh the
+    source's values at these. Similarities are not scaled.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.project = nn.Conv2d(channels, channels, 1)
+        hidden = max(1, channels // _NARROWER)
+        self.query = nn.Conv2d(channels, hidden, 1)
+        self.key = nn.Conv2d(channels, hidden, 1)
+        self.value = nn.Conv2d(channels, channels, 1)
+        self.gate = nn.Parameter(torch.zeros(1))
 
     def prepare(self, source: Tensor) -> SourceFeatures:
         """There is nothing to prepare."""
         return SourceFeatures(source)
 
     def weights(self, target: Tensor, source: SourceFeatures) -> Tensor:
-        """Attention coefficients: B (H W) (h w), rows that sum to 1."""
+        """Attention coefficients: B (H W) (H W), rows that sum to 1."""
+        queries, keys = self.query(source.features), self.key(target)
         # Locations as rows of the queries, as columns of the keys.
-        queries, keys = target.flatten(2).transpose(1, 2), source.features.flatten(2)
-        return (queries @ keys / target.shape[1] ** 0.5).softmax(-1)
+        return (queries.flatten(2).transpose(1, 2) @ keys.flatten(2)).softmax(-1)
 
     def forward(self, target: Tensor, source: SourceFeatures) -> Tensor:
-        """Attend: target B C H W, source B C h w -> B C H W."""
-        maps = (target, source.features)
-        queries, keys = (values.flatten(2).transpose(1, 2)[:, None] for values in maps)
-        attended = F.scaled_dot_product_attention(queries, keys, keys)
-        return self.project(attended[:, 0].transpose(1, 2).reshape(target.shape))
+        """What is added to the target: target and source B C H W -> B C H W."""
+        maps = self.query(source.features), self.key(target), self.value(source.features)
+        queries, keys, values = (m.flatten(2).transpose(1, 2)[:, None] for m in maps)
+        attended = F.scaled_dot_product_attention(queries, keys, values, scale=1.0)
+        return self.gate * attended[:, 0].transpose(1, 2).reshape(target.shape)

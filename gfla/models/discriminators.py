@@ -1,14 +1,14 @@
-"""Residual discriminators of pictures and of motion (paper, section 5 and appendix D)."""
+"""Residual discriminators of pictures (appendix D) and of motion, which the paper does not name."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from gfla.errors import GflaError
 from gfla.models.blocks import SLOPE
+from gfla.models.spectral import spectrally_normalised
 from gfla.shapes import shape_of
 
 _PICTURE = 3
@@ -86,6 +86,85 @@ class Critic(nn.Module):
         return self.head(image)
 
 
+class ClipDown(nn.Module):
+    """B in T H W -> B out T-2 H/2 W/2: a ``CriticDown`` that looks at three frames at once."""
+
+    def __init__(self, inputs: int, outputs: int, hidden: int, normalised: bool) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.LeakyReLU(SLOPE),
+            _normal(nn.Conv3d(inputs, hidden, 3, padding=1), normalised),
+            nn.LeakyReLU(SLOPE),
+            _normal(nn.Conv3d(hidden, outputs, (3, 4, 4), (1, 2, 2), (0, 1, 1)), normalised),
+        )
+        self.shortcut = nn.Sequential(
+            nn.AvgPool3d((3, 2, 2), (1, 2, 2)), _normal(nn.Conv3d(inputs, outputs, 1), normalised)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """B in T H W -> B out T-2 H/2 W/2, rounded down."""
+        return self.body(features) + self.shortcut(features)
+
+
+class ClipCritic(nn.Module):
+    """Says of every place of a short clip how real it moves; of persons, as published.
+
+    Two Downs look along time as well; what is left of time then becomes channels, and the other
+    Downs and the head are those of a ``Critic``.
+
+    Args:
+        frames: of a clip, at least 5; 6 as published.
+        widths: output channels of its Downs, at least two.
+        normalised: whether every convolution is spectrally normalised, as published.
+    """
+
+    def __init__(self, frames: int, widths: tuple[int, ...], normalised: bool = True) -> None:
+        super().__init__()
+        self.frames = frames
+        first, second, *rest = widths
+        self.clip_downs = nn.ModuleList(
+            [
+                ClipDown(_PICTURE, first, first, normalised),
+                ClipDown(first, second, first, normalised),
+            ]
+        )
+        # Two frames of six are left; each of the other Downs keeps its input's width inside.
+        inputs = (second * (frames - 2 * len(self.clip_downs)), *rest)
+        self.downs = nn.ModuleList(
+            CriticDown(width, after, width, normalised)
+            for width, after in zip(inputs, rest, strict=False)
+        )
+        self.head = nn.Sequential(
+            nn.LeakyReLU(SLOPE), _convolution(inputs[-1], 1, 1, 1, normalised)
+        )
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """Judge clips.
+
+        Args:
+            clip: B T 3 H W in [-1, 1], T as it was built for; H and W are at least 2^layers.
+
+        Returns:
+            Logits, B 1 H/2^layers W/2^layers, rounded down; larger is more real.
+
+        Raises:
+            GflaError: ``invalid_shape``.
+        """
+        _, _, _, height, width = shape_of("clip", clip, "B T 3 H W", T=self.frames)
+        smallest = 2 ** (len(self.clip_downs) + len(self.downs))
+        if min(height, width) < smallest:
+            raise GflaError(
+                "invalid_shape", f"clip is {height} x {width}; needs {smallest} x {smallest}"
+            )
+        features = clip.transpose(1, 2)
+        for down in self.clip_downs:
+            features = down(features)
+        features = features.flatten(1, 2)
+        for down in self.downs:
+            features = down(features)
+        return self.head(features)
+
+
 class GatedCritic(nn.Module):
     """Says how real a picture looks where a gate is open: there alone it may differ."""
 
@@ -122,7 +201,11 @@ def _convolution(
 ) -> nn.Module:
     """A convolution whose result is 1 / stride as large; without a stride kernels are odd."""
     convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=(kernel - 1) // 2)
-    return spectral_norm(convolution) if normalised else convolution
+    return _normal(convolution, normalised)
+
+
+def _normal(convolution: nn.Module, normalised: bool) -> nn.Module:
+    return spectrally_normalised(convolution) if normalised else convolution
 
 
 def frame_differences(frames: Tensor) -> Tensor:

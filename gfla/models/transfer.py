@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from gfla.config import PoseTransferConfig, ViewSynthesisConfig
+from gfla.models.attention import SourceFeatures
 from gfla.models.blocks import Encoder
 from gfla.models.flow import Estimates, FlowEstimator
 from gfla.models.renderer import Renderer
@@ -41,7 +44,11 @@ class TransferGenerator(nn.Module):
         self.renderer = renderer
 
     def forward(
-        self, source: Tensor, source_structure: Tensor, target_structure: Tensor
+        self,
+        source: Tensor,
+        source_structure: Tensor,
+        target_structure: Tensor,
+        features: Mapping[int, SourceFeatures] | None = None,
     ) -> Prediction:
         """Render the target.
 
@@ -49,6 +56,7 @@ class TransferGenerator(nn.Module):
             source: B 3 H W in [-1, 1].
             source_structure: of the source; B C H W, or B C 1 1 for view synthesis.
             target_structure: of the picture to render, alike.
+            features: what ``features`` gives for this source, where that is known already.
 
         Returns:
             The picture, B 3 H W in [-1, 1], with flows and masks by (layer, "reference").
@@ -65,11 +73,17 @@ class TransferGenerator(nn.Module):
         if self.encoder is None:
             target = seen
         else:
-            references = [(REFERENCE, self.renderer.prepare(REFERENCE, self.encoder(source)))]
+            references = [(REFERENCE, features or self.features(source))]
         image = self.renderer(target, references, estimates).tanh()
         flows = _named_flows(estimates)
         masks = {(layer, REFERENCE): mask[:, 0] for layer, (_, mask) in estimates.items()}
         return Prediction(image, flows, masks, rendered=image, blend=None, residuals=flows)
+
+    def features(self, source: Tensor) -> Mapping[int, SourceFeatures]:
+        """All that depends on the source picture alone, by layer; empty without an encoder."""
+        if self.encoder is None:
+            return {}
+        return self.renderer.prepare(REFERENCE, self.encoder(source))
 
     def estimate(
         self, source: Tensor, source_structure: Tensor, target_structure: Tensor

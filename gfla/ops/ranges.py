@@ -10,8 +10,15 @@ def from_bytes(pictures: Tensor) -> Tensor:
     return pictures.float() / 127.5 - 1
 
 
-def to_bytes(images: Tensor) -> Tensor:
-    """Images in [-1, 1] as uint8, rounded; what lies outside the range is clipped."""
+def to_bytes(images: Tensor, truncated: bool = False) -> Tensor:
+    """Images in [-1, 1] as uint8; what lies outside the range is clipped.
+
+    Args:
+        images: of any shape.
+        truncated: cut the fraction off, as the published code does, rather than round.
+    """
+    if truncated:  # in the published order of operations, as a last bit decides here
+        return ((images.float() + 1) / 2 * 255).clamp(0, 255).byte()
     return ((images.float() + 1) * 127.5).round().clamp(0, 255).byte()
 
 

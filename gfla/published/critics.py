@@ -11,6 +11,7 @@ from gfla.build import build_critic
 from gfla.config import CriticConfig
 from gfla.errors import GflaError
 from gfla.models.discriminators import Critic
+from gfla.published.files import without_prefix
 from gfla.tensor_checks import check_tensors
 
 _PARTS = {
@@ -58,9 +59,10 @@ def critic_from_published(state: Mapping[str, Tensor]) -> Critic:
         The loaded critic, in evaluation mode.
 
     Raises:
-        GflaError: ``bad_checkpoint`` naming what is missing, left over or misshapen.
+        GflaError: ``bad_checkpoint`` naming what is missing, left over or misshapen, or where
+            only some names have the prefix.
     """
-    state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    state = without_prefix(state)
     critic = build_critic(infer_critic_config(state))
     names = {key: published_critic_name(key) for key in critic.state_dict()}
     check_tensors({names[key]: own.shape for key, own in critic.state_dict().items()}, state)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from gfla.errors import GflaError
 
+_PREFIX = "module."
 _ARCHIVE = b"PK\x03\x04"
 _OLD_FORMAT = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """How files begin that ``torch.save`` wrote: since version 1.6, and before."""
@@ -55,6 +57,26 @@ def read_published(path: str | Path) -> dict[str, Tensor]:
     except Exception as error:  # noqa: BLE001 - whatever a hostile file makes the reader raise
         raise _bad(path, _reason(error)) from error
     return _named_tensors(path, state, size)
+
+
+def without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors without the ``module.`` that ``nn.DataParallel`` puts before every name.
+
+    Raises:
+        GflaError: ``bad_checkpoint`` if only some of the names have it: such a file was put
+            together of two, and which of its weights belong to each other cannot be told.
+    """
+    prefixed = [name for name in state if name.startswith(_PREFIX)]
+    if not prefixed:
+        return dict(state)
+    if len(prefixed) < len(state):
+        other = next(name for name in state if not name.startswith(_PREFIX))
+        raise GflaError(
+            "bad_checkpoint",
+            f"{len(prefixed)} of its {len(state)} names begin with {_PREFIX!r}, such as "
+            f"{prefixed[0]}, and others do not, such as {other}; a network's names all do or none",
+        )
+    return {name.removeprefix(_PREFIX): tensor for name, tensor in state.items()}
 
 
 def _check_archive(path: Path, size: int) -> None:

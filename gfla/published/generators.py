@@ -17,6 +17,10 @@ from gfla.config import (
 )
 from gfla.errors import GflaError
 
+_FLOW_NET = "flow_net"
+_KERNELS = {(3, 2): ((3, 3), (2, 5)), (2,): ((2, 3),)}
+"""Kernels of local attention by the layers that have flows: DeepFashion's and Market-1501's."""
+
 
 def infer_config(state: Mapping[str, Tensor]) -> GeneratorConfig:
     """Recognise a published generator and read every width off its tensors.
@@ -50,6 +54,45 @@ def infer_config(state: Mapping[str, Tensor]) -> GeneratorConfig:
     )
 
 
+def is_flow_alone(state: Mapping[str, Tensor]) -> bool:
+    """Whether this is a stage-1 checkpoint: a flow estimator without encoder and renderer."""
+    return {name.split(".")[0] for name in state} == {_FLOW_NET}
+
+
+def infer_flow_config(state: Mapping[str, Tensor]) -> GeneratorConfig:
+    """The configuration whose flow estimator a stage-1 checkpoint holds.
+
+    Pose transfer and view synthesis are the models that are trained in two stages. What the file
+    does not say, the encoder's widths and the kernels of attention, is as published.
+
+    Raises:
+        GflaError: ``bad_checkpoint`` naming the first tensor that is missing or misshapen.
+    """
+    widths, heads = _down_widths(state, _FLOW_NET), _flow_heads(state, _FLOW_NET)
+    layers = tuple(len(widths) - 1 - head for head in heads)
+    if layers not in _KERNELS:
+        message = f"its flows are at layers {layers}; those of published models are at 3 and 2 or 2"
+        raise GflaError("bad_checkpoint", message)
+    common: dict[str, Any] = {"flow_widths": widths, "attention": _KERNELS[layers]}
+    try:
+        if any(name.startswith(f"{_FLOW_NET}.cat.") for name in state):
+            # The view vectors' difference joins the features of the deepest layer.
+            joined = _shape(state, f"{_FLOW_NET}.cat.model.0.model.2.weight", 4)[1]
+            return ViewSynthesisConfig(structure_channels=joined - widths[-1], **common)
+        # A picture of three channels and two poses.
+        poses, rest = divmod(_shape(state, f"{_FLOW_NET}.block0.model.2.weight", 4)[1] - 3, 2)
+        if rest:
+            raise GflaError(
+                "bad_checkpoint", f"{_FLOW_NET}.block0.model.2.weight fits no two poses"
+            )
+        return PoseTransferConfig(structure_channels=poses, **common)
+    except GflaError as error:
+        if error.code != "invalid_config":
+            raise
+        message = f"its tensors describe no known flow estimator: {error.message}"
+        raise GflaError("bad_checkpoint", message) from error
+
+
 def _animation(
     state: Mapping[str, Tensor], flow_net: str, estimators: FlowEstimators
 ) -> AnimationConfig:
@@ -76,14 +119,8 @@ def _common(
     """The fields that all configurations share, except for the structure's channels."""
     encoder_widths = _down_widths(state, source)
     flow_widths = _down_widths(state, flow_net)
-    # Flow heads are numbered from the deepest layer up; attention blocks likewise.
-    heads = sorted(
-        int(m[1]) for k in state if (m := re.fullmatch(rf"{flow_net}\.output(\d+)\.weight", k))
-    )
-    if not heads:
-        raise GflaError("bad_checkpoint", f"{flow_net}.output*.weight are missing")
     blocks, hidden = [], 0
-    for head in heads:
+    for head in _flow_heads(state, flow_net):
         layer = len(flow_widths) - 1 - head
         name = f"target.{attention}{len(encoder_widths) - layer}.fully_connect_layer.0.weight"
         hidden, _, kernel, _ = _shape(state, name, 4)
@@ -94,6 +131,16 @@ def _common(
         "attention": tuple(blocks),
         "attention_hidden": hidden,
     }
+
+
+def _flow_heads(state: Mapping[str, Tensor], flow_net: str) -> list[int]:
+    """Numbers of the flow heads, from the deepest layer up; attention blocks likewise."""
+    heads = sorted(
+        int(m[1]) for k in state if (m := re.fullmatch(rf"{flow_net}\.output(\d+)\.weight", k))
+    )
+    if not heads:
+        raise GflaError("bad_checkpoint", f"{flow_net}.output*.weight are missing")
+    return heads
 
 
 def published_names(key: str, config: GeneratorConfig) -> tuple[str, ...]:

@@ -17,12 +17,15 @@ from gfla.losses.perceptual import PERCEPTUAL_LAYERS, STYLE_LAYERS
 
 Stage = Literal["flow", "all", "regions"]
 Schedule = Literal["constant", "cosine"]
+Temporal = Literal["differences", "clip"]
 DataKind = Literal["person", "faces", "face-regions", "dance", "views", "synthetic-views"]
 
 FACE_CHANNELS = 16
 """Structure channels of a face, whose part labels the expression weights need."""
 TEMPORAL_FRAMES = 3
-"""Neighbouring frames that the temporal critic sees."""
+"""Neighbouring frames whose differences the temporal critic sees."""
+FEWEST_CLIP_FRAMES = 5
+"""A critic of clips looks at three frames, and at three of what it found."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,16 @@ class CriticsConfig:
     """Widths of the critic of pictures; three for Market-1501. In stage "regions" of each critic:
     one of mouths, one of eyes."""
     temporal: tuple[int, ...] = ()
-    """Widths of the critic of three neighbouring frames; none for pairs."""
+    """Widths of the critic of neighbouring frames; none for pairs."""
+    temporal_kind: Temporal = "differences"
+    """What that critic sees: differences of neighbouring frames (faces as published), or the frames
+    themselves, along time as well (dance as published)."""
+    temporal_frames: int = TEMPORAL_FRAMES
+    """Neighbouring frames that it sees; 3 of faces and 6 of persons as published."""
+    first: bool = False
+    """Whether critics step before the generator, as published: it is then judged by the new ones,
+    in training mode and by frames of a draw of its own. Otherwise both sides' gradients are of the
+    same weights and the same frames."""
     start: int = 0
     """Step at which they join in."""
     spectral_norm: bool = True
@@ -168,6 +180,11 @@ class CriticsConfig:
             "0 with critics.spectral_norm",
         )
         _check(bool(self.image), "critics.image", self.image, "at least one width")
+        clip, frames, widths = self.temporal_kind == "clip", self.temporal_frames, self.temporal
+        fewest = FEWEST_CLIP_FRAMES if clip else 2
+        allowed = f"at least {fewest} for {self.temporal_kind}"
+        _check(frames >= fewest, "critics.temporal_frames", frames, allowed)
+        _check(not clip or len(widths) >= 2, "critics.temporal", widths, "two widths or more")
 
 
 @dataclass(frozen=True)
@@ -249,6 +266,13 @@ class TrainingConfig:
     """Frames of a clip that are rendered one after another."""
     block: int = 1
     """Frames that gradients flow through: a step each, of the frames' blocks in turn."""
+    block_sum: bool = False
+    """Whether the terms of a block's frames are added up, as published, or averaged. What critics
+    say counts once for a block either way, so with an average losses.adversarial is worth ``block``
+    times as much."""
+    true_previous: bool = False
+    """Whether the flow to the frame before is judged (correctness) against the true frame, as
+    published for persons, or against the one that was rendered, as published for faces."""
     steps: int = 200_000
     """Length of the run; a cosine follows it."""
     ema: float = 0.999
@@ -343,9 +367,15 @@ class TrainingConfig:
         temporal = self.critics.temporal
         _check(not (regions and temporal), "critics.temporal", temporal, "none for regions")
         if temporal:
+            fewest = self.critics.temporal_frames
             _check(
-                self.block >= TEMPORAL_FRAMES, "block", self.block, "3 or more for critics.temporal"
+                self.block >= fewest, "block", self.block, f"{fewest} or more for critics.temporal"
             )
+        # Critics that step first step within the generator's pass, of which there is one.
+        first = self.critics.first and self.has_critics
+        _check(
+            not first or self.accumulate == 1, "accumulate", self.accumulate, "1 with critics.first"
+        )
 
 
 def _plain(value: Any) -> Any:

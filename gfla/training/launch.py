@@ -20,7 +20,7 @@ from lightning.fabric.strategies import DDPStrategy
 from torch.utils.data import default_collate
 
 from gfla.data.pairs import PersonPairs
-from gfla.data.readers import Split, Wanted, open_samples
+from gfla.data.readers import Split, Wanted, open_samples, published_draws
 from gfla.data.samples import Positions, Samples
 from gfla.errors import GflaError
 from gfla.files import write_text
@@ -247,10 +247,15 @@ def about_weights(config: TrainingConfig, samples: Samples | None = None) -> dic
     info: dict[str, Any] = {"name": config.name, "code": code_version()}
     if config.animates:
         info["structure_size"] = config.data.seen_size[0]
+        # How its guidance was drawn, where that is not our own way.
+        if published_draws(config.data.kind, config.data.options):
+            drawn = {"drawing": "published", "background_edges": True}
+            info |= drawn if config.data.kind == "faces" else {"skeleton": "published"}
     else:
         info["image_size"] = list(config.data.image_size)
         if isinstance(samples, PersonPairs):
             info["picture_size"] = list(samples.picture_size)
+            info["resample"] = samples.resample
     return info
 
 

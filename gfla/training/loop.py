@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,11 +13,12 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from gfla.errors import GflaError
+from gfla.training.clock import Clock
 from gfla.training.loader import Failure, Loaded, check_failures
 from gfla.training.records import Records, save_batch
 from gfla.training.state import Run
 from gfla.training.tasks.base import Batch
-from gfla.training.tasks.critics import Critics
+from gfla.training.tasks.critics import Critics, Move
 
 Pictures = dict[str, Tensor]
 End = Literal["finished", "max-minutes", "max-steps", "stopped"]
@@ -97,7 +98,7 @@ class Loop:
             state is not None
         ):  # when all is where it belongs, so that the optimizers' means go there
             run.load_state_dict(state)
-        self.clock = _Clock(run)
+        self.clock = Clock(run)
         self.rate = 0.0
 
     def train(
@@ -198,9 +199,23 @@ class Loop:
         playing = run.critics if run.step >= config.critics.start else None
         if playing is not None:
             self.critic_optimizer.zero_grad(set_to_none=True)
-        # Both sides' gradients, before either side moves.
-        values, shown = self._generator_gradients(batches, block, carried, playing)
-        if playing is not None:
+        first = playing is not None and config.critics.first
+        judged: dict[str, float] = {}
+
+        def move(real: Mapping[str, Tensor], fake: Mapping[str, Tensor]) -> None:
+            """The critics' step, between the generator's pictures and what is said of them."""
+            with torch.autocast(self.fabric.device.type, enabled=False):
+                judged.update(self._critic_gradients([(real, fake)]))
+            self._check(judged, batches)
+            self.critic_optimizer.step()
+
+        # Unless critics are first, both sides' gradients come before either side moves.
+        values, shown = self._generator_gradients(
+            batches, block, carried, playing, move if first else None
+        )
+        if first:
+            values |= judged
+        elif playing is not None:
             values |= self._critic_gradients(shown)
         # Clipped even where any norm is allowed: the norm is a metric, and NaN in it stops the run.
         clip = config.optimizer.gradient_clip or float("inf")
@@ -208,7 +223,7 @@ class Loop:
         values["gradient_norm"] = float(norm)
         self._check(values, batches)
         self.optimizer.step()
-        if playing is not None:
+        if playing is not None and not first:
             self.critic_optimizer.step()
         # The averaged weights follow every step.
         run.average.update_parameters(run.generator)
@@ -221,6 +236,7 @@ class Loop:
         block: int,
         carried: list[list[Tensor]],
         critics: Critics | None,
+        move: Move | None,
     ) -> tuple[dict[str, float], list[tuple[Pictures, Pictures]]]:
         """Add them up; terms, and what the critics shall see. The last batch alone is shared."""
         count, values, shown = len(batches), dict[str, float](), []
@@ -228,7 +244,7 @@ class Loop:
         seed = (self.run.config.seed, self.run.step)
         for index, batch in enumerate(batches):
             with self.fabric.no_backward_sync(self.task, enabled=index < count - 1):
-                outcome = self.task(batch, block, carried[index], seed, critics)
+                outcome = self.task(batch, block, carried[index], seed, critics, move)
                 terms = self._means({"loss": outcome["loss"].detach()} | outcome["terms"])
                 # Before the gradients: on a CPU those of a flow that is no number are a crash.
                 self._check(terms, batches)
@@ -238,8 +254,10 @@ class Loop:
             values = {name: values.get(name, 0.0) + term / count for name, term in terms.items()}
         return values, shown
 
-    def _critic_gradients(self, shown: list[tuple[Pictures, Pictures]]) -> dict[str, float]:
-        """Likewise, after the generator has been judged by critics that all batches share."""
+    def _critic_gradients(
+        self, shown: Sequence[tuple[Mapping[str, Tensor], Mapping[str, Tensor]]]
+    ) -> dict[str, float]:
+        """Likewise of the critics, which all batches share."""
         count, values = len(shown), dict[str, float]()
         for index, (real, fake) in enumerate(shown):
             self.critics.train(index == 0)  # spectral normalisation moves once a step
@@ -359,38 +377,3 @@ class Loop:
         shared = self.fabric.all_reduce(torch.tensor(float(value)), reduce_op=how)
         assert isinstance(shared, Tensor)
         return int(shared)
-
-
-class _Clock:
-    """Times of one call."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self.start()
-
-    def start(self) -> None:
-        """Begin to count."""
-        self.begun = self.saved = self._last = time.monotonic()
-        self.waited = 0.0
-        self.seconds_a_step: float | None = None
-
-    @property
-    def minutes(self) -> float:
-        """Since the begin."""
-        return (time.monotonic() - self.begun) / 60
-
-    @property
-    def waiting(self) -> float:
-        """Share of the time that went into waiting for data."""
-        return self.waited / max(time.monotonic() - self.begun, 1e-9)
-
-    def tick(self, world: int) -> float:
-        """Count a step; pictures a second, as an average that forgets."""
-        now = time.monotonic()
-        took, self._last = now - self._last, now
-        # Exponential, a tenth of each new step.
-        old = self.seconds_a_step
-        self.seconds_a_step = took if old is None else 0.9 * old + 0.1 * took
-        config = self._run.config
-        pictures = config.batch * config.accumulate * config.block * world
-        return pictures / max(self.seconds_a_step, 1e-9)

@@ -7,7 +7,7 @@ import torch
 
 from gfla import pretrained
 from gfla.errors import GflaError
-from gfla.evaluation.inception import InceptionFeatures
+from gfla.evaluation.inception import InceptionFeatures, TorchvisionFeatures
 from gfla.evaluation.metrics import Lpips
 
 pytest.importorskip("torchmetrics")
@@ -15,7 +15,9 @@ pytest.importorskip("torch_fidelity")
 pytest.importorskip("lpips")
 
 
-@pytest.mark.parametrize("make", [Lpips, lambda: Lpips("vgg"), InceptionFeatures])
+@pytest.mark.parametrize(
+    "make", [Lpips, lambda: Lpips("vgg"), InceptionFeatures, TorchvisionFeatures]
+)
 def test_offline_says_what_to_fetch_and_where_to_put_it(make, tmp_path, monkeypatch):
     def refuse(*arguments, **options):
         raise URLError("no network")

@@ -117,6 +117,8 @@ def disturb(how: str, server: EmbeddedRedis, store: JobStore) -> None:
     else:
         pid = server.status().pid
         assert pid is not None
+        # On a slow disk what was answered may wait for its file; a second of it may be lost.
+        until(lambda: not store.client.info("persistence")["aof_buffer_length"])
         os.kill(pid, signal.SIGKILL)
         time.sleep(0.3)
         server.start()

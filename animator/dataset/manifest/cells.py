@@ -117,6 +117,8 @@ class RowMaker:
         options |= places
         if options["audio"] not in ("driving", "none"):
             options["audio"] = self._locate(options["audio"])
+        if options["source_pose"] != "auto":
+            options["source_pose"] = self._locate(options["source_pose"])
         # Else they are the defaults, which have been checked.
         if len(values) > 2 or faces.several:
             check_options({name: options[name] for name in ROW_OPTIONS}, places["driving"])

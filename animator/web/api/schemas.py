@@ -59,7 +59,7 @@ _DECIMAL = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?", r
 _MOST_TEXT = 4096
 _MOST_FACES = 1_000_000
 _LEFT_OUT = "It is left out where face names a file for each face."
-_NOT_OFFERED = ("source", "driving", "output")
+_NOT_OFFERED = ("source", "driving", "output", "source_pose")
 
 FileId = Annotated[str, Field(pattern=FILE_ID, title="File id")]
 FileUrl = Annotated[str, Field(pattern=_URL, max_length=MAX_LOCATION, title="URL")]

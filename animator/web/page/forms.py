@@ -13,8 +13,9 @@ from animator.values import Location, Option, refuse
 
 FILES = ("source", "driving")
 """Options that are files, which the page takes in its own way."""
-MADE_HERE = ("output", "driving_fps")
-"""Options that no form asks for: the server chooses where a video goes, and takes no folders."""
+MADE_HERE = ("output", "driving_fps", "source_pose")
+"""Options that no form asks for: the server chooses where a video goes, and takes neither folders
+nor joints."""
 FORMAT = Option(
     name="format",
     kind="choice",

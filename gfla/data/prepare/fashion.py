@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from gfla.data.pose_tables import SHOWN_SIZE
 from gfla.data.prepare.person_sets import (
     SPLITS,
     Format,
@@ -21,9 +23,12 @@ from gfla.data.prepare.preparation import (
     no_display,
 )
 from gfla.errors import GflaError
+from gfla.files import write_text
 
 ANNOTATED: Size = (256, 176)
 """Height and width that the published coordinates are of."""
+SEEN: Size = (256, 256)
+"""Height and width that the published networks see; pictures are brought to it in one step."""
 PUBLISHED_PAIRS = {"train": 101_966, "test": 8_570}
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -72,7 +77,7 @@ def prepare_fashion(
     tables: Path,
     out: Path,
     *,
-    size: Size | None = ANNOTATED,
+    size: Size | None = SEEN,
     format: Format = "jpeg",
     workers: int = 0,
     display: ProgressDisplay = no_display,
@@ -84,7 +89,8 @@ def prepare_fashion(
         tables: folder with ``*annotation-train.csv``, ``*pairs-train.csv`` and their like for test,
             and, if at hand, ``train.lst`` and ``test.lst``.
         out: folder that gets ``train`` and ``held-out`` (the published test split).
-        size: height and width of the pictures written; None to keep theirs.
+        size: height and width of the pictures written (bilinear, as published); None to keep
+            theirs. The default is what the networks see, so that nothing is resized a second time.
         format: of resized pictures.
         workers: processes; 0 for one a core.
         display: shows progress.
@@ -99,7 +105,7 @@ def prepare_fashion(
     # Everything that can be wrong with tables and pictures, before anything is written.
     splits = published_splits(tables)
     available = find_pictures(pictures)
-    fix_options(out, {"kind": "fashion", "size": size, "format": format})
+    fix_options(out, {"kind": "fashion", "size": size, "format": format, "resample": "bilinear"})
     report = PreparationReport("DeepFashion In-shop")
     for name in splits:
         # The lists name all pictures of the published split; the tables those with a person found.
@@ -121,6 +127,8 @@ def prepare_fashion(
             workers=workers,
             display=display,
         )
+        if size is not None:
+            write_text(out / split.name / SHOWN_SIZE, json.dumps(ANNOTATED) + "\n")
         report.notes[f"published pairs of {SPLITS[name]}"] = PUBLISHED_PAIRS[name]
     report.write(out)
     return report

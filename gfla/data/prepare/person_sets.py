@@ -163,16 +163,24 @@ def prepare_picture(task: PictureTask) -> PreparedItem[Size]:
                 if size == own and task.target.suffix.lower() == task.source.suffix.lower():
                     shutil.copyfile(task.source, part)
                 else:
-                    save_picture(picture, part, size, task.target.suffix)
+                    # As the published code resizes these data sets.
+                    bilinear = Image.Resampling.BILINEAR
+                    save_picture(picture, part, size, task.target.suffix, bilinear)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return PreparedItem(f"{task.name} ({error})", skipped=DAMAGED)
     return PreparedItem(task.name, size)
 
 
-def save_picture(picture: Image.Image, path: Path, size: Size, suffix: str) -> None:
-    """Write RGB at a size (bicubic), as PNG or as JPEG of high quality without chroma loss."""
+def save_picture(
+    picture: Image.Image,
+    path: Path,
+    size: Size,
+    suffix: str,
+    resample: Image.Resampling = Image.Resampling.BICUBIC,
+) -> None:
+    """Write RGB at a size, as PNG or as JPEG of high quality without chroma loss."""
     if (picture.height, picture.width) != size:
-        picture = picture.resize((size[1], size[0]), Image.Resampling.BICUBIC)
+        picture = picture.resize((size[1], size[0]), resample)
     if suffix == ".png":
         picture.save(path, format="PNG")
     else:

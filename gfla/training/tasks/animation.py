@@ -10,11 +10,9 @@ from torch import Tensor
 from gfla.build import Generator
 from gfla.losses.anchors import anchor_distance
 from gfla.losses.expression import expressive_windows
-from gfla.models.discriminators import frame_differences
 from gfla.models.generators import AnimationGenerator
 from gfla.models.rollout import Prediction, Reference, RolloutState
 from gfla.ops.ranges import from_bytes
-from gfla.training.config import TEMPORAL_FRAMES
 from gfla.training.tasks.base import (
     Batch,
     BatchOutcome,
@@ -23,13 +21,14 @@ from gfla.training.tasks.base import (
     exact,
     generator_of,
 )
-from gfla.training.tasks.critics import IMAGE, TEMPORAL, Critics
+from gfla.training.tasks.critics import Critics, Move, shown_frames
 
 
 class AnimationTask(RenderingTask):
     """A batch holds ``images`` (uint8 B (1 + T) 3 S S, the source first) and ``structures``.
 
-    A landmark flow prior needs ``landmarks``, too.
+    A landmark flow prior needs ``landmarks``, too; with ``masks`` (B T 1 S S, of the frames to
+    render) correctness counts where they are 1.
     """
 
     @property
@@ -45,6 +44,7 @@ class AnimationTask(RenderingTask):
         carried: list[Tensor],
         seed: Sequence[int],
         critics: Critics | None,
+        move: Move | None = None,
     ) -> BatchOutcome:
         """See ``TrainingTask``. The frames before the block are ``carried``, newest first."""
         # Frame 0 is the source; blocks of frames to render follow.
@@ -60,11 +60,13 @@ class AnimationTask(RenderingTask):
         for t in frames:
             structure, landmarks = batch["structures"][:, t], _landmarks(batch, t)
             after, prediction = self.network.step(state, structure, landmarks)
-            terms = self._frame_terms(prediction, state, images[:, t], structure, looks, draw)
+            terms = self._frame_terms(prediction, images[:, t], structure, looks, draw)
+            pictures = self._pictures(state, images, t)
+            small, mask = self.reduced(images[:, t]), _mask(batch, t)
+            terms |= self.flow_terms(prediction.flows, pictures, small, looks, mask)
             terms |= self._detail_term(prediction, images[:, t], landmarks, looks)
             terms |= self._anchor_term(prediction, landmarks)
-            for name, term in terms.items():
-                sums[name] = sums.get(name, term.new_zeros(())) + term / len(frames)
+            self._add(sums, terms)
             rendered.append(prediction.image)
             state = after
         # Newest first, for the block after this one.
@@ -73,7 +75,10 @@ class AnimationTask(RenderingTask):
             return self.outcome(sums, carried, {}, {})
         # Critics see frames of this block only.
         result, truth = torch.stack(rendered, 1), images[:, first : first + len(frames)]
-        real, fake = _shown(truth, result, TEMPORAL in critics.critics, draw)
+        rules = self.config.critics
+        if move is not None:
+            move(*shown_frames(truth, result.detach(), rules, draw))
+        real, fake = shown_frames(truth, result, rules, draw)
         sums["adversarial"] = critics.judge(fake)
         return self.outcome(sums, carried, real, fake)
 
@@ -107,18 +112,21 @@ class AnimationTask(RenderingTask):
     def _frame_terms(
         self,
         prediction: Prediction,
-        before: RolloutState,
         truth: Tensor,
         structure: Tensor,
         looks: Looks | None,
         draw: torch.Generator,
     ) -> dict[str, Tensor]:
-        small = self.reduced(truth)
         with exact(truth):
-            terms = self.pixel_terms(prediction, truth, small, structure)
+            terms = self.pixel_terms(prediction, truth, self.reduced(truth), structure)
             terms |= self.roughness_term(prediction)
-        terms |= self.flow_terms(prediction.flows, self._pictures(before), small, looks)
         return terms | self.feature_terms(prediction.image, truth, looks, draw)
+
+    def _add(self, sums: dict[str, Tensor], terms: dict[str, Tensor]) -> None:
+        """Add the terms of a frame to those of its block, or its share of their mean."""
+        share = 1 if self.config.block_sum else self.config.block
+        for name, term in terms.items():
+            sums[name] = sums.get(name, term.new_zeros(())) + term / share
 
     def _detail_term(
         self,
@@ -149,11 +157,17 @@ class AnimationTask(RenderingTask):
             distances = [anchor_distance(f, landmarks) for f in prediction.residuals.values()]
         return {"anchor": torch.stack(distances).mean()}
 
-    def _pictures(self, state: RolloutState) -> dict[str, Tensor]:
-        """What the references show, by name."""
-        references = (*state.previous, state.source)
+    def _pictures(self, state: RolloutState, images: Tensor, t: int) -> dict[str, Tensor]:
+        """What the references of frame ``t`` show, by name, to whom judges the flows to them."""
+        if self.config.true_previous:
+            previous = [
+                self.reduced(images[:, max(0, t - age)])
+                for age in range(1, len(state.previous) + 1)
+            ]
+        else:
+            previous = [reference.small for reference in state.previous]
         names = self.network.config.references
-        return {name: each.small for name, each in zip(names, references, strict=True)}
+        return dict(zip(names, (*previous, state.source.small), strict=True))
 
     def _flow_stage(
         self, batch: Batch, images: Tensor, frames: range, looks: Looks | None
@@ -171,9 +185,8 @@ class AnimationTask(RenderingTask):
             state = RolloutState(real(0), tuple(real(max(0, t - age)) for age in ages))
             structure, landmarks = batch["structures"][:, t], _landmarks(batch, t)
             flows = self.network.estimate(state, structure, landmarks)
-            terms = self.flow_terms(flows, self._pictures(state), seen[t], looks)
-            for name, term in terms.items():
-                sums[name] = sums.get(name, term.new_zeros(())) + term / len(frames)
+            pictures, mask = self._pictures(state, images, t), _mask(batch, t)
+            self._add(sums, self.flow_terms(flows, pictures, seen[t], looks, mask))
         return sums
 
 
@@ -181,20 +194,6 @@ def _landmarks(batch: Mapping[str, Tensor], t: int) -> Tensor | None:
     return batch["landmarks"][:, t] if "landmarks" in batch else None
 
 
-def _shown(
-    truth: Tensor, result: Tensor, temporal: bool, draw: torch.Generator
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """A random frame for the critic of pictures, a random window for the temporal one.
-
-    ``truth`` and ``result`` are B T 3 H W.
-    """
-    frames = truth.shape[1]
-    at = int(torch.randint(frames, (), generator=draw))
-    real, fake = {IMAGE: truth[:, at]}, {IMAGE: result[:, at]}
-    if temporal:
-        # Anywhere in the block where three neighbours fit.
-        begin = int(torch.randint(frames - TEMPORAL_FRAMES + 1, (), generator=draw))
-        window = slice(begin, begin + TEMPORAL_FRAMES)
-        real[TEMPORAL] = frame_differences(truth[:, window])
-        fake[TEMPORAL] = frame_differences(result[:, window])
-    return real, fake
+def _mask(batch: Mapping[str, Tensor], t: int) -> Tensor | None:
+    """Of frame ``t``; the source, frame 0, has none."""
+    return batch["masks"][:, t - 1] if "masks" in batch else None

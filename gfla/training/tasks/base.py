@@ -21,7 +21,7 @@ from gfla.losses.regularity import AffineRegularity, roughness
 from gfla.models.rollout import Prediction
 from gfla.pictures import to_picture, warped_picture
 from gfla.training.config import TrainingConfig
-from gfla.training.tasks.critics import Critics
+from gfla.training.tasks.critics import Critics, Move
 
 Batch = Mapping[str, Tensor]
 
@@ -89,6 +89,7 @@ class TrainingTask(nn.Module, ABC):
         carried: list[Tensor],
         seed: Sequence[int],
         critics: Critics | None,
+        move: Move | None = None,
     ) -> BatchOutcome:
         """Render a block of a batch and judge it.
 
@@ -98,6 +99,7 @@ class TrainingTask(nn.Module, ABC):
             carried: of the block before; empty for the first.
             seed: of everything drawn: windows and frames; processes that share a step share it.
             critics: None where there are none yet.
+            move: a step of the critics, made before they judge; None where they step later.
         """
 
     @abstractmethod
@@ -141,6 +143,7 @@ class TrainingTask(nn.Module, ABC):
         pictures: Mapping[str, Tensor],
         small: Tensor,
         looks: Looks | None,
+        mask: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Terms of the flows.
 
@@ -149,6 +152,7 @@ class TrainingTask(nn.Module, ABC):
             pictures: the references as the networks see them.
             small: the truth likewise.
             looks: features.
+            mask: B 1 H W in 0..1, where correctness counts; None for everywhere.
         """
         wanted, terms = self.weights(), {}
         if not flows:
@@ -157,7 +161,7 @@ class TrainingTask(nn.Module, ABC):
         if "correctness" in wanted and looks is not None:
             with torch.no_grad():
                 seen = {name: looks(picture) for name, picture in pictures.items()}
-            terms["correctness"] = self.correctness(flows, seen, looks(small))
+            terms["correctness"] = self.correctness(flows, seen, looks(small), mask)
         # Equations 4 to 6.
         if "regularity" in wanted:
             terms["regularity"] = self.regularity(flows)

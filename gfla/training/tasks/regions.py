@@ -38,7 +38,7 @@ from gfla.ops.spline import landmark_moves
 from gfla.pictures import to_picture
 from gfla.training.config import TrainingConfig
 from gfla.training.tasks.base import Batch, BatchOutcome, TrainingTask, exact, generator_of
-from gfla.training.tasks.critics import Critics
+from gfla.training.tasks.critics import Critics, Move
 
 _REGIONS = {"mouth": MOUTH, "eye": RIGHT_EYE}
 _NEAR, _INSIDE = 2.0, 4.0
@@ -88,6 +88,7 @@ class RegionsTask(TrainingTask):
         carried: list[Tensor],
         seed: Sequence[int],
         critics: Critics | None,
+        move: Move | None = None,
     ) -> BatchOutcome:
         """See ``TrainingTask``. Terms are means over the kinds of regions; critics add up."""
         sums: dict[str, Tensor] = {}
@@ -103,6 +104,8 @@ class RegionsTask(TrainingTask):
                 sums[f"{kind}_{name}"] = term.detach()
             if critics is not None:
                 real[kind], fake[kind] = (_shown(p, crops.shape) for p in (crops.truth, result))
+        if move is not None:
+            move(real, {kind: shown.detach() for kind, shown in fake.items()})
         if critics is not None:
             sums["adversarial"] = critics.judge(fake)
         # Terms without a weight of their own are shown, not minimised.

@@ -17,7 +17,7 @@ from gfla.training.tasks.base import (
     exact,
     generator_of,
 )
-from gfla.training.tasks.critics import IMAGE, Critics
+from gfla.training.tasks.critics import IMAGE, Critics, Move
 
 
 class TransferTask(RenderingTask):
@@ -36,6 +36,7 @@ class TransferTask(RenderingTask):
         carried: list[Tensor],
         seed: Sequence[int],
         critics: Critics | None,
+        move: Move | None = None,
     ) -> BatchOutcome:
         """See ``TrainingTask``."""
         source, truth = from_bytes(batch["source"]), from_bytes(batch["target"])
@@ -56,6 +57,8 @@ class TransferTask(RenderingTask):
         # The critics' say.
         if critics is None:
             return self.outcome(terms, [], {}, {})
+        if move is not None:
+            move({IMAGE: truth}, {IMAGE: result.detach()})
         terms["adversarial"] = critics.judge({IMAGE: result})
         return self.outcome(terms, [], {IMAGE: truth}, {IMAGE: result})
 

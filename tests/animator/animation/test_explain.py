@@ -20,8 +20,9 @@ from PIL import Image
 from animator.animation import explain as explain_module
 from animator.animation import explain_sheet
 from animator.animation.explain import Explained, explain, look_inside
-from animator.animation.explain_sheet import Insides, places
+from animator.animation.explain_sheet import Insides
 from animator.animation.pipeline import animate
+from animator.animation.places import face_places as places
 from animator.animation.plan import JobPlan
 from animator.errors import AnimatorError, JobCancelled
 from animator.media.decode import read_image

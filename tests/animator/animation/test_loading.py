@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from animator.animation.loading import PortraitModel, load_portrait
+from animator.animation.person import PersonGenerator
 from animator.errors import AnimatorError
-from animator.persons.generator import PersonGenerator
 from animator.settings import Settings
 from animator.weights.importing import import_weights
 from animator.weights.library import entry_path

@@ -57,6 +57,7 @@ VIDEOS = [
     for codec in FORMATS[suffix].codecs
 ]
 OTHERS = ["out.gif", "out.webp", "out.apng", "out/", "out-%03d.png"]
+OFTEN_KILLED = pytest.mark.skipif("ANIMATOR_LONG_TESTS" not in os.environ, reason="takes a minute")
 RATES = ["keep", "24", "60"]
 SOUNDS = ["driving", "none", "file"]
 NAMES = {"h264": "h264", "h265": "hevc", "av1": "av1", "vp9": "vp9"}
@@ -348,9 +349,14 @@ def content(job: JobSpec) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("out.mp4", {"codec": "h265"}), ("out.mkv", {"codec": "av1"}), ("out.webm", {}),
-        ("out.mov", {"fps": "24"}), ("out.gif", {}), ("out.webp", {}), ("out.apng", {"fps": "60"}),
-        ("out/", {}), ("out-%03d.png", {"fps": "24"}),
+        ("out.mkv", {"codec": "av1"}), ("out.gif", {}), ("out-%03d.png", {"fps": "24"}),
+        *(
+            pytest.param(name, options, marks=OFTEN_KILLED)
+            for name, options in [
+                ("out.mp4", {"codec": "h265"}), ("out.webm", {}), ("out.mov", {"fps": "24"}),
+                ("out.webp", {}), ("out.apng", {"fps": "60"}), ("out/", {}),
+            ]
+        ),
     ],
 )  # fmt: skip
 def test_a_killed_job_goes_on_to_the_same_bytes(

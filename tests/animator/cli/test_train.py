@@ -30,6 +30,7 @@ batch: 2
 steps: 100000
 record: {log_every: 2, sheet_rows: 2}
 """
+OTHER = pytest.mark.skipif("ANIMATOR_LONG_TESTS" not in os.environ, reason="takes 15 seconds")
 REPORT = StepReport(
     120, 6000, {"loss": 1.23456, "feature_distance": 0.5}, 12.34, 3725.0, failed=2, waiting=0.25
 )
@@ -51,7 +52,9 @@ def train(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 0), pytest.param(signal.SIGINT, 130, marks=OTHER)]
+)
 def test_a_signal_ends_a_run_with_a_checkpoint_and_it_goes_on(
     config: Path, tmp_path: Path, number: signal.Signals, status: int
 ) -> None:

@@ -19,7 +19,7 @@ from animator.persons.bodies import (
     make_body_detector,
     resolve_body_detector,
 )
-from animator.persons.body import Body, FollowingDetector, next_body
+from animator.persons.body import Body, FollowingDetector
 from gfla.joints import JOINTS, found
 from tests.real_detectors import state_with
 
@@ -116,8 +116,7 @@ def test_joints_turn_with_the_picture(real: BlazePose, astronaut: NDArray[np.uin
     (body,) = real.find(astronaut)
     matrix = cv2.getRotationMatrix2D((256, 256), 25, 0.7)
     turned = np.asarray(cv2.warpAffine(astronaut, matrix, (560, 520)), np.uint8)
-    followed = next_body(turned, real, body)
-    assert followed is not None
+    (followed,) = real.find_after(turned, [body])
     expected = place(body, *HEAD) @ matrix[:, :2].T + matrix[:, 2]
     assert np.abs(place(followed, *HEAD) - expected).max() < 14
 
@@ -135,5 +134,6 @@ def test_two_persons_and_nobody(real: BlazePose, astronaut: NDArray[np.uint8]) -
     left = min(bodies, key=lambda body: body.box[0])
     alone = both.copy()
     alone[:, 360:] = 90
-    assert place(next_body(alone, real, left), "nose")[0, 0] == pytest.approx(151, abs=14)  # type: ignore[arg-type]
-    assert next_body(np.full((300, 400, 3), 90, np.uint8), real, left) is None
+    (still_there,) = real.find_after(alone, [left])
+    assert place(still_there, "nose")[0, 0] == pytest.approx(151, abs=14)
+    assert not real.find_after(np.full((300, 400, 3), 90, np.uint8), [left])

@@ -93,18 +93,6 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     assert caught.value.code == "no_such_file"
 
 
-def test_one_person_is_followed_through_a_crowd() -> None:
-    def body(left: float, width: float) -> bodies.Body:
-        return bodies.Body(np.zeros((18, 2)), (left, 0, left + width, 100), 1.0)
-
-    small, large = body(0, 40), body(100, 80)
-    assert bodies.follow([large, small], None) is large
-    moved = body(5, 40)
-    assert bodies.follow([large, moved], small) is moved
-    assert bodies.follow([large], small) is large
-    assert bodies.follow([], small) is None
-
-
 def test_nobody_in_the_picture() -> None:
     class Blind:
         def find(self, picture: np.ndarray) -> list[bodies.Body]:

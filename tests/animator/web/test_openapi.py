@@ -77,6 +77,7 @@ def test_a_new_job_has_every_option(document: dict[str, Any]) -> None:
     body = operations(document)["POST /v1/jobs"]["requestBody"]["content"]
     offered = body["application/json"]["schema"]["properties"]
     assert offered.keys() == body["multipart/form-data"]["schema"]["properties"].keys()
-    # Where a video goes is the server's affair.
-    assert set(OPTIONS) - {"output"} <= set(offered)
+    # Where a video goes is the server's affair, and it takes no files of joints.
+    assert set(OPTIONS) - {"output", "source_pose"} <= set(offered)
+    assert "source_pose" not in offered
     assert "output" not in offered and "path" not in json.dumps(offered["source"]).lower()

@@ -19,10 +19,13 @@ from animator.settings import Settings
 from animator.weights import importing
 from animator.weights.importing import import_weights, suggest_name
 from animator.weights.library import entry_path, list_weights, sha256_of
+from animator.weights.loading import load_checkpoint
 from gfla import checkpoint
-from gfla.build import build_critic
-from gfla.config import CriticConfig
+from gfla.build import Generator, build_critic
+from gfla.config import CriticConfig, PoseTransferConfig, ViewSynthesisConfig
 from gfla.published.critics import critic_to_published
+from gfla.training.config_files import load_config
+from gfla.training.state import Run
 from tests.animator.weights_files import KINDS, published_state, write_published
 from tests.helpers import COMPACT, small_generator
 
@@ -59,6 +62,7 @@ def test_every_published_kind_comes_in(kind, prefix, archive, animator, library,
     assert (info["name"], info["source_file"]) == ("small", "small_net_G.pth")
     assert (info["source_sha256"], info["structure_size"]) == (sha256_of(path), 256)
     assert info.get("background_edges", False) is (kind == "face")
+    assert info.get("drawing") == ("published" if kind == "face" else None)
     listed = json.loads(animator("list", "--json").stdout)[1]
     assert (listed["name"], listed["kind"], listed["purpose"]) == ("small", config.kind, purpose)
     assert listed["parameters"] == sum(tensor.numel() for tensor in original.values())
@@ -78,6 +82,64 @@ def test_a_checkpoint_of_our_own_keeps_what_it_says(library, tmp_path):
     assert loaded.info["structure_size"] == 64
     assert (loaded.info["step"], loaded.info["name"]) == (7, "mine")
     assert "background_edges" not in loaded.info
+
+
+def stage_one(folder: Path, kind: str, prefix: str = "") -> tuple[Path, Generator]:
+    """A file of the published stage 1, the flow estimator alone, and the network that it is of."""
+    config = {
+        "fashion": PoseTransferConfig(flow_widths=(4, 4, 6, 6, 8)),
+        "market": PoseTransferConfig(flow_widths=(4, 4, 6, 6, 8), attention=((2, 3),)),
+        "shapenet": ViewSynthesisConfig(flow_widths=(4, 4, 6, 6, 8)),
+    }[kind]
+    network = small_generator(config)
+    state = checkpoint.to_published(network)
+    flow = {prefix + name: state[name] for name in state if name.startswith("flow_net.")}
+    assert 0 < len(flow) < len(state) / 2
+    path = folder / f"{kind}_net_G.pth"
+    torch.save(flow, path)
+    return path, network
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "prefix"), [("fashion", ""), ("market", "module."), ("shapenet", "")]
+)
+def test_stage_one_alone_comes_in_and_is_trained_on_from(kind, prefix, animator, library, tmp_path):
+    path, network = stage_one(tmp_path, kind, prefix)
+    done = animator("import", path)
+    assert done.exit_code == 0, done.stderr
+    entry = entry_path(kind, library)
+    loaded = checkpoint.load(entry)
+    assert loaded.generator.config == network.config
+    assert loaded.info["stage"] == "flow"
+    # Its flow estimator is the file's; nothing is claimed of the rest but that it was drawn.
+    ours, theirs = loaded.generator.state_dict(), network.state_dict()
+    flow = [name for name in theirs if name.startswith("flow_estimator.")]
+    assert flow and all(torch.equal(ours[name], theirs[name]) for name in flow)
+    listed = json.loads(animator("list", "--json").stdout)[1]
+    assert listed["purpose"] == f"stage 1 of {KINDS[kind][1]}"
+    # It renders nothing, and stage 2 begins with it.
+    with pytest.raises(AnimatorError, match="start_from") as caught:
+        load_checkpoint(entry, torch.device("cpu"))
+    assert caught.value.code == "weights_wrong_kind"
+    configs = {"fashion": "person-fashion", "market": "person-market", "shapenet": "view"}
+    settings = ["model.flow_widths=[4,4,6,6,8]", f"start_from={entry}"]
+    run = Run(load_config(configs[kind], settings), drawn_features=True)
+    begun = run.generator.state_dict()
+    assert all(torch.equal(begun[name], theirs[name]) for name in flow)
+
+
+def test_a_prefix_on_half_of_the_names_is_refused_in_words(animator, library, tmp_path):
+    state = published_state()
+    half = dict.fromkeys(list(state)[::2])
+    mixed = {("module." if name in half else "") + name: t for name, t in state.items()}
+    torch.save(mixed, tmp_path / "mixed_net_G.pth")
+    done = animator("import", "mixed_net_G.pth")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("error [weights_unreadable]: ")
+    assert f"{len(half)} of its {len(state)} names begin with 'module.'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not library.weights_dir.exists()
 
 
 @pytest.mark.parametrize(

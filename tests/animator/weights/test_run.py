@@ -38,7 +38,7 @@ PUBLISHED_SIZE = 256
 @pytest.fixture
 def library(state_dir: Path, tmp_path: Path) -> Settings:
     settings = Settings.from_environment()
-    for name, kind in (("narrow", "face"), ("dance", "dance"), ("fashion", "fashion")):
+    for name, kind in (("narrow", "face"), ("dance", "dance"), ("shapenet", "shapenet")):
         import_weights(write_published(tmp_path, name, kind), settings=settings)
     return settings
 
@@ -69,8 +69,8 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
 def expected_structure(points, picture, source_points):
     """Guidance of a frame with the edges of the source's background, put together anew."""
     size = PUBLISHED_SIZE
-    source = face_structure(source_points * size - 0.5, size)
-    structure = face_structure(points * size - 0.5, size)
+    source = face_structure(source_points * size - 0.5, size, style="published")
+    structure = face_structure(points * size - 0.5, size, style="published")
     canny = feature.canny(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), sigma=1)
     drawn = (source[0] == 0).astype(np.uint8)
     clear = cv2.distanceTransform(drawn, cv2.DIST_L1, 3) > 2
@@ -87,7 +87,7 @@ def direct_rollout(spec: JobSpec, weights: Path) -> list[np.ndarray]:
     source_points = plan.source.crop_units(plan.source.points)
     picture = crop_square(plan.source.picture, plan.source.square, PUBLISHED_SIZE)
     image = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
-    own = face_structure(source_points * PUBLISHED_SIZE - 0.5, PUBLISHED_SIZE, picture)
+    own = face_structure(source_points * PUBLISHED_SIZE - 0.5, PUBLISHED_SIZE, picture, "published")
     frames = []
     with torch.inference_mode():
         state = network.start(image, torch.from_numpy(own)[None])
@@ -150,9 +150,8 @@ def test_guidance_has_background_only_where_weights_ask_for_it(library, tmp_path
 @pytest.mark.parametrize(
     ("weights", "code", "says"),
     [
-        ("dance", "weights_wrong_kind", "are for person animation"),
-        ("fashion", "weights_wrong_kind", "are for person pose transfer"),
-        ("missing", "no_such_weights", "known are default, dance, fashion, narrow"),
+        ("shapenet", "weights_wrong_kind", "are for view synthesis"),
+        ("missing", "no_such_weights", "known are default, dance, narrow, shapenet"),
         ("broken.safetensors", "weights_unreadable", "cannot be used"),
         ("narrow_net_G.pth", "weights_unreadable", "`animator weights import`"),
         ("none.safetensors", "no_such_file", "none.safetensors"),
@@ -188,7 +187,7 @@ def test_a_job_notices_that_its_weights_have_changed(spec, library):
 
 
 def test_a_file_of_another_kind_is_refused_by_the_pipeline_too(spec, library):
-    for weights in ("dance", str(entry_path("fashion", library))):
+    for weights in ("dance", str(entry_path("shapenet", library))):
         with pytest.raises(AnimatorError) as caught:
             load_portrait(weights, "cpu", "float32", Settings.from_environment())
         assert caught.value.code == "weights_wrong_kind"

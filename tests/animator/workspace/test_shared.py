@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from animator.workspace.attempt import Workspace
 from animator.workspace.shared import SharedSegments
 from tests.chaos import dataset_media
 from tests.chaos.outputs import content
+from tests.worker.workers import until
 
 JOB = "0123abcd"
 
@@ -52,13 +52,15 @@ def copies(settings: Settings) -> list[str]:
 
 def begin(spec: JobSpec, settings: Settings, folder: Path, segments: int) -> None:
     """An attempt that ends, without a word more, when so many segments have been copied."""
+    workspace = machine(folder, 1)
+    state = f"{segments:05}.npz"
 
     def stop() -> bool:
-        # A frame is slow enough for the copies to keep up.
-        time.sleep(0.02)
-        return f"{segments:05}.npz" in copies(settings)
+        if state not in workspace.finished():
+            return False
+        until(lambda: state in copies(settings))
+        return True
 
-    workspace = machine(folder, 1)
     here = replace(spec, output=str(workspace.output))
     with SharedSegments(workspace, JOB, settings).kept(), pytest.raises(JobCancelled):
         animate(here, workspace=workspace, should_stop=stop)

@@ -9,7 +9,13 @@ import torch
 
 from gfla.errors import GflaError
 from gfla.evaluation import inception
-from gfla.evaluation.inception import InceptionFeatures, KidOptions, SetDistances
+from gfla.evaluation.inception import (
+    InceptionFeatures,
+    KidOptions,
+    SetDistances,
+    SeveralDistances,
+    TorchvisionFeatures,
+)
 from gfla.pretrained import PretrainedFile
 
 pytest.importorskip("torchmetrics")
@@ -137,6 +143,82 @@ def test_inception_reads_a_local_file(tmp_path, monkeypatch):
     assert float(found[0, 320:].abs().max()) == 0
     with pytest.raises(GflaError, match="needs uint8"):
         features(torch.zeros(1, 3, 32, 24))
+
+
+@pytest.fixture(scope="module")
+def torchvision_weights(tmp_path_factory):
+    """A file as torchvision publishes it, with weights that keep features at a size of 1."""
+    from torchvision.models import inception_v3
+
+    path = tmp_path_factory.mktemp("weights") / "inception.pth"
+    network = inception_v3(weights=None, init_weights=False)
+    random = torch.Generator().manual_seed(0)
+    for name, value in network.state_dict().items():
+        if name.endswith("conv.weight"):
+            inputs = value[0].numel()
+            value.copy_(torch.randn(value.shape, generator=random) * (2 / inputs) ** 0.5)
+    torch.save(network.state_dict(), path)
+    return path
+
+
+@pytest.mark.slow
+def test_the_papers_inception_is_torchvisions_with_the_published_scaling(
+    torchvision_weights, monkeypatch
+):
+    from torchvision.models import inception_v3
+
+    named = PretrainedFile("Inception", f"x-{pretrained_prefix(torchvision_weights)}.pth")
+    monkeypatch.setattr(inception, "TORCHVISION", named)
+    features = TorchvisionFeatures(torchvision_weights)
+    assert features.sha256 == hashlib.sha256(torchvision_weights.read_bytes()).hexdigest()
+    pictures = torch.randint(0, 256, (2, 3, 40, 30), generator=torch.Generator().manual_seed(1))
+    found = features(pictures.byte())
+    # The same by the formula: bilinear between centres, then every channel's line.
+    size, seen = (40, 30), np.empty((2, 3, 299, 299))
+    places = [np.clip((np.arange(299) + 0.5) * side / 299 - 0.5, 0, side - 1) for side in size]
+    for item, channel in np.ndindex(2, 3):
+        plane = pictures[item, channel].numpy() / 255
+        rows = np.stack([np.interp(places[1], np.arange(30), row) for row in plane])
+        plane = np.stack([np.interp(places[0], np.arange(40), column) for column in rows.T]).T
+        deviation, mean = ((0.229, 0.485), (0.224, 0.456), (0.225, 0.406))[channel]
+        seen[item, channel] = plane * (deviation / 0.5) + (mean - 0.5) / 0.5
+    network = inception_v3(weights=None, init_weights=False, transform_input=False).eval()
+    network.load_state_dict(torch.load(torchvision_weights, weights_only=True))
+    pooled = []
+    network.avgpool.register_forward_hook(lambda module, given, out: pooled.append(out))
+    with torch.inference_mode():
+        network(torch.tensor(seen, dtype=torch.float32))
+    assert found.shape == (2, 2048) and float(found.std()) > 0.01
+    assert torch.allclose(found, pooled[0].flatten(1), rtol=1e-3, atol=1e-4)
+    with pytest.raises(GflaError, match="needs uint8"):
+        features(torch.zeros(1, 3, 32, 24))
+    other = torchvision_weights.with_name("other.pth")
+    other.write_bytes(b"no weights")
+    with pytest.raises(GflaError, match="those very weights") as raised:
+        TorchvisionFeatures(other)
+    assert raised.value.code == "bad_checkpoint"
+
+
+def test_two_networks_are_told_apart_by_name():
+    random = np.random.default_rng(0)
+    real, fake = random.normal(size=(20, 4)), random.normal(size=(20, 4))
+    several = SeveralDistances({"": SetDistances(Given(4)), "-torchvision": SetDistances(Half(4))})
+    pictures = [torch.tensor(x)[:, None, None].expand(-1, 3, 1, -1) for x in (real, fake)]
+    several.add(pictures[0], real=True)
+    several.add(pictures[1], real=False)
+    found = several.compute()
+    assert found["fid"] == pytest.approx(distances(real, fake)["fid"], rel=1e-9)
+    assert found["fid-torchvision"] == pytest.approx(found["fid"] / 4, rel=1e-6)
+    assert (several.real, several.fake, several.num_features) == (20, 20, 4)
+    several.forget_generated()
+    assert several.fake == 0
+
+
+class Half(Given):
+    """The same features at half the length."""
+
+    def forward(self, pictures):
+        return super().forward(pictures) / 2
 
 
 def pretrained_prefix(path):

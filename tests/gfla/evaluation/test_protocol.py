@@ -35,10 +35,20 @@ def test_shipped_protocols_load_and_come_back(name, tmp_path):
 def test_the_paper_protocol_is_what_is_known_of_the_paper():
     paper = load_protocol("paper")
     assert paper.expected_samples == 8570
-    assert paper.metrics == ("fid", "lpips-alex-0.1")
+    # Both networks of FID, the released script's first.
+    assert paper.metrics == ("fid-torchvision", "fid", "lpips-alex-0.1")
     assert paper.sets.reference == "training-set"
-    assert paper.pictures.resize == "bicubic"
+    assert paper.mask == "released"
+    wanted = PictureOptions(256, 256, "bilinear", "jpeg", 75, "4:2:0", "truncated")
+    assert paper.pictures == wanted
     assert len(paper.left_open) >= 4
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"), [("faces", "8d163448"), ("folders", "acfa0e74"), ("small", "57a9f30c")]
+)
+def test_protocols_that_did_not_change_keep_their_hash(name, digest):
+    assert load_protocol(name).sha256.startswith(digest)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +59,9 @@ def test_the_paper_protocol_is_what_is_known_of_the_paper():
         replace(BASE, samples=3),
         replace(BASE, pictures=PictureOptions(resize="lanczos")),
         replace(BASE, pictures=PictureOptions(file_format="jpeg")),
+        replace(BASE, pictures=PictureOptions(jpeg_chroma="4:2:0")),
+        replace(BASE, pictures=PictureOptions(levels="truncated")),
+        replace(BASE, mask="released"),
         replace(BASE, sets=SetOptions(kid_subsets=99)),
         replace(BASE, clips=ClipOptions(every=5)),
         replace(BASE, left_open=("nothing",)),
@@ -88,6 +101,8 @@ def test_the_hash_is_of_values_not_of_how_they_are_written(tmp_path):
         ("name: x\ntask: faces\nmetrics: [l1]\nclips: {every: 0}", "every is 0"),
         ("name: x\ntask: faces\nmetrics: [l1]\nclips: {settings: [me]}", "settings"),
         ("name: x\ntask: pairs\nmetrics: [l1]\npictures: {resize: magic}", "resize is 'magic'"),
+        ("name: x\ntask: pairs\nmetrics: [l1]\npictures: {jpeg_chroma: half}", "is 'half'"),
+        ("name: x\ntask: pairs\nmetrics: [l1]\nmask: mine", "mask is 'mine'"),
         ("name: [unclosed", "no YAML"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gfla.errors import GflaError
-from gfla.guidance.face import CHANNELS, LABELS, face_structure, with_forehead
+from gfla.guidance.face import CHANNELS, LABELS, face_structure, face_style, with_forehead
 from tests.golden.faces import MEAN_FACE
 
 
@@ -70,3 +70,44 @@ def test_other_landmarks_are_refused(wrong):
     with pytest.raises(GflaError) as caught:
         face_structure(wrong, 64)
     assert caught.value.code == "invalid_landmarks"
+
+
+def test_the_published_forehead_is_not_a_pixel_off():
+    points = np.zeros((68, 2))
+    points[0], points[16] = (20, 100), (120, 103)  # the line is at 101.5
+    points[8] = (70, 151)
+    points[15] = (119, 97)
+    published, default = (with_forehead(points, style)[68:] for style in ("published", "default"))
+    # 101.5 + floor(-49.5 * 2 / 3) = 101.5 - 33, cut; and 101.5 + floor(4.5 * 2 / 3) = 101.5 + 3.
+    assert published[7].tolist() == [70, 68]
+    assert published[0].tolist() == [119, 104]
+    # On a line that is floored first: 101 + floor(-50 * 2 / 3), and 101 + floor(4 * 2 / 3).
+    assert default[7].tolist() == [70, 67]
+    assert default[0].tolist() == [119, 103]
+
+
+def test_the_published_line_moves_half_of_all_foreheads():
+    random = np.random.default_rng(5)
+    moved = 0
+    for _ in range(200):
+        points = np.trunc(face(256) + random.normal(0, 3, (68, 2)))
+        base = (points[0, 1] + points[16, 1]) / 2
+        wanted = [int(base + (base - y) * 2 // 3) for y in points[15:0:-1, 1]]
+        assert with_forehead(points, "published")[68:, 1].tolist() == wanted
+        moved += with_forehead(points)[68:, 1].tolist() != wanted
+    assert 60 < moved < 140
+
+
+def test_published_landmarks_are_cut_to_whole_pixels():
+    fractional = face(256) + 0.3
+    drawn = face_structure(fractional, 256, style="published")
+    assert np.array_equal(drawn, face_structure(np.trunc(fractional), 256, style="published"))
+    assert not np.array_equal(drawn[0], face_structure(fractional, 256)[0])
+    with pytest.raises(GflaError, match="style"):
+        face_structure(fractional, 256, style="exact")
+
+
+def test_a_checkpoint_says_how_faces_are_drawn():
+    assert face_style({"name": "face_net_G"}) == "published"  # an import
+    assert face_style({"name": "face-regions", "structure_size": 128}) == "default"
+    assert face_style({"structure_size": 256, "drawing": "published"}) == "published"

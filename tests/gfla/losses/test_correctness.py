@@ -227,3 +227,51 @@ def test_warped_distance_is_zero_for_the_right_flow():
     right = warped_distance(reference[..., :28], target[..., :28], flow[..., :7])
     wrong = warped_distance(reference, target, torch.zeros_like(flow))
     assert right < wrong / 3
+
+
+def test_published_bilinear_samples_of_a_shortened_flow_with_nothing_outside():
+    source = torch.rand(1, 3, 5, 4, dtype=torch.float64) + 0.1
+    target = torch.rand(1, 3, 5, 4, dtype=torch.float64)
+    flow = torch.zeros(1, 2, 5, 4, dtype=torch.float64)
+    flow[:, 0], flow[:, 1] = 1.2, -2.5
+    expected = 0.0
+    for y in range(5):
+        for x in range(4):
+            px, py = x + 1.2 * (4 - 1) / 4, y - 2.5 * (5 - 1) / 5
+            x0, y0 = math.floor(px), math.floor(py)
+            found = torch.zeros(3, dtype=torch.float64)
+            for row in (y0, y0 + 1):
+                for column in (x0, x0 + 1):
+                    if 0 <= row < 5 and 0 <= column < 4:
+                        share = (1 - abs(px - column)) * (1 - abs(py - row))
+                        found += share * source[0, :, row, column]
+            wanted = target[0, :, y, x]
+            best = F.cosine_similarity(source[0].flatten(1), wanted[:, None], dim=0).max()
+            mu = F.cosine_similarity(found, wanted, dim=0)
+            expected += (torch.exp(-mu / best) - math.exp(-1)) / 20
+    found = sampling_correctness(flow, source, target, "published-bilinear")
+    torch.testing.assert_close(found, torch.as_tensor(expected))
+    assert sampling_correctness(flow, source, target, "bilinear") != found
+
+
+def test_a_mask_says_where_correctness_counts():
+    flow, source, target = inputs(dtype=torch.float64)
+    height, width = flow.shape[2:]
+    maps = []
+    for y in range(height):
+        for x in range(width):
+            one = torch.zeros(len(flow), 1, height, width)
+            one[..., y, x] = 1
+            maps.append(sampling_correctness(flow, source, target, mask=one))
+    everywhere = torch.stack(maps)
+    torch.testing.assert_close(everywhere.mean(), sampling_correctness(flow, source, target))
+    # A soft mask of twice the size: every other of its pixels counts, by as much as it says.
+    mask = torch.rand(1, 1, 2 * height, 2 * width, dtype=torch.float64).expand(
+        len(flow), -1, -1, -1
+    )
+    shares = mask[0, 0, ::2, ::2].flatten()
+    expected = (shares * everywhere).sum() / shares.sum()
+    torch.testing.assert_close(sampling_correctness(flow, source, target, mask=mask), expected)
+    assert sampling_correctness(flow, source, target, mask=torch.zeros_like(mask)) == 0
+    with pytest.raises(GflaError, match="mask"):
+        sampling_correctness(flow, source, target, mask=mask[:, 0])

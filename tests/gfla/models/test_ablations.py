@@ -29,10 +29,28 @@ def test_bilinear_sampling_moves_features_along_the_flow():
 
 def test_global_attention_is_the_weighted_sum_that_its_weights_say():
     torch.manual_seed(0)
-    sampler = GlobalAttention(6).double()
-    target, source = torch.randn(2, 6, 3, 5).double(), torch.randn(2, 6, 4, 2).double()
+    sampler = GlobalAttention(16).double()
+    assert sampler.query.weight.shape == sampler.key.weight.shape == (2, 16, 1, 1)
+    target, source = torch.randn(2, 16, 3, 5).double(), torch.randn(2, 16, 3, 5).double()
     prepared = SourceFeatures(source)
+    # A gate that is shut at the begin.
+    assert sampler(target, prepared).abs().max() == 0
+    torch.nn.init.constant_(sampler.gate, 0.7)
+
+    def projected(convolution, features):
+        weight, bias = convolution.weight[:, :, 0, 0], convolution.bias[:, None]
+        return weight @ features.flatten(1) + bias
+
     weights = sampler.weights(target, prepared)
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 15).double())
-    attended = (weights @ source.flatten(2).transpose(1, 2)).transpose(1, 2).view(2, 6, 3, 5)
-    torch.testing.assert_close(sampler(target, prepared), sampler.project(attended))
+    for index in range(2):
+        queries = projected(sampler.query, source[index])
+        keys = projected(sampler.key, target[index])
+        values = projected(sampler.value, source[index])
+        found = torch.zeros(16, 15).double()
+        for place in range(15):
+            likeness = torch.stack([queries[:, place] @ keys[:, other] for other in range(15)])
+            shares = likeness.exp() / likeness.exp().sum()
+            torch.testing.assert_close(weights[index, place], shares)
+            found[:, place] = (values * shares).sum(1)
+        torch.testing.assert_close(sampler(target, prepared)[index].flatten(1), 0.7 * found)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gfla.build import build_critic, initialise
+from gfla.build import build_clip_critic, build_critic, initialise
 from gfla.config import CriticConfig
 from gfla.errors import GflaError
 from gfla.losses.adversarial import gradient_penalty
@@ -103,3 +103,56 @@ def test_a_gated_critic_is_steep_along_pictures_alone(gated):
     torch.testing.assert_close(penalty, slope.square().sum() / 4)
     penalty.backward()
     assert critic.critic.head[1].weight.grad.abs().sum() > 0
+
+
+def test_a_critic_of_clips_looks_along_time_as_well():
+    torch.manual_seed(0)
+    critic = build_clip_critic(6, (32, 64, 128, 128), spectral_norm=True)
+    initialise(critic, gain=0.02)
+    shapes = {
+        name.removesuffix(".parametrizations.weight.original"): tuple(value.shape)
+        for name, value in critic.state_dict().items()
+        if name.endswith("original")
+    }
+    assert shapes == {
+        "clip_downs.0.body.1": (32, 3, 3, 3, 3),
+        "clip_downs.0.body.3": (32, 32, 3, 4, 4),
+        "clip_downs.0.shortcut.1": (32, 3, 1, 1, 1),
+        "clip_downs.1.body.1": (32, 32, 3, 3, 3),
+        "clip_downs.1.body.3": (64, 32, 3, 4, 4),
+        "clip_downs.1.shortcut.1": (64, 32, 1, 1, 1),
+        # Two of six frames are left, which makes 128 channels of 64.
+        "downs.0.body.1": (128, 128, 3, 3),
+        "downs.0.body.3": (128, 128, 4, 4),
+        "downs.0.shortcut.1": (128, 128, 1, 1),
+        "downs.1.body.1": (128, 128, 3, 3),
+        "downs.1.body.3": (128, 128, 4, 4),
+        "downs.1.shortcut.1": (128, 128, 1, 1),
+        "head.1": (1, 128, 1, 1),
+    }
+    clip = torch.rand(2, 6, 3, 32, 48) * 2 - 1
+    logits = critic(clip)
+    assert logits.shape == (2, 1, 2, 3)
+    logits.mean().backward()
+    assert all(p.grad is not None for p in critic.parameters())
+    for wrong in (clip[:, :5], clip[:, :, :2], clip[..., :8, :], clip[0]):
+        with pytest.raises(GflaError) as caught:
+            critic(wrong)
+        assert caught.value.code == "invalid_shape"
+
+
+def test_a_critic_of_clips_tells_their_frames_order():
+    torch.manual_seed(0)
+    critic = build_clip_critic(6, (4, 6, 8), spectral_norm=False)
+    initialise(critic, gain=1.0)
+    down = critic.clip_downs[0]
+    clip = torch.rand(1, 6, 3, 16, 16) * 2 - 1
+    assert not torch.allclose(critic(clip), critic(clip.flip(1)))
+    # A Down's shortcut takes means of three frames and of 2 x 2 pixels; time shrinks by two.
+    features = clip.transpose(1, 2)
+    found = down(features) - down.body(features)
+    means = torch.stack([features[:, :, t : t + 3].mean(2) for t in range(4)], 2)
+    means = means.unflatten(-1, (8, 2)).mean(-1).unflatten(-2, (8, 2)).mean(-2)
+    weight, bias = down.shortcut[1].weight.flatten(1), down.shortcut[1].bias
+    expected = torch.einsum("oc,bcthw->bothw", weight, means) + bias[:, None, None, None]
+    torch.testing.assert_close(found, expected)

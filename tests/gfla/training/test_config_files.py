@@ -65,12 +65,19 @@ def test_files_that_are_none_are_refused(tmp_path: Path, text: str, said: str) -
 
 
 def test_differences_leave_out_what_changes_no_result() -> None:
-    one = load_config("face")
+    one = load_config("view")
     assert not differences(
-        one, load_config("face", ["record.log_every=3", "data.workers=0", "start_from=a"])
+        one, load_config("view", ["record.log_every=3", "data.workers=0", "start_from=a"])
     )
-    assert differences(one, load_config("face", ["seed=2", "data.options.a=1"])) == [
+    assert differences(one, load_config("view", ["seed=2", "data.options.a=1"])) == [
         "data.options: {}, not None",
         "seed: 1, not 2",
         "data.options.a: None, not 1",
     ]
+
+
+def test_the_model_of_figure_b11_differs_in_the_regularisation_alone() -> None:
+    full, without = load_config("person-fashion"), load_config("ablation-no-regularity")
+    changed = {line.split(":")[0] for line in differences(full, without)}
+    assert changed == {"losses.regularity", "losses.flow_regularity"}
+    assert (without.losses.regularity, without.losses.flow_regularity) == (0, 0)

@@ -47,11 +47,49 @@ def test_fashion_is_resized_and_read_as_pairs(fashion: Path) -> None:
     report = prepare_fashion(fashion, fashion / "tables", fashion / "out", workers=1)
     assert report.counts["pictures of train"] == 3 and not report.skipped
     folder = fashion / "out" / "train"
-    assert Image.open(folder / "images" / NAMES[0]).size == (176, 256)
+    assert Image.open(folder / "images" / NAMES[0]).size == (256, 256)
     pairs = PersonPairs(folder, (256, 256))
     assert sorted(pairs.pairs) == sorted(PAIRS)
+    # What the networks see is squeezed; people see the aspect of the data set.
+    assert pairs.picture_size == (256, 176)
     (row,) = [row for row in read_annotations(folder / "annotation.csv") if row.name == NAMES[1]]
-    assert np.allclose(row.joints, standing((256, 176), 1), atol=0.01)
+    assert np.allclose(row.joints, standing((256, 176), 1) * [256 / 176, 1], atol=0.01)
+
+
+def test_fashion_is_resized_once_and_bilinearly(tmp_path: Path) -> None:
+    # Noise at the true size, so that a second resampling or another filter shows.
+    noise = np.random.default_rng(0).integers(0, 256, (1101, 750, 3)).astype(np.uint8)
+    for name in TREE:
+        (tmp_path / "img_highres" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise).save(tmp_path / "img_highres" / name, quality=90)
+    write_tables(tmp_path / "tables", "train", NAMES, (256, 176), PAIRS)
+    prepare_fashion(tmp_path, tmp_path / "tables", tmp_path / "out", format="png", workers=1)
+    pairs = PersonPairs(tmp_path / "out" / "train", (256, 256), resample="bilinear")
+    with Image.open(tmp_path / "img_highres" / next(iter(TREE))) as raw:
+        seen = _triangles(np.asarray(raw.convert("RGB"), np.float64), (256, 256))
+    wanted = np.clip(np.rint(seen), 0, 255)
+    found = pairs[0]["source"].permute(1, 2, 0).numpy().astype(float)
+    # Pillow rounds between the two axes.
+    assert np.abs(found - wanted).max() <= 1
+    kept = tmp_path / "kept"
+    prepare_fashion(tmp_path, tmp_path / "tables", kept, size=None, workers=1)
+    straight = PersonPairs(kept / "train", (256, 256), resample="bilinear")
+    assert np.array_equal(straight[0]["source"], pairs[0]["source"])
+    assert not np.array_equal(
+        PersonPairs(kept / "train", (256, 256))[0]["source"], pairs[0]["source"]
+    )
+
+
+def _triangles(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Bilinear as it is defined where a picture shrinks: triangles as wide as two new pixels."""
+    for axis, new in enumerate(size):
+        old = picture.shape[axis]
+        scale = old / new
+        away = (np.arange(old) + 0.5) - (np.arange(new)[:, None] + 0.5) * scale
+        weights = np.clip(1 - np.abs(away) / scale, 0, None)
+        weights /= weights.sum(1, keepdims=True)
+        picture = np.moveaxis(np.tensordot(weights, picture, (1, axis)), 0, axis)
+    return picture
 
 
 def test_fashion_may_keep_its_size_and_joints_follow(fashion: Path) -> None:

@@ -6,20 +6,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from animator.animation.loading import load_animating
+from animator.animation.person import MARKET, PersonGenerator
+from animator.animation.person_plan import choose_window
+from animator.animation.posing import PoseRequest, PoseResult, transfer_pose
 from animator.cli import app
 from animator.errors import AnimatorError, JobCancelled
 from animator.media.decode import VideoReader
 from animator.persons.bodies import Body
-from animator.persons.generator import MARKET, load_person_generator
-from animator.persons.pose import PoseRequest, PoseResult, choose_window, transfer_pose
+from animator.persons.targets import table_canvas
 from animator.persons.windows import Window
 from animator.settings import Settings
 from animator.weights.importing import import_weights
 from gfla import checkpoint
 from gfla.data.pose_tables import Annotation, write_annotations
+from gfla.guidance.pose import pose_heatmaps
 from tests.animator.media_files import noise, numbered, write_video
 from tests.animator.weights_files import KINDS, write_published
 from tests.gfla.person_files import standing, write_picture
@@ -117,12 +122,17 @@ def test_the_result_is_the_networks_own(
     target, source_pose = openpose(tmp_path / "t.json", pose), openpose(tmp_path / "s.json", own)
     request = PoseRequest(source, target, f"{tmp_path}/out.png", model, source_pose, size=96)
     transfer_pose(request, settings)
-    generator = load_person_generator(model, "cpu", "float32", settings)
-    scale = np.array([32 / 66, 64 / 96])
+    # The networks alone, with the same layout in memory, which rounds alike.
+    network = checkpoint.load(model).generator.to(memory_format=torch.channels_last)
     seen = np.array(Image.open(source).resize((32, 64), Image.Resampling.BICUBIC))
-    rendered = Image.fromarray(generator.render(seen, own * scale, pose * scale))
-    expected = np.array(rendered.resize((66, 96), Image.Resampling.BICUBIC))
-    assert np.array_equal(picture_of(tmp_path / "out.png"), expected)
+    image = torch.from_numpy(seen).permute(2, 0, 1)[None].float() / 127.5 - 1
+    joints = np.stack([own, pose]) * np.array([32 / 66, 64 / 96])
+    maps = pose_heatmaps(torch.from_numpy(joints).float(), (64, 32))
+    with torch.inference_mode():
+        image = network(image, maps[:1], maps[1:]).image[0]
+    pixels = ((image + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
+    expected = Image.fromarray(pixels).resize((66, 96), Image.Resampling.BICUBIC)
+    assert np.array_equal(picture_of(tmp_path / "out.png"), np.array(expected))
 
 
 def test_which_part_of_a_picture_is_seen() -> None:
@@ -141,7 +151,8 @@ def test_published_models_and_their_sizes(settings: Settings, tmp_path: Path) ->
         ("market", MARKET, MARKET),
     ):
         import_weights(write_published(tmp_path, name, name), settings=settings)
-        generator = load_person_generator(name, "cpu", "float32", settings)
+        generator = load_animating(name, "cpu", "float32", settings).generator
+        assert isinstance(generator, PersonGenerator)
         assert (generator.size, generator.picture_size) == (seen, pictures)
     source = str(write_picture(tmp_path / "m.png", MARKET))
     target = openpose(tmp_path / "t.json", standing(MARKET, 2))
@@ -149,6 +160,92 @@ def test_published_models_and_their_sizes(settings: Settings, tmp_path: Path) ->
     request = PoseRequest(source, target, str(tmp_path / "out.jpg"), "market", own, size=256)
     transfer_pose(request, settings)
     assert Image.open(tmp_path / "out.jpg").size == (128, 256)
+
+
+def published_table(path: Path, **poses: np.ndarray) -> str:
+    """A table as the paper's authors publish it: whole numbers of 176 x 256, y before x."""
+    rows = ["name:keypoints_y:keypoints_x"]
+    for name, joints in poses.items():
+        y, x = (json.dumps([int(v) for v in joints[:, axis]]) for axis in (1, 0))
+        rows.append(f"{name}.jpg:{y}:{x}")
+    path.write_text("\n".join(rows))
+    return str(path)
+
+
+def test_published_tables_are_of_176_by_256_whatever_the_picture(
+    settings: Settings, tmp_path: Path
+) -> None:
+    entry = import_weights(write_published(tmp_path, "fashion", "fashion"), settings=settings)
+    raw = str(write_picture(tmp_path / "raw.jpg", (1101, 750), seed=1))
+    own, pose = (standing((256, 176), seed).round() for seed in (1, 2))
+    own[3] = pose[5] = -1
+    table = published_table(tmp_path / "poses.csv", raw=own, other=pose)
+    request = PoseRequest(raw, f"{table}#other.jpg", f"{tmp_path}/out.png", "fashion", table)
+    result = transfer_pose(request, settings)
+    assert any("176 x 256" in warning for warning in result.warnings)
+    # The network sees all of the picture at 256 x 256, bilinear; a joint is at x / 176 * 256.
+    seen = np.array(Image.open(raw).resize((256, 256), Image.Resampling.BILINEAR))
+    places = [
+        np.array(
+            [(-1, -1) if x == -1 else (int(x / 176 * 256), int(y)) for x, y in joints.tolist()]
+        )
+        for joints in (own, pose)
+    ]
+    # What it makes is cut to whole levels.
+    levels = made_by(entry.path, seen, *places)
+    rendered = Image.fromarray(levels.clip(0, 255).astype(np.uint8))
+    expected = np.array(rendered.resize((176, 256), Image.Resampling.BICUBIC))
+    assert np.array_equal(picture_of(tmp_path / "out.png"), expected)
+
+
+def made_by(path: str, seen: np.ndarray, own: np.ndarray, pose: np.ndarray) -> np.ndarray:
+    """What the network alone makes, with the same layout in memory, which rounds alike: 0..255."""
+    network = checkpoint.load(path).generator.to(memory_format=torch.channels_last)
+    image = torch.from_numpy(seen).permute(2, 0, 1)[None].float() / 127.5 - 1
+    maps = pose_heatmaps(torch.from_numpy(np.stack([own, pose])).float(), seen.shape[:2])
+    with torch.inference_mode():
+        made = network(image, maps[:1], maps[1:]).image[0]
+    return ((made + 1) / 2 * 255).permute(1, 2, 0).numpy()
+
+
+def test_a_table_that_fits_its_picture_is_left_alone(
+    model: str, settings: Settings, tmp_path: Path
+) -> None:
+    # Not much larger, or with a joint beyond 176 x 256: coordinates are pixels, as ever.
+    for size, seed in (((300, 206), 1), ((1101, 750), 2)):
+        picture = str(write_picture(tmp_path / "a.png", size, seed=1))
+        poses = standing(size, seed) if size[0] > 300 else standing((256, 176), seed)
+        table = published_table(tmp_path / "poses.csv", a=poses)
+        pixels = openpose(tmp_path / "a.json", poses.astype(int))
+        results = []
+        for target, own in ((table, table), (pixels, pixels)):
+            request = PoseRequest(picture, target, f"{tmp_path}/out.png", model, own)
+            assert transfer_pose(request, settings, overwrite=True).warnings == ()
+            results.append(picture_of(tmp_path / "out.png"))
+        assert np.array_equal(*results)
+
+
+def test_tables_of_market_are_not_taken_for_those_of_fashion() -> None:
+    small, large = standing(MARKET), (1101, 750)
+    assert table_canvas("poses.csv", small, large) is None
+    assert table_canvas("poses.csv#a.jpg", standing((256, 176)), large) == (256, 176)
+    assert table_canvas("poses.json", standing((256, 176)), large) is None
+    assert table_canvas("poses.csv", standing((256, 176)), (1101, 340)) is None
+    assert table_canvas("poses.csv", np.full((18, 2), -1.0), large) is None
+
+
+def test_models_trained_here_round_and_see_pictures_as_in_training(
+    settings: Settings, tmp_path: Path
+) -> None:
+    info = {"image_size": [64, 32], "picture_size": list(SIZE)}
+    for resample in ("bicubic", "bilinear"):
+        path = tmp_path / f"{resample}.safetensors"
+        network = small_generator(KINDS["fashion"][0])
+        checkpoint.save(
+            path, network, info | ({"resample": resample} if resample[2] == "l" else {})
+        )
+        generator = PersonGenerator(path, torch.device("cpu"), "float32")
+        assert (generator.resample, generator.truncates) == (resample, False)
 
 
 # Sequences
