@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
 from animator.persons.body import SAME_BODY, Body, BodyDetector, FollowingDetector, overlap
-from gfla.joints import found
+from gfla.joints import extent, found
 
 BodyChoice = Literal["largest"] | int
 """Which of several persons: the largest, or the N-th from the left of the picture, from 1."""
@@ -25,7 +25,7 @@ FORESEEN = 10
 LOOK_AROUND = 15
 """Frames between two looks at who else is there, with a detector that follows persons itself."""
 PATIENCE = 25
-"""Frames for which somebody is waited for where shots are known: nobody else can be the same."""
+"""Frames for which somebody is waited for where shots are known and others have been there."""
 REMEMBERED = 50
 """Frames for which the places of the other persons are known."""
 _ENOUGH = 3
@@ -64,12 +64,17 @@ class _Seen:
         """How far from the place that is expected somebody may be, in units of the box."""
         return min(REACH + GROWTH * self.since, FARTHEST)
 
+    @property
+    def side(self) -> float:
+        """The longer side of the box, or of the joints where these reach farther, in pixels."""
+        there = self.body.joints[found(self.body.joints)]
+        boxes = [self.body.box] + ([extent(self.body.joints)] if len(there) else [])
+        return max(1e-6, *(max(b[2] - b[0], b[3] - b[1]) for b in boxes))
+
     def apart(self, other: Body) -> float:
         """How far a body is from where this one is expected, in units of the box's longer side."""
-        left, top, right, bottom = self.body.box
-        side = max(right - left, bottom - top, 1e-6)
         moved = self.motion * min(self.since + 1, FORESEEN)
-        return float(np.linalg.norm(_motions(self.body, other) - moved, axis=-1).mean()) / side
+        return float(np.linalg.norm(_motions(self.body, other) - moved, axis=-1).mean()) / self.side
 
     def older(self) -> _Seen:
         """The same a frame later."""
@@ -146,7 +151,8 @@ class PersonFollower:
     def _next(self, bodies: Sequence[Body], patience: int) -> Body | None:
         """Likewise; somebody who is away for fewer frames than ``patience`` is waited for."""
         self.persons = max(self.persons, len(bodies))
-        waits = self._followed is not None and self._followed.since < patience
+        # Where there never was anybody else, whoever is there is the one.
+        waits = self._followed is not None and self._followed.since < patience and self.persons > 1
         if bodies and not waits and self._all_new(bodies):
             self.new_shot()
         if self._followed is None:
