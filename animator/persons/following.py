@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from animator.errors import AnimatorError
 from animator.persons.body import SAME_BODY, Body, BodyDetector, FollowingDetector, overlap
-from gfla.joints import found
+from gfla.joints import extent, found
 
 BodyChoice = Literal["largest"] | int
 """Which of several persons: the largest, or the N-th from the left of the picture, from 1."""
@@ -24,6 +24,8 @@ FORESEEN = 10
 """Frames for which somebody who is away is expected to have gone on as before."""
 LOOK_AROUND = 15
 """Frames between two looks at who else is there, with a detector that follows persons itself."""
+PATIENCE = 25
+"""Frames for which somebody is waited for where shots are known and others have been there."""
 REMEMBERED = 50
 """Frames for which the places of the other persons are known."""
 _ENOUGH = 3
@@ -62,12 +64,17 @@ class _Seen:
         """How far from the place that is expected somebody may be, in units of the box."""
         return min(REACH + GROWTH * self.since, FARTHEST)
 
+    @property
+    def side(self) -> float:
+        """The longer side of the box, or of the joints where these reach farther, in pixels."""
+        there = self.body.joints[found(self.body.joints)]
+        boxes = [self.body.box] + ([extent(self.body.joints)] if len(there) else [])
+        return max(1e-6, *(max(b[2] - b[0], b[3] - b[1]) for b in boxes))
+
     def apart(self, other: Body) -> float:
         """How far a body is from where this one is expected, in units of the box's longer side."""
-        left, top, right, bottom = self.body.box
-        side = max(right - left, bottom - top, 1e-6)
         moved = self.motion * min(self.since + 1, FORESEEN)
-        return float(np.linalg.norm(_motions(self.body, other) - moved, axis=-1).mean()) / side
+        return float(np.linalg.norm(_motions(self.body, other) - moved, axis=-1).mean()) / self.side
 
     def older(self) -> _Seen:
         """The same a frame later."""
@@ -124,20 +131,29 @@ class PersonFollower:
         self._followed, self._others = None, []
 
     def look(self, picture: NDArray[np.uint8], detector: BodyDetector) -> Body | None:
-        """The one who is followed in the next frame, a picture uint8 H W 3 RGB."""
+        """The one who is followed in the next frame, a picture uint8 H W 3 RGB.
+
+        New shots are for the caller to tell (``new_shot``).
+        """
         self._frames += 1
         if self.before is None or not isinstance(detector, FollowingDetector):
-            return self.next(detector.find(picture))
+            return self._next(detector.find(picture), PATIENCE)
         bodies = detector.find_after(picture, [self.before])
         if len(bodies) == 1 and self._frames % LOOK_AROUND == 0:
             others = detector.find(picture)
             bodies += [body for body in others if overlap(body, bodies[0]) < SAME_BODY]
-        return self.next(bodies)
+        return self._next(bodies, PATIENCE)
 
     def next(self, bodies: Sequence[Body]) -> Body | None:
         """Who of these, the persons of the next frame, is the one who is followed."""
+        return self._next(bodies, 0)
+
+    def _next(self, bodies: Sequence[Body], patience: int) -> Body | None:
+        """Likewise; somebody who is away for fewer frames than ``patience`` is waited for."""
         self.persons = max(self.persons, len(bodies))
-        if bodies and self._all_new(bodies):
+        # Where there never was anybody else, whoever is there is the one.
+        waits = self._followed is not None and self._followed.since < patience and self.persons > 1
+        if bodies and not waits and self._all_new(bodies):
             self.new_shot()
         if self._followed is None:
             chosen = choose_body(bodies, self.person) or choose_body(bodies, "largest")

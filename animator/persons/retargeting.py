@@ -22,12 +22,15 @@ Motion = Literal["relative", "absolute"]
 
 MOST = 2.2
 """How many times longer or shorter a limb may become than the whole body does."""
+UPRIGHT = 0.85
+"""A torso that looks shorter, in parts of its length, is bent."""
 _NOSE = JOINTS.index("nose")
 _TRUNK = (NECK, PELVIS, *skeleton.HIPS, *SHOULDERS)
 _USUAL = np.array(list(USUAL.values()))
 _AROUND = 31
 """Frames over which the driver's distance from the camera is judged."""
 _KINDS_FOR_ZOOM = 3
+_TORSO = KINDS.index("torso")
 _LEG = [KINDS.index("thigh"), KINDS.index("shank")]
 _ASTRAY = 2.0
 """Cost of a limb that cannot be compared: as if it stood at a right angle."""
@@ -161,7 +164,11 @@ class _Driver:
         full = skeleton.longest_lengths(measured / zoom[:, None])
         least = LEAST * _USUAL * skeleton.unit(full)
         full = np.where(full < least, least, full)
-        return cls(full, zoom[:-1], full * zoom[-1])
+        at_anchor = full * zoom[-1]
+        # The anchor's own torso, which is to lie on the source's, unless it is bent.
+        if measured[-1, _TORSO] > UPRIGHT * at_anchor[_TORSO]:
+            at_anchor[_TORSO] = measured[-1, _TORSO]
+        return cls(full, zoom[:-1], at_anchor)
 
 
 def _zoom(parts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -189,7 +196,7 @@ def _scale(
 ) -> float:
     """How much larger the source is than the driver in the anchor: by the torso if both show it."""
     one, other = skeleton.unit(mine), skeleton.unit(theirs)
-    torsos = bool(one == mine[0] and other == theirs[0])
+    torsos = bool(one == mine[_TORSO] and other == theirs[_TORSO])
     ratios = (mine / theirs)[list(LARGE)]
     ratios = ratios[np.isfinite(ratios)]
     if not torsos and len(ratios):

@@ -165,7 +165,7 @@ def sizes(joints: Joints) -> float:
     return size if np.isfinite(size) and size > 0 else 1.0
 
 
-def longest_lengths(measured: NDArray[np.float64], share: float = 0.95) -> NDArray[np.float64]:
+def longest_lengths(measured: NDArray[np.float64], share: float = 0.9) -> NDArray[np.float64]:
     """How long limbs are where they look longest: kinds, of T x kinds.
 
     Args:

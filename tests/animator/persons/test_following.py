@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -108,3 +110,20 @@ def test_a_detector_that_follows_looks_around_so_that_nobody_is_a_stand_in() -> 
     followed = [follower.look(picture, detector) for picture in pictures]
     assert followed[:30] == BIG[:30] and followed[30:] == [None] * 10
     assert follower.persons == 2
+
+
+def test_where_shots_are_known_somebody_who_jumps_out_of_reach_is_waited_for() -> None:
+    class Strangers(Following):
+        others: Sequence[Body] = ()
+
+        def find(self, picture: np.ndarray) -> list[Body]:
+            number = int(picture.flat[0])
+            there = [BIG[number]] if number in self.there else [_moved(SMALL[number], 900)]
+            return [*there, *self.others] if number == 0 else there
+
+    picture = np.zeros((1, 1, 3), np.uint8)
+    for others, waits in ((SMALL[:1], 25), ([], 0)):
+        follower, detector = PersonFollower(), Strangers(range(3))
+        detector.others = others
+        followed = [follower.look(picture + number, detector) for number in range(33)]
+        assert followed[:3] == BIG[:3] and followed[3:28].count(None) == waits

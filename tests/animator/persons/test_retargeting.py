@@ -77,6 +77,18 @@ def test_absolute_is_the_driver_s_own_body_scaled_and_placed_by_the_torso() -> N
     assert np.allclose(target, expected, rtol=0.01, atol=1)
 
 
+def test_the_torso_of_an_upright_anchor_lies_on_the_source_s() -> None:
+    source, driving = dance(TALL, SECONDS[:1], (200, 300))[0], dance(SHORT, SECONDS)
+    shaken = driving + np.random.default_rng(0).normal(0, 3, driving.shape)
+    for motion in ("relative", "absolute"):
+        target = retarget(source, shaken, shaken[0], motion)[0]  # type: ignore[arg-type]
+        for joints in ([1], [8, 11]):
+            assert np.allclose(target[joints].mean(0), source[joints].mean(0), atol=8)
+        assert np.linalg.norm(target[1] - target[[8, 11]].mean(0)) == pytest.approx(
+            TALL.torso, 0.02
+        )
+
+
 def test_a_driver_who_comes_nearer_makes_the_source_larger_and_no_limb_longer() -> None:
     source, driving = dance(PLAIN, SECONDS[:1])[0], dance(PLAIN, SECONDS, (0, 0))
     nearer = np.linspace(1, 2, len(driving))[:, None, None] * driving + 500
