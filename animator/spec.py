@@ -41,7 +41,7 @@ Motion = Literal["relative", "absolute"]
 Anchor = Literal["first", "auto"]
 MissingFace = Literal["hold", "interpolate", "skip", "fail"]
 OutputMode = Literal["crop", "paste-back", "side-by-side"]
-Detector = Literal["auto", "dlib", "face-alignment", "keypoint-rcnn", "blazepose"]
+Detector = Literal["auto", "dlib", "face-alignment", "mesh", "keypoint-rcnn", "blazepose"]
 """Those of faces, then those of persons; the weights of a job say which of the two it needs."""
 Precision = Literal["auto", "float32", "bfloat16"]
 Crf = Literal["auto"] | int
