@@ -24,7 +24,7 @@ from animator.files.private import ordinary_mode
 from animator.media.decode import MediaLimits, read_image
 from animator.media.encode import VideoWriter
 from animator.media.stills import encode_picture, write_picture
-from animator.persons.bodies import BodyDetector, KeypointRcnn, largest_body
+from animator.persons.bodies import BodyDetector, largest_body, make_body_detector
 from animator.persons.generator import (
     PersonGenerator,
     load_person_generator,
@@ -144,7 +144,8 @@ def transfer_pose(
 
     def make_detector() -> BodyDetector:
         if not made:
-            made.append(KeypointRcnn(device, request.detector_weights))
+            weights = request.detector_weights
+            made.append(make_body_detector("auto", device, settings.state_dir, weights=weights))
         return made[0]
 
     # Poses, then what the networks see, then the pictures.

@@ -45,7 +45,7 @@ _VIEWS = (
 _TRIES = 3
 _UPRIGHT = 0.15
 """A face that turns out to lean by more, in radians, than it was thought to is looked at again."""
-_LID_GAIN, _LID_LESS, _LID_LEAST = 1.7, 0.0244, 0.35
+_LID_GAIN, _LID_LESS, _LID_LEAST = 1.7, 0.021, 0.35
 """From the mesh's distance between lids, in widths of the face's box, to that of dlib's landmarks:
 so much times it, less so much, but at least so much of it (20 clips; blinks within a clip)."""
 _LOWER_LID = 0.2
