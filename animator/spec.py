@@ -223,8 +223,8 @@ class SharedOptions:
     )
     detector: Detector = option(
         "auto",
-        "What finds the landmarks of a face or the joints of a person; auto takes the best one "
-        "that is here (`animator detectors list`).",
+        "What finds the landmarks of a face or the joints of a person; auto goes by what is "
+        "here (`animator detectors list`).",
         _FACE,
     )
     codec: Codec = option(
