@@ -19,7 +19,7 @@ from animator.faces.detectors.mean_face import MEAN_FACE, MIRRORED
 from animator.faces.detectors.mesh_points import MESH_POINTS, TO_LANDMARKS
 from animator.faces.geometry import RIGID, fit_similarity
 from animator.faces.landmarks import POINTS, FaceBox
-from animator.models.boxes import Detection, anchors, detections, overlaps
+from animator.models.boxes import Detection, anchors, detections
 from animator.models.catalogue import MESH
 from animator.models.crops import Region, cut, whole
 from animator.models.tflite import TfliteNetwork
@@ -32,6 +32,8 @@ _DETECTED = 1.108
 """Side of the detector's box in widths of the box that `mean_face` has for the same face."""
 _SEEN, _UP = 1.705, 0.014
 """Side of what the mesh wants to see in widths of that box, and how far above its middle."""
+_SAME = 0.4
+"""Common area of two boxes, in parts of the smaller one, from which they are of one face."""
 _TILES = 3
 """Tiles of the longer side of a picture, in which a thorough search looks for small faces."""
 
@@ -90,15 +92,15 @@ class MeshDetector:
 
         Finds faces from about a twenty-fifth of the longer side.
         """
-        found = [] if thorough else self._detect(frame, [whole(frame)], _LEAST)
-        if not found:
-            least = _LEAST_THOROUGH if thorough else _LEAST
-            found = self._detect(frame, [whole(frame), *_tiles(frame)], least)
-        # A face in several tiles is one face.
+        least = _LEAST_THOROUGH if thorough else _LEAST
+        found = self._detect(frame, [whole(frame)], least)
+        if thorough or not found:
+            tiled = self._detect(frame, _tiles(frame), least)
+            found += sorted(tiled, key=lambda face: -face.score)
+        # A face in several tiles is one face, and so is a part of one that fills a tile.
         kept: list[Detection] = []
-        for face in sorted(found, key=lambda face: -face.score):
-            others = np.array([other.box for other in kept]).reshape(-1, 4)
-            if not (overlaps(face.box, others) > 0.3).any():
+        for face in found:
+            if all(_shared(face.box, other.box) < _SAME for other in kept):
                 kept.append(face)
         boxes = [_box(face) for face in kept]
         return sorted(boxes, key=lambda box: -box.area)
@@ -222,6 +224,12 @@ def _box(face: Detection) -> FaceBox:
     x0, y0 = centre - half
     x1, y1 = centre + half
     return FaceBox(float(x0), float(y0), float(x1), float(y1), face.score)
+
+
+def _shared(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Common area of two boxes in parts of the smaller one's."""
+    common = np.maximum(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0).prod()
+    return float(common / max(min((box[2:] - box[:2]).prod() for box in (one, other)), 1e-9))
 
 
 def _tiles(frame: NDArray[np.uint8]) -> list[Region]:

@@ -161,3 +161,12 @@ def test_a_small_face_is_found(real: MeshDetector, astronaut: NDArray[np.uint8])
         assert any(centre == pytest.approx((1012, 262), abs=8) for centre in centres)
     found, faces = find_face(canvas, real)
     assert faces == 1 and found.points[0].mean(0) == pytest.approx((1012, 266), abs=8)
+
+
+@pytest.mark.slow
+def test_a_face_that_fills_the_picture_is_one(
+    real: MeshDetector, astronaut: NDArray[np.uint8]
+) -> None:
+    """Although its parts fill tiles of a thorough search, in which each looks like a face."""
+    large = cv2.resize(astronaut[40:205, 145:310], (660, 660), interpolation=cv2.INTER_CUBIC)
+    assert find_face(np.asarray(large, np.uint8), real)[1] == 1
