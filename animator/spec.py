@@ -41,7 +41,7 @@ Motion = Literal["relative", "absolute"]
 Anchor = Literal["first", "auto"]
 MissingFace = Literal["hold", "interpolate", "skip", "fail"]
 OutputMode = Literal["crop", "paste-back", "side-by-side"]
-FaceDetector = Literal["auto", "dlib", "face-alignment"]
+FaceDetector = Literal["auto", "dlib", "face-alignment", "mesh"]
 BodyDetector = Literal["auto", "keypoint-rcnn", "blazepose"]
 Detector = Literal[FaceDetector, BodyDetector]
 """One that finds faces, or one that finds bodies, as the weights animate either."""
@@ -234,8 +234,8 @@ class SharedOptions:
     )
     detector: Detector = option(
         "auto",
-        "What finds the landmarks of a face or the joints of a person; auto takes the best one "
-        "that is here (`animator detectors list`).",
+        "What finds the landmarks of a face or the joints of a person; auto goes by what is "
+        "here (`animator detectors list`).",
         _FACE,
     )
     window: PoseWindow = option(

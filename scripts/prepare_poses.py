@@ -36,9 +36,9 @@ def main() -> None:
         media, found = find_media(options, report)
         detector = None
         if not found:
-            from animator.persons.bodies import KeypointRcnn
+            from animator.persons.bodies import make_body_detector
 
-            detector = KeypointRcnn(options.device, options.weights)
+            detector = make_body_detector("auto", options.device, weights=options.weights)
         values = {name: getattr(options, name) for name in vars(FrameOptions())}
         values["size"] = tuple(options.size)
         prepare_persons(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -16,7 +18,9 @@ from animator.weights.packages import install
 
 @cache
 def _state() -> Path:
-    return Path(tempfile.mkdtemp(prefix="animator-detectors-"))
+    folder = Path(tempfile.mkdtemp(prefix="animator-detectors-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -27,7 +27,6 @@ from animator.cli.console import (
 from animator.cli.progress import LINE_SECONDS, passing_bar
 from animator.models.catalogue import FETCHABLE, Fetchable, fetchable
 from animator.settings import Settings
-from animator.weights.packages import Report
 
 app = typer.Typer(
     help="Fetch detectors of faces and bodies, list those that are there.",
@@ -125,7 +124,7 @@ def _described(detector: Fetchable, settings: Settings) -> dict[str, object]:
 
 
 @contextmanager
-def _progress(detector: Fetchable, *, fetches: bool) -> Iterator[Report]:
+def _progress(detector: Fetchable, *, fetches: bool) -> Iterator[Callable[[int], object]]:
     """What shows how much has come: a bar on a terminal, elsewhere a line every few seconds."""
     total = detector.package.size
     title = f"fetching {detector.version}"

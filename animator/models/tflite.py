@@ -65,21 +65,22 @@ class TfliteNetwork:
                 raise ValueError(f"the operator {operator.code} is not known")
             step, read = _OPERATORS[operator.code](graph, operator, values, self.device)
             self._steps.append((step, read, made))
+        # What nobody reads after a step makes room.
+        kept, self._done = set(self._outputs.values()), list[set[int]]()
+        for _, read, _ in reversed(self._steps):
+            self._done.append(set(read) - kept)
+            kept |= set(read)
+        self._done.reverse()
 
     @torch.inference_mode()
     def __call__(self, pictures: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Run it on pictures B H W 3; its outputs by name, as TensorFlow Lite orders their axes."""
         batch = torch.from_numpy(np.ascontiguousarray(pictures)).to(self.device)
         held = {self._input: batch.permute(0, 3, 1, 2)}
-        left = [number for _, read, _ in self._steps for number in read]
-        kept = set(self._outputs.values())
-        for step, read, made in self._steps:
+        for (step, read, made), done in zip(self._steps, self._done, strict=True):
             held[made] = step([held[number] for number in read])
-            # What nobody reads any more makes room.
-            for number in read:
-                left.remove(number)
-                if number not in left and number not in kept:
-                    held.pop(number, None)
+            for number in done:
+                del held[number]
         return {
             name: np.ascontiguousarray(_outward(held[number]).float().cpu().numpy())
             for name, number in self._outputs.items()

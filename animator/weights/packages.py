@@ -33,7 +33,7 @@ from animator.models.folder import detectors_folder
 from animator.settings import Settings
 from gfla.files import DISK_FULL, sync_folder
 
-Report = Callable[[int], None]
+Report = Callable[[int], object]
 """Called with the number of bytes that have come."""
 _POLL_SECONDS = 0.2
 _TIMEOUT_SECONDS = 15  # without any data, after which pip gives up a connection

@@ -8,6 +8,7 @@ from typing import Literal
 
 from animator.errors import AnimatorError
 from animator.faces.landmarks import LandmarkDetector
+from animator.models.catalogue import MESH
 
 
 @dataclass(frozen=True)
@@ -36,18 +37,25 @@ def make_detector(name: str = "auto", device: str = "auto") -> LandmarkDetector:
         AnimatorError: invalid_option for an unknown name, detector_unavailable if its package or
             its model files are missing, device_unavailable.
     """
-    if resolve_detector(name, device) == "dlib":
+    resolved = resolve_detector(name, device)
+    if resolved == "dlib":
         if importlib.util.find_spec("dlib") is None:
             raise AnimatorError("detector_unavailable", _DLIB_MISSING)
         from animator.faces.detectors.dlib import DlibDetector
 
         return DlibDetector()
-    from animator.faces.detectors.face_alignment import FaceAlignmentDetector
+    from animator.faces.detectors.face_alignment import FaceAlignmentDetector, resolve_device
 
+    if resolved == "mesh":
+        from animator.faces.detectors.mesh import MeshDetector
+
+        return MeshDetector(resolve_device(device))
     return FaceAlignmentDetector(device)
 
 
-def resolve_detector(name: str = "auto", device: str = "auto") -> Literal["dlib", "face-alignment"]:
+def resolve_detector(
+    name: str = "auto", device: str = "auto"
+) -> Literal["dlib", "face-alignment", "mesh"]:
     """Which detector "auto" means on this machine; other names stand for themselves.
 
     Raises:
@@ -57,10 +65,12 @@ def resolve_detector(name: str = "auto", device: str = "auto") -> Literal["dlib"
         return "dlib"
     if name == "face-alignment":
         return "face-alignment"
+    if name == "mesh":
+        return "mesh"
     if name != "auto":
         raise AnimatorError(
             "invalid_option",
-            f"detector is {name!r}; allowed for faces is auto, dlib or face-alignment.",
+            f"detector is {name!r}; allowed for faces is auto, dlib, face-alignment or mesh.",
         )
     if device == "cpu":
         return "dlib"
@@ -85,14 +95,18 @@ def detector_version(name: str = "auto", device: str = "auto") -> str:
         from animator.faces.detectors import dlib
 
         return f"{resolved}: {dlib.version()}"
+    if resolved == "mesh":
+        from animator.faces.detectors import mesh
+
+        return f"{resolved}: {mesh.version()}"
     from animator.faces.detectors import face_alignment
 
     return f"{resolved}: {face_alignment.version()}"
 
 
 def available_detectors() -> list[DetectorStatus]:
-    """What each detector lacks, if anything; loads neither of them."""
-    return [_dlib_status(), _face_alignment_status()]
+    """What each detector lacks, if anything; loads none of them."""
+    return [_dlib_status(), _face_alignment_status(), DetectorStatus(*MESH.status())]
 
 
 _DLIB_MISSING = "dlib is not installed; install it with: pip install dlib-bin."
