@@ -21,7 +21,7 @@ from tests.worker.workers import ended, until
 pytestmark = pytest.mark.slow
 
 SIZE = (100, 80)
-SEGMENT = 3
+SEGMENT = 2
 
 
 def write_pose(path: Path, raised: int) -> None:
@@ -44,7 +44,7 @@ def test_persons_are_animated_by_workers_that_may_die(
     monkeypatch.setenv("ANIMATOR_SEGMENT_FRAMES", str(SEGMENT))
     source = write_picture(tmp_path / "person.png", SIZE, 1)
     write_pose(tmp_path / "person.json", 0)
-    for frame in range(20):
+    for frame in range(12):
         write_pose(tmp_path / "poses" / f"{frame}.json", frame % 20)
     settings = Settings.from_environment()
 
@@ -58,7 +58,7 @@ def test_persons_are_animated_by_workers_that_may_die(
 
     # A worker dies while it renders a dance, and another one goes on with it.
     client = Client.connect()
-    dance, *others = job("dance", 20), job("fashion", 2), job("market", 2)
+    dance, *others = job("dance", 12), job("fashion", 2), job("market", 2)
     record = client.submit(dance)
     worker = client.queue.start_worker()
     until(lambda: client.store.get(record.id).attempt == 1)
@@ -71,7 +71,7 @@ def test_persons_are_animated_by_workers_that_may_die(
     try:
         done = ended(client.store, record, 120)
         assert done.result is not None, done.error
-        assert (done.attempt, done.result.frames) == (2, 20) and done.result.resumed >= SEGMENT
+        assert (done.attempt, done.result.frames) == (2, 12) and done.result.resumed >= SEGMENT
         for one in queued:
             result = ended(client.store, one, 60).result
             assert result is not None and result.frames == 2
