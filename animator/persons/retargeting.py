@@ -226,14 +226,16 @@ def _track(bodies: Bodies, like: Bodies, root: int) -> NDArray[np.float64]:
     known = skeleton.there(bodies)
     frames = np.concatenate([bodies, like[None]])
     offsets = frames[:, [root]] - frames
+    # From each joint to the root, as a rule.
+    usual = np.zeros(offsets.shape[1:])
+    for joint, known_there in enumerate(np.isfinite(offsets).all(-1).T):
+        if known_there.any():
+            usual[joint] = np.median(offsets[known_there, joint], 0)
     track = bodies[:, root].copy()
     for frame in np.flatnonzero(~known[:, root] & known.any(-1)):
         joints = [joint for joint in _TRUNK if known[frame, joint]]
-        guesses = []
-        for joint in joints or np.flatnonzero(known[frame]):
-            seen = offsets[:, joint][np.isfinite(offsets[:, joint]).all(-1)]
-            guesses.append(bodies[frame, joint] + (np.median(seen, 0) if len(seen) else 0))
-        track[frame] = np.mean(guesses, 0)
+        chosen = np.array(joints) if joints else np.flatnonzero(known[frame])
+        track[frame] = (bodies[frame, chosen] + usual[chosen]).mean(0)
     return track
 
 
