@@ -324,7 +324,7 @@ class JobSpec(SharedOptions, RowOptions):
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", _MACHINE, shown="DEVICE")
     """Where the networks run."""
     measure: bool = False
-    """Whether the quality of the result is measured; see `animator.animation.quality`."""
+    """Whether the quality of the result is measured; see `animator.animation.faces.quality`."""
     extras: tuple[Extra, ...] = ()
     """What is written beside the video, under its name with other endings; see
     `animator.animation.extras`."""
@@ -705,7 +705,7 @@ class Result:
     cached: tuple[str, ...] = ()
     """Inputs whose landmarks another job had extracted: "source", "driving", "driving 2"."""
     quality: Mapping[str, float] = field(default_factory=dict)
-    """Measures of the result by name, if they were asked for; see `animator.animation.quality`."""
+    """Measures of the result by name, if they were asked for; see `animator.animation.faces.quality`."""
 
     def to_json(self) -> str:
         """The result as one line of JSON."""

@@ -31,11 +31,11 @@ import torch
 from bench_generator import RESULTS, SIZE, face_model
 from environment import describe, interleaved
 
-from animator.animation.batches import BatchStep
-from animator.animation.clip import DEPTH
-from animator.animation.engine import Clip, Engine, fitting_slots
-from animator.animation.loading import load_portrait
-from animator.animation.portrait import Guidance, PortraitGenerator
+from animator.animation.faces.portrait import Guidance, PortraitGenerator
+from animator.animation.rollout.batches import BatchStep
+from animator.animation.rollout.clip import DEPTH
+from animator.animation.rollout.engine import Clip, Engine, fitting_slots
+from animator.animation.rollout.loading import load_portrait
 from animator.settings import Settings, share_cores
 from gfla import checkpoint
 from gfla.models.rollout import RolloutState

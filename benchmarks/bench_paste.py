@@ -35,11 +35,11 @@ from environment import describe
 from numpy.typing import NDArray
 from PIL import Image
 
-from animator.animation.compose import Composer, GeneratedFace
+from animator.animation.composing.compose import Composer, GeneratedFace
+from animator.animation.composing.reach import BORDER, FaceMotion
+from animator.animation.composing.view import WholeView
 from animator.animation.inputs import open_inputs
 from animator.animation.plan import JobPlan, make_plan
-from animator.animation.reach import BORDER, FaceMotion
-from animator.animation.view import WholeView
 from animator.errors import AnimatorError
 from animator.faces.crop import crop_square, face_square, in_units, whole_square
 from animator.faces.detectors import make_detector

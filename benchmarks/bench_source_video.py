@@ -39,7 +39,7 @@ import cv2
 import numpy as np
 from environment import describe
 
-from animator.animation import moving_render
+from animator.animation.faces import moving_render
 from animator.animation.inputs import open_inputs
 from animator.animation.pipeline import animate
 from animator.animation.plan import FacePlan, JobPlan, make_plan

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from animator.animation.following import driving_frames
+from animator.animation.faces.following import driving_frames
 from animator.animation.inputs import open_inputs
 from animator.animation.plan import face_size, make_plan, plan_motion, view_of
 from animator.animation.render import VIDEO, SegmentRenderer

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from animator.animation.loading import load_portrait
+from animator.animation.rollout.loading import load_portrait
 from animator.faces.crop import crop_square, face_square, to_crop
 from animator.faces.detectors import make_detector
 from animator.faces.tracking import FaceTracker, find_face

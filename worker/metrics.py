@@ -144,7 +144,7 @@ class EngineCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """What the engines have done so far, and the memory of their devices."""
         # Not imported for a scrape: a worker without a job yet has no engine.
-        module = sys.modules.get("animator.animation.engine")
+        module = sys.modules.get("animator.animation.rollout.engine")
         engines = [] if module is None else module.counters()
         labels = ["model", "device"]
         for name, what in (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from animator.animation.loading import Model, load_animating
+from animator.animation.rollout.loading import Model, load_animating
 from animator.files.unchanged import Stamp, Unchanged
 from animator.media.decode import content_hash
 from animator.settings import Settings

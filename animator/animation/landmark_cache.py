@@ -22,7 +22,6 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.animation.dance import Dance, dance_arrays, dance_of
 from animator.animation.driving import (
     Driving,
     Followed,
@@ -30,6 +29,7 @@ from animator.animation.driving import (
     driving_arrays,
     driving_of,
 )
+from animator.animation.persons.dance import Dance, dance_arrays, dance_of
 from animator.broker.locks import held, lock_of
 from animator.errors import AnimatorError
 from animator.faces.detectors import detector_version

@@ -11,23 +11,23 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.animation.dance import Dance
+from animator.animation.composing.view import FollowingView, SquareView, View, WholeView
 from animator.animation.driving import Driving, Followed
-from animator.animation.face_figure import FacePlan as FacePlan
-from animator.animation.following import Source, find_driving, find_moving_source
+from animator.animation.faces.figure import FacePlan as FacePlan
+from animator.animation.faces.following import Source, find_driving, find_moving_source
+from animator.animation.faces.moving import as_driving, moves
+from animator.animation.faces.moving_plan import check_moving, plan_moving
+from animator.animation.faces.portrait import RolloutGenerator
+from animator.animation.faces.roles import Role, find_roles
+from animator.animation.faces.together import along, lasting, lead_of
 from animator.animation.inputs import JobInputs
 from animator.animation.landmark_cache import LandmarkCache
-from animator.animation.loading import Model
-from animator.animation.moving import as_driving, moves
-from animator.animation.moving_plan import check_moving, plan_moving
-from animator.animation.object_figure import ObjectPlan, ObjectSource
-from animator.animation.person_figure import PersonPlan, PersonSource
-from animator.animation.portrait import RolloutGenerator
+from animator.animation.objects.figure import ObjectPlan, ObjectSource
+from animator.animation.persons.dance import Dance
+from animator.animation.persons.figure import PersonPlan, PersonSource
 from animator.animation.resampling import duration, moments_of, result_times, shortest
 from animator.animation.result_time import ResultTime, result_time
-from animator.animation.roles import Role, find_roles
-from animator.animation.together import along, lasting, lead_of
-from animator.animation.view import FollowingView, SquareView, View, WholeView
+from animator.animation.rollout.loading import Model
 from animator.errors import AnimatorError
 from animator.faces.blinks import blink_seed, close_eyes, closures
 from animator.faces.control import Controls, retarget_controlled

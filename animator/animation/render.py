@@ -11,12 +11,12 @@ from pathlib import Path
 
 from animator import __version__
 from animator.animation.ahead import ahead
-from animator.animation.clip import Clip
-from animator.animation.compose import Composer, GeneratedFace
-from animator.animation.moving import moves, pictures_of
-from animator.animation.moving_render import Rendered, render_moving
+from animator.animation.composing.compose import Composer, GeneratedFace
+from animator.animation.composing.view import FollowingView
+from animator.animation.faces.moving import moves, pictures_of
+from animator.animation.faces.moving_render import Rendered, render_moving
+from animator.animation.faces.portrait import RolloutGenerator
 from animator.animation.plan import FacePlan, Figure, JobPlan, controls_of
-from animator.animation.portrait import RolloutGenerator
 from animator.animation.preview import Preview
 from animator.animation.resampling import duration
 from animator.animation.resume import (
@@ -25,8 +25,8 @@ from animator.animation.resume import (
     segment_coding,
     segment_name,
 )
+from animator.animation.rollout.clip import Clip
 from animator.animation.subject import subject_of
-from animator.animation.view import FollowingView
 from animator.errors import AnimatorError
 from animator.faces.crop import Part, Square
 from animator.files.local import quoted

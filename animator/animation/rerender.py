@@ -17,7 +17,7 @@ from typing import IO, Any, Literal
 
 import numpy as np
 
-from animator.animation.compose import Composer, GeneratedFace
+from animator.animation.composing.compose import Composer, GeneratedFace
 from animator.animation.inputs import open_inputs
 from animator.animation.plan import JobPlan
 from animator.animation.render import SegmentRenderer

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from animator import __version__
+from animator.animation.faces.portrait import RolloutGenerator
 from animator.animation.inputs import JobInputs
 from animator.animation.kept_figures import (
     face_of,
@@ -30,7 +31,6 @@ from animator.animation.kept_figures import (
     parts_of,
 )
 from animator.animation.plan import Figure, JobPlan, face_size
-from animator.animation.portrait import RolloutGenerator
 from animator.animation.result_time import ResultTime, result_time
 from animator.files.arrays import DAMAGED, from_text, pack, to_text, unpack
 from animator.formats import check_format, format_of

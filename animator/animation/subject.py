@@ -12,17 +12,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from animator.animation.composing.view import View
+from animator.animation.explain.places import PlaceOf, face_places, object_places, person_places
+from animator.animation.faces.portrait import RolloutGenerator
+from animator.animation.faces.quality import measure
 from animator.animation.inputs import JobInputs
-from animator.animation.object_plan import object_view, plan_object
-from animator.animation.person import PersonGenerator
-from animator.animation.person_figure import PersonPlan
-from animator.animation.person_following import Bodies
-from animator.animation.person_plan import PersonOptions, person_view, plan_person
-from animator.animation.places import PlaceOf, face_places, object_places, person_places
+from animator.animation.objects.plan import object_view, plan_object
+from animator.animation.persons.figure import PersonPlan
+from animator.animation.persons.following import Bodies
+from animator.animation.persons.generator import PersonGenerator
+from animator.animation.persons.plan import PersonOptions, person_view, plan_person
 from animator.animation.plan import JobPlan, make_plan, view_of
-from animator.animation.portrait import RolloutGenerator
-from animator.animation.quality import measure
-from animator.animation.view import View
 from animator.faces.crop import Part
 from animator.faces.detectors import resolve_detector
 from animator.faces.detectors.mean_face import MEAN_FACE
@@ -144,7 +144,7 @@ class FaceSubject:
         place: Callable[[int], Part],
         check: Callable[[], object],
     ) -> dict[str, float]:
-        """See `animator.animation.quality.measure`."""
+        """See `animator.animation.faces.quality.measure`."""
         return measure(video, spec, plan, place, check)
 
     def places(self, plan: JobPlan, points: NDArray[np.floating]) -> list[PlaceOf]:

@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.animation.motion_input import is_motion
-from animator.animation.moving import as_driving, moves
-from animator.animation.moving_plan import check_moving
+from animator.animation.faces.moving import as_driving, moves
+from animator.animation.faces.moving_plan import check_moving
+from animator.animation.motion.input import is_motion
 from animator.checks.faces import around, measure_pose
 from animator.checks.motion import look_at_motion
 from animator.checks.objects import look_at_object

@@ -7,7 +7,7 @@ import resource
 import numpy as np
 
 from animator.animation.driving import Driving
-from animator.animation.motion_input import motion_of
+from animator.animation.motion.input import motion_of
 from animator.checks.faces import around, measure_pose
 from animator.checks.report import MOTION, DrivingFacts, SampledFrame
 from animator.faces.crop import Square, face_square
@@ -27,7 +27,7 @@ def look_at_motion(spec: JobSpec, limits: MediaLimits, frames: int) -> DrivingFa
         frames: how many frames to tell of.
 
     Raises:
-        AnimatorError: those of `animator.animation.motion_input.motion_of`.
+        AnimatorError: those of `animator.animation.motion.input.motion_of`.
     """
     driving = motion_of(spec.driving, spec.start_seconds, spec.end_seconds, limits)
     return facts_of(driving, frames, float(spec.start_seconds or 0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from animator.animation.sides import sides
+from animator.animation.objects.sides import sides
 from animator.checks.persons import unseen_facts
 from animator.checks.report import VIEWS, DrivingFacts, SourceFacts
 from animator.media.decode import MediaLimits, read_picture
@@ -14,7 +14,7 @@ def look_at_object(subject: str, spec: JobSpec, limits: MediaLimits) -> SourceFa
     """Measure the picture, or the views that are asked for.
 
     Raises:
-        AnimatorError: those of `read_picture` and `animator.animation.sides.sides`.
+        AnimatorError: those of `read_picture` and `animator.animation.objects.sides.sides`.
     """
     if subject == "source":
         still = read_picture(spec.source, limits)

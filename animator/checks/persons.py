@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.animation.person_inputs import refuse_motion, refuse_other_files, still_driving
+from animator.animation.persons.inputs import refuse_motion, refuse_other_files, still_driving
 from animator.checks.report import JOINTS, DrivingFacts, SourceFacts
 from animator.errors import AnimatorError
 from animator.faces.landmarks import FaceBox

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from animator.animation.loading import load_animating
+from animator.animation.rollout.loading import load_animating
 from animator.animation.subject import SUBJECTS
 from animator.errors import AnimatorError
 from animator.sandbox import Message, Send

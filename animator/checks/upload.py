@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from animator.animation.motion_file import begins_as_motion, read_motion
-from animator.animation.motion_input import stick_figures
+from animator.animation.motion.file import begins_as_motion, read_motion
+from animator.animation.motion.input import stick_figures
 from animator.checks.findings import judge
 from animator.checks.media import look_at_driving, measure_face
 from animator.checks.motion import facts_of

@@ -24,7 +24,7 @@ def explain_here(spec: JobSpec, frame: int | None, settings: Settings, *, overwr
     check_files(spec, settings, overwrite=overwrite, suffixes=SHEET_SUFFIXES)
     with StopSignals() as signals, make_view() as view:
         view.update("starting")  # it is on the screen while PyTorch is imported
-        from animator.animation.explain import explain
+        from animator.animation.explain.frame import explain
         from animator.workspace.staging import stage
 
         def check() -> None:

@@ -96,9 +96,9 @@ def save(
     _check_files(spec, overwrite=force)
     with StopSignals() as signals, make_view() as view:
         view.update("starting")  # it is on the screen while PyTorch is imported
-        from animator.animation.motion_file import Rights
-        from animator.animation.motion_saving import save_motion
-        from animator.animation.motion_summary import curves_of, described, notes_on, summarise
+        from animator.animation.motion.file import Rights
+        from animator.animation.motion.saving import save_motion
+        from animator.animation.motion.summary import curves_of, described, notes_on, summarise
 
         def report(progress: Progress) -> None:
             view.update("stopping" if signals.requested() else progress.stage, progress)
@@ -139,9 +139,9 @@ def show(
     if sheet is not None:
         _check_sheet(path, sheet, overwrite=force)
     check_input(str(path))
-    from animator.animation.motion_file import read_motion
-    from animator.animation.motion_sheet import draw_motion, sentences
-    from animator.animation.motion_summary import curves_of, described, summarise
+    from animator.animation.motion.file import read_motion
+    from animator.animation.motion.sheet import draw_motion, sentences
+    from animator.animation.motion.summary import curves_of, described, summarise
 
     motion = read_motion(path, Settings.from_environment().limits())
     curves = curves_of(motion.driving)

@@ -88,7 +88,7 @@ def pose_here(settings: Settings, *, overwrite: bool, fps: float, **values: Any)
         view.update("starting")  # it is on the screen while PyTorch is imported
         from fractions import Fraction
 
-        from animator.animation.posing import PoseRequest, transfer_pose
+        from animator.animation.persons.posing import PoseRequest, transfer_pose
 
         def report(progress: Progress) -> None:
             view.update("stopping" if signals.requested() else progress.stage, progress)

@@ -170,7 +170,7 @@ def _count(part: _Part, settings: Settings) -> int | None:
 def _count_of(
     path: Path, start: Fraction | None, end: Fraction | None, settings: Settings
 ) -> int | None:
-    from animator.animation.motion_input import is_motion, motion_of
+    from animator.animation.motion.input import is_motion, motion_of
     from animator.media.decode import VideoReader
 
     limits = settings.limits()

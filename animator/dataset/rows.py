@@ -18,7 +18,7 @@ MEASURES = (
     "face_coverage", "landmark_error", "identity", "sharpness", "jitter",
     "mouth_opening", "eyes_opening",
 )  # fmt: skip
-"""Columns of the quality measures, as `animator.animation.quality` names them."""
+"""Columns of the quality measures, as `animator.animation.faces.quality` names them."""
 
 
 def _type_of(column: str) -> pa.DataType:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from animator.animation.portrait import PortraitGenerator
+from animator.animation.faces.portrait import PortraitGenerator
 from animator.errors import JobCancelled
 from animator.evaluation.cases import Case, cross_cases, identity_of, self_cases
 from animator.faces.crop import fit_size

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import torch
 
-from animator.animation.loading import load_portrait
-from animator.animation.portrait import PortraitGenerator
+from animator.animation.faces.portrait import PortraitGenerator
+from animator.animation.rollout.loading import load_portrait
 from animator.errors import AnimatorError, JobCancelled
 from animator.evaluation.cases import read_clips
 from animator.evaluation.faces import Instruments, evaluate_faces

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from animator.animation.driving import Driving
-from animator.animation.motion_file import Motion, Origin, Rights, pack_motion
+from animator.animation.motion.file import Motion, Origin, Rights, pack_motion
 from animator.faces.detectors.mean_face import MEAN_FACE
 from animator.faces.landmarks import Landmarks, missing_landmarks
 from animator.faces.packing import settle

@@ -13,7 +13,7 @@ import cv2
 import pytest
 
 from animator import Client, JobSpec, Settings, animate
-from animator.animation.loading import load_portrait
+from animator.animation.rollout.loading import load_portrait
 from animator.broker.embedded import EmbeddedRedis, find_server
 from animator.errors import AnimatorError, JobCancelled
 from animator.media.decode import VideoReader

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 import torch
 
-from animator.animation.loading import load_portrait
+from animator.animation.rollout.loading import load_portrait
 from animator.cli.doctor import examine
 from animator.errors import AnimatorError
 from animator.settings import AttentionBackend, Settings

@@ -13,7 +13,8 @@ from typing import Any
 import cv2
 import pytest
 
-from animator.animation import following, inputs, render
+from animator.animation import inputs, render
+from animator.animation.faces import following
 from animator.animation.pipeline import animate
 from animator.errors import AnimatorError
 from animator.media.decode import VideoReader

@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 
 from animator import watch
-from animator.animation import following
 from animator.animation.driving import Driving, driving_arrays, driving_of
+from animator.animation.faces import following
 from animator.animation.landmark_cache import WAITING
 from animator.animation.pipeline import animate
 from animator.errors import AnimatorError, JobCancelled

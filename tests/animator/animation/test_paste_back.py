@@ -12,11 +12,11 @@ import pytest
 from numpy.typing import NDArray
 
 from animator import watch
-from animator.animation.compose import Composer, GeneratedFace
+from animator.animation.composing.compose import Composer, GeneratedFace
+from animator.animation.composing.reach import FaceMotion
+from animator.animation.composing.view import WholeView
 from animator.animation.pipeline import animate
 from animator.animation.plan import JobPlan
-from animator.animation.reach import FaceMotion
-from animator.animation.view import WholeView
 from animator.errors import JobCancelled
 from animator.faces.crop import whole_square
 from animator.faces.measures import sharpness

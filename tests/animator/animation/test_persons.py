@@ -16,16 +16,16 @@ import pytest
 import torch
 from PIL import Image
 
-from animator.animation.engine import Engine
-from animator.animation.explain import explain
+from animator.animation.explain.frame import explain
 from animator.animation.inputs import open_inputs
 from animator.animation.landmark_cache import LandmarkCache
-from animator.animation.person import PersonGenerator
-from animator.animation.person_figure import PersonPlan
-from animator.animation.person_following import Bodies
-from animator.animation.person_plan import PersonOptions, plan_person
+from animator.animation.persons.figure import PersonPlan
+from animator.animation.persons.following import Bodies
+from animator.animation.persons.generator import PersonGenerator
+from animator.animation.persons.plan import PersonOptions, plan_person
 from animator.animation.pipeline import animate
 from animator.animation.plan import JobPlan
+from animator.animation.rollout.engine import Engine
 from animator.animation.subject import plan_job
 from animator.checks.job import check_job
 from animator.errors import AnimatorError

@@ -228,7 +228,7 @@ def test_of_two_faces_the_largest_is_taken_and_that_is_said(spec, samples, tmp_p
 
 def test_what_was_changed_about_the_inputs_is_said(spec, samples, faces, tmp_path, monkeypatch):
     monkeypatch.setattr("animator.media.notes.LARGEST_SIDE", 300)
-    monkeypatch.setattr("animator.animation.view.LARGEST_SIDE", 300)
+    monkeypatch.setattr("animator.animation.composing.view.LARGEST_SIDE", 300)
     picture = Image.open(samples[0]).convert("RGB")
     picture.save(tmp_path / "a.png", icc_profile=b"no profile" * 20)
     code = in_other_colours(faces[0], 9, 18)

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from animator.animation.motion_file import read_motion
+from animator.animation.motion.file import read_motion
 from animator.cli import app
 from animator.media.decode import VideoReader
 from tests.animator.media_files import write_video

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from animator.animation.motion_file import begins_as_motion
+from animator.animation.motion.file import begins_as_motion
 from animator.checks.report import UploadFacts
 from animator.jobs.client import Client
 from animator.jobs.queue import load_queue

@@ -13,8 +13,8 @@ import torch
 from skimage import feature
 from typer.testing import CliRunner
 
-from animator.animation.loading import load_portrait
-from animator.animation.portrait import PortraitGenerator
+from animator.animation.faces.portrait import PortraitGenerator
+from animator.animation.rollout.loading import load_portrait
 from animator.cli import app
 from animator.errors import AnimatorError
 from animator.faces.crop import crop_square, fit_size

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from animator.animation.motion_file import pack_motion
+from animator.animation.motion.file import pack_motion
 from animator.jobs.store import JobStore
 from animator.settings import Settings
 from animator.spec import JobError, JobOptions, JobRecord, JobSpec, JobState, Progress, Result

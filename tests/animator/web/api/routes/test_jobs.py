@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from animator.animation.motion_file import pack_motion
+from animator.animation.motion.file import pack_motion
 from animator.jobs.store import JobStore
 from animator.settings import Settings
 from animator.spec import JobOptions, JobSpec

@@ -1,0 +1,1 @@
+"""Generated parts put into what is shown of a picture."""

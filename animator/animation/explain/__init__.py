@@ -1,0 +1,1 @@
+"""Sheets that show how a frame comes about."""

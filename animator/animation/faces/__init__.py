@@ -1,0 +1,1 @@
+"""Faces of portraits: found, followed, planned, measured."""

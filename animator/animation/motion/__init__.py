@@ -1,0 +1,1 @@
+"""Motion files: what moves faces, without pictures."""

@@ -1,0 +1,1 @@
+"""Objects shown from other sides."""

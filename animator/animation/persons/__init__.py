@@ -1,0 +1,1 @@
+"""Persons of pictures: found, followed, planned."""

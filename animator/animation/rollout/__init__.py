@@ -1,0 +1,1 @@
+"""Clips stepped by networks: models, engine, batches."""
