@@ -705,7 +705,7 @@ class Result:
     cached: tuple[str, ...] = ()
     """Inputs whose landmarks another job had extracted: "source", "driving", "driving 2"."""
     quality: Mapping[str, float] = field(default_factory=dict)
-    """Measures of the result by name, if they were asked for; see `animator.animation.faces.quality`."""
+    """Measures of the result by name, if asked for; see `animator.animation.faces.quality`."""
 
     def to_json(self) -> str:
         """The result as one line of JSON."""

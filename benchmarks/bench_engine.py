@@ -31,10 +31,11 @@ import torch
 from bench_generator import RESULTS, SIZE, face_model
 from environment import describe, interleaved
 
-from animator.animation.faces.portrait import Guidance, PortraitGenerator
+from animator.animation.faces.portrait import PortraitGenerator
 from animator.animation.rollout.batches import BatchStep
 from animator.animation.rollout.clip import DEPTH
 from animator.animation.rollout.engine import Clip, Engine, fitting_slots
+from animator.animation.rollout.generator import Guidance
 from animator.animation.rollout.loading import load_portrait
 from animator.settings import Settings, share_cores
 from gfla import checkpoint

@@ -29,8 +29,9 @@ from environment import describe, interleaved
 from steps import CPU_VARIANTS, CUDA_VARIANTS, Variant, autocast, make_step, measured_step, place
 from torch import Tensor
 
+from animator.animation.faces.plan import make_plan
 from animator.animation.inputs import open_inputs
-from animator.animation.plan import JobPlan, make_plan
+from animator.animation.plan import JobPlan
 from animator.samples.media import write_samples
 from animator.settings import Settings
 from animator.spec import JobSpec

@@ -38,8 +38,9 @@ from PIL import Image
 from animator.animation.composing.compose import Composer, GeneratedFace
 from animator.animation.composing.reach import BORDER, FaceMotion
 from animator.animation.composing.view import WholeView
+from animator.animation.faces.plan import make_plan
 from animator.animation.inputs import open_inputs
-from animator.animation.plan import JobPlan, make_plan
+from animator.animation.plan import JobPlan
 from animator.errors import AnimatorError
 from animator.faces.crop import crop_square, face_square, in_units, whole_square
 from animator.faces.detectors import make_detector

@@ -40,9 +40,11 @@ import numpy as np
 from environment import describe
 
 from animator.animation.faces import moving_render
+from animator.animation.faces.figure import FacePlan
+from animator.animation.faces.plan import make_plan
 from animator.animation.inputs import open_inputs
 from animator.animation.pipeline import animate
-from animator.animation.plan import FacePlan, JobPlan, make_plan
+from animator.animation.plan import JobPlan
 from animator.errors import AnimatorError
 from animator.faces.detectors import make_detector
 from animator.faces.identity import IdentityModel, similarity

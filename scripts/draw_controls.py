@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from animator.animation.faces.following import driving_frames
+from animator.animation.faces.plan import face_size, make_plan, plan_motion, view_of
 from animator.animation.inputs import open_inputs
-from animator.animation.plan import face_size, make_plan, plan_motion, view_of
 from animator.animation.render import VIDEO, SegmentRenderer
 from animator.faces.blinks import blink_seed, closures
 from animator.faces.crop import resize

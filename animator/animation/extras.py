@@ -33,8 +33,8 @@ from numpy.typing import NDArray
 
 from animator.animation.composing.compose import Composer
 from animator.animation.composing.view import FollowingView
+from animator.animation.kinds import subject_of
 from animator.animation.plan import JobPlan
-from animator.animation.subject import subject_of
 from animator.faces.crop import Part, Square
 from animator.files.output import coded_errors
 from animator.media.decode import open_finished

@@ -8,12 +8,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from animator.animation.driving import driving_arrays, driving_of, followed_of, time_arrays
+from animator.animation.faces.figure import FacePlan
 from animator.animation.faces.following import Source, moving_source
 from animator.animation.faces.moving import moving_arrays, moving_from
 from animator.animation.objects.figure import ObjectPlan, ObjectSource
 from animator.animation.persons.dance import dance_arrays, dance_of
 from animator.animation.persons.figure import PersonPlan, PersonSource
-from animator.animation.plan import FacePlan, Figure
+from animator.animation.plan import Figure
 from animator.faces.crop import Square
 from animator.media.decode import MediaLimits, read_picture
 from animator.media.stills import Still

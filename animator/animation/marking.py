@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from animator import __version__
+from animator.animation.kinds import subject_of
 from animator.animation.plan import JobPlan
-from animator.animation.subject import subject_of
 from animator.provenance.mark import Mark, source_type, without_paths
 from animator.spec import JobSpec
 from animator.values import options_of

@@ -16,12 +16,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from animator.animation.extras import write_extras
+from animator.animation.faces.figure import FacePlan
+from animator.animation.faces.plan import controls_of
 from animator.animation.inputs import JobInputs, open_inputs
+from animator.animation.kinds import fitting, plan_job, subject_of
 from animator.animation.marking import mark_of
-from animator.animation.plan import FacePlan, Figure, JobPlan, controls_of
+from animator.animation.plan import Figure, JobPlan
 from animator.animation.render import PICTURES, VIDEO, SegmentRenderer, check_sound
 from animator.animation.resume import load_plan, save_plan, segment_coding
-from animator.animation.subject import Words, fitting, plan_job, subject_of
+from animator.animation.subject import Words
 from animator.errors import AnimatorError, LeaseLost
 from animator.faces.control import TRAINED
 from animator.faces.shots import cuts_sentence

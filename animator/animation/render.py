@@ -13,10 +13,12 @@ from animator import __version__
 from animator.animation.ahead import ahead
 from animator.animation.composing.compose import Composer, GeneratedFace
 from animator.animation.composing.view import FollowingView
+from animator.animation.faces.figure import FacePlan
 from animator.animation.faces.moving import moves, pictures_of
 from animator.animation.faces.moving_render import Rendered, render_moving
-from animator.animation.faces.portrait import RolloutGenerator
-from animator.animation.plan import FacePlan, Figure, JobPlan, controls_of
+from animator.animation.faces.plan import controls_of
+from animator.animation.kinds import subject_of
+from animator.animation.plan import Figure, JobPlan
 from animator.animation.preview import Preview
 from animator.animation.resampling import duration
 from animator.animation.resume import (
@@ -26,7 +28,7 @@ from animator.animation.resume import (
     segment_name,
 )
 from animator.animation.rollout.clip import Clip
-from animator.animation.subject import subject_of
+from animator.animation.rollout.generator import RolloutGenerator
 from animator.errors import AnimatorError
 from animator.faces.crop import Part, Square
 from animator.files.local import quoted

@@ -19,9 +19,9 @@ import numpy as np
 
 from animator.animation.composing.compose import Composer, GeneratedFace
 from animator.animation.inputs import open_inputs
+from animator.animation.kinds import fitting, plan_job
 from animator.animation.plan import JobPlan
 from animator.animation.render import SegmentRenderer
-from animator.animation.subject import fitting, plan_job
 from animator.errors import AnimatorError
 from animator.files.output import coded_errors
 from animator.files.unchanged import unchanged

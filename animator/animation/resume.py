@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from animator import __version__
-from animator.animation.faces.portrait import RolloutGenerator
+from animator.animation.faces.plan import face_size
 from animator.animation.inputs import JobInputs
 from animator.animation.kept_figures import (
     face_of,
@@ -30,8 +30,9 @@ from animator.animation.kept_figures import (
     figures_of,
     parts_of,
 )
-from animator.animation.plan import Figure, JobPlan, face_size
+from animator.animation.plan import Figure, JobPlan
 from animator.animation.result_time import ResultTime, result_time
+from animator.animation.rollout.generator import RolloutGenerator
 from animator.files.arrays import DAMAGED, from_text, pack, to_text, unpack
 from animator.formats import check_format, format_of
 from animator.media.coding import DEFAULT_CODING, VideoCoding, choose_coding

@@ -7,8 +7,8 @@ import time
 
 import numpy as np
 
+from animator.animation.kinds import SUBJECTS
 from animator.animation.rollout.loading import load_animating
-from animator.animation.subject import SUBJECTS
 from animator.errors import AnimatorError
 from animator.sandbox import Message, Send
 from animator.settings import Settings

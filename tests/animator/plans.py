@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from animator.animation.faces.plan import make_plan
 from animator.animation.inputs import open_inputs
-from animator.animation.plan import JobPlan, make_plan
+from animator.animation.plan import JobPlan
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import Watch

@@ -10,9 +10,9 @@ from pathlib import Path
 from animator.animation.explain.sheet import Insides, draw
 from animator.animation.faces.moving import moves
 from animator.animation.inputs import open_inputs
+from animator.animation.kinds import fitting, plan_job
 from animator.animation.plan import JobPlan
 from animator.animation.render import provenance
-from animator.animation.subject import fitting, plan_job
 from animator.errors import AnimatorError
 from animator.faces.crop import Part
 from animator.files.local import SHEET_SUFFIXES, check_suffix

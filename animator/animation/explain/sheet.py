@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from animator.animation.kinds import subject_of
 from animator.animation.plan import JobPlan
-from animator.animation.subject import subject_of
 from animator.media.sheet import Legend, Mark, Row, SheetTile, draw_sheet
 from animator.spec import JobSpec
 from animator.weights.subjects import NOT_OF

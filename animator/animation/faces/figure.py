@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from animator.animation.composing.reach import FaceMotion
 from animator.animation.driving import Driving
 from animator.animation.faces.following import Source, driving_frames
-from animator.animation.faces.portrait import PortraitGenerator, RolloutGenerator
+from animator.animation.faces.portrait import PortraitGenerator
+from animator.animation.rollout.generator import RolloutGenerator
 from animator.faces.crop import Square, crop_square
 from animator.faces.moving_square import cut_square
 from animator.media.decode import MediaLimits

@@ -89,8 +89,8 @@ def find_moving_source(
 ) -> tuple[Source, bool]:
     """Follow the face of a portrait that is a video; also whether that had been done before.
 
-    ``cache`` is that of `animator.animation.faces.moving.as_driving`; ``check`` is called once the file
-    was read.
+    ``cache`` is that of `animator.animation.faces.moving.as_driving`; ``check`` is called once the
+    file was read.
     """
     track, known = find_driving(as_driving(spec), cache, sha256, limits, watch, check)
     moving = moving_of(spec, track)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.animation.plan import FacePlan
+from animator.animation.faces.figure import FacePlan
 from animator.animation.rollout.clip import DEPTH, Clip
 from animator.faces.moving_square import cut_square
 from gfla.arrays import Picture

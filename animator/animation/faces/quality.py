@@ -29,9 +29,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from animator.animation.faces.figure import FacePlan
 from animator.animation.faces.following import Source
 from animator.animation.faces.moving_render import generated
-from animator.animation.plan import FacePlan, JobPlan
+from animator.animation.plan import JobPlan
 from animator.errors import AnimatorError
 from animator.faces.crop import Part, Square, crop_square, to_units
 from animator.faces.detectors import make_detector, resolve_detector

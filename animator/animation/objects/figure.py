@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animator.animation.driving import Followed
-from animator.animation.faces.portrait import RolloutGenerator
+from animator.animation.rollout.generator import RolloutGenerator
 from animator.media.decode import MediaLimits
 from animator.persons.windows import Window
 from animator.spec import JobSpec
@@ -54,7 +54,7 @@ class ObjectPlan:
         driving: the sides, and when each is shown.
         targets: T' x 1 x 2 degrees, in every frame of the result.
         kept: T', the number of each among the driving ones.
-        missing: empty, and all below is as `animator.animation.plan.FacePlan` has it.
+        missing: empty, and all below is as `animator.animation.faces.figure.FacePlan` has it.
     """
 
     source: ObjectSource

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.animation.faces.portrait import Guidance, RolloutGenerator
+from animator.animation.rollout.generator import Guidance, RolloutGenerator
 from animator.errors import AnimatorError
 from animator.views.track import side_of
 from animator.weights.library import purpose, structure_size

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animator.animation.faces.following import rising_frames
-from animator.animation.faces.portrait import RolloutGenerator
 from animator.animation.persons.dance import Dance
+from animator.animation.rollout.generator import RolloutGenerator
 from animator.faces.framing import even
 from animator.media.decode import MediaLimits
 from animator.persons.windows import Window
@@ -58,7 +58,7 @@ class PersonPlan:
         canvas: height and width of what the networks see.
         aspect: width of the result in units of its height.
         names: what each driving frame is called, if it is called anything.
-        beyond: 0, and all below is as `animator.animation.plan.FacePlan` has it.
+        beyond: 0, and all below is as `animator.animation.faces.figure.FacePlan` has it.
     """
 
     source: PersonSource

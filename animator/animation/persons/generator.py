@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from animator.animation.faces.portrait import Guidance, RolloutGenerator
+from animator.animation.rollout.generator import Guidance, RolloutGenerator
 from animator.errors import AnimatorError
 from animator.weights.library import PUBLISHED_SIZE, purpose, structure_size
 from animator.weights.subjects import kind_of

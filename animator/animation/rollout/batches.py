@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from animator.animation.faces.portrait import Guidance, RolloutGenerator
+from animator.animation.rollout.generator import Guidance, RolloutGenerator
 from gfla.models.rollout import Reference, RolloutState, overwrite, split, stack
 from gfla.ops.ranges import to_bytes
 

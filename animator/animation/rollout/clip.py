@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from animator.animation.faces.portrait import Guidance, RolloutGenerator
+from animator.animation.rollout.generator import Guidance, RolloutGenerator
 from gfla.arrays import Picture
 from gfla.models.rollout import Reference, RolloutState
 

@@ -26,9 +26,9 @@ from dataclasses import astuple, dataclass
 
 import torch
 
-from animator.animation.faces.portrait import Guidance, RolloutGenerator
 from animator.animation.rollout.batches import BatchStep, Stepped
 from animator.animation.rollout.clip import POLL, Clip, ClipClosed
+from animator.animation.rollout.generator import Guidance, RolloutGenerator
 from animator.errors import AnimatorError
 from gfla.models.rollout import RolloutState
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import torch
 
-from animator.animation.faces.portrait import Network, PortraitGenerator, RolloutGenerator
+from animator.animation.faces.portrait import PortraitGenerator
 from animator.animation.objects.generator import ObjectGenerator
 from animator.animation.persons.generator import PersonGenerator
 from animator.animation.rollout.engine import Engine, fitting_slots
+from animator.animation.rollout.generator import Network, RolloutGenerator
 from animator.settings import Settings
 from animator.weights.library import describe_file, require_face
 from animator.weights.loading import load_model

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from animator.animation.faces.following import Source
+from animator.animation.faces.plan import PlannedMotion, face_size, plan_motion, view_of
 from animator.animation.faces.portrait import PortraitGenerator
 from animator.animation.pipeline import animate
-from animator.animation.plan import JobPlan, PlannedMotion, face_size, plan_motion, view_of
+from animator.animation.plan import JobPlan
 from animator.faces.blinks import blink_seed, closures
 from animator.faces.crop import Square, crop_square, resize, whole_square
 from animator.faces.measures import sharpness

@@ -15,11 +15,12 @@ import pytest
 
 from animator import watch
 from animator.animation.faces import roles
+from animator.animation.faces.plan import make_plan
 from animator.animation.faces.together import along
 from animator.animation.inputs import open_inputs
 from animator.animation.marking import mark_of
 from animator.animation.pipeline import animate
-from animator.animation.plan import JobPlan, make_plan
+from animator.animation.plan import JobPlan
 from animator.animation.rerender import compare_again, spec_of
 from animator.animation.resampling import duration, moments_of
 from animator.errors import AnimatorError

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from animator.animation.faces.plan import plan_motion
 from animator.animation.landmark_cache import FOLDER
 from animator.animation.pipeline import animate
-from animator.animation.plan import JobPlan, plan_motion
+from animator.animation.plan import JobPlan
 from animator.checks.job import check_job
 from animator.files.arrays import from_text, pack, to_text, unpack
 from animator.media.decode import VideoReader

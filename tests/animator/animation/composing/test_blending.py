@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from skimage import data
-from tests.animator.animation.composing.test_reach import OWN, gone
 
 from animator.animation.composing import blending
 from animator.animation.composing.blending import blend
@@ -17,6 +16,7 @@ from animator.animation.composing.compose import Composer, GeneratedFace
 from animator.animation.composing.reach import FaceMotion
 from animator.animation.composing.view import SquareView, WholeView
 from animator.faces.crop import Square, crop_square, resize, whole_square
+from tests.animator.animation.composing.test_reach import OWN, gone
 
 Image = NDArray[np.uint8]
 SQUARE = Square(300, 280, 320)

@@ -15,9 +15,10 @@ import pytest
 
 from animator import watch
 from animator.animation.faces.moving_render import beginning, generated
+from animator.animation.faces.plan import make_plan
 from animator.animation.inputs import open_inputs
 from animator.animation.pipeline import animate
-from animator.animation.plan import JobPlan, make_plan
+from animator.animation.plan import JobPlan
 from animator.animation.resampling import duration, moments_of
 from animator.animation.result_time import result_time
 from animator.errors import AnimatorError

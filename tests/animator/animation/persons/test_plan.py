@@ -18,6 +18,7 @@ from PIL import Image
 
 from animator.animation.explain.frame import explain
 from animator.animation.inputs import open_inputs
+from animator.animation.kinds import plan_job
 from animator.animation.landmark_cache import LandmarkCache
 from animator.animation.persons.figure import PersonPlan
 from animator.animation.persons.following import Bodies
@@ -26,7 +27,6 @@ from animator.animation.persons.plan import PersonOptions, plan_person
 from animator.animation.pipeline import animate
 from animator.animation.plan import JobPlan
 from animator.animation.rollout.engine import Engine
-from animator.animation.subject import plan_job
 from animator.checks.job import check_job
 from animator.errors import AnimatorError
 from animator.files.local import content_hash

@@ -1,0 +1,192 @@
+"""The rollout: uint8 pictures and points in, uint8 frames out; networks in between.
+
+This is the one place where pictures become tensors: sizes, value ranges and precision are settled
+here, and nothing else in this package knows of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from animator.animation.rollout.state_cache import StateCache
+from animator.persons.windows import Resample
+from animator.weights.loading import load_checkpoint
+from animator.weights.subjects import SubjectKind
+from gfla.checkpoint import Checkpoint
+from gfla.models.frames import FrameByFrame
+from gfla.models.generators import AnimationGenerator
+from gfla.models.rollout import Prediction, Reference, RolloutState
+from gfla.ops.ranges import from_bytes
+from gfla.pictures import to_picture
+
+Guidance = tuple[torch.Tensor, torch.Tensor | None]
+"""What the networks are told of a frame: its structure 1 C h w, and a face's landmarks 1 68 2."""
+
+
+Network = AnimationGenerator | FrameByFrame
+
+
+class RolloutGenerator:
+    """A loaded model on a device, which renders clips frame by frame.
+
+    What it draws of a face or a person is told by its subclasses; points are landmarks 68 x 2 or
+    joints 18 x 2 in units of what the networks see (0..1 from edge to edge).
+
+    Attributes:
+        subject: what it animates.
+        network: the networks alone.
+        name: of the weights, with the start of their SHA-256.
+        sha256: of the weights' file.
+        precision: "float32" or "bfloat16".
+        starts: the states in which clips have begun.
+    """
+
+    subject: ClassVar[SubjectKind]
+    background_edges = False
+    """Whether the guidance shows the edges of the source's background."""
+    truncates = False
+    """Whether frames are cut to whole levels, as the published code does, or rounded."""
+    resample: Resample = "bicubic"
+    """By which filter a picture of a person comes to what the networks see."""
+
+    def __init__(self, weights: Path, device: torch.device, precision: str) -> None:
+        """Load the weights.
+
+        Args:
+            weights: checkpoint of ``gfla.checkpoint``.
+            device: where the networks run.
+            precision: "float32" or "bfloat16" (autocast).
+
+        Raises:
+            AnimatorError: weights_unreadable, weights_wrong_kind.
+        """
+        loaded, self.sha256, self.name = load_checkpoint(weights, device)
+        self.network: Network = self._open(loaded, str(weights)).requires_grad_(False)
+        if device.type == "cpu":  # a sixth to a quarter less time there
+            self.network = self.network.to(memory_format=torch.channels_last)
+        self.device = device
+        self.precision = precision
+        self.starts = StateCache()
+
+    def _open(self, loaded: Checkpoint, name: str) -> Network:
+        """The networks of a checkpoint, once it is known to be of this kind."""
+        raise NotImplementedError
+
+    def _drawn(self, points: NDArray[np.floating], picture: NDArray[np.uint8] | None) -> Guidance:
+        """The guidance of a frame, or of the source, of which there is a picture."""
+        raise NotImplementedError
+
+    def inner_size(self, size: int) -> int:
+        """Height of the pictures that the networks handle for results of ``size`` pixels."""
+        raise NotImplementedError
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Names of what a frame is rendered from: newest previous frame first, source last."""
+        if isinstance(self.network, FrameByFrame):
+            return self.network.references
+        return self.network.config.references
+
+    def start(self, picture: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> RolloutState:
+        """Begin a clip; those of the same picture and landmarks share what it takes.
+
+        Args:
+            picture: what the networks see of the source, uint8 H W 3 RGB.
+            landmarks: its points.
+        """
+        given = hashlib.sha256(repr((picture.shape, landmarks.dtype)).encode())
+        for part in (picture, landmarks):
+            given.update(np.ascontiguousarray(part).data)
+        return self.starts.get(given.digest(), lambda: self._started(picture, landmarks))
+
+    def begin(self, picture: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> RolloutState:
+        """As ``start``, of a picture that is seen once, such as a frame of a video."""
+        return self._started(picture, landmarks)
+
+    def source(self, picture: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> Reference:
+        """The source of ``begin`` alone, in less time: for a clip that goes on with another one."""
+        with self.arithmetic():
+            return self.network.source(*self._seen(picture, landmarks))
+
+    def _started(self, picture: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> RolloutState:
+        with self.arithmetic():
+            return self.network.start(*self._seen(picture, landmarks))
+
+    def _seen(
+        self, picture: NDArray[np.uint8], landmarks: NDArray[np.floating]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        # Bytes go to the device, a quarter of what floats would be.
+        image = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device)
+        image = from_bytes(image.permute(2, 0, 1)[None])
+        return image, *self._drawn(landmarks, picture)
+
+    def step(
+        self, state: RolloutState, landmarks: NDArray[np.floating]
+    ) -> tuple[RolloutState, NDArray[np.uint8]]:
+        """Render the next frame.
+
+        Args:
+            state: of ``start`` or of the step before.
+            landmarks: the points of the frame.
+
+        Returns:
+            The state after the frame, and the frame: uint8 H W 3 RGB.
+        """
+        return self.step_drawn(state, self.guidance(landmarks, state))
+
+    def step_drawn(
+        self, state: RolloutState, drawn: Guidance
+    ) -> tuple[RolloutState, NDArray[np.uint8]]:
+        """As ``step``, with what ``guidance`` gives."""
+        with self.arithmetic():
+            state, prediction = self.network.step(state, *drawn)
+            return state, to_picture(prediction.image[0], self.truncates)
+
+    def predict(
+        self, state: RolloutState, landmarks: NDArray[np.floating]
+    ) -> tuple[RolloutState, Prediction]:
+        """As ``step``, but with all that the networks say of the frame."""
+        with self.arithmetic():
+            return self.network.step(state, *self.guidance(landmarks, state))
+
+    def reference(
+        self, image: torch.Tensor, landmarks: NDArray[np.floating], state: RolloutState
+    ) -> Reference:
+        """A frame that was rendered before, as the frames after it refer to it.
+
+        Args:
+            image: 1 3 H W in [-1, 1], as a step predicted it.
+            landmarks: the points of the frame.
+            state: of the clip.
+        """
+        with self.arithmetic():
+            return self.network.reference("previous", image, *self.guidance(landmarks, state))
+
+    def guidance(self, landmarks: NDArray[np.floating], state: RolloutState) -> Guidance:
+        """What the networks are told of a frame.
+
+        Args:
+            landmarks: the points of the frame.
+            state: of the clip, whose source lends the frame its background.
+        """
+        return self.guidance_on(landmarks, state.source)
+
+    def guidance_on(self, landmarks: NDArray[np.floating], source: Reference) -> Guidance:
+        """As ``guidance``, of a clip with this source."""
+        return self._drawn(landmarks, None)
+
+    @contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """Inference without gradients, in bfloat16 where asked for."""
+        bfloat16 = self.precision == "bfloat16"
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16)
+        with torch.inference_mode(), autocast:
+            yield
