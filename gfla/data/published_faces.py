@@ -95,12 +95,14 @@ class PublishedFaceClips:
     def _frame(self, pack: FacePack, at: int) -> tuple[Picture, np.ndarray[Any, Any]]:
         """A picture, and its structure with the edges of its own background."""
         size = self.structure_size
-        picture = _resized(pack.frame(at), self.image_size)
-        points = to_pixels(pack.landmarks[at], size)
-        return picture, face_structure(points, size, _resized(picture, size), "published")
+        frame, points = pack.frame(at), to_pixels(pack.landmarks[at], size)
+        # As published, what edges are found in is resized by another filter.
+        seen = _resized(frame, size, Image.Resampling.BILINEAR)
+        picture = _resized(frame, self.image_size, Image.Resampling.BICUBIC)
+        return picture, face_structure(points, size, seen, "published")
 
 
-def _resized(picture: Picture, size: int) -> Picture:
+def _resized(picture: Picture, size: int, resample: Image.Resampling) -> Picture:
     if picture.shape[0] == size:
         return picture
-    return np.array(Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC))
+    return np.array(Image.fromarray(picture).resize((size, size), resample))

@@ -17,10 +17,12 @@ import torch
 from numpy.typing import NDArray
 
 from animator.animation.rollout.state_cache import StateCache
+from animator.errors import AnimatorError
 from animator.persons.windows import Resample
 from animator.weights.loading import load_checkpoint
 from animator.weights.subjects import SubjectKind
 from gfla.checkpoint import Checkpoint
+from gfla.errors import GflaError
 from gfla.models.frames import FrameByFrame
 from gfla.models.generators import AnimationGenerator
 from gfla.models.rollout import Prediction, Reference, RolloutState
@@ -69,7 +71,12 @@ class RolloutGenerator:
             AnimatorError: weights_unreadable, weights_wrong_kind.
         """
         loaded, self.sha256, self.name = load_checkpoint(weights, device)
-        self.network: Network = self._open(loaded, str(weights)).requires_grad_(False)
+        try:
+            network = self._open(loaded, str(weights))
+        except GflaError as error:  # it asks for guidance that nobody draws
+            message = f"The weights {str(weights)!r} cannot be used: {error.message}."
+            raise AnimatorError("weights_unreadable", message) from error
+        self.network: Network = network.requires_grad_(False)
         if device.type == "cpu":  # a sixth to a quarter less time there
             self.network = self.network.to(memory_format=torch.channels_last)
         self.device = device
