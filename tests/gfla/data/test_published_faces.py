@@ -77,7 +77,7 @@ def test_guidance_has_the_edges_of_each_frames_own_background():
 def test_edges_are_found_in_pictures_that_were_resized_bilinearly():
     grain = np.random.default_rng(3).integers(0, 256, (4, 16, 16, 3)).astype(np.uint8)
     pictures = [np.kron(g, np.ones((8, 8, 1), np.uint8)) for g in grain]
-    coded = [cv2.imencode(".png", picture)[1].ravel() for picture in pictures]
+    coded = [cv2.imencode(".jpg", picture)[1].ravel() for picture in pictures]
     landmarks = np.stack([MEAN_FACE] * 4).astype(np.float32)
     clip = FacePack(np.concatenate(coded), np.cumsum([0, *map(len, coded)]), landmarks, {})
     block = blocks([clip], frames=4, image_size=48, structure_size=48)[0]
