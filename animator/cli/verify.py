@@ -21,8 +21,9 @@ from animator.provenance.verifying import (
     with_compared,
     with_inputs,
 )
+from animator.record import Progress
 from animator.settings import Settings
-from animator.spec import JobSpec, Progress
+from animator.spec import JobSpec
 from animator.values import Location, plain_location
 
 if TYPE_CHECKING:
