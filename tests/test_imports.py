@@ -34,6 +34,7 @@ LIGHT = (
     "animator.cli.farm.logs",
     "animator.cli.farm.overview",
     "animator.cli.pose",
+    "animator.cli.views",
     "animator.cli.verify",
     "animator.cli.farm.purge",
     "animator.cli.farm.status",

@@ -19,8 +19,7 @@ import numpy as np
 import pytest
 
 from animator import watch
-from animator.animation import plan
-from animator.animation.faces import following
+from animator.animation.faces import following, plan
 from animator.animation.pipeline import animate
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
 from animator.media.decode import VideoReader
