@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from animator.errors import AnimatorError
 from animator.faces.shots import ShotDetector
 from animator.files.local import quoted
-from animator.files.poses import file_of
+from animator.files.poses import ROW_MARK, file_of
 from animator.media.decode import MediaLimits, VideoReader, read_image
 from animator.media.stills import read_still
 from animator.persons.body import Body, BodyDetector
@@ -35,8 +35,6 @@ from gfla.joints import Joints, found
 if TYPE_CHECKING:
     from animator.watch import Watch  # brings PyTorch, which a check has no use for
 
-ROW_MARK = "#"
-"""Between the file of a table and the name of a row in it."""
 MUCH_LARGER = 2
 """How many times as high and wide as a published table's pictures a picture is that it cannot be of
 as it stands."""
