@@ -18,7 +18,7 @@ from PIL import Image
 
 from gfla.arrays import Picture, to_pixels
 from gfla.data.faces import SHORTEST_CLIP, bounced
-from gfla.data.packs import FacePack, read_packs
+from gfla.data.packs import FacePack, data_of
 from gfla.data.samples import Sample, epoch_order
 from gfla.errors import GflaError
 from gfla.guidance.face import face_structure
@@ -61,11 +61,8 @@ class PublishedFaceClips:
 
     @classmethod
     def open(cls, folder: Path, **options: Any) -> PublishedFaceClips:
-        """Blocks of a folder of packs; raises what the class and ``read_packs`` do."""
-        read = read_packs(folder)
-        blocks = cls(read.packs, **options)
-        blocks.skipped = tuple(f"{name}: {reason}" for name, reason in read.broken)
-        return blocks
+        """Blocks of a folder of packs; see ``gfla.data.packs.data_of``."""
+        return data_of(cls, folder, options)
 
     def __getitem__(self, index: int, /) -> Sample:
         """The block of an index from 0.

@@ -7,6 +7,7 @@ here, and nothing else in this package knows of them.
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +37,7 @@ Guidance = tuple[torch.Tensor, torch.Tensor | None]
 Network = AnimationGenerator | FrameByFrame
 
 
-class RolloutGenerator:
+class RolloutGenerator(ABC):
     """A loaded model on a device, which renders clips frame by frame.
 
     What it draws of a face or a person is told by its subclasses; points are landmarks 68 x 2 or
@@ -83,17 +84,17 @@ class RolloutGenerator:
         self.precision = precision
         self.starts = StateCache()
 
+    @abstractmethod
     def _open(self, loaded: Checkpoint, name: str) -> Network:
         """The networks of a checkpoint, once it is known to be of this kind."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _drawn(self, points: NDArray[np.floating], picture: NDArray[np.uint8] | None) -> Guidance:
         """The guidance of a frame, or of the source, of which there is a picture."""
-        raise NotImplementedError
 
+    @abstractmethod
     def inner_size(self, size: int) -> int:
         """Height of the pictures that the networks handle for results of ``size`` pixels."""
-        raise NotImplementedError
 
     @property
     def references(self) -> tuple[str, ...]:
