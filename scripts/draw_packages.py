@@ -49,7 +49,11 @@ FLOORS: tuple[dict[str, str], ...] = (
         "sandbox": "confined children",
     },
     {"models": "detectors' networks"},
-    {"gfla": "the networks", "errors": "codes and sentences"},
+    {
+        "gfla": "the networks",
+        "errors": "codes and sentences",
+        "processor": "cores and memory",
+    },
 )
 """Packages and top modules from the roof to the ground; an import leads to a lower floor."""
 WIDTH, ROW, BOX, TALL = 960, 92, 184, 46  # pixels: page, floor, and a box's width and height

@@ -114,6 +114,7 @@ def test_the_top_level_holds_plain_values_alone() -> None:
         "options",
         "formats",
         "moving_faces",
+        "processor",
         "settings",
         "values",
         "errors",

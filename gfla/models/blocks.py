@@ -58,6 +58,11 @@ def _norm_and_act(channels: int) -> list[nn.Module]:
     return [InstanceNorm(channels), nn.LeakyReLU(SLOPE, inplace=True)]
 
 
+def _sum(own: Tensor, other: Tensor) -> Tensor:
+    """Both together, in the place of ``own``, which nobody else sees, where the types agree."""
+    return own.add_(other) if own.dtype == other.dtype else own + other
+
+
 def _double_size(inputs: int, outputs: int) -> nn.Module:
     return nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
 
@@ -90,7 +95,7 @@ class Res(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """B in H W -> B out H W."""
-        return self.shortcut(features) + self.body(features)
+        return _sum(self.body(features), self.shortcut(features))
 
 
 class Up(nn.Module):
@@ -109,7 +114,7 @@ class Up(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """B in H W -> B out 2H 2W."""
-        return self.body(features) + self.shortcut(features)
+        return _sum(self.body(features), self.shortcut(features))
 
 
 class Jump(nn.Sequential):

@@ -126,4 +126,7 @@ class ImageFusion(nn.Module):
 def _resize(maps: Tensor, size: torch.Size) -> Tensor:
     if maps.shape[-2:] == size:
         return maps
-    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+    # One map after another: of three channels at once PyTorch makes half as many a second.
+    apart = maps.flatten(0, 1)[:, None]
+    larger = F.interpolate(apart, size=size, mode="bilinear", align_corners=False)
+    return larger.view(*maps.shape[:2], *size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
 
@@ -13,10 +14,10 @@ from torch import Tensor, nn
 from gfla.config import AnimationConfig
 from gfla.errors import GflaError
 from gfla.models.attention import SourceFeatures
-from gfla.models.beside import later
 from gfla.models.blocks import Encoder, join
 from gfla.models.flow import Estimates
 from gfla.models.fusion import Fused, ImageFusion
+from gfla.models.later import later
 from gfla.models.regions import Finished, RegionHeads
 from gfla.models.renderer import Renderer
 from gfla.models.rollout import Prediction, Reference, RolloutState, Told, known_of
@@ -30,6 +31,10 @@ class AnimationGenerator(nn.Module):
 
     The pictures may be a whole multiple of the structures' size if the generator has image-scale
     fusion: the networks then see a reduced picture, the blend samples the full one.
+
+    Attributes:
+        pool: of threads that make a frame's features while the next step begins; None makes them
+            at the end of its own step.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class AnimationGenerator(nn.Module):
         self.renderer = renderer
         self.fusion = fusion
         self.regions = regions
+        self.pool: Executor | None = None
 
     def start(
         self, image: Tensor, structure: Tensor, landmarks: Tensor | None = None
@@ -230,7 +236,7 @@ class AnimationGenerator(nn.Module):
         small = image
         if image.shape[-2:] != structure.shape[-2:]:
             small = F.avg_pool2d(image, image.shape[-1] // structure.shape[-1])
-        features = later(self.renderer.pool, partial(self._features, kind, small))
+        features = later(self.pool, partial(self._features, kind, small))
         flow = _moved({}, None, structure) if kind == "previous" else None
         return Reference(image, small, structure, landmarks, features, flow=flow)
 

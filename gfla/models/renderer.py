@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from gfla.models.ablations import BilinearSampling, GlobalAttention
 from gfla.models.attention import LocalAttention, SourceFeatures
-from gfla.models.beside import begin
 from gfla.models.blocks import Encoder, Out, Res, Up
 from gfla.models.flow import Estimates
 
@@ -31,11 +28,7 @@ class ViewEncoder(nn.Module):
 
 
 class Renderer(nn.Module):
-    """Renders a structure with features that its samplers bring from the references.
-
-    Attributes:
-        pool: of threads in which references are attended side by side; None is one by one.
-    """
+    """Renders a structure with features that its samplers bring from the references."""
 
     def __init__(
         self,
@@ -62,7 +55,6 @@ class Renderer(nn.Module):
         after = (*reversed(widths[:-1]), widths[0])
         self.ups = nn.ModuleList(Up(i, o) for i, o in zip(reversed(widths), after, strict=True))
         self.out = Out(widths[0], outputs)
-        self.pool: Executor | None = None
 
     def prepare(self, kind: str, features: Sequence[Tensor]) -> dict[int, SourceFeatures]:
         """The halves of attention that depend on one reference alone, by layer.
@@ -116,14 +108,10 @@ class Renderer(nn.Module):
         estimates: Estimates,
     ) -> Tensor:
         """Fuse the attended references: the published model adds their blends with the target."""
-        # Each reference by itself, all but the last beside this thread.
-        works = [
-            partial(self._blend, layer, target, reference, estimates, index)
+        blends = [
+            self._blend(layer, target, reference, estimates, index)
             for index, reference in enumerate(references)
         ]
-        begun = [begin(self.pool, work) for work in works[:-1]]
-        ours = works[-1]()
-        blends = [*(blend() for blend in begun), ours]
         return sum(blends[1:], blends[0])
 
     def _blend(

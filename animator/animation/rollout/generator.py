@@ -97,7 +97,7 @@ class RolloutGenerator(ABC):
         if device.type == "cpu":  # a sixth to a quarter less time there
             self.network = self.network.to(memory_format=torch.channels_last)
             if isinstance(self.network, AnimationGenerator) and cores() > 1:
-                self.network.renderer.pool = ThreadPoolExecutor(cores(), "beside")
+                self.network.pool = ThreadPoolExecutor(cores(), "beside")
         self.device = device
         self.precision = precision
         self.starts = StateCache()
