@@ -19,7 +19,7 @@ from animator.animation.extras import write_extras
 from animator.animation.faces.figure import FacePlan
 from animator.animation.faces.plan import controls_of
 from animator.animation.inputs import JobInputs, open_inputs
-from animator.animation.kinds import fitting, plan_job, subject_of
+from animator.animation.kinds import plan_job, subject_of
 from animator.animation.marking import mark_of
 from animator.animation.plan import Figure, JobPlan
 from animator.animation.render import PICTURES, VIDEO, SegmentRenderer, check_sound
@@ -41,6 +41,7 @@ from animator.record import Result
 from animator.settings import Settings
 from animator.spec import JobSpec, extra_files
 from animator.watch import OnProgress, PreviewSink, Watch, coded_memory_errors
+from animator.weights.subjects import fitting
 from animator.workspace.attempt import Workspace
 
 Planner = Callable[[JobSpec, JobInputs, Settings, Watch], JobPlan]
