@@ -16,10 +16,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from animator.errors import AnimatorError
-from animator.faces.detectors import surely_dlib
 from animator.record import Progress
 from animator.sandbox import Message, SandboxLimits, end, spawn
-from animator.settings import Settings
+from animator.settings import Settings, has_nvidia_driver
 from animator.spec import JobSpec
 from animator.watch import Watch
 from animator.weights.library import describe_file, resolve_spec
@@ -125,7 +124,7 @@ class Finder:
 
 
 def _started(spec: JobSpec, settings: Settings) -> subprocess.Popen[bytes] | None:
-    if _cores() < 2 or not surely_dlib(spec.detector, spec.device):
+    if _cores() < 2 or not _by_dlib(spec):
         return None
     try:
         kind = kind_of(describe_file(resolve_spec(spec.weights, settings)).config)
@@ -137,6 +136,13 @@ def _started(spec: JobSpec, settings: Settings) -> subprocess.Popen[bytes] | Non
         return spawn(_TARGET, task, _LIMITS, trusted=True, errors=subprocess.DEVNULL)
     except (AnimatorError, OSError):  # the job itself tells what is wrong
         return None
+
+
+def _by_dlib(spec: JobSpec) -> bool:
+    """Whether dlib finds the faces, as far as that is certain without PyTorch."""
+    if spec.detector == "auto":  # another one may be chosen where there is a GPU
+        return spec.device == "cpu" or not has_nvidia_driver()
+    return spec.detector == "dlib"
 
 
 def _cores() -> int:

@@ -9,7 +9,6 @@ from typing import Literal
 from animator.errors import AnimatorError
 from animator.faces.landmarks import LandmarkDetector
 from animator.models.catalogue import MESH
-from animator.settings import has_nvidia_driver
 
 
 @dataclass(frozen=True)
@@ -78,13 +77,6 @@ def resolve_detector(
     import torch
 
     return "face-alignment" if torch.cuda.is_available() and _weights_there() else "dlib"
-
-
-def surely_dlib(name: str, device: str) -> bool:
-    """Whether `resolve_detector` says dlib, as far as that is certain without PyTorch."""
-    if name == "auto" and device != "cpu":
-        return not has_nvidia_driver() or importlib.util.find_spec("face_alignment") is None
-    return name in ("auto", "dlib")
 
 
 def detector_version(name: str = "auto", device: str = "auto") -> str:
