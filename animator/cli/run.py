@@ -68,7 +68,6 @@ def _animate(
         finding(staged.spec, settings) as finder,
     ):
         with _kept_for_good():
-            from animator.animation.kinds import plan_job
             from animator.animation.pipeline import animate
 
         result = animate(
@@ -77,7 +76,7 @@ def _animate(
             report=report,
             should_stop=signals.requested,
             overwrite=overwrite or staged.uploads,
-            make_plan=plan_job if finder is None else finder.before(plan_job),
+            finder=finder,
         )
         if staged.uploads:
             view.update("uploading")
