@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import torch
-
 from animator.errors import AnimatorError, JobCancelled
 from animator.record import Progress
 
@@ -90,6 +88,8 @@ class Watch:
 @contextmanager
 def coded_memory_errors() -> Iterator[None]:
     """Raise the coded error when the device runs out of memory."""
+    import torch  # here, as landmarks are found where it is not loaded
+
     try:
         yield
     except torch.OutOfMemoryError as error:

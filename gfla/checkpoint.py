@@ -73,7 +73,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Checkpoint:
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise GflaError("bad_checkpoint", f"cannot read weights from {path}: {error}") from error
     config, info = parse_metadata(path, metadata)
@@ -129,7 +129,8 @@ def flow_from_published(state: Mapping[str, Tensor]) -> Generator | None:
 
 def _ours(config: GeneratorConfig, state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
     """Published tensors, all of a network or of a part of it, under our names."""
-    shapes = {key: shape for key, shape in _shapes(config).items() if key.startswith(part)}
+    every = _shapes(_without_weights(config))
+    shapes = {key: shape for key, shape in every.items() if key.startswith(part)}
     # Names on both sides: a reflect-padded layer of ours has two of theirs.
     names = {key: published_names(key, config) for key in shapes}
     check_tensors({name: shapes[key] for key, group in names.items() for name in group}, state)
@@ -157,17 +158,23 @@ def _build_for(config: GeneratorConfig, tensors: Mapping[str, Tensor]) -> Genera
     Shapes are compared first: a file may claim any width, and memory is only taken for widths
     that its tensors have.
     """
-    check_tensors(_shapes(config), tensors)
-    generator = build_generator(config)
-    generator.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    generator = _without_weights(config)
+    check_tensors(_shapes(generator), tensors)
+    # They take the place of parameters that were never filled. Copies: tensors may lie in the file.
+    weights = {name: tensor.to(torch.float32, copy=True) for name, tensor in tensors.items()}
+    generator.load_state_dict(weights, assign=True)
     return generator
 
 
-def _shapes(config: GeneratorConfig) -> dict[str, torch.Size]:
-    """Names and shapes of a network's weights, found without memory for them."""
+def _without_weights(config: GeneratorConfig) -> Generator:
+    """A network that has no memory for its weights yet."""
     try:
         with torch.device("meta"):
-            state = build_generator(config).state_dict()
+            return build_generator(config)
     except (TypeError, RuntimeError) as error:  # widths that are no whole numbers, or beyond them
         raise GflaError("bad_checkpoint", f"no network has such widths: {error}") from error
-    return {name: tensor.shape for name, tensor in state.items()}
+
+
+def _shapes(generator: Generator) -> dict[str, torch.Size]:
+    """Names and shapes of a network's weights."""
+    return {name: tensor.shape for name, tensor in generator.state_dict().items()}

@@ -49,6 +49,7 @@ def animate(
     may_publish: Callable[[], bool] = lambda: True,
     overwrite: bool = True,
     preview: PreviewSink | None = None,
+    finder: object = None,
 ) -> Result:
     folder = workspace or Workspace.temporary(spec.output, replaces=overwrite)
     try:

@@ -22,6 +22,7 @@ FORBIDDEN = {
 }
 
 LIGHT = (
+    "animator.animation.faces.beforehand",
     "animator.checks.job",
     "animator.cli",
     "animator.cli.farm.change",
@@ -34,6 +35,7 @@ LIGHT = (
     "animator.cli.farm.logs",
     "animator.cli.farm.overview",
     "animator.cli.pose",
+    "animator.cli.run",
     "animator.cli.views",
     "animator.cli.verify",
     "animator.cli.farm.purge",
@@ -150,3 +152,32 @@ def test_light_modules_stay_light(module: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY
     )
     assert done.stdout.strip() == ""
+
+
+def test_faces_are_found_beforehand_without_pytorch() -> None:
+    code = "import sys, animator.animation.faces.child; print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY
+    )
+    assert done.stdout.strip() == "False"
+
+
+UNUSED = ("torch._dynamo", "sympy", "redis", "httpx", "animator.animation.persons.plan")
+"""What takes long to import, and no portrait on a CPU needs."""
+
+
+@pytest.mark.slow
+def test_a_job_on_a_cpu_imports_no_compiler(samples: tuple[Path, Path], tmp_path: Path) -> None:
+    code = f"""if True:
+        import sys
+        from animator import JobSpec, animate
+        source, driving, output = sys.argv[1:]
+        result = animate(JobSpec(source, driving, output, end="0.05", device="cpu"))
+        print(result.frames, *[name for name in {UNUSED!r} if name in sys.modules])
+    """
+    files = map(str, (*samples, tmp_path / "out.mp4"))
+    done = subprocess.run(
+        [sys.executable, "-c", code, *files],
+        capture_output=True, text=True, check=True, cwd=REPOSITORY,
+    )  # fmt: skip
+    assert done.stdout.split() == ["2"]

@@ -64,6 +64,10 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
+class NothingKept(Exception):
+    """Landmarks cannot be kept at the moment, and nothing else was wanted."""
+
+
 class LandmarkCache:
     """The landmarks that are kept, as one job sees them.
 
@@ -71,13 +75,22 @@ class LandmarkCache:
         spec: the job.
         settings: where they are kept, and how much of them.
         detector: name and version of what finds them; that of faces if not given.
+        only_to_keep: whether landmarks are found for nothing but to be kept here, for others.
 
     Raises:
         AnimatorError: detector_unavailable; missing_package if the storage needs one.
+        NothingKept: by all methods, where they are only to be kept and cannot be.
     """
 
-    def __init__(self, spec: JobSpec, settings: Settings, detector: str | None = None) -> None:
-        self._spec, self._settings = spec, settings
+    def __init__(
+        self,
+        spec: JobSpec,
+        settings: Settings,
+        detector: str | None = None,
+        *,
+        only_to_keep: bool = False,
+    ) -> None:
+        self._spec, self._settings, self._only_to_keep = spec, settings, only_to_keep
         self._storage = Storage.open(settings.storage or str(settings.cache_dir), settings)
         self._detector = detector or detector_version(spec.detector, spec.device)
         self._usable = True
@@ -249,6 +262,8 @@ class LandmarkCache:
 
     def _give_up(self, error: AnimatorError) -> None:
         """Ask the storage no more in this job: every try at one that is away takes long."""
+        if self._only_to_keep:
+            raise NothingKept from error
         self._usable = False
         _log.warning("landmarks are not kept: %s", error)
 

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from animator.animation.extras import write_extras
+from animator.animation.faces.beforehand import Finder
 from animator.animation.faces.figure import FacePlan
 from animator.animation.faces.plan import controls_of
 from animator.animation.inputs import JobInputs, open_inputs
-from animator.animation.kinds import fitting, plan_job, subject_of
+from animator.animation.kinds import plan_job, subject_of
 from animator.animation.marking import mark_of
 from animator.animation.plan import Figure, JobPlan
 from animator.animation.render import PICTURES, VIDEO, SegmentRenderer, check_sound
@@ -41,6 +42,7 @@ from animator.record import Result
 from animator.settings import Settings
 from animator.spec import JobSpec, extra_files
 from animator.watch import OnProgress, PreviewSink, Watch, coded_memory_errors
+from animator.weights.subjects import fitting
 from animator.workspace.attempt import Workspace
 
 Planner = Callable[[JobSpec, JobInputs, Settings, Watch], JobPlan]
@@ -59,6 +61,7 @@ def animate(
     overwrite: bool = True,
     preview: PreviewSink | None = None,
     make_plan: Planner = plan_job,
+    finder: Finder | None = None,
 ) -> Result:
     """Animate one portrait with one driving video, or several faces of it with several.
 
@@ -79,6 +82,7 @@ def animate(
         preview: takes the newest frame as a small JPEG, once a second at most and only while it
             says that it wants one.
         make_plan: makes the plan where there is none.
+        finder: has been finding the landmarks of this job since before it began.
 
     Returns:
         What was made. The output is in place, whole, and so is what was asked for beside it.
@@ -98,7 +102,8 @@ def animate(
         settings = settings or Settings.from_environment()
         close_state_folder(settings.state_dir)
         watch = Watch(report, should_stop, preview)
-        return _animate(spec, settings, watch, folder, priority, may_publish, make_plan)
+        planner = make_plan if finder is None else finder.before(make_plan)
+        return _animate(spec, settings, watch, folder, priority, may_publish, planner)
     except AnimatorError as error:
         if workspace is not None or error.code not in ("output_exists", "signing_failed"):
             raise

@@ -19,7 +19,7 @@ import numpy as np
 
 from animator.animation.composing.compose import Composer, GeneratedFace
 from animator.animation.inputs import open_inputs
-from animator.animation.kinds import fitting, plan_job
+from animator.animation.kinds import plan_job
 from animator.animation.plan import JobPlan
 from animator.animation.render import SegmentRenderer
 from animator.errors import AnimatorError
@@ -32,6 +32,7 @@ from animator.settings import Settings
 from animator.spec import FORMER, JobSpec
 from animator.values import DEFAULT_WEIGHTS_NAME, is_weights_name, options_of
 from animator.watch import OnProgress, Watch, coded_memory_errors
+from animator.weights.subjects import fitting
 from animator.workspace.attempt import Workspace
 from gfla.arrays import Picture
 

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from animator.animation.kinds import SUBJECTS
+from animator.animation.kinds import subject_of_kind
 from animator.animation.rollout.loading import load_animating
 from animator.errors import AnimatorError
 from animator.sandbox import Message, Send
@@ -34,7 +34,7 @@ def measure(task: Message, send: Send) -> None:
         return
     generator = model.generator
     # How long it takes does not depend on what the picture shows.
-    picture, points = SUBJECTS[generator.subject].trial(spec, generator, task["face"])
+    picture, points = subject_of_kind(generator.subject).trial(spec, generator, task["face"])
     state = generator.start(picture, points)
     # The first step chooses algorithms and takes memory, so it counts as loading.
     state, _ = generator.step(state, points)

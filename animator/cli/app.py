@@ -78,7 +78,7 @@ def run(
 ) -> None:
     """Animate a portrait in this process, without a queue."""
     spec = opt.make_spec(source, driving, output, **options)
-    from animator.cli.jobs import run_here
+    from animator.cli.run import run_here
 
     run_here(spec, Settings.from_environment(), overwrite=force, as_json=as_json)
 

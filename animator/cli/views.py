@@ -54,7 +54,7 @@ def views_here(
     if views is not None and (azimuth or elevation):
         message = '--azimuth and --elevation are in the file of --views, as "source".'
         raise AnimatorError("invalid_option", message)
-    from animator.cli.jobs import run_here
+    from animator.cli.run import run_here
 
     settings = Settings.from_environment()
     _require_views(options["weights"], settings)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from animator.errors import AnimatorError, LeaseLost
 from animator.files.local import content_hash, open_file, quoted
 from animator.files.poses import file_of
 from animator.files.sequence import files_of, is_sequence
-from animator.settings import DEFAULT_LIMITS, MediaLimits
+from animator.settings import DEFAULT_LIMITS, MediaLimits, Settings
 
 _COARSEST = 2.0  # seconds between two times of change that every file system tells apart
 
@@ -100,6 +100,26 @@ class Unchanged:
     def _changed(self) -> AnimatorError:
         message = f"{quoted(self.path)} was changed or replaced while it was read; run it again."
         return AnimatorError("input_changed", message, retryable=True)
+
+
+def hashed(
+    inputs: Mapping[str, str], settings: Settings
+) -> tuple[dict[str, str], tuple[Unchanged, ...]]:
+    """SHA-256 of files by their names, and those of them that somebody may change meanwhile.
+
+    Raises:
+        AnimatorError: those of `content_hash`.
+    """
+    limits = settings.limits()
+    hashes, files = {}, []
+    for name, path in inputs.items():
+        # The stamp first: what happens from then on shows.
+        before = Stamp.of(path, limits)
+        hashes[name] = content_hash(path, limits)
+        # What the cache keeps is never written again, only touched when it was used.
+        if not Path(path).is_relative_to(settings.cache_dir):
+            files.append(Unchanged(path, before, hashes[name], limits))
+    return hashes, tuple(files)
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from html import escape
 from typing import Any, NoReturn
 from xml.parsers import expat
-from xml.sax.saxutils import escape
 
 from animator.provenance.mark import GENERATOR, Mark, checked_hashes, checked_settings, checked_text
 
@@ -162,7 +162,7 @@ def _text(text: str) -> str:
     plain = "".join(
         char if " " <= char <= "~" else char.encode("unicode_escape").decode() for char in text
     )
-    return escape(plain)
+    return escape(plain, quote=False)
 
 
 def _json(values: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ The header of a checkpoint tells it, so that commands and checks know it before 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal, get_args
 
 from animator.errors import AnimatorError
@@ -92,6 +93,20 @@ def check_options(spec: JobSpec, kind: SubjectKind) -> None:
             f"{spec.weights!r} animate, allowed is {', '.join(DETECTORS[kind])}."
         )
         raise AnimatorError("invalid_option", message)
+
+
+def fitting(spec: JobSpec, kind: SubjectKind, settings: Settings) -> JobSpec:
+    """A job as it is for its subject, with a detector of that kind.
+
+    One that the process's settings name is of use for its own kind alone.
+
+    Raises:
+        AnimatorError: `invalid_option` for options that do not apply.
+    """
+    if spec.detector == settings.detector and spec.detector not in DETECTORS[kind]:
+        spec = replace(spec, detector="auto")
+    check_options(spec, kind)
+    return spec
 
 
 def _refused(spec: JobSpec, kind: SubjectKind, what: str) -> AnimatorError:

@@ -23,7 +23,6 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from animator.errors import AnimatorError
-from animator.files.cache import cached_input
 from animator.files.output import coded_errors, write_whole
 from animator.files.private import private_folder
 from animator.files.remote import polled
@@ -249,6 +248,8 @@ def _named(spec: JobSpec) -> list[str]:
 def _brought(stack: ExitStack, location: Location, settings: Settings, check: Check) -> Location:
     if not location.is_url:
         return Location(location.path)
+    from animator.files.cache import cached_input  # and with it clients of web servers
+
     return Location(stack.enter_context(cached_input(location, settings, check)))
 
 

@@ -50,8 +50,6 @@ def check_backend(name: str) -> None:
     check_choice("the attention backend", name, BACKENDS)
 
 
-# It depends on the machine and on its arguments alone, so a compiler need not look inside.
-@torch.compiler.assume_constant_result
 def resolve_backend(name: str, device_type: str) -> str:
     """The backend that a name means for tensors on a device.
 
@@ -78,6 +76,12 @@ def resolve_backend(name: str, device_type: str) -> str:
     if not usable:
         raise GflaError("backend_unavailable", f"the triton backend cannot run: {reason}")
     return name
+
+
+# It depends on the machine and on its arguments alone, so a compiler need not look inside. This is
+# all that `torch.compiler.assume_constant_result` does, but that one takes a second to import the
+# compiler, which most never use.
+resolve_backend._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _triton() -> tuple[bool, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from animator.animation.explain.sheet import Insides, draw
 from animator.animation.faces.moving import moves
 from animator.animation.inputs import open_inputs
-from animator.animation.kinds import fitting, plan_job
+from animator.animation.kinds import plan_job
 from animator.animation.plan import JobPlan
 from animator.animation.render import provenance
 from animator.errors import AnimatorError
@@ -23,6 +23,7 @@ from animator.media.stills import write_picture
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.watch import OnProgress, Watch, coded_memory_errors
+from animator.weights.subjects import fitting
 from gfla import pictures
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 from typing import NamedTuple
@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from animator.animation.composing.view import FollowingView, SquareView, View, WholeView
 from animator.animation.driving import Driving
 from animator.animation.faces.figure import FacePlan as FacePlan
-from animator.animation.faces.following import Source, find_driving, find_moving_source
-from animator.animation.faces.moving import as_driving, moves
-from animator.animation.faces.moving_plan import check_moving, plan_moving
-from animator.animation.faces.roles import Role, find_roles
+from animator.animation.faces.finding import find_faces_of
+from animator.animation.faces.following import Source
+from animator.animation.faces.moving_plan import plan_moving
+from animator.animation.faces.roles import Role
 from animator.animation.faces.together import along, lasting, lead_of
 from animator.animation.inputs import JobInputs
-from animator.animation.landmark_cache import LandmarkCache
 from animator.animation.plan import JobPlan, own_rate, refuse_too_many
 from animator.animation.resampling import duration, moments_of, result_times
 from animator.animation.result_time import ResultTime, result_time
@@ -50,26 +49,14 @@ def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch
     Raises:
         AnimatorError: input_changed, and those of what it calls.
     """
-    limits, hashes = settings.limits(), inputs.hashes
+    hashes = inputs.hashes
     # Before landmarks are kept under the hash: that they are of the file that has it.
     check = partial(check_unchanged, inputs.files)
-    with watch.stage("load"):
-        moving = moves(spec, limits)
-    if moving:
-        return _plan_of_video(spec, inputs, settings, watch, check)
-    with watch.stage("load"):
-        cache = LandmarkCache(spec, settings)
-        roles, known_source = find_roles(spec, cache, hashes["source"], limits, check)
-    known = {"source": known_source}
-    drivings: dict[str, Driving] = {}
-    for name in spec.drivings:
-        if any(role.driving == name for role in roles):
-            watch.check()
-            own = spec.of_driving(name)
-            cache = LandmarkCache(own, settings)
-            drivings[name], known[name] = find_driving(
-                own, cache, hashes[name], limits, watch, check
-            )
+    roles, drivings, known = find_faces_of(spec, hashes, settings, watch, check)
+    cached = tuple(name for name, was_known in known.items() if was_known)
+    if roles[0].source.moving is not None:
+        return _plan_of_video(spec, inputs, settings, roles[0].source, drivings["driving"], cached)
+    limits = settings.limits()
     faces, time, rate = _moved(spec, roles, drivings, hashes["source"], limits)
     # The larger a face, the nearer it is; `lead` is the first of `faces` as they are here.
     order = sorted(range(len(faces)), key=lambda place: faces[place].source.square.side)
@@ -79,7 +66,7 @@ def make_plan(spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch
         time,
         face_size(spec, faces[0].source, inputs.model.generator),
         hashes,
-        tuple(name for name, was_known in known.items() if was_known),
+        cached,
         rate,
         order.index(0),
     )
@@ -132,18 +119,15 @@ def _blinks(role: Role, drivings: Mapping[str, Driving], source_hash: str) -> in
 
 
 def _plan_of_video(
-    spec: JobSpec, inputs: JobInputs, settings: Settings, watch: Watch, check: Callable[[], None]
+    spec: JobSpec,
+    inputs: JobInputs,
+    settings: Settings,
+    source: Source,
+    driving: Driving,
+    cached: tuple[str, ...],
 ) -> JobPlan:
-    """The plan of a portrait that is a video; arguments and errors as of `make_plan`."""
-    check_moving(spec)
-    limits, hashes, known = settings.limits(), inputs.hashes, {}
-    cache = LandmarkCache(as_driving(spec), settings)
-    source, known["source"] = find_moving_source(
-        spec, cache, hashes["source"], limits, watch, check
-    )
-    watch.check()
-    cache = LandmarkCache(spec, settings)
-    driving, known["driving"] = find_driving(spec, cache, hashes["driving"], limits, watch, check)
+    """The plan of a portrait that is a video, of what was found; errors as of `make_plan`."""
+    limits, hashes = settings.limits(), inputs.hashes
     # At the source video's own times, unless the result has some of its own.
     moving = source.moving
     assert moving is not None
@@ -156,7 +140,6 @@ def _plan_of_video(
         source, driving, motion.targets, motion.kept, motion.missing, motion.beyond,
         shown=motion.shown,
     )  # fmt: skip
-    cached = tuple(name for name, was_known in known.items() if was_known)
     size = face_size(spec, source, inputs.model.generator)
     return JobPlan(inputs.model, (face,), motion.time, size, hashes, cached, rate)
 

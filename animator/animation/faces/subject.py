@@ -13,7 +13,6 @@ from torch import Tensor
 from animator.animation.composing.view import View
 from animator.animation.explain.places import PlaceOf, face_places
 from animator.animation.faces.plan import make_plan, view_of
-from animator.animation.faces.quality import measure
 from animator.animation.inputs import JobInputs
 from animator.animation.plan import JobPlan
 from animator.animation.rollout.generator import RolloutGenerator
@@ -61,6 +60,8 @@ class FaceSubject:
         check: Callable[[], object],
     ) -> dict[str, float]:
         """See `animator.animation.faces.quality.measure`."""
+        from animator.animation.faces.quality import measure  # few jobs ask for it
+
         return measure(video, spec, plan, place, check)
 
     def places(self, plan: JobPlan, points: NDArray[np.floating]) -> list[PlaceOf]:

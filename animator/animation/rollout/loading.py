@@ -8,8 +8,6 @@ from pathlib import Path
 import torch
 
 from animator.animation.faces.portrait import PortraitGenerator
-from animator.animation.objects.generator import ObjectGenerator
-from animator.animation.persons.generator import PersonGenerator
 from animator.animation.rollout.engine import Engine, fitting_slots
 from animator.animation.rollout.generator import Network, RolloutGenerator
 from animator.settings import Settings
@@ -86,5 +84,11 @@ def _opened(weights: Path, device: torch.device, precision: str) -> Model:
     kind = kind_of(describe_file(weights).config)
     if kind == "face":
         return PortraitModel(PortraitGenerator(weights, device, precision))
-    opened = PersonGenerator if kind == "person" else ObjectGenerator
-    return Model(opened(weights, device, precision))
+    # Most processes animate faces alone.
+    if kind == "person":
+        from animator.animation.persons.generator import PersonGenerator
+
+        return Model(PersonGenerator(weights, device, precision))
+    from animator.animation.objects.generator import ObjectGenerator
+
+    return Model(ObjectGenerator(weights, device, precision))

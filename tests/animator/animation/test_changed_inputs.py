@@ -13,10 +13,11 @@ from typing import Any
 import cv2
 import pytest
 
-from animator.animation import inputs, render
+from animator.animation import render
 from animator.animation.faces import following
 from animator.animation.pipeline import animate
 from animator.errors import AnimatorError
+from animator.files import unchanged
 from animator.media.decode import VideoReader
 from animator.spec import JobSpec
 from gfla import checkpoint
@@ -99,7 +100,7 @@ def test_a_video_that_is_replaced_after_its_hash(
             replaced(path, media / "new.mp4")
 
     with monkeypatch.context() as patch:
-        after(patch, inputs, "content_hash", race)
+        after(patch, unchanged, "content_hash", race)
         expect_changed(spec)
     assert entries(state_dir) == 0
     shutil.copy(media / "old.mp4", spec.driving)
@@ -114,7 +115,7 @@ def test_a_portrait_that_is_replaced_after_its_hash(
         if path == spec.source:
             replaced(path, media / "old.mp4")
 
-    after(monkeypatch, inputs, "content_hash", race)
+    after(monkeypatch, unchanged, "content_hash", race)
     expect_changed(spec)
     assert entries(state_dir) == 0
 
@@ -149,7 +150,7 @@ def test_what_goes_wrong_with_a_changed_file_is_laid_to_the_change(
         if path == spec.driving:
             Path(path).write_bytes(b"no video any more")
 
-    after(monkeypatch, inputs, "content_hash", race)
+    after(monkeypatch, unchanged, "content_hash", race)
     expect_changed(spec)
 
 

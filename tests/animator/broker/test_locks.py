@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from animator.broker.locks import FileLock, Lock, RedisLock, held, lock_of
+from animator.broker.locks import FileLock, Lock, held, lock_of
+from animator.broker.redis_lock import RedisLock
 from animator.errors import JobCancelled
 from animator.jobs.store import JobStore
 from animator.settings import Settings
@@ -93,7 +94,8 @@ def test_a_failure_inside_frees_it(make: Make) -> None:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from animator.broker.locks import FileLock, RedisLock
+from animator.broker.locks import FileLock
+from animator.broker.redis_lock import RedisLock
 kind, where = sys.argv[1:]
 lock = FileLock(Path(where), 60) if kind == "FileLock" else RedisLock(where, "name", 60, 0.4)
 assert lock.acquire()
