@@ -1,0 +1,91 @@
+"""The parts of the check: their names, what they find out, and how long each may take."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from gpu.sheet import Sheet
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part, which is ``measure`` of the module of its name.
+
+    Attributes:
+        name: of the part and of its module in this package.
+        title: what it finds out.
+        seconds: after which it is ended, whatever it does.
+    """
+
+    name: str
+    title: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where and how large a part is to measure.
+
+    Attributes:
+        device: "cuda" or "cpu".
+        seconds: that it has; what can be shorter goes by them.
+        folder: of its own, for files.
+        pack: what travelled along (`gpu.pack`), if anything did.
+        small: whether sizes only show that everything runs.
+    """
+
+    device: str
+    seconds: float
+    folder: Path
+    pack: Path | None = None
+    small: bool = False
+
+    @property
+    def cuda(self) -> bool:
+        """Whether it is on a GPU."""
+        return self.device == "cuda"
+
+
+Measure = Callable[[Setting, Sheet], None]
+
+PARTS = (
+    Part("machine", "The machine, its versions, and what is missing", 40),
+    Part("suite", "The tests that need a GPU", 75),
+    Part("parity", "Every generator against the CPU's float32", 60),
+    Part("kernel", "The fused local attention against PyTorch's operations", 45),
+    Part("graphs", "CUDA graphs against none", 40),
+    Part("memory", "Batches that do not fit into memory", 30),
+    Part("engine", "The engine fed with ready guidance", 50),
+    Part("jobs", "`animator run`, and a worker with 8 jobs", 75),
+    Part("training", "A step of training, and where its time goes", 60),
+    Part("step", "A step of the face models in every arithmetic", 80),
+    Part("learning", "Training from a checkpoint", 120),
+)
+"""In the order in which they run: what tells most about right and wrong first, what can use any
+time last."""
+
+
+def part_named(name: str) -> Part:
+    """The part of a name.
+
+    Raises:
+        KeyError: if there is none.
+    """
+    return {part.name: part for part in PARTS}[name]
+
+
+def measure_of(part: Part) -> Measure:
+    """What a part does; its module is imported only now, since it may lack a package."""
+    measure: Measure = importlib.import_module(f"gpu.{part.name}").measure
+    return measure
+
+
+def exact_arithmetic() -> None:
+    """Let float32 mean it: convolutions on CUDA would round to ten bits otherwise."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
