@@ -76,7 +76,7 @@ def measure(setting: Setting, sheet: Sheet) -> None:
     weights, end, size = "default", "6.0", 256
     if setting.small:
         face_animation(setting, "default", "float32")
-        weights, end, size = str(setting.folder / "default.safetensors"), "0.1", 64
+        weights, end, size = str(setting.folder / "default.safetensors"), "0.1", 128
     footage = Footage(source, driving, end, size, weights)
     command(setting, sheet, footage)
     with redis_server(setting.folder / "redis") as url:

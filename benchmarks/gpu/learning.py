@@ -14,7 +14,7 @@ from gpu.data import CHECKPOINT, FEATURES, training_data, travelled
 from gpu.networks import DEFAULT_WEIGHTS, untrained
 from gpu.parts import Setting
 from gpu.sheet import Sheet
-from gpu.training import SMALL
+from gpu.training import SMALL, SMALL_COMPACT
 
 STARTING_SECONDS = 20.0
 """What is left for the start and the end of the run."""
@@ -34,7 +34,7 @@ def measure(setting: Setting, sheet: Sheet) -> None:
     else:
         overrides += [f"features.path={features}"]
     if setting.small:
-        overrides += [*SMALL, "data.structure_size=[32,32]", "features.crop=32", "data.workers=0"]
+        overrides += [*SMALL, *SMALL_COMPACT]
         overrides += ["batch=1", "frames=2", "block=2", "record.sheet_rows=1"]
     start = beginning(setting, overrides)
     config = load_config("face-compact", [*overrides, f"start_from={start}"])
@@ -57,7 +57,7 @@ def beginning(setting: Setting, overrides: list[str]) -> Path:
     config = load_config("face-compact", overrides).model
     assert isinstance(config, AnimationConfig)
     path = setting.folder / CHECKPOINT
-    checkpoint.save(path, untrained(config), {"structure_size": 32})
+    checkpoint.save(path, untrained(config), {"structure_size": 64})
     return path
 
 

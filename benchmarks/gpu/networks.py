@@ -34,7 +34,7 @@ def fitting(config: GeneratorConfig, setting: Setting) -> GeneratorConfig:
 
 
 def side(setting: Setting) -> int:
-    """Of the pictures, in pixels."""
+    """Of what networks without fusion see, in pixels."""
     return SMALL_SIDE if setting.small else SIDE
 
 
@@ -92,7 +92,7 @@ def face_animation(setting: Setting, name: str, precision: str) -> PortraitGener
     if name == "default":
         config = replace(config, image_fusion=True, flow_prior=True)
     path = setting.folder / f"{name}.safetensors"
-    size = side(setting) // (2 if name == "default" else 1)
+    size = SMALL_SIDE if setting.small else SIDE
     checkpoint.save(path, untrained(fitting(config, setting)), {"structure_size": size})
     return PortraitGenerator(path, device, precision)
 

@@ -115,7 +115,7 @@ def default(setting: Setting, sheet: Sheet, precision: str, batch: int) -> None:
         began = time.monotonic()
         with tensor_float(rounded):
             generator = face_animation(setting, "default", precision)
-            states, drawn = clips(generator, batch, side(setting))
+            states, drawn = clips(generator, batch, 2 * generator.structure_size)
             step = BatchStep(generator, batch)
             latest = [states]
 
