@@ -1,87 +1,12 @@
-"""A worker whose networks only sleep: `celery -A farm_worker worker`, for `simulate_farm.py`.
-
-Everything around the networks is real: claims, leases, progress, the folder of an attempt, segments
-and states that are written and synced, the video that is joined of them and published. The driving
-file of a job is JSON:
-
-    frames, seconds     how many, and how long a step of one takes
-    segment             frames of a segment
-    state_bytes         of the state after one
-    video               a segment, encoded once by the simulation
-"""
+"""A worker whose networks only sleep: `celery -A farm_worker worker`, for `simulate_farm.py`."""
 
 from __future__ import annotations
 
-import json
-import os
-import time
-from collections.abc import Callable
-from fractions import Fraction
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from sleeping_pipeline import animate
 
 import worker.tasks
-from animator.errors import JobCancelled, LeaseLost
-from animator.media.join import join
-from animator.settings import Settings
-from animator.spec import JobSpec, Progress, Result
-from animator.workspace.attempt import Workspace
 from worker import app
 
-if TYPE_CHECKING:
-    from animator.watch import PreviewSink
-
 __all__ = ["app"]
-RATE = Fraction(25)
-VIDEO = "video.mp4"
-
-
-def animate(
-    spec: JobSpec,
-    *,
-    settings: Settings,
-    report: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
-    workspace: Workspace,
-    priority: int = 0,
-    may_publish: Callable[[], bool] = lambda: True,
-    preview: PreviewSink | None = None,
-) -> Result:
-    """What `animator.animation.pipeline.animate` does, but for the pictures."""
-    plan: dict[str, Any] = json.loads(Path(spec.driving).read_text(encoding="utf-8"))
-    frames, segment, began = plan["frames"], plan["segment"], time.monotonic()
-    video, state = Path(plan["video"]).read_bytes(), os.urandom(plan["state_bytes"])
-    # A step ends when it would on a GPU, however late this process was woken for the one before;
-    # what comes late all the same is the farm's own.
-    generated, written, due = 0.0, 0.0, began
-    names = []
-    for frame in range(frames):
-        if should_stop():
-            raise JobCancelled
-        due = max(due + plan["seconds"], time.monotonic() - plan["seconds"])
-        before = time.monotonic()
-        time.sleep(max(0.0, due - before))
-        generated += time.monotonic() - before
-        report(Progress("generate", frame + 1, frames, 1 / plan["seconds"]))
-        if (frame + 1) % segment == 0 or frame + 1 == frames:
-            before = time.monotonic()
-            names.append(f"{len(names):05}.mp4")
-            workspace.write(names[-1], video)
-            workspace.write(f"{len(names):05}.npz", state)
-            written += time.monotonic() - before
-    # Joined as in any job: packets are copied.
-    before = time.monotonic()
-    with workspace.owned():
-        files = [workspace.path / name for name in names]
-        pts = list(range(len(names) * segment))
-        join(files, workspace.path / VIDEO, pts, 1 / RATE, rate=RATE)
-    joined = time.monotonic() - before
-    if not may_publish():
-        raise LeaseLost("it may not be published")
-    workspace.publish(VIDEO)
-    seconds = time.monotonic() - began
-    timings = {"generate": generated, "write": written, "join": joined}
-    return Result(spec.output, frames, seconds, frames / seconds, timings)
-
 
 worker.tasks.load_pipeline = lambda: animate

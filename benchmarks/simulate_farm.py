@@ -1,8 +1,8 @@
 """The farm with many GPUs, on a machine without one: workers whose steps only sleep.
 
-Worker processes, Redis, records, leases, segments and videos are real (`farm_worker.py`); a step
-sleeps for as long as a GPU would take. For each number of workers the same jobs are queued; what
-each worker does between its first and its last job is its rate, and the farm's is their sum. It is
+Worker processes, Redis, records, leases, segments and videos are real (`sleeping_pipeline.py`); a
+step sleeps for as long as a GPU would take. For each number of workers the same jobs are queued;
+what each worker does between its first and its last job is its rate, and the farm's is their sum. It is
 compared with so many times the rate of one worker, if one is among the numbers, and with what the
 steps alone would allow.
 
@@ -291,7 +291,11 @@ def summary(
         "cores busy": round(working.busy / working.seconds / cores, 3),
         "ms of writing a segment": _mean(results, "write", load, 1000 * load.segment),
         "ms of joining": _mean(results, "join", load, 1000 * load.frames),
-        "steps' lateness": round(_mean(results, "generate", load, 1) / load.step - 1, 4),
+        "steps' lateness": round(
+            (_mean(results, "generate", load, 1) + _mean(results, "write", load, 1)) / load.step
+            - 1,
+            4,
+        ),
     }
 
 

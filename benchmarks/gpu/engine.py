@@ -1,4 +1,4 @@
-"""The engine fed with ready guidance: frames a second at several numbers of clips, and its idle time."""
+"""The engine fed with ready guidance: frames a second by the number of clips, and idle time."""
 
 from __future__ import annotations
 

@@ -29,7 +29,9 @@ def measure(setting: Setting, sheet: Sheet) -> None:
     overrides += [] if setting.small else [f"batch={BATCH}", "data.workers=8"]
     features = travelled(setting, FEATURES)
     if features is None:
-        sheet.note("No features travelled along: the terms of the loss that need them are left out.")
+        sheet.note(
+            "No features travelled along: the terms of the loss that need them are left out."
+        )
         overrides += ["losses.feature_distance=0", "losses.detail=0"]
     else:
         overrides += [f"features.path={features}"]

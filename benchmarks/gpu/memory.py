@@ -37,7 +37,9 @@ def measure(setting: Setting, sheet: Sheet) -> None:
     if not found.halvings:
         sheet.fault("all of them fitted, so nothing was halved")
     if found.failures or found.frames < count * FRAMES:
-        sheet.fault(f"{found.frames} of {count * FRAMES} frames came, {found.failures} clips failed")
+        sheet.fault(
+            f"{found.frames} of {count * FRAMES} frames came, {found.failures} clips failed"
+        )
 
 
 @contextmanager

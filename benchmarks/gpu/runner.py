@@ -67,9 +67,7 @@ class Runner:
                 self._write()
         return self.outcomes
 
-    def _part(
-        self, number: int, part: Part, device: str, log: IO[str], scratch: Path
-    ) -> Outcome:
+    def _part(self, number: int, part: Part, device: str, log: IO[str], scratch: Path) -> Outcome:
         """One part, unless there is no GPU for it or no time."""
         outcome, absent = self.outcomes[number], device == "cpu" and not self._request.on_cpu
         # What the machine is can be told without a GPU.

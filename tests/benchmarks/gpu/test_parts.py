@@ -87,7 +87,9 @@ def test_parity_tells_a_wrong_device(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(
         parity, "rendered", lambda *given: right(*given) + 0.1 * (next(calls) % 3 == 1)
     )
-    assert any("person-fashion in float32" in fault for fault in measured("parity", tmp_path).faults)
+    assert any(
+        "person-fashion in float32" in fault for fault in measured("parity", tmp_path).faults
+    )
 
 
 def test_the_kernel_that_is_wrong_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
