@@ -2,9 +2,9 @@
 
 Worker processes, Redis, records, leases, segments and videos are real (`sleeping_pipeline.py`); a
 step sleeps for as long as a GPU would take. For each number of workers the same jobs are queued;
-what each worker does between its first and its last job is its rate, and the farm's is their sum. It is
-compared with so many times the rate of one worker, if one is among the numbers, and with what the
-steps alone would allow.
+what each worker does between its first and its last job is its rate, and the farm's is their sum.
+It is compared with so many times the rate of one worker, if one is among the numbers, and with what
+the steps alone would allow.
 
 The table tells the throughput, what Redis is asked for a frame and for by workers that only wait
 (signs of life, leases, looking for messages), how busy Redis and the machine's cores are, and how

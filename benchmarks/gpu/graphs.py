@@ -8,6 +8,7 @@ import torch
 from environment import interleaved
 from steps import Variant, make_step
 
+from gfla.models.generators import AnimationGenerator
 from gpu.networks import inputs, side, untrained_face
 from gpu.parts import Setting
 from gpu.sheet import Sheet
@@ -28,7 +29,9 @@ def measure(setting: Setting, sheet: Sheet) -> None:
                 compare(setting, sheet, face, eager, batch)
 
 
-def compare(setting: Setting, sheet: Sheet, face, eager: Variant, batch: int) -> None:  # type: ignore[no-untyped-def]
+def compare(
+    setting: Setting, sheet: Sheet, face: AnimationGenerator, eager: Variant, batch: int
+) -> None:
     """One arithmetic at one batch."""
     other = replace(eager, mode="graph") if setting.cuda else eager
     given = inputs(face.config, batch, side(setting))

@@ -82,7 +82,7 @@ def refusing(generator: PortraitGenerator, most: int) -> Iterator[None]:
             raise torch.OutOfMemoryError(f"there is room for {most} clips")
         return step(state, structure, *more)
 
-    network.step = bounded  # type: ignore[method-assign]
+    network.step = bounded  # type: ignore
     try:
         yield
     finally:

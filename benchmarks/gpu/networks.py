@@ -23,14 +23,15 @@ from gpu.parts import Setting
 
 SIDE, SMALL_SIDE = 256, 64
 DEFAULT_WEIGHTS = Path(checkpoint.__file__).parents[1] / "animator/weights/default.safetensors"
-_FEW_CHANNELS = {
-    "encoder_widths": (4, 6, 8), "flow_widths": (4, 4, 6, 6, 8), "attention_hidden": 8,
-}  # fmt: skip
 
 
 def fitting(config: GeneratorConfig, setting: Setting) -> GeneratorConfig:
     """The configuration, or the same layout with few channels where all is small."""
-    return replace(config, **_FEW_CHANNELS) if setting.small else config
+    if not setting.small:
+        return config
+    return replace(
+        config, encoder_widths=(4, 6, 8), flow_widths=(4, 4, 6, 6, 8), attention_hidden=8
+    )
 
 
 def side(setting: Setting) -> int:

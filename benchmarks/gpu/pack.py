@@ -28,7 +28,6 @@ from gpu.data import CHECKPOINT, FEATURES, PACKS
 ROOT = Path(__file__).parents[2]
 MOST_MIB = 60.0
 SITE, ABOUT, CODE, DETECTORS = "site.tar.xz", "pack.json", "code", "detectors"
-_PRESET = 4  # of xz: the next ones take twice as long for a fiftieth less
 NEEDED = (
     *("animator", "gfla", "worker", "benchmarks", "scripts", "tests"),
     *("pyproject.toml", "README.md"),
@@ -45,7 +44,7 @@ LACKING = (
         "prompt-toolkit",
         "wcwidth",
     ),
-    *("tzdata", "tzlocal", "platformdirs", "pillow-heif"),
+    *("tzdata", "tzlocal", "platformdirs"),
 )
 """Packages that a machine with PyTorch, pytest, Lightning and scikit-image usually lacks."""
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64",
@@ -130,7 +129,7 @@ def add_packages(target: Path, packages: list[str], python: str) -> None:
         for platform in PLATFORMS:
             command += ["--platform", platform]
         subprocess.run([*command, *packages], check=True)
-        with tarfile.open(target, "w:xz", preset=_PRESET) as archive:
+        with tarfile.open(target, "w:xz") as archive:
             for path in sorted(Path(scratch).iterdir()):
                 archive.add(path, path.name)
 

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from bench_generator import fidelity
 from environment import interleaved, peak_bytes
 from steps import Step, Variant, make_step
 from torch import Tensor
 
+from animator.animation.faces.portrait import PortraitGenerator
 from animator.animation.rollout.batches import BatchStep
 from gfla.models.generators import AnimationGenerator
 from gpu.networks import clips, face_animation, inputs, side, tensor_float, untrained_face
@@ -115,23 +115,28 @@ def default(setting: Setting, sheet: Sheet, precision: str, batch: int) -> None:
         began = time.monotonic()
         with tensor_float(rounded):
             generator = face_animation(setting, "default", precision)
-            states, drawn = clips(generator, batch, 2 * generator.structure_size)
-            step = BatchStep(generator, batch)
-            latest = [states]
-
-            def work(step=step, drawn=drawn, latest=latest) -> np.ndarray:  # type: ignore[no-untyped-def, type-arg]
-                stepped = step(latest[0], drawn)
-                latest[0] = [state for state, _ in stepped]
-                return stepped[0][1]
-
-            peak = _peak(setting, work)
+            step = stepping(generator, batch)
+            peak = _peak(setting, step)
             ready = time.monotonic() - began
-            (times,) = interleaved([work], 2 if setting.small else 3 * REPEATS)
+            (times,) = interleaved([step], 2 if setting.small else 3 * REPEATS)
         sheet.row(
             model="default, in the engine", batch=batch, way=f"{precision}{', TF32' * rounded}",
             ms=1000 * times["median"], least_ms=1000 * times["least"],
             frames_a_second=batch / times["median"], peak_MiB=peak, psnr_dB=None, ready_s=ready,
         )  # fmt: skip
+
+
+def stepping(generator: PortraitGenerator, batch: int) -> Callable[[], object]:
+    """Steps one batch of clips further, each from the frame before."""
+    states, drawn = clips(generator, batch, 2 * generator.structure_size)
+    step, latest = BatchStep(generator, batch), [states]
+
+    def work() -> object:
+        stepped = step(latest[0], drawn)
+        latest[0] = [state for state, _ in stepped]
+        return stepped
+
+    return work
 
 
 def _peak(setting: Setting, work: Callable[[], object]) -> float | None:

@@ -44,11 +44,14 @@ def measure(setting: Setting, sheet: Sheet) -> None:
                     device=setting.device,
                 )  # fmt: skip
                 try:
-                    one(setting, sheet, request, profiled=bfloat16 and batch == batches[-1])
+                    one(
+                        setting,
+                        sheet,
+                        request,
+                        profiled=setting.small or (bfloat16 and batch == batches[-1]),
+                    )
                 except torch.OutOfMemoryError:
                     sheet.row(config=name, batch=batch, bf16=bfloat16, ms="out of memory")
-    if setting.small:
-        one(setting, sheet, request, profiled=True)
 
 
 def configured(setting: Setting, name: str, batch: int, bfloat16: bool) -> TrainingConfig:

@@ -61,6 +61,7 @@ def test_a_part_finds_its_figures(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("ANIMATOR_LONG_TESTS"), reason="takes half a minute")
 @pytest.mark.parametrize("name", ["suite", "jobs"])
 def test_a_part_with_processes_of_its_own(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
