@@ -65,6 +65,8 @@ def measure(setting: Setting, sheet: Sheet) -> None:
     if detectors is not None:
         shutil.copytree(detectors, state / DETECTORS)
     os.environ["ANIMATOR_STATE_DIR"] = str(state)
+    # Said, not guessed: a virtual machine's driver may not list its devices where workers look.
+    os.environ["ANIMATOR_DEVICE"] = setting.device
     usable = [one.name for one in available_detectors() if one.usable]
     chosen = next((name for name in _PREFERRED if name in usable), None)
     if chosen is None:

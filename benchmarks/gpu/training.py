@@ -39,17 +39,11 @@ def measure(setting: Setting, sheet: Sheet) -> None:
     for name, batches in list(BATCHES.items())[: 1 if setting.small else None]:
         for bfloat16 in (True,) if setting.small else (False, True):
             for batch in (1,) if setting.small else batches:
-                request = RunRequest(
-                    configured(setting, name, batch, bfloat16), data, setting.folder,
-                    device=setting.device,
-                )  # fmt: skip
+                config = configured(setting, name, batch, bfloat16)
+                request = RunRequest(config, data, setting.folder, device=setting.device)
+                profiled = setting.small or (bfloat16 and batch == batches[-1])
                 try:
-                    one(
-                        setting,
-                        sheet,
-                        request,
-                        profiled=setting.small or (bfloat16 and batch == batches[-1]),
-                    )
+                    one(setting, sheet, request, profiled)
                 except torch.OutOfMemoryError:
                     sheet.row(config=name, batch=batch, bf16=bfloat16, ms="out of memory")
 

@@ -68,7 +68,9 @@ def test_a_part_with_processes_of_its_own(
 ) -> None:
     for variable in [name for name in os.environ if name.startswith("ANIMATOR_")]:
         monkeypatch.delenv(variable)
-    for variable in ("ANIMATOR_STATE_DIR", "ANIMATOR_BROKER_URL", "ANIMATOR_DETECTOR"):
+    for variable in (
+        *("ANIMATOR_STATE_DIR", "ANIMATOR_BROKER_URL", "ANIMATOR_DETECTOR", "ANIMATOR_DEVICE"),
+    ):
         monkeypatch.setenv(variable, "")  # which the part sets for its children
     sheet = measured(name, tmp_path)
     assert not sheet.faults
