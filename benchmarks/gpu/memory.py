@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +12,7 @@ import torch
 from bench_engine import engined
 
 from animator.animation.faces.portrait import PortraitGenerator
+from animator.animation.rollout.clip import POLL
 from animator.animation.rollout.engine import Engine
 from gfla.models.rollout import RolloutState
 from gpu.networks import clips, face_animation, side
@@ -62,6 +65,8 @@ def little_memory(
     engined(fourth, states[: count // 4], drawn[: count // 4], 2)
     needed = torch.cuda.max_memory_reserved()
     del fourth
+    time.sleep(10 * POLL)  # by then its thread has ended, too
+    gc.collect()
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(0).total_memory
     sheet.note(f"{count // 4} clips reserve {needed / 2**20:.0f} MiB; {ROOM} times that is left.")

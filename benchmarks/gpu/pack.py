@@ -45,6 +45,8 @@ LACKING = (
         "wcwidth",
     ),
     *("tzdata", "tzlocal", "platformdirs"),
+    # What the tests of detectors import; the models that they load are too large to travel.
+    *("dlib-bin", "face-alignment"),
 )
 """Packages that a machine with PyTorch, pytest, Lightning and scikit-image usually lacks."""
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64",

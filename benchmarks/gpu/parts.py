@@ -20,11 +20,13 @@ class Part:
         name: of the part and of its module in this package.
         title: what it finds out.
         seconds: after which it is ended, whatever it does.
+        exact: whether its float32 is not rounded (TF32) unless it says so; else it is as in use.
     """
 
     name: str
     title: str
     seconds: float
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,14 @@ Measure = Callable[[Setting, Sheet], None]
 PARTS = (
     Part("machine", "The machine, its versions, and what is missing", 40),
     Part("suite", "The tests that need a GPU", 75),
-    Part("parity", "Every generator against the CPU's float32", 60),
-    Part("kernel", "The fused local attention against PyTorch's operations", 45),
-    Part("graphs", "CUDA graphs against none", 40),
+    Part("parity", "Every generator against the CPU's float32", 60, exact=True),
+    Part("kernel", "The fused local attention against PyTorch's operations", 45, exact=True),
+    Part("graphs", "CUDA graphs against none", 40, exact=True),
     Part("memory", "Batches that do not fit into memory", 30),
     Part("engine", "The engine fed with ready guidance", 50),
     Part("jobs", "`animator run`, and a worker with 8 jobs", 75),
     Part("training", "A step of training, and where its time goes", 60),
-    Part("step", "A step of the face models in every arithmetic", 80),
+    Part("step", "A step of the face models in every arithmetic", 80, exact=True),
     Part("learning", "Training from a checkpoint", 120),
 )
 """In the order in which they run: what tells most about right and wrong first, what can use any
