@@ -26,7 +26,10 @@ SMALL = (
     *("model.encoder_widths=[4,6,8]", "model.flow_widths=[4,4,6,6,6]", "model.attention_hidden=4"),
     *("data.image_size=[128,128]", "data.workers=0"),
 )
-SMALL_COMPACT = ("data.structure_size=[64,64]", "features.crop=64")
+SMALL_COMPACT = (
+    *("data.structure_size=[64,64]", "features.crop=64"),
+    *("losses.feature_distance=0", "losses.detail=0"),  # whose network is large in any case
+)
 """Few channels and pixels; and what the default model has besides."""
 MEASURED, SHOWN = 3, 12
 """Steps that are timed, after one that warms up; operations of the profile that are shown."""
