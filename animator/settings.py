@@ -13,7 +13,8 @@ from typing import Literal, cast, get_args
 
 from animator.errors import AnimatorError
 from animator.models.folder import state_folder
-from animator.spec import Detector, JobSpec
+from animator.options import Detector
+from animator.spec import JobSpec
 from animator.values import (
     DEVICE,
     check_broker_url,

@@ -1,22 +1,31 @@
-"""Jobs as plain data: options, specification, states, progress, result and record.
-
-Everything here is plain data that travels as JSON between the command, the store and the workers.
-Nothing heavy is imported, so a command that only looks at jobs answers at once.
-"""
+"""What a job is, as plain data that travels as JSON: its specification, and all its options."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, asdict, dataclass, field, fields, replace
-from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from animator.errors import AnimatorError
-from animator.formats import Codec, PixelFormat, Preset, check_coding, format_of, parse_rate
+from animator.formats import check_coding, format_of, parse_rate
 from animator.moving_faces import Face, MovingFaces
+from animator.options import (
+    FILE,
+    GROUPS,
+    MACHINE,
+    QUEUE,
+    Extra,
+    Faces,
+    Kind,
+    OutputMode,
+    Priority,
+    Region,
+    RowOptions,
+    SharedOptions,
+)
 from animator.values import (
     DEVICE,
     Location,
@@ -36,244 +45,6 @@ from animator.values import (
     refuse,
     shown_url,
 )
-
-Motion = Literal["relative", "absolute"]
-Anchor = Literal["first", "auto"]
-MissingFace = Literal["hold", "interpolate", "skip", "fail"]
-OutputMode = Literal["crop", "paste-back", "side-by-side"]
-FaceDetector = Literal["auto", "dlib", "face-alignment", "mesh"]
-BodyDetector = Literal["auto", "keypoint-rcnn", "blazepose"]
-Detector = Literal[FaceDetector, BodyDetector]
-"""One that finds faces, or one that finds bodies, as the weights animate either."""
-PoseWindow = Literal["auto", "person", "whole"]
-Precision = Literal["auto", "float32", "bfloat16"]
-Crf = Literal["auto"] | int
-Size = Literal["auto"] | int
-Extra = Literal["landmarks", "structures", "flows", "frames"]
-Priority = Literal["high", "normal", "low"]
-Kind = Literal["any", "cpu", "cuda"]
-Region = Literal["head", "brows", "eyes", "mouth", "jaw"]
-Blink = Literal["off", "auto"]
-Ending = Literal["hold", "loop", "stop"]
-SourceMotion = Literal["keep", "replace", "still"]
-Faces = Literal["largest", "all"] | int | str
-"""As `animator.moving_faces.MovingFaces` reads it."""
-
-_FACE, _LOOK, _FILE = "Which face", "The result", "The file"
-_MACHINE, _QUEUE = "The machine", "The queue"
-_GROUPS = ("", _FACE, _LOOK, _FILE, _MACHINE, _QUEUE)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RowOptions:
-    """Options that every row of a data set may choose for itself; each is a column."""
-
-    start: str | None = option(
-        None, "Begin here in the driving video: 12.5 (seconds) or 1:02.5.", shown="TIME"
-    )
-    """As `parse_time` reads it; None is the video's beginning."""
-    end: str | None = option(None, "End here in the driving video.", shown="TIME")
-    """This moment is excluded; None is the video's end."""
-    weights: str = option(
-        "default",
-        "Other weights than those shipped: a name from `animator weights list`, or a file.",
-        _MACHINE,
-        shown="[NAME|FILE]",
-        order=2,
-    )
-    """"default" for the checkpoint that is shipped, a name in the weights library, or an absolute
-    path. A name travels as a name: every machine looks it up in its own library."""
-    face: Faces = option(
-        "largest",
-        "Which face where there are several: the largest, the N-th from the left (in both files), "
-        "all, or N=FILE for each with a driving file of its own (parted by ; or given again). The "
-        "last two show the whole picture.",
-        _FACE,
-        shown="[largest|N|all|N=FILE]",
-    )
-    """Of the source and of the driving video; numbers begin at 1. Files are `Location`s."""
-    motion: Motion = option(
-        "relative",
-        "relative: the driving motion on the source's own face; absolute: the driving "
-        "face's shape, too.",
-        _LOOK,
-    )
-    output_mode: OutputMode = option(
-        "crop",
-        "crop: the face square; paste-back: the whole picture; side-by-side: the driving "
-        "video beside the face square.",
-        _LOOK,
-        order=1,
-    )
-    strength: float = option(
-        1.0,
-        "How much of the motion is taken over: 0 is none, 2 twice as much.",
-        _LOOK,
-        shown="0..2",
-        minimum=0,
-        maximum=2,
-    )
-    head: float = option(
-        1.0,
-        "Likewise for the head alone: its turning, its size and its place.",
-        _LOOK,
-        shown="0..2",
-        minimum=0,
-        maximum=2,
-    )
-    expression: float = option(
-        1.0, "Likewise for the face alone.", _LOOK, shown="0..2", minimum=0, maximum=2
-    )
-    regions: str = option(
-        ",".join(get_args(Region)),
-        "What moves, parted by commas; the rest stays as in the source: head, brows, eyes, mouth, "
-        "jaw.",
-        _LOOK,
-        shown="NAMES",
-    )
-    blink: Blink = option(
-        "off", "auto: eyes that do not get the driving motion blink now and then.", _LOOK
-    )
-    ending: Ending = option(
-        "hold",
-        "What a video does that ends before the longest: hold its last pose, loop (begin again), "
-        "or stop the result with it.",
-        _LOOK,
-    )
-    source_motion: SourceMotion = option(
-        "keep",
-        "Of a video as the portrait: keep adds the driving motion to its own; replace puts the "
-        "driving turning and expression in the place of its own; still animates its first picture.",
-        _LOOK,
-    )
-    fps: str = option(
-        "keep",
-        "Frames a second of the result: 25, 29.97, 30000/1001; keep is the driving video's own "
-        "times, or those of a video that is the portrait.",
-        _FILE,
-        shown="[keep|N]",
-    )
-    """As `animator.formats.parse_rate` reads it."""
-    audio: str = option(
-        "driving",
-        "The sound: the driving video's, that of a video that is the portrait (source), none, or "
-        "that of another file.",
-        _FILE,
-        shown="[driving|source|none|FILE]",
-    )
-    """A file is a `Location`."""
-    driving_fps: str = option(
-        "auto",
-        "Pictures a second of a driving folder or pattern; auto is that of --fps, or else 25.",
-        _FILE,
-        shown="[auto|N]",
-    )
-    source_pose: str = option(
-        "auto",
-        "The joints of a person in the source: found in the picture (auto), or those of a file, "
-        "JSON or CSV, or FILE.csv#NAME for one of its rows.",
-        _FACE,
-        shown="[auto|FILE]",
-    )
-    """A file is a `Location`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SharedOptions:
-    """Options that all rows of a data set share."""
-
-    size: Size = option(
-        "auto",
-        "Side of what a crop shows, in pixels, an even number from 128 to 1024; auto renders the "
-        "face at 512 pixels where its square in the source has 300 or more, else at 256.",
-        _LOOK,
-        shown="[auto|PIXELS]",
-        minimum=128,
-        maximum=1024,
-        step=2,
-        order=1,
-    )
-    """Auto is as `animator.faces.framing` says; a face's pixels are those of the square around it
-    that the networks see."""
-    margin: float = option(
-        2.4,
-        "How much a crop shows, in units of the face: 1.75 is just what moves, 2.4 all of the hair "
-        "and the shoulders, too.",
-        _LOOK,
-        shown="1.2..4",
-        minimum=1.2,
-        maximum=4,
-        order=1,
-    )
-    source_face: Face | None = option(
-        None, "Which face of the source, if not that of --face.", _FACE, shown="[largest|N]"
-    )
-    """None is `face`; so is it of the next one."""
-    driving_face: Face | None = option(
-        None, "Which face of the driving video, likewise.", _FACE, shown="[largest|N]"
-    )
-    anchor: Anchor = option(
-        "auto",
-        "The driving frame that counts as the source's own pose: the first, or (auto) the "
-        "one nearest to it.",
-        _LOOK,
-    )
-    smoothing: float = option(
-        0.5,
-        "How strongly jitter is smoothed: 0 is not at all.",
-        _LOOK,
-        shown="0..1",
-        minimum=0,
-        maximum=1,
-    )
-    missing_face: MissingFace = option(
-        "hold",
-        "For driving frames without a face: hold the last pose, interpolate between the "
-        "poses around, skip the frames, or fail.",
-        _FACE,
-    )
-    detector: Detector = option(
-        "auto",
-        "What finds the landmarks of a face or the joints of a person; auto goes by what is "
-        "here (`animator detectors list`).",
-        _FACE,
-    )
-    window: PoseWindow = option(
-        "auto",
-        "What the networks see of a person's picture: the part around the person, all of it, or "
-        "(auto) all of it where it is as wide as high as the model's pictures.",
-        _LOOK,
-        order=1,
-    )
-    codec: Codec = option(
-        "auto",
-        "How a video is coded; auto is h264, and vp9 in .webm.",
-        _FILE,
-        order=1,
-    )
-    crf: Crf = option(
-        "auto",
-        "Quality of the coding: 0 is best, 51 (av1, vp9: 63) worst; in .webp 0 is without loss.",
-        _FILE,
-        shown="[auto|N]",
-        minimum=0,
-        maximum=100,
-        order=1,
-    )
-    preset: Preset = option(
-        "auto", "How long the coder tries to make the file small.", _FILE, order=1
-    )
-    pixel_format: PixelFormat = option(
-        "auto",
-        "How colours are stored: yuv444p keeps all, yuv420p a quarter and plays everywhere, "
-        "...10le has 10 bits; auto is yuv420p.",
-        _FILE,
-        order=1,
-    )
-    precision: Precision = option(
-        "auto", "Arithmetic of the networks; auto is float32 on a CPU.", _MACHINE, order=1
-    )
-
 
 _FILES = ("source", "driving", "output")
 _LATER = (
@@ -321,7 +92,7 @@ class JobSpec(SharedOptions, RowOptions):
         )
     )
     _: KW_ONLY
-    device: str = option("auto", "auto, cpu, cuda or cuda:N.", _MACHINE, shown="DEVICE")
+    device: str = option("auto", "auto, cpu, cuda or cuda:N.", MACHINE, shown="DEVICE")
     """Where the networks run."""
     measure: bool = False
     """Whether the quality of the result is measured; see `animator.animation.faces.quality`."""
@@ -570,20 +341,20 @@ class JobOptions:
         AnimatorError: `invalid_option`.
     """
 
-    priority: Priority = option("normal", "Jobs of a higher priority are begun first.", _QUEUE)
+    priority: Priority = option("normal", "Jobs of a higher priority are begun first.", QUEUE)
     """A job of a higher one gets more of a shared device, too."""
     key: str | None = option(
         None,
         "Submit once: a job that has this key is shown instead. auto makes a key of the "
         "content of both files, the options and the weights.",
-        _QUEUE,
+        QUEUE,
         shown="KEY",
     )
     """A name of the submitter's choice."""
     webhook: str | None = option(
         None,
         "Tell this address when the job has ended; the workers must allow its host.",
-        _QUEUE,
+        QUEUE,
         shown="URL",
     )
 
@@ -624,7 +395,7 @@ _ALL = {**_SPEC_OPTIONS, **options_of(JobOptions)}
 OPTIONS: dict[str, Option] = {
     item.name: item
     for item in sorted(
-        _ALL.values(), key=lambda it: (it.kind != "location", _GROUPS.index(it.group), it.order)
+        _ALL.values(), key=lambda it: (it.kind != "location", GROUPS.index(it.group), it.order)
     )
 }
 """All that a person may choose about a job, by name, in the order in which it is shown.
@@ -633,189 +404,8 @@ Options of commands, columns of manifests and documents are made of it.
 """
 
 
-FILE_OPTIONS = tuple(name for name, item in OPTIONS.items() if item.group == _FILE)
+FILE_OPTIONS = tuple(name for name, item in OPTIONS.items() if item.group == FILE)
 """Options of how the result is timed and coded, and of what is heard."""
-
-
-class JobState(StrEnum):
-    """The life of a job. A job ends in exactly one of the last three."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will happen to the job by itself."""
-        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a running job is."""
-
-    stage: str
-    """The stage that is at work, such as "landmarks" or "generate"."""
-    frame: int = 0
-    """Frames of this stage that are done."""
-    frames: int | None = None
-    """Frames of this stage in all; None where the container does not say."""
-    fps: float = 0.0
-    """Frames of this stage per second, lately."""
-    eta: float | None = None
-    """Seconds until the job ends, as far as can be told."""
-
-    def to_json(self) -> str:
-        """The progress as one line of JSON."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Progress:
-        """The progress from JSON."""
-        return cls(**load_fields(cls, text, "progress"))
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a finished animation was."""
-
-    output: str
-    """Absolute path of the video."""
-    frames: int
-    """Frames in the video."""
-    seconds: float
-    """Seconds that the work took."""
-    fps: float
-    """Frames per second of work, everything included."""
-    timings: Mapping[str, float] = field(default_factory=dict)
-    """Seconds by stage."""
-    warnings: tuple[str, ...] = ()
-    """Sentences that a person should read, such as which of several faces was taken."""
-    missing: tuple[tuple[int, int], ...] = ()
-    """Runs of driving frames without a face: first and last frame of each; of several driving
-    videos, those of the longest."""
-    hashes: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of the inputs, by name."""
-    weights: str = ""
-    """Which weights made the video."""
-    resumed: int = 0
-    """Frames that an earlier attempt had finished and this one did not render again."""
-    cached: tuple[str, ...] = ()
-    """Inputs whose landmarks another job had extracted: "source", "driving", "driving 2"."""
-    quality: Mapping[str, float] = field(default_factory=dict)
-    """Measures of the result by name, if asked for; see `animator.animation.faces.quality`."""
-
-    def to_json(self) -> str:
-        """The result as one line of JSON."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Result:
-        """The result from JSON."""
-        values = load_fields(cls, text, "result")
-        values["warnings"] = tuple(values.get("warnings", ()))
-        values["missing"] = tuple((first, last) for first, last in values.get("missing", ()))
-        values["cached"] = tuple(values.get("cached", ()))
-        return cls(**values)
-
-
-@dataclass(frozen=True)
-class JobError:
-    """Why a job failed."""
-
-    code: str
-    """One of `animator.errors.CODES`."""
-    message: str
-    """A sentence for a person."""
-    retryable: bool = False
-    """Whether the same job can succeed later without a change to its inputs."""
-
-    @classmethod
-    def of(cls, error: AnimatorError) -> JobError:
-        """The record's form of an error."""
-        return cls(error.code, error.message, error.retryable)
-
-    def to_json(self) -> str:
-        """The error as one line of JSON."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> JobError:
-        """The error from JSON."""
-        return cls(**load_fields(cls, text, "error"))
-
-
-@dataclass(frozen=True)
-class JobRecord:
-    """Everything that is known about a job; a snapshot of what the store holds."""
-
-    id: str
-    spec: JobSpec
-    state: JobState
-    created: str
-    """When it was submitted: UTC, ISO 8601."""
-    version: str
-    """Version of the animator that ran it last; before that, of the one that submitted it."""
-    attempt: int = 0
-    """How often a worker has begun it. Also fences: only the latest attempt may change the job."""
-    progress: Progress | None = None
-    error: JobError | None = None
-    result: Result | None = None
-    started: str | None = None
-    finished: str | None = None
-    worker: str | None = None
-    """The worker that runs it or ran it last."""
-    cancel_requested: bool = False
-    """Whether someone asked the running job to stop."""
-    options: JobOptions = JobOptions()
-    suspect: bool = False
-    """Whether a worker died with it or because of it: it is then run in a process of its own."""
-    crashes: int = 0
-    """How many processes of its own died while they ran it."""
-    lease: float | None = None
-    """Seconds until its worker counts as dead unless it is heard of; None while nobody runs it."""
-    resumed: int = 0
-    """Frames that the present attempt took over from an earlier one."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The record for `--json`: plain values, the most asked for first."""
-        result = self.result
-        return {
-            # How it is going
-            "id": self.id,
-            "state": self.state.value,
-            "output": self.spec.output,
-            "progress": None if self.progress is None else asdict(self.progress),
-            "error": None if self.error is None else asdict(self.error),
-            "attempt": self.attempt,
-            "priority": self.options.priority,
-            "key": self.options.key,
-            "webhook": self.options.webhook,
-            "owner": self.options.owner,
-            "suspect": self.suspect,
-            "crashes": self.crashes,
-            "lease": self.lease,
-            "resumed": self.resumed,
-            "created": self.created,
-            "started": self.started,
-            "finished": self.finished,
-            "worker": self.worker,
-            "version": self.version,
-            # What came of it
-            "frames": None if result is None else result.frames,
-            "seconds": None if result is None else result.seconds,
-            "fps": None if result is None else result.fps,
-            "timings": {} if result is None else dict(result.timings),
-            "warnings": [] if result is None else list(result.warnings),
-            "missing": [] if result is None else [list(run) for run in result.missing],
-            "hashes": {} if result is None else dict(result.hashes),
-            "weights": None if result is None else result.weights,
-            "cached": [] if result is None else list(result.cached),
-            "quality": {} if result is None else dict(result.quality),
-            "spec": self.spec.as_dict(),
-        }
 
 
 ENDINGS: dict[Extra, str] = {

@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 
 from animator.errors import AnimatorError, JobCancelled
-from animator.spec import Progress
+from animator.record import Progress
 
 OnProgress = Callable[[Progress], None]
 REPORT_SECONDS = 0.1

@@ -24,8 +24,9 @@ from environment import describe
 
 from animator.broker.embedded import EmbeddedRedis
 from animator.jobs.client import Client
+from animator.record import JobRecord, JobState
 from animator.samples.media import write_samples
-from animator.spec import JobRecord, JobSpec, JobState
+from animator.spec import JobSpec
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 
 from animator.animation.pipeline import animate
 from animator.media.decode import read_image
+from animator.record import Result
 from animator.samples.media import write_samples
 from animator.settings import share_cores
-from animator.spec import JobSpec, Result
+from animator.spec import JobSpec
 
 RESULTS = Path(__file__).parent / "results"
 BLOCK = 5

@@ -24,8 +24,9 @@ from environment import describe
 from animator.broker.embedded import EmbeddedRedis
 from animator.jobs.client import Client
 from animator.jobs.store import JobRequest
+from animator.record import JobState
 from animator.samples.media import write_samples
-from animator.spec import JobSpec, JobState
+from animator.spec import JobSpec
 from gfla import checkpoint
 from tests.chaos.farm import MODES
 from tests.helpers import small_generator

@@ -23,8 +23,9 @@ from environment import describe
 from animator.broker.embedded import EmbeddedRedis
 from animator.jobs.client import Client
 from animator.jobs.store import JobRequest, JobStore, connect
+from animator.record import JobState
 from animator.settings import Settings
-from animator.spec import JobOptions, JobSpec, JobState
+from animator.spec import JobOptions, JobSpec
 
 RESULTS = Path(__file__).parent / "results"
 LEASE_SECONDS = 15.0

@@ -36,8 +36,9 @@ from redis_server import redis_server
 from animator.jobs.client import Client
 from animator.jobs.store import JobRequest, JobStore, connect
 from animator.media.encode import VideoWriter
+from animator.record import JobRecord, JobState
 from animator.settings import Settings
-from animator.spec import JobOptions, JobRecord, JobSpec, JobState
+from animator.spec import JobOptions, JobSpec
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

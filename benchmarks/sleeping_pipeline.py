@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 from animator.errors import JobCancelled, LeaseLost
 from animator.media.join import join
+from animator.record import Progress, Result
 from animator.settings import Settings
-from animator.spec import JobSpec, Progress, Result
+from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def animate(
     video, state = Path(plan["video"]).read_bytes(), os.urandom(plan["state_bytes"])
     # Steps go on while a segment is written, as an engine's do, by as much as its queues hold.
     generated, written, due = 0.0, 0.0, began
-    names = []
+    names: list[str] = []
     for frame in range(frames):
         if should_stop():
             raise JobCancelled

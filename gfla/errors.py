@@ -22,12 +22,12 @@ class GflaError(Exception):
         return f"{self.message} [{self.code}]"
 
 
-def check_choice(name: str, value: str, allowed: Collection[str]) -> None:
+def check_choice(name: str, value: object, allowed: Collection[str]) -> None:
     """Refuse a word that is none of those allowed.
 
     Raises:
         GflaError: ``invalid_config`` saying what came and what is allowed.
     """
-    if value not in allowed:
+    if value not in tuple(allowed):  # a list or a mapping has no place in a set, nor a hash
         message = f"{name} is {value!r}; allowed: {', '.join(allowed)}"
         raise GflaError("invalid_config", message)

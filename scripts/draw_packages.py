@@ -39,7 +39,9 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {"files": "paths and URLs"},
     {"watch": "progress, cancelling", "settings": "of a process"},
+    {"record": "what became of a job"},
     {"spec": "what a job is"},
+    {"options": "what may be chosen"},
     {"formats": "kinds of output", "moving_faces": "which move, by what"},
     {
         "faces": "landmarks and motion",

@@ -10,7 +10,8 @@ import typer.main
 
 from animator.cli import app
 from animator.dataset.samples import COLUMNS
-from animator.spec import OPTIONS, SharedOptions
+from animator.options import SharedOptions
+from animator.spec import OPTIONS
 from animator.values import Option
 
 SHARED = [item.name for item in fields(SharedOptions)]

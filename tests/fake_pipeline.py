@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
+from animator.record import Progress, Result
 from animator.settings import Settings
-from animator.spec import JobSpec, Progress, Result
+from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
 
 if TYPE_CHECKING:

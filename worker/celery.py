@@ -13,8 +13,8 @@ from kombu.transport import TRANSPORT_ALIASES
 from animator.errors import AnimatorError
 from animator.jobs.queue import queue_url
 from animator.jobs.store import PREFIX
+from animator.options import Kind
 from animator.settings import Settings, share_cores
-from animator.spec import Kind
 from worker.memory import share_heaps
 from worker.queues import own_kind, queue_name, queues_of
 

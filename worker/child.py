@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
+from animator.record import Progress, Result
 from animator.sandbox import become_expendable
 from animator.settings import Settings
-from animator.spec import JobSpec, Progress, Result
+from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
 from worker import logs
 from worker.failures import describe

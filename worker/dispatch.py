@@ -18,8 +18,8 @@ from animator.errors import AnimatorError
 from animator.files.private import private_folder
 from animator.jobs.queue import Announcement, queue_url
 from animator.jobs.store import JobStore, WorkerInfo, queue_errors
+from animator.options import Kind, Priority
 from animator.settings import Settings
-from animator.spec import Kind, Priority
 from animator.values import without_users
 from worker.celery import KEY_PREFIX, PARENT_VARIABLE, TASK, make_app
 from worker.queues import queue_name

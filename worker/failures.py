@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from animator.errors import AnimatorError, missing_library
-from animator.spec import JobError
+from animator.record import JobError
 from animator.values import without_users
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from animator.errors import AnimatorError
 from animator.jobs.store import JobStore, Renewal
-from animator.spec import JobRecord, Progress
+from animator.record import JobRecord, Progress
 from worker import metrics
 from worker.logs import job_context
 from worker.loop import start_loop

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
-from animator.spec import JobError, JobSpec, Progress, Result
+from animator.record import JobError, Progress, Result
+from animator.spec import JobSpec
 
 if TYPE_CHECKING:
     from animator.settings import Settings

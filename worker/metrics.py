@@ -29,8 +29,8 @@ from animator.broker.connection import PREFIX, queue_errors
 from animator.errors import AnimatorError
 from animator.jobs.records import QUEUES
 from animator.jobs.store import JobStore
+from animator.record import Result
 from animator.settings import Settings
-from animator.spec import Result
 from worker.outbox import Outbox
 
 logger = logging.getLogger(__name__)

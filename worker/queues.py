@@ -10,8 +10,8 @@ from typing import Literal, get_args
 
 from kombu.utils.scheduling import priority_cycle
 
+from animator.options import Kind, Priority
 from animator.settings import Settings
-from animator.spec import Kind, Priority
 
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 """The most urgent first."""

@@ -16,8 +16,8 @@ from datetime import UTC, datetime, timedelta
 from animator.errors import KEEPS_WORK, AnimatorError
 from animator.jobs.queue import Announcement
 from animator.jobs.store import JobStore, Reaped
+from animator.record import JobRecord, JobState
 from animator.settings import Settings
-from animator.spec import JobRecord, JobState
 from worker.dispatch import CeleryQueue
 from worker.logs import job_context
 from worker.loop import start_loop

@@ -15,7 +15,8 @@ from celery import shared_task
 
 from animator.errors import KEEPS_WORK, AnimatorError, AttemptRepeated, JobCancelled, LeaseLost
 from animator.jobs.queue import Announcement
-from animator.spec import JobError, JobRecord, JobSpec, JobState, Progress, Result
+from animator.record import JobError, JobRecord, JobState, Progress, Result
+from animator.spec import JobSpec
 from worker import isolated, metrics
 from worker.celery import TASK
 from worker.failures import describe

@@ -15,8 +15,8 @@ from celery.worker import state as celery_state
 from animator.errors import AnimatorError
 from animator.jobs.queue import Announcement
 from animator.jobs.store import JobStore
+from animator.record import JobState
 from animator.settings import Settings
-from animator.spec import JobState
 from worker import metrics
 from worker.dispatch import CeleryQueue
 from worker.held_jobs import HeldJob, LeaseKeeper

@@ -38,7 +38,8 @@ from animator.animation.plan import JobPlan
 from animator.faces.crop import Part, Square
 from animator.files.output import coded_errors
 from animator.media.decode import open_finished
-from animator.spec import ENDINGS, Extra, JobSpec, extra_files
+from animator.options import Extra
+from animator.spec import ENDINGS, JobSpec, extra_files
 from animator.watch import Watch
 from animator.workspace.attempt import Workspace
 

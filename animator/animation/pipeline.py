@@ -37,8 +37,9 @@ from animator.media.notes import is_reduced, sentence
 from animator.moving_faces import Face
 from animator.provenance.containers import embed_mark
 from animator.provenance.signing import ResultSigner
+from animator.record import Result
 from animator.settings import Settings
-from animator.spec import JobSpec, Result, extra_files
+from animator.spec import JobSpec, extra_files
 from animator.watch import OnProgress, PreviewSink, Watch, coded_memory_errors
 from animator.workspace.attempt import Workspace
 

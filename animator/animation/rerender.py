@@ -27,8 +27,9 @@ from animator.files.output import coded_errors
 from animator.files.unchanged import unchanged
 from animator.media.decode import VideoReader
 from animator.moving_faces import MovingFaces
+from animator.options import Faces
 from animator.settings import Settings
-from animator.spec import FORMER, Faces, JobSpec
+from animator.spec import FORMER, JobSpec
 from animator.values import DEFAULT_WEIGHTS_NAME, is_weights_name, options_of
 from animator.watch import OnProgress, Watch, coded_memory_errors
 from animator.workspace.attempt import Workspace

@@ -23,7 +23,7 @@ from animator.animation.motion.input import is_motion
 from animator.checks.faces import around, measure_pose
 from animator.checks.motion import look_at_motion
 from animator.checks.objects import look_at_object
-from animator.checks.persons import NoFaces, look_at_person, look_at_still_driving
+from animator.checks.persons import look_at_person, look_at_still_driving
 from animator.checks.report import DrivingFacts, Face, SampledFrame, SourceFacts
 from animator.errors import AnimatorError
 from animator.faces.crop import Square, crop_square, face_square, in_units
@@ -89,7 +89,7 @@ def _look_for_person(
     if subject == "source":
         return look_at_person(spec, limits)
     still = look_at_still_driving(spec, limits)
-    return still or look_at_driving(spec, NoFaces(), limits, 0, seconds)
+    return still or look_at_driving(spec, None, limits, 0, seconds)
 
 
 def look_at_source(spec: JobSpec, detector: LandmarkDetector, limits: MediaLimits) -> SourceFacts:
@@ -136,13 +136,17 @@ def look_at_source_video(
 
 
 def look_at_driving(
-    spec: JobSpec, detector: LandmarkDetector, limits: MediaLimits, frames: int, seconds: float
+    spec: JobSpec,
+    detector: LandmarkDetector | None,
+    limits: MediaLimits,
+    frames: int,
+    seconds: float,
 ) -> DrivingFacts:
     """Measure the part of the driving video that the job uses.
 
     Args:
         spec: the job.
-        detector: finds the faces.
+        detector: finds the faces; None where no frame is looked at for them.
         limits: what is refused.
         frames: how many frames to look at; twice as many if none of them shows a face.
         seconds: that this may take, but for what one frame takes.
@@ -238,7 +242,7 @@ class _Watcher:
     turned too far to be found anew, and keeps to one person where there are several.
     """
 
-    def __init__(self, detector: LandmarkDetector, face: FaceChoice) -> None:
+    def __init__(self, detector: LandmarkDetector | None, face: FaceChoice) -> None:
         self._detector, self._face = detector, face
         self._last: Landmarks | None = None
         self._shots = ShotDetector()
@@ -253,6 +257,7 @@ class _Watcher:
 
     def look(self, seconds: float, picture: NDArray[np.uint8]) -> None:
         """Note what a frame shows."""
+        assert self._detector is not None
         if self.samples and seconds < self.samples[-1].seconds:
             self._shots = ShotDetector()  # a second round
         cut = self._shots.changed(picture)
@@ -271,7 +276,7 @@ class _Watcher:
 
     def _follow(self, picture: NDArray[np.uint8]) -> Landmarks | None:
         """The face at the place of the last one, if there is one."""
-        if self._last is None:
+        if self._last is None or self._detector is None:
             return None
         boxes, rolls = self._detector.boxes_of(self._last.points)
         began = time.monotonic()

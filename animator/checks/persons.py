@@ -5,13 +5,9 @@ No body detector is asked: it may be large, slow, or not installed where the che
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from animator.animation.persons.inputs import refuse_motion, refuse_other_files, still_driving
 from animator.checks.report import JOINTS, DrivingFacts, SourceFacts
 from animator.errors import AnimatorError
-from animator.faces.landmarks import FaceBox
 from animator.files.local import quoted
 from animator.files.poses import are_poses
 from animator.media.decode import MediaLimits, read_picture
@@ -80,29 +76,3 @@ def unseen_facts(rate: float, width: int, height: int, frames: int, kind: str) -
         duration=frames / rate, frames=frames, counted=True, rate=rate, variable_rate=False,
         wanted=0, samples=(), crop=None, decode_seconds=0.0, landmark_seconds=None, memory_mb=0.0,
     )  # fmt: skip
-
-
-class NoFaces:
-    """A detector that finds no face, for a look at a video in which none is wanted."""
-
-    name = version = "none"
-    batch = 1
-
-    def find_faces(self, frame: NDArray[np.uint8], *, thorough: bool = False) -> list[FaceBox]:
-        """Nothing."""
-        return []
-
-    def landmarks(
-        self,
-        frames: NDArray[np.uint8],
-        boxes: NDArray[np.floating],
-        rolls: NDArray[np.floating] | None = None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Never asked for."""
-        raise NotImplementedError
-
-    def boxes_of(
-        self, points: NDArray[np.floating]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Never asked for."""
-        raise NotImplementedError

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 from rich.filesize import decimal
 
-from animator import spec as job
 from animator.cli import options as opt
 from animator.cli.console import StopSignals, making_command, print_json, print_path, printable, say
 from animator.cli.moments import moment
 from animator.cli.progress import clock, make_batch_view
 from animator.dataset.samples import NEEDED, OPTIONAL
 from animator.errors import AnimatorError, JobCancelled
+from animator.options import Extra, RowOptions, SharedOptions
 from animator.settings import Settings, share_cores
-from animator.spec import JobOptions, JobSpec, RowOptions, SharedOptions
+from animator.spec import JobOptions, JobSpec
 
 if TYPE_CHECKING:
     from animator.dataset.batch import Inputs, Prepared, Summary
@@ -113,7 +113,7 @@ def batch(
         list[str] | None,
         typer.Option(
             "--extra",
-            metavar=opt.one_of(job.Extra),
+            metavar=opt.one_of(Extra),
             show_default=False,
             rich_help_panel=_OUTPUTS,
             help="What comes with every video; may be given again. flows cost a second rollout.",
@@ -199,7 +199,7 @@ def batch(
         manifest, tuple(sources or ()), tuple(drivings or ()), pairs, seed, defaults,
         None if since is None else moment("--since", since), since or "",
     )  # fmt: skip
-    wanted = cast("tuple[job.Extra, ...]", tuple(extras or ()))  # RunOptions looks at them
+    wanted = cast("tuple[Extra, ...]", tuple(extras or ()))  # RunOptions looks at them
     filters = tuple(quality_filter or ())
     options = RunOptions(output_format, shard_size, wanted, measure, filters, **shared)
     control = Control(in_flight or 0, limit, retry_failed, device=job_options["device"])

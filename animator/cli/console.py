@@ -22,7 +22,7 @@ from rich.table import Table
 
 from animator.cli.streams import need_output
 from animator.errors import AnimatorError, missing_library
-from animator.spec import JobState
+from animator.record import JobState
 from animator.values import without_users
 
 P = ParamSpec("P")

@@ -9,8 +9,9 @@ from animator.cli.progress import make_view
 from animator.errors import AnimatorError, JobCancelled
 from animator.files.local import SHEET_SUFFIXES
 from animator.jobs.preflight import check_files
+from animator.record import Progress
 from animator.settings import Settings
-from animator.spec import JobSpec, Progress
+from animator.spec import JobSpec
 
 
 def explain_here(spec: JobSpec, frame: int | None, settings: Settings, *, overwrite: bool) -> None:

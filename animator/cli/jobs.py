@@ -24,16 +24,9 @@ from animator.files.local import free_names
 from animator.jobs.client import Client
 from animator.jobs.preflight import check_files
 from animator.jobs.store import JobStore, connect, now
+from animator.record import JobError, JobRecord, JobState, Progress, Result
 from animator.settings import Settings
-from animator.spec import (
-    JobError,
-    JobOptions,
-    JobRecord,
-    JobSpec,
-    JobState,
-    Progress,
-    Result,
-)
+from animator.spec import JobOptions, JobSpec
 from animator.values import Location
 
 

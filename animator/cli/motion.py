@@ -20,8 +20,10 @@ from animator.cli.console import (
 from animator.cli.progress import make_view
 from animator.errors import AnimatorError, JobCancelled
 from animator.files.local import check_input
+from animator.options import Detector
+from animator.record import Progress
 from animator.settings import Settings
-from animator.spec import Detector, JobSpec, Progress
+from animator.spec import JobSpec
 from animator.values import Location, plain_location
 
 app = typer.Typer(

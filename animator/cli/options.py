@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import typer
 
-from animator import spec
+from animator import options as job
 from animator.errors import AnimatorError
 from animator.files.local import free_names
 from animator.moving_faces import MovingFaces
@@ -87,8 +87,8 @@ def _listed(name: str) -> Any:
 
 
 Device = Annotated[str, _listed("device")]
-Precision = Annotated[spec.Precision, _listed("precision")]
-Detector = Annotated[spec.Detector, _listed("detector")]
+Precision = Annotated[job.Precision, _listed("precision")]
+Detector = Annotated[job.Detector, _listed("detector")]
 Start = Annotated[str | None, _listed("start")]
 End = Annotated[str | None, _listed("end")]
 

@@ -11,8 +11,8 @@ from animator.cli import options as opt
 from animator.cli.console import StopSignals, print_path, printable, say
 from animator.cli.progress import make_view
 from animator.errors import AnimatorError, JobCancelled
+from animator.record import Progress
 from animator.settings import Settings
-from animator.spec import Progress
 
 Source = Annotated[
     str, typer.Argument(metavar="SOURCE", help="The picture of the person who takes the pose.")

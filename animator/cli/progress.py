@@ -22,7 +22,7 @@ from rich.progress import Progress as RichProgress
 
 from animator.cli.console import say
 from animator.dataset.progress import BatchProgress
-from animator.spec import JobRecord, JobState, Progress
+from animator.record import JobRecord, JobState, Progress
 
 Result = TypeVar("Result")
 LINE_SECONDS = 5.0

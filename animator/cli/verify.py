@@ -21,8 +21,9 @@ from animator.provenance.verifying import (
     with_compared,
     with_inputs,
 )
+from animator.record import Progress
 from animator.settings import Settings
-from animator.spec import JobSpec, Progress
+from animator.spec import JobSpec
 from animator.values import Location, plain_location
 
 if TYPE_CHECKING:
@@ -49,6 +50,15 @@ Driving = Annotated[
     typer.Option(
         metavar="FILE",
         help="The driving video that it was made of, to compare; again for each further one.",
+        show_default=False,
+    ),
+]
+Pose = Annotated[
+    str | None,
+    typer.Option(
+        "--source-pose",
+        metavar="FILE",
+        help="The file that the joints of a person in the source were read from, to compare.",
         show_default=False,
     ),
 ]
@@ -81,6 +91,7 @@ def verify(
     trust: Trust = None,
     source: Source = None,
     driving: Driving = None,
+    source_pose: Pose = None,
     job: Job = None,
     render: Render = None,
     weights: Weights = None,
@@ -98,11 +109,15 @@ def verify(
     files = {} if spec is None else {name: str(file) for name, file in _pictures(spec).items()}
     files |= {name: str(Location(plain_location(text), name))
               for name, text in _given(source, driving or []).items()}  # fmt: skip
+    pose = spec.source_pose if spec is not None and source_pose is None else source_pose
     local = {name: Path(text) for name, text in files.items() if not Location(text).is_url}
+    if pose not in (None, "auto"):
+        pose = str(Location(plain_location(pose), "source_pose"))
+        local["pose"] = Path(pose)
     report = with_inputs(report, local)
     compared = None
     if render is not None:
-        asked = {"weights": weights, "device": device}
+        asked = {"weights": weights, "device": device, "source_pose": pose}
         wanted = _to_render(report, spec, files, video, asked)
         compared = _rendered(wanted, render, settings, quiet=as_json)
         report = _with_rendered(report, compared)
@@ -162,6 +177,9 @@ def _to_render(
         return replace(spec, **chosen, output=Location(absolute(video)), **better)
     if report.mark is None or not report.mark.settings:
         message = "The marks of the video do not say how it was rendered; name its --job."
+        raise AnimatorError("invalid_option", message)
+    if "pose" in report.mark.hashes and "source_pose" not in better:
+        message = "The joints of its source were read from a file; give it by --source-pose."
         raise AnimatorError("invalid_option", message)
     if "weights" not in report.mark.settings and "weights" not in better:
         name = report.mark.weights

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from animator.cli import options as opt
-from animator.cli.jobs import run_here
 from animator.errors import AnimatorError
 from animator.settings import Settings
 from animator.views.turntable import read_view_path, seen_from, turntable
@@ -55,6 +54,8 @@ def views_here(
     if views is not None and (azimuth or elevation):
         message = '--azimuth and --elevation are in the file of --views, as "source".'
         raise AnimatorError("invalid_option", message)
+    from animator.cli.jobs import run_here
+
     settings = Settings.from_environment()
     _require_views(options["weights"], settings)
     if views is not None:

@@ -24,6 +24,7 @@ from animator.dataset.manifest.pairs import make_pairs
 from animator.dataset.manifest.reader import Manifest, RowDefaults, read_manifest
 from animator.dataset.options import RunOptions
 from animator.dataset.plan import DatasetPlan, make_plan
+from animator.dataset.plan_checks import OptionsCheck
 from animator.dataset.plan_files import read_plan, write_plan
 from animator.dataset.progress import BatchProgress
 from animator.dataset.run_folder import INDEX, RunFolder, check_same, new_info
@@ -174,8 +175,8 @@ def plan_run(
     run = RunFolder.find(storage)
     notes: tuple[str, ...] = ()
     if run is None:
-        rows = inputs.rows(settings)
-        plan = make_plan(_fitting(rows, options), settings, since=inputs.since, checked=checked)
+        rows, checks = inputs.rows(settings), OptionsCheck(options, settings)
+        plan = make_plan(_fitting(rows, checks), settings, since=inputs.since, checked=checked)
         notes = tuple(rows.notes) if isinstance(rows, Manifest) else ()
     else:
         check_same(run.info, inputs.about(settings), options)
@@ -196,15 +197,10 @@ def plan_run(
     return Prepared(storage, run, plan, notes)
 
 
-def _fitting(rows: Iterable[Sample | Fault], options: RunOptions) -> Iterator[Sample | Fault]:
-    """The rows; one whose choice of faces does not go with that of the run becomes a fault."""
+def _fitting(rows: Iterable[Sample | Fault], checks: OptionsCheck) -> Iterator[Sample | Fault]:
+    """The rows; one whose options do not go with the run or its weights becomes a fault."""
     for row in rows:
-        if isinstance(row, Sample) and options.source_face is not None:
-            try:
-                options.spec(row, "/output.mp4")
-            except AnimatorError as error:
-                row = Fault(row.row, error.code, error.message, row.id)
-        yield row
+        yield (checks.check(row) or row) if isinstance(row, Sample) else row
 
 
 def generate(

@@ -15,8 +15,8 @@ from animator.dataset.run_folder import RunFolder
 from animator.dataset.samples import Sample
 from animator.errors import AnimatorError
 from animator.jobs.history import Rate
+from animator.record import Result
 from animator.settings import Settings
-from animator.spec import Result
 from animator.values import Location, parse_time
 
 PROBED = 20

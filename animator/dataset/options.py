@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args
 from animator.dataset.rows import MEASURES
 from animator.dataset.samples import ROW_OPTIONS, Sample
 from animator.errors import AnimatorError
-from animator.spec import FORMER, Extra, JobSpec, SharedOptions
+from animator.options import Extra, SharedOptions
+from animator.spec import FORMER, JobSpec
 from animator.values import Location
 
 Format = Literal["shards", "files"]

@@ -20,7 +20,7 @@ from animator.dataset.samples import COLUMNS, Sample, SampleOutcome
 from animator.dataset.tars import TarWriter, members, whole_file
 from animator.errors import AnimatorError
 from animator.files.storage import Storage
-from animator.spec import JobError
+from animator.record import JobError
 from animator.values import now
 
 _KEPT_RESULTS = ("frames", "quality", "hashes", "warnings", "missing")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
-from animator.dataset.samples import Fault, Sample
+from animator.dataset.options import RunOptions
+from animator.dataset.samples import ROW_OPTIONS, Fault, Sample
 from animator.errors import AnimatorError
 from animator.files.local import check_input
 from animator.files.storage import Storage
-from animator.jobs.preflight import check_weights
 from animator.settings import Settings
 from animator.values import Location
+from animator.weights.subjects import SubjectKind, check_options, check_weights
 
 ALWAYS = float("inf")
 """When a file was modified of which that cannot be told."""
@@ -35,6 +37,49 @@ class InputChecks:
         return None
 
 
+class OptionsCheck:
+    """Whether a row's options go with those of its run and with what its weights animate.
+
+    Args:
+        options: of the run.
+        settings: where the library of weights is.
+    """
+
+    def __init__(self, options: RunOptions, settings: Settings) -> None:
+        self._options, self._settings = options, settings
+        self._kinds: dict[str, SubjectKind | None] = {}
+        self._known: dict[tuple[object, ...], AnimatorError | None] = {}
+
+    def check(self, sample: Sample) -> Fault | None:
+        """The fault of a sample: `invalid_option`."""
+        # Most rows are alike: what is known of their options is known of them, but for a URL.
+        key = (sample.driving.is_url, *(getattr(sample, name) for name in ROW_OPTIONS))
+        if sample.driving.is_url or key not in self._known:
+            self._known[key] = self._error(sample)
+        error = self._known[key]
+        return None if error is None else Fault(sample.row, error.code, error.message, sample.id)
+
+    def _error(self, sample: Sample) -> AnimatorError | None:
+        if sample.weights not in self._kinds:
+            self._kinds[sample.weights] = self._kind(sample.weights)
+        kind = self._kinds[sample.weights]
+        try:
+            spec = self._options.spec(sample, "/output.mp4")
+            if spec.detector == self._settings.detector:  # which may be of the other kind's
+                spec = replace(spec, detector="auto")
+            if kind is not None:
+                check_options(spec, kind)
+        except AnimatorError as error:
+            return error.with_traceback(None)
+        return None
+
+    def _kind(self, weights: str) -> SubjectKind | None:
+        try:
+            return check_weights(weights, self._settings)
+        except AnimatorError:  # which is another check's
+            return None
+
+
 class WeightsCheck:
     """Whether weights can be used, as far as their header tells.
 
@@ -47,7 +92,7 @@ class WeightsCheck:
         self._known: dict[str, AnimatorError | None] = {}
 
     def check(self, sample: Sample) -> Fault | None:
-        """The fault of a sample, with a code of `animator.jobs.preflight.check_weights`."""
+        """The fault of a sample, with a code of `animator.weights.subjects.check_weights`."""
         if sample.weights not in self._known:
             self._known[sample.weights] = self._error(sample.weights)
         error = self._known[sample.weights]

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from animator.moving_faces import MovingFaces
-from animator.spec import OPTIONS, JobError, Priority, RowOptions
+from animator.options import Priority, RowOptions
+from animator.record import JobError
+from animator.spec import OPTIONS
 from animator.values import Location, load_object
 
 SampleState = Literal["succeeded", "failed", "rejected"]
@@ -73,7 +75,7 @@ class SampleOutcome:
     error: JobError | None = None
     """Why it failed, or why it was rejected."""
     result: Mapping[str, Any] = field(default_factory=dict)
-    """The fields of the job's `animator.spec.Result`, if it was made."""
+    """The fields of the job's `animator.record.Result`, if it was made."""
     attempts: int | None = None
     """How often the job of a sample that failed was begun."""
 

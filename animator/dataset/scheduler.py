@@ -23,7 +23,8 @@ from animator.jobs.client import Client
 from animator.jobs.queue import Announcement
 from animator.jobs.store import JobRequest
 from animator.jobs.supervision import OwnWorker
-from animator.spec import JobError, JobOptions, JobRecord, JobSpec, JobState
+from animator.record import JobError, JobRecord, JobState
+from animator.spec import JobOptions, JobSpec
 
 logger = logging.getLogger(__name__)
 

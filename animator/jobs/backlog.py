@@ -10,7 +10,8 @@ from typing import Any, get_args
 
 from animator.jobs.history import Rate
 from animator.jobs.store import JobStore
-from animator.spec import JobRecord, JobState, Kind, Priority
+from animator.options import Kind, Priority
+from animator.record import JobRecord, JobState
 
 _LATELY = 20
 """Jobs that tell how long one takes."""

@@ -25,8 +25,9 @@ from animator.jobs.queue import Announcement, Queue, load_queue, open_store
 from animator.jobs.store import JobRequest, JobStore, Submission
 from animator.jobs.supervision import POLL_SECONDS, JobWait, discard
 from animator.jobs.webhook import check_host
+from animator.record import JobRecord, JobState
 from animator.settings import Settings
-from animator.spec import JobOptions, JobRecord, JobSpec, JobState
+from animator.spec import JobOptions, JobSpec
 
 logger = logging.getLogger(__name__)
 

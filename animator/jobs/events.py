@@ -17,7 +17,7 @@ from typing import Any, Literal, cast
 
 from animator.broker.connection import PREFIX, RedisBase, queue_errors
 from animator.jobs.reading import read_progress
-from animator.spec import JobState, Progress
+from animator.record import JobState, Progress
 from animator.values import refuse
 
 EventKind = Literal["state", "progress", "removed"]

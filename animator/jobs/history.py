@@ -12,7 +12,8 @@ from typing import Any, cast
 from animator.broker.connection import PREFIX, queue_errors
 from animator.jobs.records import QUEUES, JobRecords
 from animator.jobs.scripts import RATE_BUCKET_SECONDS, RATE_SECONDS
-from animator.spec import JobRecord, JobState, Kind, Priority
+from animator.options import Kind, Priority
+from animator.record import JobRecord, JobState
 from animator.values import iso, now, plain
 
 RATE_MINUTES = (1, 10, 60)

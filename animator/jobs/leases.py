@@ -17,7 +17,7 @@ from animator.broker.connection import PREFIX, queue_errors
 from animator.errors import AnimatorError
 from animator.jobs.reading import Unreadable
 from animator.jobs.records import QUEUES, JobRecords
-from animator.spec import JobError, JobRecord, JobState
+from animator.record import JobError, JobRecord, JobState
 from animator.values import now, plain
 
 logger = logging.getLogger(__name__)

@@ -14,6 +14,7 @@ from pathlib import Path
 from animator.errors import AnimatorError
 from animator.files.local import check_input, check_location, check_suffix
 from animator.files.output import refuse_other_files
+from animator.files.poses import file_of
 from animator.files.sequence import is_sequence, name_expression, pictures_of
 from animator.files.urls import check_url
 from animator.formats import check_format
@@ -117,7 +118,9 @@ def _check_output(
     _check_name(spec.output, suffixes)
     if output.exists():
         for name, path in (*spec.inputs.items(), ("weights", spec.weights)):
-            if os.path.isabs(path) and output.samefile(path):
+            # Rows of a table, and patterns of names, are no files themselves.
+            file = file_of(path)
+            if os.path.isabs(file) and os.path.exists(file) and output.samefile(file):
                 raise AnimatorError("invalid_option", f"The output is the {name} file itself.")
         if not overwrite:
             raise AnimatorError("output_exists", f"{spec.output!r} exists; --force replaces it.")

@@ -16,8 +16,9 @@ from animator.broker.embedded import EmbeddedRedis
 from animator.errors import AnimatorError
 from animator.files.private import close_state_folder
 from animator.jobs.store import JobStore, WorkerInfo, connect
+from animator.options import Kind, Priority
+from animator.record import JobRecord
 from animator.settings import Settings
-from animator.spec import JobRecord, Kind, Priority
 
 GROUP = "animator.queue"
 """The entry point group in which a queue registers itself."""

@@ -14,7 +14,8 @@ from datetime import datetime
 
 from animator import __version__
 from animator.errors import AnimatorError
-from animator.spec import JobError, JobOptions, JobRecord, JobSpec, JobState, Progress, Result
+from animator.record import JobError, JobRecord, JobState, Progress, Result
+from animator.spec import JobOptions, JobSpec
 from animator.values import Location
 
 CODE = "record_unreadable"

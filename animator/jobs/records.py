@@ -14,7 +14,9 @@ from animator.broker.connection import PREFIX, RedisBase, queue_errors
 from animator.errors import AnimatorError
 from animator.jobs.reading import Unreadable, read_record
 from animator.jobs.scripts import SCRIPTS
-from animator.spec import JobOptions, JobRecord, JobSpec, JobState, Kind, Priority
+from animator.options import Kind, Priority
+from animator.record import JobRecord, JobState
+from animator.spec import JobOptions, JobSpec
 from animator.values import now
 
 QUEUES: dict[tuple[Kind, Priority], str] = {

@@ -35,7 +35,7 @@ from animator.jobs.leases import JobLeases, Reaped, Renewal
 from animator.jobs.previews import JobPreviews
 from animator.jobs.records import JobRequest, Submission
 from animator.jobs.workers import WorkerInfo, WorkerRegistry
-from animator.spec import JobError, JobRecord, JobState, Progress, Result
+from animator.record import JobError, JobRecord, JobState, Progress, Result
 from animator.values import now
 
 __all__ = [

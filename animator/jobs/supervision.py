@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from animator.errors import AnimatorError
 from animator.jobs.queue import Queue, WorkerHandle
 from animator.jobs.store import JobStore, WorkerInfo
+from animator.record import JobRecord, JobState
 from animator.settings import Settings
-from animator.spec import JobRecord, JobSpec, JobState
+from animator.spec import JobSpec
 
 logger = logging.getLogger(__name__)
 

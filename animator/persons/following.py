@@ -28,6 +28,8 @@ PATIENCE = 25
 """Frames for which somebody is waited for where shots are known and others have been there."""
 REMEMBERED = 50
 """Frames for which the places of the other persons are known."""
+MOST = 100
+"""Persons of a frame, and others before, who are told apart; of a crowd the largest."""
 _ENOUGH = 3
 """Joints that two bodies must have in common to be compared by them."""
 
@@ -71,11 +73,6 @@ class _Seen:
         boxes = [self.body.box] + ([extent(self.body.joints)] if len(there) else [])
         return max(1e-6, *(max(b[2] - b[0], b[3] - b[1]) for b in boxes))
 
-    def apart(self, other: Body) -> float:
-        """How far a body is from where this one is expected, in units of the box's longer side."""
-        moved = self.motion * min(self.since + 1, FORESEEN)
-        return float(np.linalg.norm(_motions(self.body, other) - moved, axis=-1).mean()) / self.side
-
     def older(self) -> _Seen:
         """The same a frame later."""
         return replace(self, since=self.since + 1)
@@ -93,6 +90,29 @@ def _motions(one: Body, other: Body) -> NDArray[np.float64]:
     if common.sum() >= _ENOUGH:
         return np.asarray(other.joints[common] - one.joints[common])
     return (np.array(other.box) - np.array(one.box)).reshape(2, 2).mean(0, keepdims=True)
+
+
+def _apart(known: Sequence[_Seen], bodies: Sequence[Body]) -> NDArray[np.float64]:
+    """How far each body is from where each who is known is expected, K x N.
+
+    In units of the longer side of the box of the one who is known.
+    """
+    if not (known and bodies):
+        return np.zeros((len(known), len(bodies)))
+    moved = np.array([seen.motion * min(seen.since + 1, FORESEEN) for seen in known])
+    sides = np.array([seen.side for seen in known])
+    # By the joints that both have, or, if these are too few, by the middles of the boxes.
+    one = np.array([seen.body.joints for seen in known])[:, None]
+    other = np.array([body.joints for body in bodies])[None]
+    common = found(one) & found(other)
+    far = np.linalg.norm(other - one - moved[:, None, None], axis=-1)
+    by_joints = (far * common).sum(-1) / np.maximum(common.sum(-1), 1)
+    middles = [
+        np.array([body.box for body in there]).reshape(-1, 2, 2).mean(1)
+        for there in ([seen.body for seen in known], bodies)
+    ]
+    by_boxes = np.linalg.norm(middles[1][None] - middles[0][:, None] - moved[:, None], axis=-1)
+    return np.asarray(np.where(common.sum(-1) >= _ENOUGH, by_joints, by_boxes) / sides[:, None])
 
 
 class PersonFollower:
@@ -151,46 +171,62 @@ class PersonFollower:
     def _next(self, bodies: Sequence[Body], patience: int) -> Body | None:
         """Likewise; somebody who is away for fewer frames than ``patience`` is waited for."""
         self.persons = max(self.persons, len(bodies))
+        bodies = sorted(bodies, key=lambda body: -body.area)[:MOST]
+        others = _apart(self._others, bodies)
         # Where there never was anybody else, whoever is there is the one.
         waits = self._followed is not None and self._followed.since < patience and self.persons > 1
-        if bodies and not waits and self._all_new(bodies):
+        if bodies and not waits and self._all_new(bodies, others):
             self.new_shot()
+            others = others[:0]
         if self._followed is None:
             chosen = choose_body(bodies, self.person) or choose_body(bodies, "largest")
             self._followed = None if chosen is None else _Seen(chosen)
         else:
-            chosen = self._same(bodies, self._followed)
+            chosen = self._same(bodies, self._followed, others)
             seen = self._followed
             self._followed = seen.older() if chosen is None else seen.again(chosen)
-        self._others = self._moved_on([body for body in bodies if body is not chosen])
+        self._others = self._moved_on(bodies, others, chosen)
         return chosen
 
-    def _same(self, bodies: Sequence[Body], followed: _Seen) -> Body | None:
+    def _same(
+        self, bodies: Sequence[Body], followed: _Seen, others: NDArray[np.float64]
+    ) -> Body | None:
         """The body that is nearest to where it is expected, and is not somebody else's."""
-        near = sorted((followed.apart(body), number) for number, body in enumerate(bodies))
-        for distance, number in near:
-            if distance > followed.reach:
+        (near,) = _apart([followed], bodies)
+        for number in np.argsort(near, kind="stable").tolist():
+            if near[number] > followed.reach:
                 return None
-            if all(distance <= other.apart(bodies[number]) for other in self._others):
+            if (near[number] <= others[:, number]).all():
                 return bodies[number]
         return None
 
-    def _moved_on(self, bodies: list[Body]) -> list[_Seen]:
+    def _moved_on(
+        self, bodies: Sequence[Body], apart: NDArray[np.float64], chosen: Body | None
+    ) -> list[_Seen]:
         """The other persons, as last seen."""
-        others, left = [], list(self._others)
-        for body in bodies:
-            known = min(left, key=lambda other: other.apart(body), default=None)
-            if known is not None and known.apart(body) <= known.reach:
-                left.remove(known)
-                others.append(known.again(body))
+        seen, left = [], apart.copy()
+        for number, body in enumerate(bodies):
+            if body is chosen:
+                continue
+            known = int(left[:, number].argmin()) if len(left) else 0
+            if len(left) and left[known, number] <= self._others[known].reach:
+                seen.append(self._others[known].again(body))
+                left[known] = np.inf
             else:
-                others.append(_Seen(body))
-        return others + [other.older() for other in left if other.since < REMEMBERED]
+                seen.append(_Seen(body))
+        away = [
+            other.older()
+            for other, row in zip(self._others, left, strict=True)
+            if other.since < REMEMBERED and not np.isinf(row).any()
+        ]
+        return (seen + away)[:MOST]
 
-    def _all_new(self, bodies: Sequence[Body]) -> bool:
+    def _all_new(self, bodies: Sequence[Body], others: NDArray[np.float64]) -> bool:
         """Whether nobody goes on from the frames before."""
-        known = [seen for seen in (self._followed, *self._others) if seen is not None]
-        return all(seen.apart(body) > seen.reach for seen in known for body in bodies)
+        known = [] if self._followed is None else [self._followed]
+        near = np.concatenate([_apart(known, bodies), others])
+        reach = np.array([seen.reach for seen in (*known, *self._others)])
+        return bool((near > reach[:, None]).all())
 
 
 def follow_through(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from animator.errors import AnimatorError
 from animator.faces.shots import ShotDetector
 from animator.files.local import quoted
-from animator.files.poses import file_of
+from animator.files.poses import ROW_MARK, file_of
 from animator.media.decode import MediaLimits, VideoReader, read_image
 from animator.media.stills import read_still
 from animator.persons.body import Body, BodyDetector
@@ -35,14 +36,14 @@ from gfla.joints import Joints, found
 if TYPE_CHECKING:
     from animator.watch import Watch  # brings PyTorch, which a check has no use for
 
-ROW_MARK = "#"
-"""Between the file of a table and the name of a row in it."""
 MUCH_LARGER = 2
 """How many times as high and wide as a published table's pictures a picture is that it cannot be of
 as it stands."""
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
 MAX_TABLE = 256 * 1024**2
 """Bytes of a CSV."""
+MAX_FOLDER = 512 * 1024**2
+"""Bytes of all JSON files of a folder."""
 MOST_PICTURES = 1_000_000
 """In a file that the source's pose is taken from."""
 MakeDetector = Callable[[], BodyDetector]
@@ -282,6 +283,9 @@ def _from_json(paths: Sequence[Path], person: BodyChoice, most: int) -> Poses:
     if len(paths) > most:
         message = f"{quoted(what)} has {len(paths)} files; allowed are {most}."
         raise AnimatorError("too_long", message)
+    if sum(os.path.getsize(path) for path in paths if path.exists()) > MAX_FOLDER:
+        message = f"{quoted(what)} has more than {MAX_FOLDER >> 20} MiB, the most for joints."
+        raise AnimatorError("too_large", message)
     frames = [frame for path in paths for frame in read_pose_frames(path, most)]
     if len(frames) > most:
         message = f"{quoted(what)} has {len(frames)} poses; allowed are {most}."

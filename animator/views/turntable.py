@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from animator.errors import AnimatorError
-from animator.files.local import quoted
+from animator.files.local import open_file, quoted
 
 AZIMUTH_STEP, AZIMUTHS = 20, 18
 """Degrees between two sides, and how many there are around an object (paper, section 5)."""
@@ -87,16 +87,10 @@ def read_view_path(path: str | Path) -> ViewPath:
     Without `source` the photo shows the object from azimuth 0 and elevation 0.
 
     Raises:
-        AnimatorError: `no_such_file`, `invalid_view`.
+        AnimatorError: `invalid_view`, and those of `animator.files.local.open_file`.
     """
-    try:
-        with open(path, "rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise AnimatorError("no_such_file", f"There is no file {quoted(path)}.") from None
-    except OSError as error:
-        message = f"{quoted(path)} cannot be read: {error.strerror}."
-        raise AnimatorError("invalid_view", message) from error
+    with open_file(path) as file:
+        content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise AnimatorError("invalid_view", f"{quoted(path)} has more than {MAX_BYTES} bytes.")
     try:

@@ -12,7 +12,7 @@ from itertools import chain
 from animator.errors import AnimatorError
 from animator.jobs.queue import queue_url
 from animator.jobs.store import JobStore
-from animator.spec import JobRecord, JobState
+from animator.record import JobRecord, JobState
 from animator.web.context import ServerContext
 
 logger = logging.getLogger(__name__)

@@ -47,7 +47,7 @@ from animator.weights.library import (
 )
 from gfla import checkpoint
 from gfla.build import Generator
-from gfla.config import ViewSynthesisConfig
+from gfla.config import AnimationConfig, ViewSynthesisConfig
 from gfla.errors import GflaError
 from gfla.models.generators import AnimationGenerator
 from gfla.published.files import read_published
@@ -200,6 +200,8 @@ def _read(path: Path) -> tuple[Generator, dict[str, Any]]:
     info: dict[str, Any] = {"structure_size": PUBLISHED_SIZE}
     if is_face(generator.config):
         info |= {"background_edges": True, "drawing": "published"}
+    elif isinstance(generator.config, AnimationConfig):
+        info["skeleton"] = "published"
     return generator, info
 
 

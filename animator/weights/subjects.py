@@ -11,8 +11,9 @@ from typing import Literal, get_args
 from animator.errors import AnimatorError
 from animator.files.local import check_input
 from animator.files.poses import POSE_SUFFIXES
+from animator.options import BodyDetector, FaceDetector
 from animator.settings import Settings
-from animator.spec import OPTIONS, BodyDetector, FaceDetector, JobSpec
+from animator.spec import OPTIONS, JobSpec
 from animator.values import is_url, shown_url
 from animator.weights.library import (
     describe_file,

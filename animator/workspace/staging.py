@@ -29,8 +29,9 @@ from animator.files.private import private_folder
 from animator.files.remote import polled
 from animator.files.storage import Storage
 from animator.files.urls import check_url
+from animator.record import Result
 from animator.settings import Settings
-from animator.spec import JobSpec, Result
+from animator.spec import JobSpec
 from animator.values import Location, is_url
 from animator.workspace import shared
 from animator.workspace.attempt import Workspace, appeared

@@ -17,9 +17,10 @@ from redis_server import redis_server
 
 from animator.faces.detectors import available_detectors
 from animator.jobs.client import Client
+from animator.record import JobState
 from animator.samples.media import write_samples
 from animator.settings import Settings
-from animator.spec import JobSpec, JobState
+from animator.spec import JobSpec
 from gpu.data import travelled
 from gpu.networks import face_animation
 from gpu.parts import Setting

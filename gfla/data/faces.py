@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gfla.arrays import Picture, Points, to_pixels
 from gfla.data.degradations import Degradation, draw_worn, jittered
-from gfla.data.packs import FacePack, read_packs
+from gfla.data.packs import FacePack, data_of
 from gfla.data.samples import Sample
 from gfla.data.transforms import (
     Augmentation,
@@ -98,11 +98,8 @@ class FaceBlocks:
 
     @classmethod
     def open(cls, folder: Path, **options: Any) -> FaceBlocks:
-        """Blocks of a folder of packs; raises what the class and ``read_packs`` do."""
-        read = read_packs(folder)
-        blocks = cls(read.packs, **options)
-        blocks.skipped = tuple(f"{name}: {reason}" for name, reason in read.broken)
-        return blocks
+        """Blocks of a folder of packs; see ``gfla.data.packs.data_of``."""
+        return data_of(cls, folder, options)
 
     def __getitem__(self, index: int, /) -> Sample:
         """The block of an index from 0.

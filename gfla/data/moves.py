@@ -14,9 +14,28 @@ import numpy.typing as npt
 from PIL import Image
 
 from gfla.arrays import Picture
+from gfla.errors import GflaError
 from gfla.joints import Joints, found
 
 Move = npt.NDArray[np.float64]
+
+
+def check_strengths(scale: tuple[float, float], **largest: float) -> None:
+    """Refuse strengths of a variation that no picture can be varied by.
+
+    Args:
+        scale: range of the zoom, above 0.
+        largest: other strengths by their names, from 0.
+
+    Raises:
+        GflaError: ``invalid_config``.
+    """
+    fine = 0 < scale[0] <= scale[1] < math.inf
+    if fine and all(0 <= value < math.inf for value in largest.values()):
+        return
+    said = ", ".join(f"{name} {value}" for name, value in largest.items())
+    message = f"scale is {scale}, {said}; allowed: rising from above 0, and not below 0"
+    raise GflaError("invalid_config", message)
 
 
 def turned(

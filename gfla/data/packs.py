@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -177,6 +177,27 @@ def read_packs(folder: Path, *, on_disk: bool | None = None) -> PackFolder:
         message = f"{len(broken)} of {len(paths)} packs of {folder} are broken: {listed}"
         raise GflaError("invalid_data", message)
     return PackFolder(tuple(packs), tuple(broken))
+
+
+class OfPacks(Protocol):
+    """Training data that are drawn from packs.
+
+    Attributes:
+        skipped: a sentence for every broken pack that was left out.
+    """
+
+    skipped: tuple[str, ...]
+
+
+Data = TypeVar("Data", bound=OfPacks)
+
+
+def data_of(make: Callable[..., Data], folder: Path, options: Mapping[str, Any]) -> Data:
+    """The data that are made of the packs of a folder; raises what they and ``read_packs`` do."""
+    read = read_packs(folder)
+    data = make(read.packs, **options)
+    data.skipped = tuple(f"{name}: {reason}" for name, reason in read.broken)
+    return data
 
 
 def _stored(path: Path, member: str) -> StoredBytes:

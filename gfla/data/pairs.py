@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from gfla.arrays import Picture
-from gfla.data.moves import moved_joints, moved_picture, turned
+from gfla.data.moves import check_strengths, moved_joints, moved_picture, turned
 from gfla.data.pose_tables import SHOWN_SIZE, Pair, read_annotations, read_pairs
 from gfla.data.samples import Sample, epoch_order
 from gfla.errors import GflaError, check_choice
@@ -55,10 +55,13 @@ class PairAugmentation:
     nearest pixel is taken and joints are half a pixel off, see ``gfla.data.moves``."""
 
     def __post_init__(self) -> None:
-        low, high = self.scale
-        if not 0 < low <= high or min(self.rotation, self.shift) < 0:
-            message = f"scale is {self.scale}, rotation {self.rotation}, shift {self.shift}"
-            raise GflaError("invalid_config", f"{message}; allowed: above 0, and not below 0")
+        check_strengths(
+            self.scale,
+            rotation=self.rotation,
+            shift=self.shift,
+            target_rotation=self.target_rotation,
+            target_shift=self.target_shift,
+        )
 
     def draw(
         self, random: np.random.Generator, size: tuple[int, int]
@@ -154,7 +157,7 @@ class PersonPairs:
         Raises:
             GflaError: ``invalid_data`` if all of the first are damaged.
         """
-        with suppress(OSError, ValueError, TypeError):
+        with suppress(OSError, ValueError, TypeError, OverflowError):
             height, width = json.loads((self.folder.parent / SHOWN_SIZE).read_text("utf-8"))
             if min(int(height), int(width)) > 0:
                 return int(height), int(width)

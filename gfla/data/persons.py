@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from gfla.data.faces import clip_indices
-from gfla.data.moves import Move, moved_joints, turned
+from gfla.data.moves import Move, check_strengths, moved_joints, turned
 from gfla.data.pairs import ANNOTATION, IMAGES, read_picture
 from gfla.data.pose_tables import read_annotations
 from gfla.data.samples import Sample
@@ -35,6 +35,10 @@ class ClipAugmentation:
     """Largest shift to the side and upwards or downwards, pixels of 256."""
     scale: tuple[float, float] = (0.98, 1.02)
     """Range of the zoom."""
+
+    def __post_init__(self) -> None:
+        sideways, upwards = self.shift
+        check_strengths(self.scale, rotation=self.rotation, sideways=sideways, upwards=upwards)
 
     def draw(self, random: np.random.Generator, size: tuple[int, int], exact: bool = True) -> Move:
         """A map for a picture of this height and width, see ``gfla.data.moves``."""

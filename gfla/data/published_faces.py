@@ -18,7 +18,7 @@ from PIL import Image
 
 from gfla.arrays import Picture, to_pixels
 from gfla.data.faces import SHORTEST_CLIP, bounced
-from gfla.data.packs import FacePack, read_packs
+from gfla.data.packs import FacePack, data_of
 from gfla.data.samples import Sample, epoch_order
 from gfla.errors import GflaError
 from gfla.guidance.face import face_structure
@@ -61,11 +61,8 @@ class PublishedFaceClips:
 
     @classmethod
     def open(cls, folder: Path, **options: Any) -> PublishedFaceClips:
-        """Blocks of a folder of packs; raises what the class and ``read_packs`` do."""
-        read = read_packs(folder)
-        blocks = cls(read.packs, **options)
-        blocks.skipped = tuple(f"{name}: {reason}" for name, reason in read.broken)
-        return blocks
+        """Blocks of a folder of packs; see ``gfla.data.packs.data_of``."""
+        return data_of(cls, folder, options)
 
     def __getitem__(self, index: int, /) -> Sample:
         """The block of an index from 0.
@@ -95,12 +92,14 @@ class PublishedFaceClips:
     def _frame(self, pack: FacePack, at: int) -> tuple[Picture, np.ndarray[Any, Any]]:
         """A picture, and its structure with the edges of its own background."""
         size = self.structure_size
-        picture = _resized(pack.frame(at), self.image_size)
-        points = to_pixels(pack.landmarks[at], size)
-        return picture, face_structure(points, size, _resized(picture, size), "published")
+        frame, points = pack.frame(at), to_pixels(pack.landmarks[at], size)
+        # As published, what edges are found in is resized by another filter.
+        seen = _resized(frame, size, Image.Resampling.BILINEAR)
+        picture = _resized(frame, self.image_size, Image.Resampling.BICUBIC)
+        return picture, face_structure(points, size, seen, "published")
 
 
-def _resized(picture: Picture, size: int) -> Picture:
+def _resized(picture: Picture, size: int, resample: Image.Resampling) -> Picture:
     if picture.shape[0] == size:
         return picture
-    return np.array(Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC))
+    return np.array(Image.fromarray(picture).resize((size, size), resample))

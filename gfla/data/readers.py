@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 from gfla.data.samples import Samples
 from gfla.errors import GflaError, check_choice
+from gfla.typed import invalid, typed, wrong
 
 Split = Literal["train", "held-out"]
+_VARIED = "augmentation"
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,6 @@ def _person(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples
     from gfla.data.pairs import PairAugmentation, PersonPairs
 
     values = _known(PersonPairs, options, ("annotated", "augmentation", "resample", "sigma"))
-    if values.get("annotated") is not None:
-        values["annotated"] = tuple(values["annotated"])
     values["augmentation"] = _augmentation(PairAugmentation, values.get("augmentation"), None)
     # Held-out samples are never varied.
     training = wanted.split == "train"
@@ -95,7 +94,7 @@ def _faces(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> Samples:
         frames=wanted.frames,
         image_size=wanted.image_size[0],
         structure_size=wanted.structure_size[0],
-        still_share=float(values.get("still_share", 0.35)),
+        still_share=values.get("still_share", 0.35),
         augmentation=augmentation if wanted.split == "train" else UNCHANGED,
         seed=wanted.seed,
     )
@@ -113,7 +112,7 @@ def _face_regions(folder: Path, wanted: Wanted, options: Mapping[str, Any]) -> S
         augmentation=RegionAugmentation() if training else STILL,
         seed=wanted.seed,
         any_share=0.4 if training else 0.0,  # sheets show what is difficult
-        **{name: float(value) * training for name, value in shares.items()},
+        **{name: value * training for name, value in shares.items()},
     )
 
 
@@ -133,7 +132,8 @@ def _synthetic_views(_: Path, wanted: Wanted, options: Mapping[str, Any]) -> Sam
     values = _known(ViewPairs, rest, ("targets", "pairs"))
     # Held-out objects have numbers that training never reaches.
     first = 0 if wanted.split == "train" else HELD_OUT
-    views = SyntheticViews(int(options.get("objects", 64)), max(wanted.image_size), first)
+    objects = typed(int, options.get("objects", 64), "data.options.objects")
+    views = SyntheticViews(objects, max(wanted.image_size), first)
     return ViewPairs(views, wanted.image_size, seed=wanted.seed, **values)
 
 
@@ -173,32 +173,28 @@ def _draws(options: Mapping[str, Any]) -> tuple[bool, dict[str, Any]]:
 
 
 def _known(
-    reader: Callable[..., Any], options: Mapping[str, Any], allowed: tuple[str, ...]
+    reader: type[Any], options: Mapping[str, Any], allowed: tuple[str, ...]
 ) -> dict[str, Any]:
-    takes = [name for name in allowed if name in inspect.signature(reader).parameters]
+    """The options, each as the type that the reader takes; see ``_augmentation`` on that one."""
+    hints = get_type_hints(reader.__init__)
+    takes = [name for name in allowed if name in hints]
     unknown = sorted(set(options) - set(takes))
     if unknown:
-        raise GflaError(
-            "invalid_config", f"unknown data.options {unknown}; known are {', '.join(takes)}"
-        )
-    return dict(options)
+        raise invalid(f"unknown data.options {unknown}; known are {', '.join(takes) or 'none'}")
+    return {
+        name: value if name == _VARIED else typed(hints[name], value, f"data.options.{name}")
+        for name, value in options.items()
+    }
 
 
 def _augmentation(kind: type[Any], value: object, none: Any) -> Any:
     """True for the kind's own values, a mapping to change some of them, false for none."""
     if value is None or value is False:
         return none
-    changes = value if isinstance(value, Mapping) else {}
-    known = [item.name for item in dataclasses.fields(kind)]
-    unknown = sorted(set(changes) - set(known))
-    if unknown or not (value is True or isinstance(value, Mapping)):
-        raise GflaError(
-            "invalid_config",
-            f"data.options.augmentation is {value!r}; allowed: true, false, or values of "
-            f"{', '.join(known)}",
-        )
-    pairs = {name: tuple(v) if isinstance(v, list) else v for name, v in changes.items()}
-    return kind(**pairs)
+    if value is not True and not isinstance(value, Mapping):
+        known = ", ".join(item.name for item in dataclasses.fields(kind))
+        raise wrong(f"data.options.{_VARIED}", value, f"true, false, or values of {known}")
+    return typed(kind, {} if value is True else value, f"data.options.{_VARIED}")
 
 
 KINDS: dict[str, Callable[[Path, Wanted, Mapping[str, Any]], Samples]] = {

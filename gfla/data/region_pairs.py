@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gfla.arrays import Points
 from gfla.data.degradations import Degradation, jittered
 from gfla.data.openings import closed_lips, openness
-from gfla.data.packs import FacePack, read_packs
+from gfla.data.packs import FacePack, data_of
 from gfla.data.region_packs import FEWEST_OF_CLIP, TILES, check_pack
 from gfla.data.samples import Sample
 from gfla.data.transforms import FLIPPED, Augmentation, colour_shift
@@ -125,11 +125,8 @@ class RegionPairs:
 
     @classmethod
     def open(cls, folder: Path, **options: Any) -> RegionPairs:
-        """Pairs of a folder of region packs; raises what the class and ``read_packs`` do."""
-        read = read_packs(folder)
-        pairs = cls(read.packs, **options)
-        pairs.skipped = tuple(f"{name}: {reason}" for name, reason in read.broken)
-        return pairs
+        """Pairs of a folder of region packs; see ``gfla.data.packs.data_of``."""
+        return data_of(cls, folder, options)
 
     def __getitem__(self, index: int, /) -> Sample:
         """The sample of an index from 0.

@@ -162,7 +162,10 @@ def ssim(result: Tensor, target: Tensor) -> Tensor:
 
 
 def ssim_inside(result: Tensor, target: Tensor) -> Tensor:
-    """``ssim`` of whole windows alone, as the released script has it: without 5 pixels of border.
+    """``ssim`` of whole windows alone: without 5 pixels of border.
+
+    The released script leaves that border out as well; in place of the data's range it takes what
+    each rendered picture spans, so its figures are a little lower.
 
     Arguments and errors are those of ``l1_distance``, and ``invalid_shape`` for pictures without a
     whole window.

@@ -288,7 +288,10 @@ def changed(protocol: Protocol, settings: Sequence[str]) -> Protocol:
             place = place.get(part) if isinstance(place, dict) else None
         if not separator or not isinstance(place, dict) or name not in place:
             raise _bad(f"{setting!r} sets no field; needs FIELD=VALUE, such as pictures.height=128")
-        place[name] = _yaml(text, key)
+        value = _yaml(text, key)
+        # A word stays one: YAML takes 4:2:0 for a number of seconds.
+        worded = isinstance(place[name], str) and not isinstance(value, str)
+        place[name] = text.strip() if worded else value
     return parse_protocol(values)
 
 

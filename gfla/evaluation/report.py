@@ -16,7 +16,7 @@ from gfla.evaluation.stats import Figure
 _COLUMNS = {
     "l1": ("L1 ↓", "mean absolute difference, pictures in [-1, 1]"),
     "ssim": ("SSIM ↑", "Gaussian window of 11, sigma 1.5, colours, mirrored border (torchmetrics)"),
-    "ssim-inside": ("SSIM inside ↑", "likewise of whole windows alone, as the released script"),
+    "ssim-inside": ("SSIM inside ↑", "likewise of whole windows alone, without 5 pixels of border"),
     "psnr": ("PSNR dB ↑", "mean over pictures (torchmetrics)"),
     "vgg16-features": (
         "VGG16 feature distance ↓",

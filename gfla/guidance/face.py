@@ -66,10 +66,16 @@ def face_style(info: Mapping[str, Any]) -> Style:
     Without it, a checkpoint that was trained here (which says how large its structures were) wants
     the default, and a published one the published style: imports of earlier versions say only that
     it wants the edges of the background.
+
+    Raises:
+        GflaError: ``bad_checkpoint`` for a style that is none.
     """
     published = info.get("background_edges") is True or "structure_size" not in info
-    given = info.get("drawing", "published" if published else "default")
-    return "default" if given == "default" else "published"
+    style: Style = info.get("drawing", "published" if published else "default")
+    if style not in get_args(Style):
+        allowed = ", ".join(get_args(Style))
+        raise GflaError("bad_checkpoint", f"its drawing is {style!r}; allowed: {allowed}")
+    return style
 
 
 def face_structure(
@@ -118,7 +124,11 @@ def face_structure(
     structure[0, ys, xs] = 1
     structure[LABELS] = _labels(points, size)
     if picture is not None:
-        structure[0] = np.maximum(structure[0], background_edges(picture, structure[LABELS]))
+        background = background_edges(picture, structure[LABELS])
+        both = (structure[0] * background).astype(bool)
+        structure[0] = np.maximum(structure[0], background)
+        if style == "published":  # bytes were added there, and 255 + 255 is 254
+            structure[0, both] = np.float32(254) / np.float32(255)
     return structure
 
 

@@ -41,17 +41,27 @@ def pose_heatmaps(
         GflaError: ``invalid_shape``, or ``invalid_config`` for sizes or a sigma not above 0.
     """
     batch, _, _ = shape_of("joints", joints, f"B {len(JOINTS)} 2")
-    height, width = size
-    rows, columns = annotated or size
-    if min(height, width, rows, columns, sigma) <= 0:
-        message = f"size {size}, annotated {annotated} and sigma {sigma} must be above 0"
-        raise GflaError("invalid_config", message)
+    check_above_zero(size, annotated, sigma)
+    (height, width), (rows, columns) = size, annotated or size
     found = (joints != MISSING).all(-1)
     joints = joints.double() if joints.dtype == torch.float64 else joints.float()
     # In this order whole results stay whole; a rounded quotient first would fall short of some.
     scaled = joints * joints.new_tensor([width, height]) / joints.new_tensor([columns, rows])
     scaled = scaled.trunc()  # cut, not rounded, as published
     return heat_maps(scaled, found, size, sigma)
+
+
+def check_above_zero(
+    size: tuple[int, int], annotated: tuple[int, int] | None, sigma: float
+) -> None:
+    """Refuse heat maps without an extent.
+
+    Raises:
+        GflaError: ``invalid_config``.
+    """
+    if not all(value > 0 for value in (*size, *(annotated or size), sigma)):  # nor NaN
+        message = f"size {size}, annotated {annotated} and sigma {sigma} must be above 0"
+        raise GflaError("invalid_config", message)
 
 
 def heat_maps(centres: Tensor, found: Tensor, size: tuple[int, int], sigma: float) -> Tensor:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gfla.errors import GflaError, check_choice
-from gfla.guidance.pose import SIGMA, heat_maps, pose_heatmaps
+from gfla.guidance.pose import SIGMA, check_above_zero, heat_maps, pose_heatmaps
 from gfla.joints import COCO_17, JOINTS, Joints, found, resized, to_coco17, to_human36m
 
 Style = Literal["coco", "published"]
@@ -56,11 +56,17 @@ _FRACTION = 4
 def skeleton_style(info: Mapping[str, Any]) -> Style:
     """The style that a checkpoint wants: ``info["skeleton"]``.
 
-    Without it, a checkpoint that was trained here (which says how large its structures were) wants
-    "coco", and an imported published one the published style.
+    Files of earlier versions do not have it: those that were trained here (which say after how many
+    steps) want "coco", and imported published ones the published style.
+
+    Raises:
+        GflaError: ``bad_checkpoint`` for a style that is none.
     """
-    given = info.get("skeleton", "coco" if "structure_size" in info else "published")
-    return "coco" if given == "coco" else "published"
+    style: Style = info.get("skeleton", "coco" if "step" in info else "published")
+    if style not in get_args(Style):
+        allowed = ", ".join(get_args(Style))
+        raise GflaError("bad_checkpoint", f"its skeleton is {style!r}; allowed: {allowed}")
+    return style
 
 
 def skeleton_structures(
@@ -119,17 +125,13 @@ def _published_structures(
     whole: bool,
 ) -> Tensor:
     """``skeleton_structures`` in the published style, of valid arguments."""
-    if min(*size, *(annotated or size), sigma) <= 0:
-        message = f"size {size}, annotated {annotated} and sigma {sigma} must be above 0"
-        raise GflaError("invalid_config", message)
+    check_above_zero(size, annotated, sigma)
     placed = resized(joints, annotated, size) if annotated else joints
     points = to_coco17(placed) if role == "source" else to_human36m(placed)
-    if whole:
-        points = np.trunc(points)
-    # There, a coordinate of 0 says that a joint was not found.
-    seen = found(points) & (points != 0).all(-1)
-    centres = torch.from_numpy(points)
-    maps = heat_maps(centres, torch.from_numpy(seen), size, sigma).float()
+    centres = np.trunc(points) if whole else points
+    # There, a coordinate of 0 says that a joint was not found; one that is cut to -1 was.
+    seen = found(points) & (centres != 0).all(-1)
+    maps = heat_maps(torch.from_numpy(centres), torch.from_numpy(seen), size, sigma).float()
     pictures = np.stack([published_picture(person, size, role) for person in points])
     return torch.cat([maps, torch.from_numpy(pictures).permute(0, 3, 1, 2).float()], 1)
 

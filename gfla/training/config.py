@@ -176,18 +176,16 @@ class CriticsConfig:
         _at_least(self, start=0)
         penalty = self.gradient_penalty
         _check(0 <= penalty < float("inf"), "critics.gradient_penalty", penalty, "at least 0")
-        _check(
-            penalty == 0 or not self.spectral_norm,
-            "critics.gradient_penalty",
-            penalty,
-            "0 with critics.spectral_norm",
-        )
-        _check(bool(self.image), "critics.image", self.image, "at least one width")
+        alone = penalty == 0 or not self.spectral_norm
+        _check(alone, "critics.gradient_penalty", penalty, "0 with critics.spectral_norm")
+        positive = min(self.image, default=0) > 0
+        _check(positive, "critics.image", self.image, "one positive width or more")
         clip, frames, widths = self.temporal_kind == "clip", self.temporal_frames, self.temporal
         fewest = FEWEST_CLIP_FRAMES if clip else 2
         allowed = f"at least {fewest} for {self.temporal_kind}"
         _check(frames >= fewest, "critics.temporal_frames", frames, allowed)
-        _check(not clip or len(widths) >= 2, "critics.temporal", widths, "two widths or more")
+        positive = min(widths, default=1) > 0 and not (clip and len(widths) < 2)
+        _check(positive, "critics.temporal", widths, "positive widths, two or more for clip")
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import types
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 import yaml
 
 from gfla.checkpoint_header import KINDS
 from gfla.config import GeneratorConfig
-from gfla.errors import GflaError
 from gfla.training.config import TrainingConfig
+from gfla.typed import invalid, known_only, typed, wrong
 
 CONFIGS = Path(__file__).parent / "configs"
 """The shipped configurations."""
@@ -43,11 +41,11 @@ def load_config(name: str | Path, overrides: Iterable[str] = ()) -> TrainingConf
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key.strip():
-            raise _invalid(f"{override!r} is no key=value")
+            raise invalid(f"{override!r} is no key=value")
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise _invalid(f"{override!r}: the value is no YAML: {error}") from error
+            raise invalid(f"{override!r}: the value is no YAML: {error}") from error
         # a.b=1 as {a: {b: 1}}.
         for part in reversed(key.strip().split(".")):
             value = {part: value}
@@ -62,7 +60,7 @@ def config_from(values: Mapping[str, Any]) -> TrainingConfig:
     Raises:
         GflaError: ``invalid_config``.
     """
-    config = _typed(TrainingConfig, values, "")
+    config = typed(TrainingConfig, values, read={GeneratorConfig: _model})
     assert isinstance(config, TrainingConfig)
     return config
 
@@ -92,15 +90,15 @@ def _read(name: str, seen: tuple[Path, ...]) -> dict[str, Any]:
     path = CONFIGS / f"{name}.yaml" if name in shipped() else Path(name)
     if not path.is_file():
         known = ", ".join(shipped())
-        raise _invalid(f"{name!r} is neither a YAML file nor one of: {known}")
+        raise invalid(f"{name!r} is neither a YAML file nor one of: {known}")
     if path in seen:
-        raise _invalid(f"{path} is its own base")
+        raise invalid(f"{path} is its own base")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise _invalid(f"cannot read {path}: {error}") from error
+        raise invalid(f"cannot read {path}: {error}") from error
     if not isinstance(values, dict):
-        raise _invalid(f"{path} holds no keys and values")
+        raise invalid(f"{path} holds no keys and values")
     base = values.pop("base", None)
     if base is None:
         return values
@@ -131,81 +129,10 @@ def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return flat
 
 
-def _typed(wanted: Any, value: Any, where: str) -> Any:
-    """The value as the wanted type; only what means the same is converted."""
-    origin, inner = get_origin(wanted), get_args(wanted)
-    if wanted is Any:
-        return value
-    if wanted is GeneratorConfig:
-        return _model(value, where)
-    if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
-        return _dataclass(wanted, value, where)
-    # Here only "a type or None".
-    if origin in (Union, types.UnionType):
-        rest = [part for part in inner if part is not type(None)]
-        return None if value is None else _typed(rest[0], value, where)
-    if origin is Literal:
-        if value not in inner:
-            raise _wrong(where, value, ", ".join(map(str, inner)))
-        return value
-    # tuple[int, ...] of any length, tuple[int, int] of this one; YAML knows lists alone.
-    if origin is tuple:
-        many = isinstance(value, list | tuple)
-        if not many or (inner[-1] is not Ellipsis and len(value) != len(inner)):
-            count = "a list" if inner[-1] is Ellipsis else f"a list of {len(inner)}"
-            raise _wrong(where, value, count)
-        return tuple(_typed(inner[0], item, where) for item in value)
-    if origin is dict:
-        if not isinstance(value, Mapping):
-            raise _wrong(where, value, "keys and values")
-        return dict(value)
-    return _scalar(wanted, value, where)
-
-
-def _scalar(wanted: type, value: Any, where: str) -> Any:
-    if wanted is float and isinstance(value, int | float | str) and not isinstance(value, bool):
-        try:
-            return float(value)  # YAML takes 1e-4 for text
-        except ValueError:
-            pass
-    elif type(value) is wanted:
-        return value
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-    raise _wrong(where, value, names[wanted])
-
-
-def _dataclass(wanted: type, value: Any, where: str) -> Any:
-    if not isinstance(value, Mapping):
-        raise _wrong(where, value, "keys and values")
-    hints = get_type_hints(wanted)
-    known = [item.name for item in dataclasses.fields(wanted)]
-    _known_only(value, known, where)
-    before = f"{where}." if where else ""
-    return wanted(**{key: _typed(hints[key], item, before + key) for key, item in value.items()})
-
-
 def _model(value: Any, where: str) -> GeneratorConfig:
     kind = value.get("kind") if isinstance(value, Mapping) else None
     if kind not in KINDS:
-        raise _wrong(f"{where}.kind", kind, ", ".join(KINDS))
+        raise wrong(f"{where}.kind", kind, ", ".join(KINDS))
     fields = {key: item for key, item in value.items() if key != "kind"}
-    _known_only(fields, [item.name for item in dataclasses.fields(KINDS[kind])], where)
+    known_only(fields, [item.name for item in dataclasses.fields(KINDS[kind])], where)
     return KINDS[kind].from_dict(fields)
-
-
-def _known_only(value: Mapping[str, Any], known: list[str], where: str) -> None:
-    unknown = [key for key in value if key not in known]
-    if unknown:
-        inside = f" in {where}" if where else ""
-        near = difflib.get_close_matches(str(unknown[0]), known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        names = ", ".join(sorted(known))
-        raise _invalid(f"unknown key {unknown[0]!r}{inside}{hint}; known are {names}")
-
-
-def _wrong(where: str, got: object, allowed: str) -> GflaError:
-    return _invalid(f"{where or 'the configuration'} is {got!r}; allowed: {allowed}")
-
-
-def _invalid(message: str) -> GflaError:
-    return GflaError("invalid_config", message)

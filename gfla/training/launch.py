@@ -245,12 +245,16 @@ def about_weights(config: TrainingConfig, samples: Samples | None = None) -> dic
         samples: what it is trained on; their pictures may have had another aspect.
     """
     info: dict[str, Any] = {"name": config.name, "code": code_version()}
+    if config.stage == "flow":  # such weights render nothing yet
+        info["stage"] = config.stage
     if config.animates:
         info["structure_size"] = config.data.seen_size[0]
-        # How its guidance was drawn, where that is not our own way.
-        if published_draws(config.data.kind, config.data.options):
-            drawn = {"drawing": "published", "background_edges": True}
-            info |= drawn if config.data.kind == "faces" else {"skeleton": "published"}
+        # How its guidance was drawn.
+        published = published_draws(config.data.kind, config.data.options)
+        if config.data.kind == "dance":
+            info["skeleton"] = "published" if published else "coco"
+        elif published:
+            info |= {"drawing": "published", "background_edges": True}
     else:
         info["image_size"] = list(config.data.image_size)
         if isinstance(samples, PersonPairs):

@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 
 from animator.cli import app
 from animator.jobs.store import JobStore
-from animator.spec import JobError, JobOptions, JobRecord, JobSpec, JobState, Progress, Result
+from animator.record import JobError, JobRecord, JobState, Progress, Result
+from animator.spec import JobOptions, JobSpec
 
 LEASE = 60.0
 SPEC = JobSpec("/a/me.png", "/a/clip.mp4", "/a/out.mp4")

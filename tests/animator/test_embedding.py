@@ -17,7 +17,7 @@ from animator.animation.rollout.loading import load_portrait
 from animator.broker.embedded import EmbeddedRedis, find_server
 from animator.errors import AnimatorError, JobCancelled
 from animator.media.decode import VideoReader
-from animator.spec import Progress
+from animator.record import Progress
 from animator.workspace.attempt import Workspace
 from gfla import checkpoint
 from gfla.models.attention import LocalAttention

@@ -13,8 +13,10 @@ import pytest
 from animator.broker.connection import RedisBase, connect
 from animator.cli import options
 from animator.errors import AnimatorError
+from animator.options import Size
+from animator.record import JobError, JobState, Progress, Result
 from animator.settings import Settings
-from animator.spec import JobError, JobOptions, JobSpec, JobState, Progress, Result, Size
+from animator.spec import JobOptions, JobSpec
 from animator.values import Location, parse_time
 
 PATHS = {"source": "/a/source.png", "driving": "/a/driving.mp4", "output": "/a/out.mp4"}

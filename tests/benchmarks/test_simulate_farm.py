@@ -13,8 +13,9 @@ import pytest
 
 from animator.errors import JobCancelled
 from animator.media.decode import VideoReader
+from animator.record import JobRecord, JobState
 from animator.settings import Settings
-from animator.spec import JobRecord, JobSpec, JobState
+from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
 
 ROOT = Path(__file__).parents[2]

@@ -24,8 +24,9 @@ from animator.broker.embedded import EmbeddedRedis
 from animator.jobs.client import Client
 from animator.jobs.queue import Announcement
 from animator.jobs.store import JobRequest
+from animator.record import JobRecord, JobState
 from animator.settings import Settings
-from animator.spec import JobRecord, JobSpec, JobState
+from animator.spec import JobSpec
 from gfla import checkpoint
 from tests.chaos import faults
 from tests.chaos.outputs import Outputs, content

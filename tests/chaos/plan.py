@@ -38,7 +38,7 @@ class Plan:
     """Jobs besides that are cancelled, in every stage in turn."""
     every: float = 2.0
     """Seconds between two of these, on average."""
-    patience: float = 300.0
+    patience: float = 900.0
     """Seconds after which a job counts as one that waits for ever."""
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.chaos import farm
 from tests.chaos.plan import Plan
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def test_every_job_succeeds_exactly_once_whatever_happens(

@@ -11,7 +11,7 @@ import pytest
 
 from animator.jobs.queue import Queue
 from animator.jobs.store import JobStore
-from animator.spec import JobState
+from animator.record import JobState
 from tests.worker.conftest import queue, submit
 from tests.worker.workers import Submit, ended, supervised, until
 

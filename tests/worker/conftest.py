@@ -10,8 +10,9 @@ import pytest
 
 from animator.jobs.queue import Queue, load_queue
 from animator.jobs.store import JobStore
+from animator.record import JobRecord
 from animator.settings import Settings
-from animator.spec import JobOptions, JobRecord, JobSpec
+from animator.spec import JobOptions, JobSpec
 from tests.worker.workers import Submit
 
 

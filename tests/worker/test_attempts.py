@@ -11,8 +11,9 @@ import pytest
 import worker.tasks
 from animator.errors import LeaseLost
 from animator.jobs.store import JobStore
+from animator.record import JobRecord, JobState, Result
 from animator.settings import Settings
-from animator.spec import JobRecord, JobSpec, JobState, Result
+from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
 from worker.held_jobs import HeldJob
 from worker.process import WorkerProcess

@@ -18,8 +18,8 @@ import pytest
 from animator.broker.embedded import EmbeddedRedis
 from animator.jobs.queue import Queue, load_queue
 from animator.jobs.store import JobStore, connect
+from animator.record import JobRecord, JobState
 from animator.settings import Settings
-from animator.spec import JobRecord, JobState
 from tests.worker.workers import Submit, ended, until, worker
 
 LONG = bool(os.environ.get("ANIMATOR_LONG_TESTS"))

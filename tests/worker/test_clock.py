@@ -14,8 +14,8 @@ from animator.broker.embedded import find_server
 from animator.errors import AnimatorError
 from animator.jobs.queue import Queue, load_queue
 from animator.jobs.store import JobStore, connect
+from animator.record import JobState
 from animator.settings import Settings
-from animator.spec import JobState
 from tests.worker.workers import Submit, ended, until, worker
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))

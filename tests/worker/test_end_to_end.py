@@ -14,7 +14,8 @@ import av
 import pytest
 
 from animator.jobs.client import Client
-from animator.spec import JobRecord, JobSpec, JobState
+from animator.record import JobRecord, JobState
+from animator.spec import JobSpec
 from gfla import checkpoint
 from gfla.build import build_generator, initialise
 from tests.helpers import NARROW

@@ -12,7 +12,8 @@ import pytest
 
 from animator.jobs.queue import Queue
 from animator.jobs.store import JobStore
-from animator.spec import JobOptions, JobRecord, JobState
+from animator.record import JobRecord, JobState
+from animator.spec import JobOptions
 from animator.workspace.attempt import Workspace
 from tests.worker.workers import Submit, ended, until, worker
 

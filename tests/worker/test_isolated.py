@@ -18,8 +18,9 @@ import pytest
 from PIL import Image
 
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
+from animator.record import Progress, Result
 from animator.settings import Settings
-from animator.spec import JobSpec, Progress, Result
+from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
 from tests.worker.workers import REPOSITORY, until
 from worker import isolated

@@ -13,8 +13,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from animator.jobs.store import JobStore, WorkerInfo, connect
+from animator.record import Result
 from animator.settings import Settings
-from animator.spec import JobOptions, JobSpec, Result
+from animator.spec import JobOptions, JobSpec
 from worker import metrics
 
 

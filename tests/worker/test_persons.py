@@ -11,8 +11,9 @@ import pytest
 from animator.animation.pipeline import animate
 from animator.jobs.client import Client
 from animator.media.decode import VideoReader
+from animator.record import JobState
 from animator.settings import Settings
-from animator.spec import JobSpec, JobState
+from animator.spec import JobSpec
 from animator.weights.importing import import_weights
 from tests.animator.weights_files import write_published
 from tests.gfla.person_files import standing, write_picture

@@ -14,7 +14,7 @@ from PIL import Image
 
 from animator.jobs.queue import Queue
 from animator.jobs.store import JobStore
-from animator.spec import JobState
+from animator.record import JobState
 from tests.worker.workers import Submit, ended, until, worker
 
 pytestmark = pytest.mark.slow

@@ -13,8 +13,9 @@ import pytest
 from animator.errors import AnimatorError
 from animator.jobs.queue import Queue
 from animator.jobs.store import JobStore
+from animator.record import JobRecord, JobState
 from animator.settings import Settings
-from animator.spec import JobRecord, JobSpec, JobState
+from animator.spec import JobSpec
 from tests.worker.workers import Submit, ended, until, worker
 from worker import loop, metrics, reaper
 from worker.dispatch import CeleryQueue

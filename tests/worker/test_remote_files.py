@@ -14,8 +14,9 @@ import pytest
 
 from animator.jobs.queue import Queue, load_queue
 from animator.jobs.store import JobStore
+from animator.record import JobRecord, JobState, Result
 from animator.settings import Settings
-from animator.spec import JobRecord, JobSpec, JobState, Result
+from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
 from tests.faulty_proxy import FaultyProxy, Plan
 from tests.object_store import Bucket

@@ -13,8 +13,9 @@ import pytest
 
 from animator.jobs.client import Client
 from animator.jobs.store import JobStore
+from animator.record import JobState
 from animator.settings import Settings
-from animator.spec import JobOptions, JobSpec, JobState
+from animator.spec import JobOptions, JobSpec
 from tests.worker.receivers import receiver, wait_for
 from tests.worker.test_metrics import free_port, scrape
 from tests.worker.workers import ended, until, worker

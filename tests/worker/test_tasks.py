@@ -12,8 +12,9 @@ import pytest
 import worker.presence
 from animator.errors import AnimatorError
 from animator.jobs.store import JobStore, connect
+from animator.record import JobRecord, JobState, Progress
 from animator.settings import Settings
-from animator.spec import JobRecord, JobSpec, JobState, Progress
+from animator.spec import JobSpec
 from worker import queues, shutdown, watchdog
 from worker.celery import PARENT_VARIABLE, make_app
 from worker.dispatch import CeleryQueue

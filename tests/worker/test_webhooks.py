@@ -19,8 +19,9 @@ import pytest
 from animator.errors import AnimatorError
 from animator.jobs.store import JobStore
 from animator.jobs.webhook import signature
+from animator.record import JobError, JobRecord, JobState, Result
 from animator.settings import Settings
-from animator.spec import JobError, JobOptions, JobRecord, JobSpec, JobState, Result
+from animator.spec import JobOptions, JobSpec
 from tests.worker.receivers import Receiver, receiver, wait_for
 from worker import webhooks
 from worker.outbox import Outbox

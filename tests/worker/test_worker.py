@@ -16,7 +16,8 @@ from animator.broker.embedded import EmbeddedRedis
 from animator.jobs.client import Client
 from animator.jobs.queue import Queue
 from animator.jobs.store import JobStore
-from animator.spec import JobSpec, JobState
+from animator.record import JobState
+from animator.spec import JobSpec
 from tests.worker.workers import Submit, ended, until, worker
 
 

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from animator.jobs.queue import Queue
 from animator.jobs.store import JobStore
-from animator.spec import JobRecord
+from animator.record import JobRecord
 
 REPOSITORY = Path(__file__).parents[2]
 Submit = Callable[..., JobRecord]

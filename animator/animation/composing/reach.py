@@ -1,4 +1,4 @@
-"""How far a face's motion reaches into the picture around it, and the flow that fades out there."""
+"""The reach of a face's motion into the picture around it, and the flow that fades out there."""
 
 from __future__ import annotations
 

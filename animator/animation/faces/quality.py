@@ -41,7 +41,8 @@ from animator.faces.landmarks import LandmarkDetector
 from animator.faces.measures import sharpness
 from animator.faces.tracking import SURE
 from animator.media.decode import open_finished
-from animator.spec import Detector, JobSpec
+from animator.options import Detector
+from animator.spec import JobSpec
 from gfla.arrays import to_pixels
 from gfla.evaluation.motion import jitter, landmark_error
 from gfla.evaluation.regions import opening_errors

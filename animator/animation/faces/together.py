@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from animator.animation.resampling import at_moments, duration, moments_of
 from animator.animation.result_time import ResultTime
-from animator.spec import Ending
+from animator.options import Ending
 
 
 def lead_of(times: Sequence[ResultTime]) -> int:

@@ -1,4 +1,4 @@
-"""What moves a person, as jobs keep it: joints and times, as a value and as arrays of a file."""
+"""Dances, which move persons: joints and times, as a value and as arrays of a file."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from animator.weights.subjects import kind_of
 from gfla.checkpoint import Checkpoint
 from gfla.config import GeneratorConfig
 from gfla.guidance.pose import pose_heatmaps
-from gfla.guidance.skeleton import Role, Style, skeleton_structures
+from gfla.guidance.skeleton import Role, Style, skeleton_structures, skeleton_style
 from gfla.models.frames import FrameByFrame
 from gfla.models.generators import AnimationGenerator
 from gfla.models.transfer import TransferGenerator
@@ -60,7 +60,7 @@ class PersonGenerator(RolloutGenerator):
             self.size, self.picture_size = _sizes(config, info, name)
             return FrameByFrame(loaded.generator)
         assert isinstance(loaded.generator, AnimationGenerator)
-        self.skeleton = _style(info, name)
+        self.skeleton = skeleton_style(info)
         side = structure_size(config, info, name)
         self.size = self.picture_size = (side, side)
         return loaded.generator
@@ -82,18 +82,6 @@ class PersonGenerator(RolloutGenerator):
             role: Role = "frame" if picture is None else "source"
             structure = skeleton_structures(joints, self.size, style=self.skeleton, role=role)
         return structure.to(self.device), None
-
-
-def _style(info: dict[str, Any], name: str) -> Style:
-    """How a checkpoint wants skeletons drawn; a file that does not say is a published one."""
-    # Training notes how many steps it made, which published files do not.
-    usual = "coco" if "step" in info else "published"
-    style: Style = info.get("skeleton", usual)
-    if style not in get_args(Style):
-        allowed = ", ".join(get_args(Style))
-        message = f"The weights {name!r} name {style!r} as skeleton; allowed is {allowed}."
-        raise AnimatorError("weights_unreadable", message)
-    return style
 
 
 def _sizes(

@@ -24,13 +24,14 @@ from animator.faces.shots import spans
 from animator.files.local import quoted
 from animator.files.unchanged import check_unchanged
 from animator.media.decode import read_picture
+from animator.options import PoseWindow
 from animator.persons.gaps import fill_gaps
 from animator.persons.retargeting import choose_anchor, retarget
 from animator.persons.smoothing import smooth_joints
 from animator.persons.targets import table_canvas
 from animator.persons.windows import Window
 from animator.settings import Settings
-from animator.spec import JobSpec, PoseWindow
+from animator.spec import JobSpec
 from animator.watch import Watch
 from gfla.arrays import Picture
 from gfla.joints import MISSING, Joints, found

@@ -25,10 +25,12 @@ from animator.files.output import check_output, coded_errors
 from animator.files.private import ordinary_mode
 from animator.media.decode import read_image
 from animator.media.stills import write_picture
+from animator.options import PoseWindow, Precision
 from animator.persons.bodies import BodyDetector, make_body_detector
 from animator.persons.targets import Target
+from animator.record import Result
 from animator.settings import Settings
-from animator.spec import JobSpec, PoseWindow, Precision, Result
+from animator.spec import JobSpec
 from animator.values import DEVICE, Location
 from animator.watch import OnProgress, Watch
 from animator.weights.library import describe_file, for_spec, list_weights, purpose, resolve

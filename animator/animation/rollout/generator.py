@@ -7,6 +7,7 @@ here, and nothing else in this package knows of them.
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +18,12 @@ import torch
 from numpy.typing import NDArray
 
 from animator.animation.rollout.state_cache import StateCache
+from animator.errors import AnimatorError
 from animator.persons.windows import Resample
 from animator.weights.loading import load_checkpoint
 from animator.weights.subjects import SubjectKind
 from gfla.checkpoint import Checkpoint
+from gfla.errors import GflaError
 from gfla.models.frames import FrameByFrame
 from gfla.models.generators import AnimationGenerator
 from gfla.models.rollout import Prediction, Reference, RolloutState
@@ -34,7 +37,7 @@ Guidance = tuple[torch.Tensor, torch.Tensor | None]
 Network = AnimationGenerator | FrameByFrame
 
 
-class RolloutGenerator:
+class RolloutGenerator(ABC):
     """A loaded model on a device, which renders clips frame by frame.
 
     What it draws of a face or a person is told by its subclasses; points are landmarks 68 x 2 or
@@ -69,24 +72,29 @@ class RolloutGenerator:
             AnimatorError: weights_unreadable, weights_wrong_kind.
         """
         loaded, self.sha256, self.name = load_checkpoint(weights, device)
-        self.network: Network = self._open(loaded, str(weights)).requires_grad_(False)
+        try:
+            network = self._open(loaded, str(weights))
+        except GflaError as error:  # it asks for guidance that nobody draws
+            message = f"The weights {str(weights)!r} cannot be used: {error.message}."
+            raise AnimatorError("weights_unreadable", message) from error
+        self.network: Network = network.requires_grad_(False)
         if device.type == "cpu":  # a sixth to a quarter less time there
             self.network = self.network.to(memory_format=torch.channels_last)
         self.device = device
         self.precision = precision
         self.starts = StateCache()
 
+    @abstractmethod
     def _open(self, loaded: Checkpoint, name: str) -> Network:
         """The networks of a checkpoint, once it is known to be of this kind."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _drawn(self, points: NDArray[np.floating], picture: NDArray[np.uint8] | None) -> Guidance:
         """The guidance of a frame, or of the source, of which there is a picture."""
-        raise NotImplementedError
 
+    @abstractmethod
     def inner_size(self, size: int) -> int:
         """Height of the pictures that the networks handle for results of ``size`` pixels."""
-        raise NotImplementedError
 
     @property
     def references(self) -> tuple[str, ...]:

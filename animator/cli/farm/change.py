@@ -13,7 +13,7 @@ from animator.cli.farm.listing import pages
 from animator.errors import AnimatorError
 from animator.jobs.client import Client
 from animator.jobs.store import JobStore
-from animator.spec import JobRecord, JobState
+from animator.record import JobRecord, JobState
 
 
 def cancel_jobs(given: Sequence[str], *, all_queued: bool, as_json: bool) -> None:

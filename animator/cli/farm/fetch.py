@@ -11,8 +11,8 @@ from animator.cli.farm.ids import find_jobs
 from animator.errors import AnimatorError
 from animator.files.local import check_location
 from animator.jobs.queue import open_store
+from animator.record import JobRecord, JobState
 from animator.settings import Settings
-from animator.spec import JobRecord, JobState
 from animator.values import Location
 
 _CHUNK = 1 << 20

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from animator.errors import AnimatorError
 from animator.jobs.store import JobStore
-from animator.spec import JobRecord
+from animator.record import JobRecord
 
 _PREFIX = re.compile(r"[0-9a-z]{4,11}", re.ASCII)
 _SHOWN = 5

@@ -20,8 +20,8 @@ from animator.cli.farm.status import detail_of, state_of
 from animator.cli.moments import moment
 from animator.jobs.queue import open_store
 from animator.jobs.store import JobStore
+from animator.record import JobRecord, JobState
 from animator.settings import Settings
-from animator.spec import JobRecord, JobState
 
 PAGE = 500
 """Records that are read at once."""

@@ -10,8 +10,8 @@ from animator.cli.console import print_json, say
 from animator.cli.moments import moment_before
 from animator.errors import AnimatorError
 from animator.jobs.queue import open_store
+from animator.record import JobState
 from animator.settings import Settings
-from animator.spec import JobState
 
 
 def purge_jobs(state: str | None, older_than: str | None, *, sure: bool, as_json: bool) -> None:

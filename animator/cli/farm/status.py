@@ -6,8 +6,8 @@ from animator.cli.console import print_json, printable
 from animator.cli.farm.ids import find_job
 from animator.cli.progress import clock, describe
 from animator.jobs.queue import open_store
+from animator.record import JobRecord, JobState
 from animator.settings import Settings
-from animator.spec import JobRecord, JobState
 
 
 def show_status(job: str | None, *, as_json: bool) -> None:

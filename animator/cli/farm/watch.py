@@ -15,8 +15,8 @@ from animator.cli.farm.watch_views import make_view
 from animator.errors import AnimatorError
 from animator.jobs.queue import open_store
 from animator.jobs.store import JobStore
+from animator.record import JobError, JobRecord, JobState
 from animator.settings import Settings
-from animator.spec import JobError, JobRecord, JobState
 
 POLL_SECONDS = 0.5
 _RUNNING, _NEXT, _ENDED = 100, 10, 5

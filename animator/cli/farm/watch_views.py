@@ -20,7 +20,7 @@ from animator.cli.console import cut_middle, printable
 from animator.cli.farm.status import detail_of, state_of
 from animator.cli.progress import clock
 from animator.jobs.store import now
-from animator.spec import JobRecord, JobState
+from animator.record import JobRecord, JobState
 
 LINE_SECONDS = 10.0
 """Time between two lines of a job whose state and stage stay the same."""

@@ -18,8 +18,9 @@ from animator.dataset.samples import COLUMNS, NEEDED, REALS, ROW_OPTIONS, Fault,
 from animator.errors import AnimatorError
 from animator.files.urls import check_url
 from animator.moving_faces import MovingFaces
+from animator.options import Priority, RowOptions
 from animator.settings import Settings
-from animator.spec import OPTIONS, JobSpec, Priority, RowOptions
+from animator.spec import OPTIONS, JobSpec
 from animator.values import (
     MAX_LOCATION,
     Location,

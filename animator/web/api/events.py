@@ -23,7 +23,7 @@ from animator.jobs.events import NO_EVENT, JobEvent, event_order
 from animator.jobs.reading import Unreadable
 from animator.jobs.scripts import EVENTS
 from animator.jobs.store import JobStore
-from animator.spec import JobRecord, JobState
+from animator.record import JobRecord, JobState
 from animator.web.access.callers import Caller
 from animator.web.api.news import News, tell
 

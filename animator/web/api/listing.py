@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from animator.spec import JobRecord, JobState
+from animator.record import JobRecord, JobState
 from animator.web.access.callers import Caller
 from animator.web.api.schemas import JOB_ID, State
 from animator.web.context import ServerContext

@@ -9,7 +9,7 @@ from typing import Any
 
 from animator.jobs.events import JobEvent
 from animator.jobs.store import JobStore
-from animator.spec import JobRecord, JobState, Progress
+from animator.record import JobRecord, JobState, Progress
 
 _SNAPSHOT_TRIES = 3
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from fastapi import Path, Request, Response
 
 from animator.errors import AnimatorError
-from animator.spec import ENDINGS, JobRecord
+from animator.record import JobRecord
+from animator.spec import ENDINGS
 from animator.values import Location
 from animator.web.access.callers import Caller
 from animator.web.api.schemas import JOB_ID

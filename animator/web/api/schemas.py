@@ -16,7 +16,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from animator.errors import CODES
 from animator.formats import FormatName
-from animator.spec import ENDINGS, OPTIONS, Extra, JobSpec, Kind, Priority, Region
+from animator.options import Extra, Kind, Priority, Region
+from animator.spec import ENDINGS, OPTIONS, JobSpec
 from animator.values import MAX_LOCATION, MAX_WEBHOOK, Location, Option
 
 FILE_ID = r"^[0-9a-z]{20}$"

@@ -16,7 +16,8 @@ from animator.formats import default_suffix
 from animator.jobs.content_key import AUTO, content_key
 from animator.jobs.store import JobRequest
 from animator.moving_faces import MovingFaces
-from animator.spec import JobOptions, JobRecord, JobSpec
+from animator.record import JobRecord
+from animator.spec import JobOptions, JobSpec
 from animator.values import Location, is_url, split_location
 from animator.web.access.callers import Caller
 from animator.web.api.idempotency import IdempotencyKey, own_key

@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args
 
 from animator.errors import AnimatorError
 from animator.formats import FormatName, default_suffix, format_of
-from animator.spec import FILE_OPTIONS, OPTIONS, JobOptions, JobRecord, JobSpec
+from animator.record import JobRecord
+from animator.spec import FILE_OPTIONS, OPTIONS, JobOptions, JobSpec
 from animator.values import Location, Option, refuse
 
 FILES = ("source", "driving")

@@ -11,7 +11,7 @@ from typing import Any
 
 from animator.checks.report import Finding
 from animator.errors import AnimatorError
-from animator.spec import JobRecord
+from animator.record import JobRecord
 from animator.web.access.callers import Caller
 from animator.web.api.reading import find_job, upload_of
 from animator.web.api.routes.checks import NewCheck, check_files

@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from animator.errors import CODES, AnimatorError
-from animator.spec import JobState
+from animator.record import JobState
 from animator.web.access.callers import Caller, Who
 from animator.web.access.guard import cookie
 from animator.web.api.listing import JobsQuery, list_page

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from animator.errors import CODES
-from animator.spec import JobState
+from animator.record import JobState
 from animator.web.page.forms import OFFERED, job_options, option_names, written
 from animator.web.page.making import in_words
 from animator.web.page.messages import Messages

@@ -11,7 +11,7 @@ from animator.checks.report import Crop, Finding
 from animator.formats import format_of
 from animator.jobs.history import LogLine
 from animator.jobs.workers import WorkerInfo
-from animator.spec import JobRecord, JobState
+from animator.record import JobRecord, JobState
 from animator.values import Location
 from animator.web.access.callers import Caller
 from animator.web.api.reading import upload_of

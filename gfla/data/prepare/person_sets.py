@@ -103,38 +103,26 @@ def prepare_split(
     Raises:
         GflaError: ``invalid_data`` if a table cannot be read or nothing is left.
     """
-    # Tables, and what they promise but is not there.
-    broken: list[str] = []
-    rows = read_annotations(split.annotation, broken)
-    pairs = read_pairs(split.pairs, broken)
-    for sentence in broken:
-        report.skip("broken row", sentence)
-    _complete(split, rows, pairs, report)
+    rows, pairs = _read_tables(split, report)
     folder = out / split.name
     # Pictures, each at its new size.
     named = {row.name: _written_name(row.name, format) for row in rows}
+    places = {name: folder / "images" / file for name, file in named.items()}
     tasks = [
-        PictureTask(row.name, split.pictures[row.name], folder / "images" / named[row.name], size)
-        for row in rows
-        if row.name in split.pictures
+        PictureTask(name, split.pictures[name], place, size)
+        for name, place in places.items()
+        if name in split.pictures
     ]
-    sizes: dict[str, Size] = {}
-    title = f"{split.name}: pictures"
-    for outcome in in_parallel(prepare_picture, tasks, workers, title, display):
-        report.add(outcome, f"pictures of {split.name}")
-        if outcome.value is not None:
-            sizes[outcome.name] = outcome.value
+    sizes = _prepare_pictures(tasks, split.name, report, workers, display)
     # Joints in pixels of the pictures that were written.
     written = []
     for row in rows:
-        if row.name not in sizes:
-            continue
-        if not found(row.joints).any():
+        if row.name in sizes and not found(row.joints).any():
             report.skip("no joint was found in the picture", f"{split.name}: {row.name}")
-            continue
-        new = sizes[row.name]
-        joints = resized(row.joints, row.size or annotated, new)
-        written.append(Annotation(named[row.name], joints, size=new))
+        elif row.name in sizes:
+            new = sizes[row.name]
+            joints = resized(row.joints, row.size or annotated, new)
+            written.append(Annotation(named[row.name], joints, size=new))
     # Pairs of which both pictures are left.
     kept = {row.name for row in written}
     chosen = [(named[a], named[b]) for a, b in pairs if {named.get(a), named.get(b)} <= kept]
@@ -145,6 +133,33 @@ def prepare_split(
     report.counts[f"pairs of {split.name}"] += len(chosen)
     report.counts[f"pairs of {split.name} left out"] += len(pairs) - len(chosen)
     return written
+
+
+def _read_tables(split: Split, report: PreparationReport) -> tuple[list[Annotation], list[Pair]]:
+    """The rows and pairs of a split; what they promise but is not there is reported."""
+    broken: list[str] = []
+    rows = read_annotations(split.annotation, broken)
+    pairs = read_pairs(split.pairs, broken)
+    for sentence in broken:
+        report.skip("broken row", sentence)
+    _complete(split, rows, pairs, report)
+    return rows, pairs
+
+
+def _prepare_pictures(
+    tasks: Sequence[PictureTask],
+    split: str,
+    report: PreparationReport,
+    workers: int,
+    display: ProgressDisplay,
+) -> dict[str, Size]:
+    """Write the pictures of a split; how large those became that are there, by name."""
+    sizes: dict[str, Size] = {}
+    for outcome in in_parallel(prepare_picture, tasks, workers, f"{split}: pictures", display):
+        report.add(outcome, f"pictures of {split}")
+        if outcome.value is not None:
+            sizes[outcome.name] = outcome.value
+    return sizes
 
 
 def prepare_picture(task: PictureTask) -> PreparedItem[Size]:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from animator import watch
 from animator.animation.pipeline import animate
-from animator.spec import JobSpec, Progress
+from animator.record import Progress
+from animator.spec import JobSpec
 
 
 def main() -> None:

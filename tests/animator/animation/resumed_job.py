@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from animator.animation.pipeline import animate
-from animator.spec import JobSpec, Progress
+from animator.record import Progress
+from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
 
 JOB = "0123abcd"

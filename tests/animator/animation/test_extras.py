@@ -22,7 +22,9 @@ from animator.animation.pipeline import animate
 from animator.animation.plan import JobPlan
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
 from animator.media.decode import VideoReader
-from animator.spec import Extra, JobSpec, Progress, extra_files
+from animator.options import Extra
+from animator.record import Progress
+from animator.spec import JobSpec, extra_files
 from animator.workspace.attempt import Workspace
 from gfla import checkpoint
 from gfla.models.rollout import RolloutState

@@ -28,8 +28,9 @@ from animator.errors import AnimatorError, JobCancelled
 from animator.faces.landmarks import Landmarks
 from animator.jobs.store import JobStore
 from animator.media.decode import VideoReader
+from animator.record import Progress
 from animator.settings import Settings
-from animator.spec import JobSpec, Progress
+from animator.spec import JobSpec
 from gfla import checkpoint
 from tests.animator.animation.damage import damage, empty, truncate
 from tests.animator.media_files import write_video

@@ -17,7 +17,8 @@ import pytest
 from animator.animation.pipeline import animate
 from animator.errors import JobCancelled
 from animator.media.decode import VideoReader
-from animator.spec import JobSpec, Progress
+from animator.record import Progress
+from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
 from gfla import checkpoint
 from tests.animator.media_files import (

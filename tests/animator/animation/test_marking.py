@@ -16,8 +16,9 @@ from animator.animation.rerender import compare_again, spec_of
 from animator.errors import AnimatorError
 from animator.provenance.mark import COMPOSITE, TRAINED
 from animator.provenance.verifying import verify_file, with_inputs
+from animator.record import Progress
 from animator.settings import Settings
-from animator.spec import JobSpec, Progress
+from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
 from gfla import checkpoint
 from tests.animator.provenance.certificates import Signer, make_signer

@@ -21,7 +21,8 @@ from animator.errors import JobCancelled
 from animator.faces.crop import whole_square
 from animator.faces.measures import sharpness
 from animator.media.decode import VideoReader
-from animator.spec import JobSpec, Progress
+from animator.record import Progress
+from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
 from tests.animator.plans import planned
 

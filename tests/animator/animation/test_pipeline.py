@@ -21,7 +21,8 @@ from PIL import Image
 from animator.animation.pipeline import animate
 from animator.errors import AnimatorError, JobCancelled
 from animator.media.decode import VideoReader, probe, read_image
-from animator.spec import JobSpec, Progress
+from animator.record import Progress
+from animator.spec import JobSpec
 from gfla import checkpoint
 from tests.animator.media.colours import in_other_colours, to_planes, write_tagged
 from tests.animator.media_files import (

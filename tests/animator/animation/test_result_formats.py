@@ -30,7 +30,8 @@ from animator.errors import AnimatorError
 from animator.formats import FORMATS, check_format
 from animator.media.decode import VideoReader
 from animator.provenance.containers import look_for_marks, media_hash
-from animator.spec import JobSpec, Result
+from animator.record import Result
+from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
 from gfla import checkpoint
 from tests.animator.animation.resumed_job import JOB

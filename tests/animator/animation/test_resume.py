@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 
 from animator import watch
-from animator.animation import plan
-from animator.animation.faces import following
+from animator.animation.faces import following, plan
 from animator.animation.pipeline import animate
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
 from animator.media.decode import VideoReader
-from animator.spec import JobSpec, Progress, Result
+from animator.record import Progress, Result
+from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
 from gfla import checkpoint
 from tests.animator.animation.damage import damage, empty, truncate

@@ -19,8 +19,8 @@ from animator import __version__
 from animator.broker.embedded import EmbeddedRedis
 from animator.jobs.client import Client
 from animator.jobs.store import JobStore
+from animator.record import JobState
 from animator.settings import Settings
-from animator.spec import JobState
 
 REPOSITORY = Path(__file__).parents[3]
 ODD_NAME = "a 'quoted' \"ж\"\n[red]\udcff"

@@ -128,13 +128,13 @@ ONE_MORE = """
 import importlib.util, sys
 from pathlib import Path
 
-path = Path(importlib.util.find_spec("animator").origin).with_name("spec.py")
+path = Path(importlib.util.find_spec("animator").origin).with_name("options.py")
 text = path.read_text(encoding="utf-8")
 begin = text.index("    precision: Precision = option(")
-field = '    glow: int = option(3, "How it glows.", _LOOK, shown="N", minimum=1, maximum=9)\\n'
-spec = importlib.util.spec_from_loader("animator.spec", None, origin=str(path))
+field = '    glow: int = option(3, "How it glows.", LOOK, shown="N", minimum=1, maximum=9)\\n'
+spec = importlib.util.spec_from_loader("animator.options", None, origin=str(path))
 module = importlib.util.module_from_spec(spec)
-sys.modules["animator.spec"] = module
+sys.modules["animator.options"] = module
 exec(compile(text[:begin] + field + text[begin:], str(path), "exec"), module.__dict__)
 
 import typer.main
@@ -142,6 +142,7 @@ from animator.cli import app
 from animator.dataset.options import RunOptions
 from animator.dataset.samples import Sample
 from animator.errors import AnimatorError
+from animator.spec import JobSpec
 from scripts.generate_cli_docs import page
 
 commands = typer.main.get_command(app).commands
@@ -149,7 +150,7 @@ for name in ("submit", "run", "batch", "check", "explain", "views"):
     (found,) = [item for item in commands[name].params if item.opts == ["--glow"]]
     assert (found.help, found.default) == ("How it glows.", 3), name
 spec = RunOptions(glow=5).spec(Sample("a", 1, "/a", "/b"), "/c")
-assert module.JobSpec.from_json(spec.to_json()).glow == 5
+assert JobSpec.from_json(spec.to_json()).glow == 5
 assert RunOptions.from_dict(RunOptions(glow=5).as_dict()).glow == 5
 assert page().count("| `--glow N` | How it glows. Default: `3`. |") == 6
 assert "| `glow` | number | 1 to 9 | `3` | all rows |" in page()

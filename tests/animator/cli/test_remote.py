@@ -14,8 +14,9 @@ import av
 import pytest
 
 from animator.jobs.store import JobStore
+from animator.record import JobRecord, JobState, Result
 from animator.settings import Settings
-from animator.spec import JobRecord, JobSpec, JobState, Result
+from animator.spec import JobSpec
 from tests.animator.farm_commands import Farm
 from tests.object_store import Bucket
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from animator.jobs.store import JobStore
-from animator.spec import Result
+from animator.record import Result
 
 REPOSITORY = Path(__file__).parents[3]
 Submit = Callable[..., subprocess.CompletedProcess[str]]

@@ -12,13 +12,18 @@ from typing import Any
 
 import pytest
 
+from animator.animation.pipeline import animate
 from animator.jobs.client import Client
 from animator.jobs.store import JobStore
 from animator.provenance.signing import ResultSigner
 from animator.settings import Settings
 from animator.spec import JobSpec
+from animator.weights.importing import import_weights
+from gfla.data.pose_tables import Annotation, write_annotations
 from tests.animator.provenance.certificates import make_signer
 from tests.animator.provenance.marked_files import MARK, flip, make_file, make_marked
+from tests.animator.weights_files import write_published
+from tests.gfla.person_files import standing, write_picture
 
 HEAVY = ("torch", "av", "cv2", "celery", "numpy", "c2pa", "cryptography")
 
@@ -153,6 +158,28 @@ def test_a_video_of_the_command_is_rendered_again(samples, tmp_path):
     subprocess.run(command, check=True)
     done = run("verify", copy, "--render", "2", *inputs)
     assert done.returncode == 1 and "do not say how it was rendered" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_person_is_rendered_again_with_the_joints_that_were_read(
+    settings: Settings, tmp_path: Path
+) -> None:
+    import_weights(write_published(tmp_path, "fashion", "fashion"), settings=settings)
+    table, size = tmp_path / "poses.csv", (100, 80)
+    rows = [Annotation(name, standing(size, number)) for number, name in enumerate(("a", "b"))]
+    write_annotations(table, rows)
+    source, driving = write_picture(tmp_path / "a.png", size, 0), f"{table}#b"
+    video = tmp_path / "out.mp4"
+    spec = JobSpec(str(source), driving, str(video), weights="fashion", source_pose=f"{table}#a",
+                   device="cpu")  # fmt: skip
+    animate(spec, settings=settings)
+    inputs = ["--source", source, "--driving", driving, "--render", "1"]
+    done = run("verify", video, *inputs)
+    assert done.returncode == 1 and "give it by --source-pose" in done.stderr
+    done = run("verify", video, *inputs, "--source-pose", f"{table}#a", "--json")
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["render"]["outcome"]) == (0, "equal"), done.stderr
+    assert report["inputs"] == {"source": True, "driving": True, "pose": True}
 
 
 @pytest.mark.slow

@@ -19,8 +19,8 @@ from animator.dataset.samples import Sample, SampleOutcome
 from animator.files.storage import Storage
 from animator.jobs.client import Client
 from animator.jobs.store import JobStore
+from animator.record import JobError, JobRecord, JobState, Result
 from animator.settings import Settings
-from animator.spec import JobError, JobRecord, JobState, Result
 
 NO_FACE = JobError("no_face", "No face was found in the picture.")
 

@@ -17,9 +17,9 @@ from animator.dataset.report.data import RunReport, summarise
 from animator.dataset.rows import Row, make_row
 from animator.dataset.samples import Fault, Sample, SampleOutcome
 from animator.media.encode import VideoWriter
+from animator.record import JobError
 from animator.samples.media import pose_at
 from animator.samples.puppet import Puppet
-from animator.spec import JobError
 
 BEGAN = datetime(2026, 3, 7, 21, 4, tzinfo=UTC)
 SHARD = 25

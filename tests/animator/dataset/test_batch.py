@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from animator.dataset.run_folder import check_same, new_info
 from animator.dataset.samples import Sample
 from animator.errors import AnimatorError
 from animator.settings import Settings
+from animator.weights.importing import import_weights
+from tests.animator.weights_files import write_published
 from tests.chaos import dataset_media
 from tests.chaos.killed_dataset import processes
 
@@ -167,6 +170,31 @@ def test_a_row_whose_faces_do_not_go_with_the_run_is_a_fault(
     plan = plan_run(inputs, str(tmp_path / "run"), options, settings).plan
     assert [(fault.row, fault.code) for fault in plan.faults] == [(1, "invalid_option")]
     assert [sample.face for sample in plan.samples] == ["2"]
+
+
+def test_a_row_whose_options_do_not_go_with_its_weights_is_a_fault(
+    settings: Settings, tmp_path: Path
+) -> None:
+    import_weights(write_published(tmp_path, "dance", "dance"), settings=settings)
+    for name in ("a.png", "b.json"):
+        (tmp_path / name).write_bytes(b"there")
+    table = "".join(f"a.png,b.json,dance,{cells}\n" for cells in ("1,1", "1,all", "0.5,1", "1,2"))
+    (tmp_path / "pairs.csv").write_text(f"source,driving,weights,strength,face\n{table}")
+    inputs, run = Inputs(str(tmp_path / "pairs.csv")), str(tmp_path / "run")
+    plan = plan_run(inputs, run, RunOptions(), settings).plan
+    assert sorted(sample.row for sample in plan.samples) == [1, 4]
+    assert [(fault.row, fault.code) for fault in plan.faults] == [
+        (2, "invalid_option"), (3, "invalid_option"),
+    ]  # fmt: skip
+    assert "--strength" in plan.faults[1].message
+    # What all rows share may be what does not go, but for a detector that the settings name.
+    with pytest.raises(AnimatorError, match="Row 1: .* --margin does not apply"):
+        plan_run(inputs, run, RunOptions(margin=2), settings)
+    options = RunOptions(detector="mesh")
+    with pytest.raises(AnimatorError, match="Row 1: detector is 'mesh'; for a person"):
+        plan_run(inputs, run, options, replace(settings, detector="auto"))
+    named = replace(settings, detector="mesh")
+    assert len(plan_run(inputs, run, options, named).plan.samples) == 2
 
 
 def test_a_filter_says_what_it_misses() -> None:

@@ -21,7 +21,7 @@ from animator.dataset.report.strips import FRAMES, HEIGHT, read_strip
 from animator.dataset.rows import MEASURES, Row, make_row
 from animator.dataset.samples import Fault, Sample, SampleOutcome
 from animator.errors import CODES, AnimatorError
-from animator.spec import JobError
+from animator.record import JobError
 from tests.animator.dataset.report_rows import (
     BEGAN,
     HOSTILE,

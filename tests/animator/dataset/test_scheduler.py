@@ -24,8 +24,8 @@ from animator.errors import AnimatorError
 from animator.jobs.client import Client
 from animator.jobs.store import JobStore
 from animator.jobs.supervision import OwnWorker
+from animator.record import JobError, JobRecord, JobState
 from animator.settings import Settings
-from animator.spec import JobError, JobRecord, JobState
 from tests.animator.dataset.made_runs import (
     NO_FACE,
     Bench,

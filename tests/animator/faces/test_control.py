@@ -15,7 +15,7 @@ from animator.faces.control import FACE_REGIONS, REGIONS, Controls, retarget_con
 from animator.faces.geometry import face_size
 from animator.faces.head import fit_pose, learn_head
 from animator.faces.motion import EYES, choose_anchor, retarget, seen_from
-from animator.spec import Region
+from animator.options import Region
 from tests.synthetic_heads import person, seen, talk, waves
 
 Points = NDArray[np.float32]

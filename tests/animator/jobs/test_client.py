@@ -18,8 +18,10 @@ from animator.jobs.client import Client
 from animator.jobs.content_key import content_key
 from animator.jobs.queue import Announcement
 from animator.jobs.store import JobRequest, JobStore, WorkerInfo
+from animator.options import Kind, Priority
+from animator.record import JobRecord, JobState, Result
 from animator.settings import Settings
-from animator.spec import JobOptions, JobRecord, JobSpec, JobState, Kind, Priority, Result
+from animator.spec import JobOptions, JobSpec
 from animator.workspace.attempt import Workspace
 
 RESULT = Result("/a/out.mp4", 150, 20.0, 7.5)

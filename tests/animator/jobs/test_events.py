@@ -17,7 +17,8 @@ from animator.errors import AnimatorError
 from animator.jobs.events import NO_EVENT, JobEvent, event_order
 from animator.jobs.scripts import EVENTS
 from animator.jobs.store import JobRequest, JobStore, connect
-from animator.spec import JobError, JobSpec, JobState, Progress, Result
+from animator.record import JobError, JobState, Progress, Result
+from animator.spec import JobSpec
 from tests.lost_answers import SentTwice
 
 SPEC = JobSpec("/a/source.png", "/a/driving.mp4", "/a/out.mp4")

@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from animator.jobs.store import JobStore
-from animator.spec import JobError, JobOptions, JobSpec, JobState, Result
+from animator.record import JobError, JobState, Result
+from animator.spec import JobOptions, JobSpec
 
 SPEC = JobSpec("/a/source.png", "/a/driving.mp4", "/a/out.mp4")
 

@@ -12,7 +12,8 @@ import pytest
 
 from animator.broker.embedded import EmbeddedRedis
 from animator.jobs.store import JobStore, Renewal, connect
-from animator.spec import JobError, JobOptions, JobRecord, JobSpec, JobState, Progress, Result
+from animator.record import JobError, JobRecord, JobState, Progress, Result
+from animator.spec import JobOptions, JobSpec
 from tests.racing import racing
 
 SPEC = JobSpec("/a/source.png", "/a/driving.mp4", "/a/out.mp4")
@@ -163,7 +164,7 @@ def test_no_attempt_is_given_twice_while_leases_run_out(store: JobStore, redis_u
     jobs = [store.create(SPEC).id for _ in range(20)]
     code = f"""
 import json, os, random, sys, time
-from animator.spec import JobState, Result
+from animator.record import JobState, Result
 from animator.jobs.store import JobStore, connect
 store = JobStore(connect({redis_url!r}))
 jobs, name = {jobs!r}, str(os.getpid())

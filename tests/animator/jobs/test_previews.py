@@ -7,7 +7,8 @@ import pytest
 from animator.jobs.leases import Renewal
 from animator.jobs.previews import KEPT_SECONDS, WANTED_SECONDS
 from animator.jobs.store import JobStore
-from animator.spec import JobRecord, JobSpec, JobState, Result
+from animator.record import JobRecord, JobState, Result
+from animator.spec import JobSpec
 from tests.lost_answers import SentTwice
 
 PICTURE = b"\xff\xd8\x00 any bytes \xff\xd9"

@@ -11,15 +11,8 @@ import pytest
 
 from animator.errors import AnimatorError
 from animator.jobs.store import JobRequest, JobStore, Submission, WorkerInfo, connect
-from animator.spec import (
-    JobError,
-    JobOptions,
-    JobRecord,
-    JobSpec,
-    JobState,
-    Progress,
-    Result,
-)
+from animator.record import JobError, JobRecord, JobState, Progress, Result
+from animator.spec import JobOptions, JobSpec
 from tests.lost_answers import SentTwice
 from tests.racing import racing
 

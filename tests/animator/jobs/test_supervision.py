@@ -17,8 +17,9 @@ from animator.jobs import supervision
 from animator.jobs.queue import Queue, load_queue
 from animator.jobs.store import JobStore, WorkerInfo, connect
 from animator.jobs.supervision import WorkerKeeper
+from animator.record import JobState
 from animator.settings import Settings
-from animator.spec import JobSpec, JobState
+from animator.spec import JobSpec
 from tests.worker.workers import ended, until, worker
 from worker.presence import TIME_TO_LIVE
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from animator.errors import AnimatorError
 from animator.persons.bodies import Body
-from animator.persons.following import PersonFollower, choose_body, follow_through
+from animator.persons.following import MOST, PersonFollower, choose_body, follow_through
 from animator.samples.dancer import Build, dance
 from gfla.joints import extent
 
@@ -127,3 +128,15 @@ def test_where_shots_are_known_somebody_who_jumps_out_of_reach_is_waited_for() -
         detector.others = others
         followed = [follower.look(picture + number, detector) for number in range(33)]
         assert followed[:3] == BIG[:3] and followed[3:28].count(None) == waits
+
+
+def test_a_crowd_takes_no_longer_than_the_largest_of_it() -> None:
+    one = BIG[0]
+    places = [0.9 * one.joints + [30 * number, 0] for number in range(1, MOST)]
+    crowd = [one, *(Body(joints, extent(joints), 0.9) for joints in places)]
+    small = [Body(SMALL[0].joints * 0.1, extent(SMALL[0].joints * 0.1), 0.9)] * 2000
+    follower = PersonFollower()
+    began = time.process_time()
+    followed = [follower.next([*small, *crowd]) for _ in range(20)]
+    assert all(body is one for body in followed) and follower.persons == 2000 + MOST
+    assert time.process_time() - began < 10  # one by one they took minutes

@@ -130,3 +130,12 @@ def test_what_is_damaged_too_long_or_too_large(
         file.write_text('{"people": []}')
     assert code_of(folder) == "no_body"
     assert code_of(tmp_path / "none.json") == "no_such_file"
+
+
+def test_a_folder_of_too_many_bytes_is_refused_unread(tmp_path: Path) -> None:
+    for number in range(9):
+        with (tmp_path / f"{number}.json").open("wb") as file:
+            file.truncate(60 * 1024**2)  # each alone is small enough, but no JSON
+    with pytest.raises(AnimatorError) as caught:
+        Target(str(tmp_path), MediaLimits())
+    assert caught.value.code == "too_large" and "512 MiB" in caught.value.message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,11 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(AnimatorError) as caught:
         read_view_path(tmp_path / "none.json")
     assert caught.value.code == "no_such_file"
+
+
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    for path in (tmp_path / "pipe.json", tmp_path):
+        with pytest.raises(AnimatorError) as caught:
+            read_view_path(path)
+        assert caught.value.code == "not_a_file"

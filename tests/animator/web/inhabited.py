@@ -16,8 +16,8 @@ from PIL import Image
 
 from animator.jobs.client import Client
 from animator.jobs.store import JobStore
+from animator.record import JobError, Result
 from animator.settings import Settings
-from animator.spec import JobError, Result
 from animator.web.access.tokens import add_token
 from tests.animator.media_files import write_video
 from tests.serving import Server

@@ -16,8 +16,8 @@ from animator.checks.report import UploadFacts
 from animator.jobs.client import Client
 from animator.jobs.queue import load_queue
 from animator.jobs.store import JobStore
+from animator.record import JobRecord, Progress, Result
 from animator.settings import Settings
-from animator.spec import JobRecord, Progress, Result
 from animator.web.access.guard import Guard
 from animator.web.access.sessions import Sessions
 from animator.web.access.tokens import Tokens, add_token

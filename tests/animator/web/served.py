@@ -32,7 +32,7 @@ def served(app: ASGIApp, root_path: str = "") -> Iterator[str]:
         thread.join(10)
 
 
-def talk(address: str, *parts: bytes, pause: float = 0.0, timeout: float = 10.0) -> bytes:
+def talk(address: str, *parts: bytes, pause: float = 0.0, timeout: float = 60.0) -> bytes:
     """Send bytes as they are, with a pause after each part, and take all that comes back."""
     host, _, port = address.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=timeout) as connection:

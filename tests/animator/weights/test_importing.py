@@ -64,6 +64,7 @@ def test_every_published_kind_comes_in(kind, prefix, archive, animator, library,
     assert (info["source_sha256"], info["structure_size"]) == (sha256_of(path), 256)
     assert info.get("background_edges", False) is (kind == "face")
     assert info.get("drawing") == ("published" if kind == "face" else None)
+    assert info.get("skeleton") == ("published" if kind == "dance" else None)
     listed = json.loads(animator("list", "--json").stdout)[1]
     assert (listed["name"], listed["kind"], listed["purpose"]) == ("small", config.kind, purpose)
     assert listed["parameters"] == sum(tensor.numel() for tensor in original.values())

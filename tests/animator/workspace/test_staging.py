@@ -14,8 +14,9 @@ from animator.errors import AnimatorError, JobCancelled
 from animator.files import remote
 from animator.jobs.content_key import content_key
 from animator.jobs.preflight import check_files
+from animator.record import Result
 from animator.settings import Settings
-from animator.spec import JobSpec, Result
+from animator.spec import JobSpec
 from animator.values import Location
 from animator.workspace import staging
 from animator.workspace.attempt import Workspace

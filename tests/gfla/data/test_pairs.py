@@ -148,6 +148,9 @@ def test_the_size_of_pictures_before_they_are_resized(tmp_path: Path) -> None:
     write_prepared(tmp_path, (64, 48), names=("a.jpg", "b.jpg"))
     (tmp_path / "images" / "a.jpg").write_bytes(b"")
     assert PersonPairs(tmp_path, (32, 32)).picture_size == (64, 48)
+    for said in ("[Infinity, 48]", "[64]", "{}", "[-64, 48]"):
+        (tmp_path / "shown-size.json").write_text(said)
+        assert PersonPairs(tmp_path, (32, 32)).picture_size == (64, 48)
     (tmp_path / "images" / "b.jpg").write_bytes(b"")
     with pytest.raises(GflaError, match=r"\.jpg"):
         _ = PersonPairs(tmp_path, (32, 32)).picture_size

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from gfla.data.packs import FacePack, write_pack
 from gfla.data.published_faces import PublishedFaceClips
@@ -71,6 +72,26 @@ def test_guidance_has_the_edges_of_each_frames_own_background():
         edges = structure[0, 20:100, SIDE - 14 : SIDE - 4]
         assert (edges.sum(1) >= 2).all()
         assert not structure[LABELS, 20:100, SIDE - 14 : SIDE - 4].any()
+
+
+def test_edges_are_found_in_pictures_that_were_resized_bilinearly():
+    grain = np.random.default_rng(3).integers(0, 256, (4, 16, 16, 3)).astype(np.uint8)
+    pictures = [np.kron(g, np.ones((8, 8, 1), np.uint8)) for g in grain]
+    coded = [cv2.imencode(".jpg", picture)[1].ravel() for picture in pictures]
+    landmarks = np.stack([MEAN_FACE] * 4).astype(np.float32)
+    clip = FacePack(np.concatenate(coded), np.cumsum([0, *map(len, coded)]), landmarks, {})
+    block = blocks([clip], frames=4, image_size=48, structure_size=48)[0]
+    linear, cubic = (
+        face_structure(
+            landmarks[0] * 48 - 0.5,
+            48,
+            np.array(Image.fromarray(clip.frame(0)).resize((48, 48), resample)),
+            "published",
+        )
+        for resample in (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)
+    )
+    np.testing.assert_array_equal(block["structures"][0].numpy(), linear)
+    assert not np.array_equal(linear, cubic)
 
 
 def test_the_reader_knows_both_ways_to_draw(tmp_path):

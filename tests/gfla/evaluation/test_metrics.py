@@ -149,7 +149,7 @@ def test_the_feature_distance_needs_its_file():
     assert raised.value.code == "features_unavailable"
 
 
-def test_ssim_inside_is_what_the_released_script_computes():
+def test_ssim_inside_is_that_of_scikit_image():
     result, target = pictures()
     found = picture_metric("ssim-inside").distance(result, target, None)
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}

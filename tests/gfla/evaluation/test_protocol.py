@@ -142,6 +142,8 @@ def test_fields_can_be_set_from_the_command_line():
     assert found.pictures == replace(small.pictures, height=64)
     assert (found.split, found.metrics, found.samples) == ("train", ("l1", "fid"), None)
     assert found.sha256 != small.sha256 == changed(small, []).sha256
+    # YAML would take it for 14,520 seconds.
+    assert changed(small, ["pictures.jpeg_chroma=4:2:0"]).pictures.jpeg_chroma == "4:2:0"
     for wrong in ("pictures.depth=3", "height", "name.x=1", "pictures=3", "split=test", "seed=x"):
         with pytest.raises(GflaError) as raised:
             changed(small, [wrong])

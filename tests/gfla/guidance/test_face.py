@@ -111,3 +111,16 @@ def test_a_checkpoint_says_how_faces_are_drawn():
     assert face_style({"name": "face_net_G"}) == "published"  # an import
     assert face_style({"name": "face-regions", "structure_size": 128}) == "default"
     assert face_style({"structure_size": 256, "drawing": "published"}) == "published"
+    with pytest.raises(GflaError, match="bad_checkpoint"):
+        face_style({"drawing": ["published"]})
+
+
+def test_published_edges_that_meet_the_backgrounds_are_a_level_darker():
+    rows, columns = np.mgrid[:256, :256]
+    picture = np.repeat(((rows // 8 + columns // 8) % 2 * 200).astype(np.uint8)[..., None], 3, 2)
+    ours, theirs = (face_structure(face(256), 256, picture, s)[0] for s in ("default", "published"))
+    alone = face_structure(np.trunc(face(256)), 256, style="published")[0] > 0
+    # Bytes were added: 255 + 255 is 254 where both lines run, outside of what has a label.
+    assert set(np.unique(ours)) == {0, 1}
+    assert set(np.unique(np.round(theirs * 255))) == {0, 254, 255}
+    assert alone[theirs == np.float32(254) / np.float32(255)].all()

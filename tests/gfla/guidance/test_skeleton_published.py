@@ -123,6 +123,15 @@ def test_zero_is_missing_and_the_border_takes_what_is_beyond():
     assert not published(joints, "frame")[17].any()
 
 
+def test_joints_that_are_cut_to_the_mark_of_missing_ones_are_there():
+    joints = np.full((18, 2), -1.0)
+    joints[RIGHT_KNEE] = (-1.6, 30.5)
+    structure = published(joints, "frame", whole=True)
+    np.testing.assert_allclose(structure[2], bump(-1, 30), atol=1e-6)
+    # Of its disc the column that is in the picture.
+    assert structure[17:, 29:32, 0].any(0).all() and not structure[17:, :, 1:].any()
+
+
 def test_the_style_of_trained_models_stays():
     ours = skeleton_structures(BODY[None], (SIZE, SIZE))
     for role in ("source", "frame"):
@@ -141,6 +150,10 @@ def test_joints_of_other_pictures_are_scaled():
 
 
 def test_a_checkpoint_says_how_persons_are_drawn():
-    assert skeleton_style({"name": "dance_net_G"}) == "published"  # an import
-    assert skeleton_style({"name": "dance", "structure_size": 256}) == "coco"
+    # Imports and trainings of before, which do not say it.
+    assert skeleton_style({"name": "dance_net_G", "structure_size": 256}) == "published"
+    assert skeleton_style({"name": "dance", "structure_size": 256, "step": 9}) == "coco"
+    with pytest.raises(GflaError, match="skeleton is 'stick'.* coco, published") as caught:
+        skeleton_style({"skeleton": "stick"})
+    assert caught.value.code == "bad_checkpoint"
     assert skeleton_style({"structure_size": 256, "skeleton": "published"}) == "published"

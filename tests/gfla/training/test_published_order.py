@@ -75,6 +75,9 @@ def test_critics_step_first_and_judge_as_they_learned(
         # Steps of Adam at its first step have no size of their own: 1e-3 wherever there is a slope.
         same = ((state["generator"][name] - begin) - (value - begin)).abs() < 2e-4
         assert same.float().mean() > 0.97, name
+    # The weights for use are the latest ones.
+    for name, value in state["generator"].items():
+        assert torch.equal(state["average"][f"module.{name}"], value)
 
 
 def test_critics_that_step_first_see_pictures_without_a_graph(tmp_path: Path) -> None:

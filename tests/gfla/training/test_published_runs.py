@@ -64,4 +64,9 @@ def test_weights_say_how_their_guidance_was_drawn() -> None:
     for name in ("face-better", "face-compact", "face-regions"):
         info = about_weights(load_config(name))
         assert face_style(info) == "default" and "background_edges" not in info
-    assert skeleton_style(about_weights(load_config("dance-coco"))) == "coco"
+    assert about_weights(load_config("dance-coco"))["skeleton"] == "coco"
+
+
+def test_weights_of_stage_one_say_so() -> None:
+    assert about_weights(load_config("person-fashion", ["stage=flow"]))["stage"] == "flow"
+    assert "stage" not in about_weights(load_config("person-fashion"))

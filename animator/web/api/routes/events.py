@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from animator.errors import AnimatorError
 from animator.jobs.events import NO_EVENT, check_event_id, event_order
-from animator.spec import JobRecord, JobState
+from animator.record import JobRecord, JobState
 from animator.web.access.callers import Caller, Who
 from animator.web.api.events import Subscription
 from animator.web.api.news import News, Snapshot, take_snapshot

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from animator.checks.report import Kind, SeenFace
 from animator.errors import AnimatorError
-from animator.spec import JobState
+from animator.record import JobState
 from animator.web.access.callers import Who
 from animator.web.api.schemas import Moment, Plain
 from animator.web.context import Context, ServerContext

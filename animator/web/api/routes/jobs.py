@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from animator.broker.connection import PREFIX, queue_errors
 from animator.errors import AnimatorError
-from animator.spec import JobRecord, JobState
+from animator.record import JobRecord, JobState
 from animator.web.access.callers import Caller, Who
 from animator.web.api.listing import JobsQuery, list_page
 from animator.web.api.reading import JobId, JsonAnswer, find_job, job_values

@@ -11,7 +11,9 @@ from fastapi import APIRouter, Request, Response
 
 from animator.errors import AnimatorError
 from animator.formats import FORMATS, format_of
-from animator.spec import Extra, JobRecord, JobState, extra_files
+from animator.options import Extra
+from animator.record import JobRecord, JobState
+from animator.spec import extra_files
 from animator.values import Location, shown_url
 from animator.web.access.callers import Caller, Who
 from animator.web.api.reading import JobId, find_job, upload_of

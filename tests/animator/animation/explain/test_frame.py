@@ -28,8 +28,9 @@ from animator.errors import AnimatorError, JobCancelled
 from animator.media.decode import read_image
 from animator.media.encode import VideoWriter
 from animator.media.sheet import TILE, WIDTH, Legend, Mark, Row, SheetTile, draw_sheet, readable
+from animator.record import Progress
 from animator.settings import DEFAULT_LIMITS, Settings
-from animator.spec import JobSpec, Progress
+from animator.spec import JobSpec
 from animator.watch import Watch
 from gfla import checkpoint, pictures
 from tests.animator.media_files import write_video

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from animator.animation.faces.portrait import PortraitGenerator
+from animator.errors import AnimatorError
 from animator.settings import Settings
 from animator.weights.importing import import_weights
 from animator.weights.library import DEFAULT_WEIGHTS
@@ -52,6 +53,14 @@ def test_published_models_see_landmarks_cut_to_whole_pixels(make, tmp_path):
     assert np.array_equal(found, drawn(weights, cut))
     assert not np.array_equal(found, face_structure(POINTS, SIZE))
     assert np.array_equal(found, face_structure(cut, SIZE, style="published"))
+
+
+def test_weights_that_ask_for_a_drawing_that_is_none(tmp_path):
+    path = tmp_path / "odd.safetensors"
+    checkpoint.save(path, small_generator(NARROW), {"structure_size": SIZE, "drawing": "cubist"})
+    with pytest.raises(AnimatorError, match="drawing is 'cubist'; allowed") as caught:
+        PortraitGenerator(path, torch.device("cpu"), "float32")
+    assert caught.value.code == "weights_unreadable"
 
 
 def test_other_models_see_landmarks_as_they_are(tmp_path):

@@ -24,7 +24,9 @@ from animator.faces import identity
 from animator.faces.crop import Square, crop_square
 from animator.media.decode import VideoReader
 from animator.media.encode import VideoWriter
-from animator.spec import JobSpec, OutputMode, Progress
+from animator.options import OutputMode
+from animator.record import Progress
+from animator.spec import JobSpec
 from tests.animator.plans import planned
 
 pytestmark = pytest.mark.slow

@@ -22,8 +22,9 @@ from animator.errors import AnimatorError, JobCancelled
 from animator.files.local import content_hash
 from animator.media.decode import VideoReader
 from animator.provenance.containers import look_for_marks, media_hash
+from animator.record import Progress
 from animator.settings import Settings
-from animator.spec import JobSpec, Progress
+from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
 from gfla import checkpoint
 from tests.animator.media_files import noise, shown_times, write_video

@@ -401,6 +401,20 @@ def test_options_of_persons_are_refused_for_faces(spec: JobSpec, settings: Setti
         assert caught.value.code == code, options
 
 
+def test_an_output_that_is_there_is_compared_with_files_of_rows_and_patterns(
+    spec: JobSpec, settings: Settings, tmp_path: Path
+) -> None:
+    table = tmp_path / "poses.csv"
+    write_annotations(table, [Annotation("a.jpg", standing(SIZE, 1))])
+    Path(spec.output).write_bytes(b"an older result")
+    for places in ({"driving": f"{table}#a.jpg"}, {"source_pose": f"{table}#a.jpg"}):
+        job = replace(spec, **places)
+        with pytest.raises(AnimatorError, match="exists; --force") as caught:
+            check_files(job, settings)
+        assert caught.value.code == "output_exists"
+        check_files(job, settings, overwrite=True)
+
+
 def test_a_detector_of_the_settings_is_for_its_own_kind(spec: JobSpec, settings: Settings) -> None:
     faces = replace(settings, detector="dlib")
     assert animate(faces.apply_to(spec), settings=faces).frames == FRAMES

@@ -16,8 +16,8 @@ from animator.jobs.backlog import estimate
 from animator.jobs.client import Client
 from animator.jobs.store import JobStore
 from animator.jobs.workers import WorkerInfo
+from animator.record import JobState, Progress
 from animator.settings import Settings
-from animator.spec import JobState, Progress
 from tests.animator.farm_commands import LEASE, Farm, meanwhile
 
 # Ids

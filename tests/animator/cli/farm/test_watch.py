@@ -11,7 +11,7 @@ import pytest
 
 from animator.errors import AnimatorError
 from animator.jobs.store import JobStore
-from animator.spec import JobError, JobState, Progress
+from animator.record import JobError, JobState, Progress
 from tests.animator.farm_commands import Farm, Terminal, meanwhile
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from animator.cli.console import cut_middle
 from animator.cli.farm.watch_views import picture
-from animator.spec import JobRecord
+from animator.record import JobRecord
 from tests.animator.farm_commands import Farm
 
 REPOSITORY = Path(__file__).parents[4]

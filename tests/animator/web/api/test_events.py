@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from animator.jobs.store import JobStore
-from animator.spec import JobOptions, JobRecord, JobSpec, JobState, Progress
+from animator.record import JobRecord, JobState, Progress
+from animator.spec import JobOptions, JobSpec
 from animator.web.access.callers import Caller
 from animator.web.api.events import EventHub, Subscription
 from animator.web.api.news import News, take_snapshot

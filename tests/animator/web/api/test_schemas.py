@@ -8,16 +8,8 @@ from dataclasses import fields, replace
 import pytest
 from pydantic import ValidationError
 
-from animator.spec import (
-    OPTIONS,
-    JobError,
-    JobOptions,
-    JobRecord,
-    JobSpec,
-    JobState,
-    Progress,
-    Result,
-)
+from animator.record import JobError, JobRecord, JobState, Progress, Result
+from animator.spec import OPTIONS, JobOptions, JobSpec
 from animator.web.api.schemas import Job, NewJob, Spec, read_form
 
 FILES = {"source": "0" * 20, "driving": "1" * 20}

@@ -8,7 +8,7 @@ import re
 import httpx
 import pytest
 
-from animator.spec import JobError
+from animator.record import JobError
 from tests.animator.web.attacks.tools import (
     MARKUP,
     send,

@@ -153,7 +153,7 @@ def test_a_choice_that_there_is_not_is_not_shown_as_chosen() -> None:
 
 
 def test_a_job_s_options_fill_the_form_again(tmp_path) -> None:
-    from animator.spec import JobRecord, JobState
+    from animator.record import JobRecord, JobState
 
     spec = JobSpec("/a", "/b", "/c", size=512, start="1:02.5", source_face=2, motion="absolute")
     record = JobRecord("x", spec, JobState.QUEUED, "", "", options=JobOptions(priority="low"))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from markupsafe import Markup
 
-from animator.spec import JobState
+from animator.record import JobState
 from animator.web.page import messages
 from animator.web.page.forms import OFFERED, SHOWN, option_names
 from animator.web.page.messages import FOLDER, Messages, choose, languages, load

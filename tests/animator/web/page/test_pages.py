@@ -16,8 +16,9 @@ from starlette.testclient import TestClient
 
 from animator.animation.motion.file import pack_motion
 from animator.jobs.store import JobStore
+from animator.record import JobError, JobRecord, JobState, Progress, Result
 from animator.settings import Settings
-from animator.spec import JobError, JobOptions, JobRecord, JobSpec, JobState, Progress, Result
+from animator.spec import JobOptions, JobSpec
 from animator.web.access.guard import HEADERS
 from animator.web.access.tokens import add_token
 from animator.web.app import make_app

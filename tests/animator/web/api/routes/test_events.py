@@ -120,7 +120,7 @@ def test_a_job_that_has_ended_is_told_once(server: JobServer, http: httpx.Client
 def test_a_failed_job_says_why_and_one_that_is_tried_again_goes_on(
     server: JobServer, http: httpx.Client
 ) -> None:
-    from animator.spec import JobError
+    from animator.record import JobError
 
     job = server.submit()["id"]
     with stream(http, f"/v1/jobs/{job}/events") as seen:

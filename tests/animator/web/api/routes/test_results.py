@@ -78,7 +78,7 @@ def test_what_lies_beside_the_video(server: JobServer, http: httpx.Client) -> No
 def test_a_video_that_is_elsewhere_is_said_to_be(
     server: JobServer, http: httpx.Client, store: JobStore
 ) -> None:
-    from animator.spec import Result
+    from animator.record import Result
 
     url = "s3://user:secret@bucket/v.mp4"
     record = store.create(JobSpec("/a.png", "/b.mp4", url))
