@@ -17,7 +17,10 @@ fi
 pack=
 arguments=("$@")
 for ((index = 0; index < $#; index++)); do
-    [[ ${arguments[index]} == --pack ]] && pack=${arguments[index + 1]:-}
+    case ${arguments[index]} in
+    --pack) pack=${arguments[index + 1]:-} ;;
+    --pack=*) pack=${arguments[index]#--pack=} ;;
+    esac
 done
 if [[ -z $pack && -f $root/../pack.json ]]; then
     pack=$(cd -- "$root/.." && pwd -P)
@@ -31,14 +34,23 @@ site=
 if [[ -n $pack && -f $pack/site.tar.xz ]]; then
     site=$scratch/site
     mkdir -- "$site"
-    tar -xJf "$pack/site.tar.xz" -C "$site"
+    # By Python: not every machine has xz.
+    timeout 60 "$python" -m tarfile -e "$pack/site.tar.xz" "$site"
 fi
 export PYTHONPATH=$root:$root/benchmarks${site:+:$site}${PYTHONPATH:+:$PYTHONPATH}
 # A checkout that is not installed is made known, so that the queue of jobs is found.
 "$python" "$root/benchmarks/gpu/known.py" "$root" "$scratch/known"
 export PYTHONPATH=$PYTHONPATH:$scratch/known
 
-# Whatever happens: the runner's own limits end well before this one.
+# Whatever happens: the runner's own limits end well before this one. In the background, as a shell
+# that waits for a command hears of no signal; the runner then writes down what it has.
+timeout --kill-after=5 $((470 - SECONDS)) "$python" -m gpu ${arguments[@]+"${arguments[@]}"} &
+runner=$!
+trap 'kill -TERM "$runner" 2>/dev/null || true' TERM INT HUP
 status=0
-timeout --kill-after=5 475 "$python" -m gpu ${arguments[@]+"${arguments[@]}"} || status=$?
+wait "$runner" || status=$?
+while kill -0 "$runner" 2>/dev/null; do # the wait was cut short by a signal
+    status=0
+    wait "$runner" || status=$?
+done
 exit "$status"

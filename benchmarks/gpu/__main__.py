@@ -8,8 +8,10 @@ With ``--part`` it is the process of one part, and OUT its folder.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 from gpu.parts import PARTS, Setting, exact_arithmetic, measure_of, part_named
@@ -37,20 +39,29 @@ def main() -> None:
     if options.part:
         run_part(options)
         return
-    # Told to end, it ends its part first.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended before its time"))
+    signal.signal(signal.SIGTERM, end)
     parts = [part for part in PARTS if not options.only or part.name in options.only]
-    outcomes = Runner(
-        Request(options.out, parts, options.budget, options.on_cpu, options.pack)
-    ).run()
+    request = Request(options.out, parts, options.budget, options.on_cpu, options.pack)
+    try:
+        outcomes = Runner(request).run()
+    except OSError as error:
+        sys.exit(f"gpu_check: the results cannot be written: {error}")
     for outcome in outcomes:
         print(f"{outcome.name:10} {outcome.status}")
     print(f"results in {options.out / 'results.md'}")
     sys.exit(any(outcome.status not in WELL for outcome in outcomes))
 
 
+def end(*_: object) -> None:
+    """Told to end: write down what there is, and end the part that runs."""
+    # `timeout` tells twice, a process and then its group.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit("gpu_check: ended before its time")
+
+
 def run_part(options: argparse.Namespace) -> None:
     """One part, in this process."""
+    threading.Thread(target=end_with_runner, daemon=True).start()
     part = part_named(options.part)
     if part.exact:
         exact_arithmetic()
@@ -58,6 +69,16 @@ def run_part(options: argparse.Namespace) -> None:
         options.device, options.seconds, options.out, options.pack, small=options.on_cpu
     )
     measure_of(part)(setting, Sheet(options.out / "sheet.json"))
+
+
+def end_with_runner() -> None:
+    """End this process and all that it has started once the runner, which holds its input, is gone.
+
+    A GPU is not to be kept busy by what nobody waits for.
+    """
+    while os.read(0, 1):
+        pass
+    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

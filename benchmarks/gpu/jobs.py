@@ -22,7 +22,7 @@ from animator.samples.media import write_samples
 from animator.settings import Settings
 from animator.spec import JobSpec
 from gpu.data import travelled
-from gpu.networks import face_animation
+from gpu.networks import default_weights
 from gpu.parts import Setting
 from gpu.sheet import Sheet
 
@@ -76,11 +76,8 @@ def measure(setting: Setting, sheet: Sheet) -> None:
     sheet.note(f"Landmarks by {chosen}.")
     os.environ["ANIMATOR_DETECTOR"] = chosen
     source, driving = write_samples(setting.folder)
-    weights, end, size = "default", "6.0", 256
-    if setting.small:
-        face_animation(setting, "default", "float32")
-        weights, end, size = str(setting.folder / "default.safetensors"), "0.1", 128
-    footage = Footage(source, driving, end, size, weights)
+    end, size = ("0.1", 128) if setting.small else ("6.0", 256)
+    footage = Footage(source, driving, end, size, str(default_weights(setting, sheet)))
     command(setting, sheet, footage)
     with redis_server(setting.folder / "redis") as url:
         os.environ["ANIMATOR_BROKER_URL"] = url

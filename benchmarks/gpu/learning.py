@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from gfla import checkpoint
@@ -11,7 +14,7 @@ from gfla.training.config_files import load_config
 from gfla.training.launch import RunRequest, launch
 from gfla.training.loop import Limits, StepReport
 from gpu.data import CHECKPOINT, FEATURES, training_data, travelled
-from gpu.networks import DEFAULT_WEIGHTS, untrained
+from gpu.networks import default_weights, untrained
 from gpu.parts import Setting
 from gpu.sheet import Sheet
 from gpu.training import SMALL, SMALL_COMPACT
@@ -26,7 +29,8 @@ def measure(setting: Setting, sheet: Sheet) -> None:
     """The default face model, further on real data."""
     overrides = ["optimizer.schedule=constant", "optimizer.warmup_steps=0", "record.sheet_every=0"]
     overrides += ["optimizer.learning_rate=0.0001", "record.save_minutes=60", "record.save_every=0"]
-    overrides += [] if setting.small else [f"batch={BATCH}", "data.workers=8"]
+    workers = min(8, os.cpu_count() or 1)
+    overrides += [] if setting.small else [f"batch={BATCH}", f"data.workers={workers}"]
     features = travelled(setting, FEATURES)
     if features is None:
         sheet.note(
@@ -38,8 +42,9 @@ def measure(setting: Setting, sheet: Sheet) -> None:
     if setting.small:
         overrides += [*SMALL, *SMALL_COMPACT]
         overrides += ["batch=1", "frames=2", "block=2", "record.sheet_rows=1"]
-    start = beginning(setting, overrides)
-    config = load_config("face-compact", [*overrides, f"start_from={start}"])
+    start = beginning(setting, sheet, overrides)
+    overrides += [*model_of(start), f"start_from={start}"]
+    config = load_config("face-compact", overrides)
     minutes = max(setting.seconds - STARTING_SECONDS, 1) / 60
     limits = Limits(max_minutes=minutes, max_steps=2 if setting.small else None)
     data = training_data(setting, sheet)
@@ -51,16 +56,22 @@ def measure(setting: Setting, sheet: Sheet) -> None:
         sheet.fault("no step was made")
 
 
-def beginning(setting: Setting, overrides: list[str]) -> Path:
+def beginning(setting: Setting, sheet: Sheet, overrides: list[str]) -> Path:
     """The checkpoint to begin with: what travelled along, or the default weights."""
     found = travelled(setting, CHECKPOINT)
     if not setting.small:
-        return found or DEFAULT_WEIGHTS
+        return found or default_weights(setting, sheet)
     config = load_config("face-compact", overrides).model
     assert isinstance(config, AnimationConfig)
     path = setting.folder / CHECKPOINT
     checkpoint.save(path, untrained(config), {"structure_size": 64})
     return path
+
+
+def model_of(path: Path) -> list[str]:
+    """What configures the model whose weights these are."""
+    values = asdict(checkpoint.load(path).generator.config)
+    return [f"model.{name}={json.dumps(value)}" for name, value in values.items()]
 
 
 class Rows:

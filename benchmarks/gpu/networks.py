@@ -19,7 +19,9 @@ from gfla.build import Generator, build_generator, initialise
 from gfla.config import PUBLISHED, AnimationConfig, GeneratorConfig
 from gfla.models.generators import AnimationGenerator
 from gfla.models.rollout import RolloutState
+from gfla.training.config_files import load_config
 from gpu.parts import Setting
+from gpu.sheet import Sheet
 
 SIDE, SMALL_SIDE = 256, 64
 DEFAULT_WEIGHTS = Path(checkpoint.__file__).parents[1] / "animator/weights/default.safetensors"
@@ -86,16 +88,34 @@ def rendered(generator: Generator, picture: Tensor, structure: Tensor) -> Tensor
 def face_animation(setting: Setting, name: str, precision: str) -> PortraitGenerator:
     """A face model as jobs use it: the "published" one untrained, or the "default" weights."""
     device = torch.device(setting.device)
-    if name == "default" and not setting.small:
-        return PortraitGenerator(DEFAULT_WEIGHTS, device, precision)
-    config = PUBLISHED["face"]
-    assert isinstance(config, AnimationConfig)
     if name == "default":
-        config = replace(config, image_fusion=True, flow_prior=True)
+        return PortraitGenerator(default_weights(setting), device, precision)
     path = setting.folder / f"{name}.safetensors"
-    size = SMALL_SIDE if setting.small else SIDE
-    checkpoint.save(path, untrained(fitting(config, setting)), {"structure_size": size})
+    network = untrained(fitting(PUBLISHED["face"], setting))
+    checkpoint.save(path, network, {"structure_size": side(setting)})
     return PortraitGenerator(path, device, precision)
+
+
+def default_weights(setting: Setting, sheet: Sheet | None = None) -> Path:
+    """The default weights, or random ones of the same shape where they are missing.
+
+    Args:
+        setting: where sizes are small, few channels are enough.
+        sheet: is told that they are random.
+    """
+    if DEFAULT_WEIGHTS.is_file() and not setting.small:
+        return DEFAULT_WEIGHTS
+    if sheet is not None and not setting.small:
+        sheet.note("The default weights are missing: random ones take as long.")
+    path = setting.folder / "default.safetensors"
+    if not path.exists():
+        config, size = load_config("face-regions").model, SIDE // 2
+        assert isinstance(config, AnimationConfig)
+        if setting.small:
+            config = replace(PUBLISHED["face"], image_fusion=True, flow_prior=True)
+            size = SMALL_SIDE
+        checkpoint.save(path, untrained(fitting(config, setting)), {"structure_size": size})
+    return path
 
 
 def clips(

@@ -10,7 +10,7 @@ from bench_generator import fidelity
 from gfla import checkpoint
 from gfla.build import Generator
 from gfla.config import PUBLISHED
-from gpu.networks import DEFAULT_WEIGHTS, fitting, inputs, rendered, side, tensor_float, untrained
+from gpu.networks import default_weights, fitting, inputs, rendered, side, tensor_float, untrained
 from gpu.parts import Setting
 from gpu.sheet import Sheet
 
@@ -23,7 +23,9 @@ def measure(setting: Setting, sheet: Sheet) -> None:
     for name, config in PUBLISHED.items():
         compare(setting, sheet, name, untrained(fitting(config, setting)))
     if not setting.small:
-        generator = checkpoint.load(DEFAULT_WEIGHTS).generator.eval().requires_grad_(False)
+        generator = (
+            checkpoint.load(default_weights(setting, sheet)).generator.eval().requires_grad_(False)
+        )
         compare(setting, sheet, "default weights", generator)
 
 

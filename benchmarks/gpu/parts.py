@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from gpu.sheet import Sheet
 
 
@@ -21,12 +19,14 @@ class Part:
         title: what it finds out.
         seconds: after which it is ended, whatever it does.
         exact: whether its float32 is not rounded (TF32) unless it says so; else it is as in use.
+        kept: seconds that the parts before it leave to it, however long they take.
     """
 
     name: str
     title: str
     seconds: float
     exact: bool = False
+    kept: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ PARTS = (
     Part("engine", "The engine fed with ready guidance", 50),
     Part("jobs", "`animator run`, and a worker with 8 jobs", 75),
     Part("training", "A step of training, and where its time goes", 60),
-    Part("step", "A step of the face models in every arithmetic", 80, exact=True),
-    Part("learning", "Training from a checkpoint", 120),
+    Part("step", "A step of the face models in every arithmetic", 80, exact=True, kept=40),
+    Part("learning", "Training from a checkpoint", 120, kept=120),
 )
 """In the order in which they run: what tells most about right and wrong first, what can use any
 time last."""
@@ -89,5 +89,7 @@ def measure_of(part: Part) -> Measure:
 
 def exact_arithmetic() -> None:
     """Let float32 mean it: convolutions on CUDA would round to ten bits otherwise."""
+    import torch  # not for a list of parts, which is there where it is missing
+
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False

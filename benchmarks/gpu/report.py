@@ -10,7 +10,9 @@ from typing import Literal
 
 from gpu.sheet import Cell, Sheet
 
-Status = Literal["done", "no CUDA", "failed", "over its time", "no time left", "not yet"]
+Status = Literal[
+    "done", "no CUDA", "failed", "over its time", "no time left", "not yet", "runs", "broken off"
+]
 WELL: tuple[Status, ...] = ("done", "no CUDA")
 """What a check that ended well consists of."""
 

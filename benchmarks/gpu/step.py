@@ -15,7 +15,15 @@ from torch import Tensor
 from animator.animation.faces.portrait import PortraitGenerator
 from animator.animation.rollout.batches import BatchStep
 from gfla.models.generators import AnimationGenerator
-from gpu.networks import clips, face_animation, inputs, side, tensor_float, untrained_face
+from gpu.networks import (
+    clips,
+    default_weights,
+    face_animation,
+    inputs,
+    side,
+    tensor_float,
+    untrained_face,
+)
 from gpu.parts import Setting
 from gpu.sheet import Sheet
 
@@ -65,6 +73,7 @@ def measure(setting: Setting, sheet: Sheet) -> None:
     for batch in batches:
         for way in CUDA_WAYS if setting.cuda else CPU_WAYS:
             published(setting, sheet, face, way, batch, wanted)
+    default_weights(setting, sheet)
     for batch in batches:
         for precision in ("float32", "bfloat16"):
             default(setting, sheet, precision, batch)

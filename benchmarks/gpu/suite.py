@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from gpu.parts import Setting
 from gpu.sheet import Sheet
 
 ROOT = Path(__file__).parents[2]
+REPORT_SECONDS = 8.0
+"""What is left to pytest for its report when it is stopped."""
 _MARK = "pytest.mark.gpu"
 
 
@@ -21,9 +24,9 @@ def measure(setting: Setting, sheet: Sheet) -> None:
     command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider"]
     # A file whose packages are missing here must not take the others along.
     command += ["--continue-on-collection-errors", f"--junit-xml={found}", *map(str, files)]
-    done = subprocess.run(command, cwd=ROOT, timeout=setting.seconds)
+    status = tested(command, setting.seconds - REPORT_SECONDS, sheet)
     if not found.exists():
-        sheet.fault(f"pytest ended with status {done.returncode} and without a report")
+        sheet.fault(f"pytest ended with status {status} and without a report")
         return
     for case in ElementTree.parse(found).iter("testcase"):
         outcome, why = _outcome(case)
@@ -35,6 +38,17 @@ def measure(setting: Setting, sheet: Sheet) -> None:
             sheet.note(f"Not tested here: {name}, {why}")
     if not sheet.rows:
         sheet.fault("no test was found")
+
+
+def tested(command: list[str], seconds: float, sheet: Sheet) -> int:
+    """Run pytest, which reports on what it has done when it is stopped; gives its status."""
+    process = subprocess.Popen(command, cwd=ROOT)
+    try:
+        return process.wait(max(seconds, 1))
+    except subprocess.TimeoutExpired:
+        sheet.fault(f"stopped after {seconds:.0f} s: not all tests were run")
+        process.send_signal(signal.SIGINT)
+        return process.wait()
 
 
 def marked_files() -> list[Path]:

@@ -81,6 +81,35 @@ def test_a_part_with_processes_of_its_own(
         assert sheet.rows[-1]["jobs"] == 2
 
 
+def test_kernels_that_overlap_count_once() -> None:
+    from gpu.engine import covered
+
+    assert covered([(5, 6), (0, 2), (1, 4), (1.5, 3), (6, 7)]) == 6
+    assert covered([]) == 0
+
+
+def test_missing_weights_are_drawn_in_their_shape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gpu import learning, networks
+    from gpu.parts import Setting
+    from gpu.sheet import Sheet
+
+    from gfla import checkpoint
+    from gfla.training.config_files import load_config
+
+    real = checkpoint.load(networks.DEFAULT_WEIGHTS)
+    # Training can begin with them, whatever configuration they come from.
+    model = learning.model_of(networks.DEFAULT_WEIGHTS)
+    assert load_config("face-compact", model).model == real.generator.config
+    monkeypatch.setattr(networks, "DEFAULT_WEIGHTS", tmp_path / "none.safetensors")
+    sheet = Sheet()
+    drawn = checkpoint.load(networks.default_weights(Setting("cpu", 9, tmp_path), sheet))
+    assert drawn.generator.config == real.generator.config
+    assert drawn.info["structure_size"] == real.info["structure_size"]
+    assert "missing" in sheet.notes[0]
+
+
 @pytest.mark.slow
 def test_parity_tells_a_wrong_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from gpu import parity
