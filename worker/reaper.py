@@ -74,8 +74,20 @@ class Reaper:
         Raises:
             AnimatorError: `queue_unavailable`.
         """
+        # Mostly there is nothing to look at.
+        asked = time.monotonic()
+        clock, any_jobs = self._store.glance()
+        trusted = self._trusted(clock, asked)
+        if any_jobs:
+            self._look_after(trusted)
+        if time.monotonic() - self._removed >= RETENTION_SECONDS:
+            self._removed = time.monotonic()
+            if removed := self._store.retain(self._settings.retention_days):
+                logger.info("%d records of old jobs are removed", removed)
+
+    def _look_after(self, trusted: bool) -> None:
         # Jobs whose worker is gone.
-        if self._trusted():
+        if trusted:
             # Redis looks at its clock again, which may be set at any moment.
             expected = (time.monotonic() + (self._offset or 0.0), self._tolerance)
             for reaped in self._store.reap(self._settings.max_attempts, expected=expected):
@@ -83,10 +95,6 @@ class Reaper:
         # Messages and folders that were lost on the way.
         self._remind()
         self._sweep()
-        if time.monotonic() - self._removed >= RETENTION_SECONDS:
-            self._removed = time.monotonic()
-            if removed := self._store.retain(self._settings.retention_days):
-                logger.info("%d records of old jobs are removed", removed)
 
     def _run(self) -> None:
         while True:
@@ -107,15 +115,17 @@ class Reaper:
             logger.info("Redis does not say since when it runs: %s", error)
             return 0.0
 
-    def _trusted(self) -> bool:
+    def _trusted(self, clock: float, asked: float) -> bool:
         """Whether a lease that ran out means that a worker is gone.
 
         It does not after Redis was away or slow: then nobody could renew. Nor does it after the
         clock of Redis was set, which a clock of our own shows that nobody can set. As long as a
         lease lasts, the others have time to renew.
+
+        Args:
+            clock: what Redis has just answered.
+            asked: when it was asked, by our own clock.
         """
-        asked = time.monotonic()
-        clock = self._store.clock()
         answered = time.monotonic()
         offset, before = clock - answered, self._offset
         self._offset = offset
