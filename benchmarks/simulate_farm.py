@@ -86,7 +86,8 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=1)
     parser.add_argument("--most-seconds", type=float, default=120, help="of each size")
     parser.add_argument("--idle-seconds", type=float, default=10)
-    parser.add_argument("--out", type=Path, default=RESULTS / "simulated_farm.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "farm_simulation.json")
+    parser.add_argument("--append", action="store_true", help="to the farms in --out")
     options = parser.parse_args()
     load = Load(
         options.jobs, options.frames, options.step_ms / 1000, options.segment,
@@ -94,10 +95,14 @@ def main() -> None:
         options.idle_seconds,
     )  # fmt: skip
     report: dict[str, Any] = {"environment": describe(), "load": asdict(load), "farms": []}
+    if options.append and options.out.exists():
+        report["farms"] = json.loads(options.out.read_text())["farms"]
     for workers in options.workers:
+        report["farms"] = [farm for farm in report["farms"] if farm["workers"] != workers]
         with tempfile.TemporaryDirectory(prefix="simulated-farm-") as folder:
             found = simulate(Path(folder), workers, load)
         report["farms"].append(found)
+        report["farms"].sort(key=lambda farm: farm["workers"])
         print(f"{workers} workers: {found['frames a second']} frames a second", flush=True)
         compare(report["farms"], load)
         options.out.write_text(json.dumps(report, indent=1) + "\n")

@@ -127,6 +127,15 @@ class JobLeases(JobRecords):
             (seconds, micros), there = pipeline.execute()
         return float(seconds + micros / 1e6), bool(there)
 
+    def take_turn(self, work: str, seconds: float) -> bool:
+        """Whether this worker is the one of the farm that does some work now.
+
+        Args:
+            work: its name.
+            seconds: how long nobody else gets it, ended or not.
+        """
+        return bool(self._run("turn", work=work, held=_milliseconds(seconds)))
+
     def reap(
         self, max_attempts: int, limit: int = 100, *, expected: tuple[float, float] | None = None
     ) -> list[Reaped]:
