@@ -93,15 +93,16 @@ class Reaper:
                 logger.info("%d records of old jobs are removed", removed)
 
     def _look_after(self, trusted: bool) -> None:
+        # Each of these is one worker's for all: else all would look at the jobs of all.
+        seconds = TURN * self._pause
         # Jobs whose worker is gone.
-        if trusted:
+        if trusted and self._store.take_turn("reap", seconds):
             # Redis looks at its clock again, which may be set at any moment.
             expected = (time.monotonic() + (self._offset or 0.0), self._tolerance)
             for reaped in self._store.reap(self._settings.max_attempts, expected=expected):
                 self._reaped(reaped)
-        # Messages and folders that were lost on the way. That reads records, so one worker does it
-        # for all.
-        if self._store.take_turn("look", TURN * self._pause):
+        # Messages and folders that were lost on the way.
+        if self._store.take_turn("remind", seconds):
             self._remind()
             self._sweep()
 
