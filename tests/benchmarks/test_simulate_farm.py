@@ -13,7 +13,7 @@ import pytest
 
 from animator.errors import JobCancelled
 from animator.media.decode import VideoReader
-from animator.record import JobRecord, JobState
+from animator.record import JobRecord, JobState, Result
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
@@ -28,16 +28,17 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def load():
-    from simulate_farm import Load
+    from farm_figures import Load
 
-    return Load(3, 6, 0.002, 4, 1000, 1, 60, 0.5)
+    return Load(30, 6, 0.002, 4, 1000, 1, 60, 0.5)
 
 
 def test_a_simulated_job_leaves_a_real_video(load, tmp_path: Path) -> None:
     from simulate_farm import prepared
     from sleeping_pipeline import animate
 
-    request = prepared(tmp_path, load)[0]
+    requests = prepared(tmp_path, load)
+    request = next(one for one in requests if "plan-1.00" in one.spec.driving)
     workspace = Workspace.take(request.spec.output, "a", 1)
     reports = []
     result = animate(
@@ -59,32 +60,39 @@ def test_a_simulated_job_leaves_a_real_video(load, tmp_path: Path) -> None:
 def record(worker: str, second: float) -> JobRecord:
     spec = JobSpec("/a.png", "/b.json", "/c.mp4")
     made = JobRecord("a", spec, JobState.SUCCEEDED, "2026-01-01T00:00:00.000+00:00", "1")
-    return replace(made, worker=worker, finished=f"2026-01-01T00:00:{second:06.3f}+00:00")
+    result = Result("/c.mp4", 100, 1.0, 100.0, {})
+    return replace(
+        made, worker=worker, result=result, finished=f"2026-01-01T00:00:{second:06.3f}+00:00"
+    )
 
 
 def test_rates_are_between_a_workers_first_and_last_job() -> None:
-    from simulate_farm import rates
+    from farm_figures import rates
 
     ended = [record("a", 10), record("b", 11), record("a", 10.5), record("b", 13), record("a", 11)]
-    assert sorted(rates([*ended, record("late", 20)])) == [0.5, 2.0]
+    assert sorted(rates([*ended, record("late", 20)])) == [50.0, 200.0]
 
 
 def farm(workers: int, rate: float, **others: float) -> dict[str, float]:
-    plain = {"cores busy": 0.2, "redis core": 0.1, "ms of writing a segment": 2.0}
-    return plain | {"workers": workers, "jobs a second": rate, "steps' lateness": 0.0} | others
+    plain = {"cores busy": 0.2, "redis core": 0.1, "ms of writing a segment": 2.0, "step ms": 10.0}
+    plain |= {"steps' lateness": 0.0, "of the steps alone": rate / workers}
+    return plain | {"workers": workers, "frames a second": rate} | others
 
 
-def test_where_it_bends_and_why(load) -> None:
-    from simulate_farm import bends, compare
+def test_where_it_bends_and_why() -> None:
+    from farm_figures import bends, compare
 
-    load = replace(load, frames=100, step=0.01)
     farms = [farm(1, 0.99), farm(4, 3.9), farm(16, 12.0, **{"redis core": 0.95})]
-    compare(farms[:2], load)
+    farms.append(farm(64, 60.0, **{"step ms": 20.0, "cores busy": 0.9}))
+    compare(farms[:2])
     assert bends(farms[:2]) == ["No farm falls below 95% of what it should do."]
-    compare(farms, load)
-    assert farms[1]["of the steps alone"] == 0.975
-    (sentence,) = bends(farms)
-    assert sentence == "It bends at 16 workers (76%): Redis, which has one core."
+    compare(farms)
+    assert farms[1]["of one worker times so many"] == round(3.9 / 4 / 0.99, 4)
+    assert bends(farms) == [
+        "With steps of 10 ms it bends at 16 workers (76%): Redis, which has one core.",
+        "With steps of 20 ms it bends at 64 workers (94%): the cores of this machine, which are "
+        "not those of a farm.",
+    ]
 
 
 @pytest.mark.slow
