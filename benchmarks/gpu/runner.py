@@ -22,7 +22,7 @@ LEAST_SECONDS = 10.0
 """A part that would have less is not begun."""
 ASKING_SECONDS = 60.0
 """How long CUDA may take to say whether it is there."""
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.5
 """Time between two looks at what a part has found so far."""
 _ASK = "import torch, sys; sys.exit(0 if torch.cuda.is_available() else 3)"
 

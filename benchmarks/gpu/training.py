@@ -56,7 +56,7 @@ def configured(setting: Setting, name: str, batch: int, bfloat16: bool) -> Train
     few = load_config(name)
     overrides = [f"batch={batch}", f"frames={few.block}", f"bf16={str(bfloat16).lower()}"]
     if setting.small:
-        overrides += [*SMALL, "frames=3", "block=3"]
+        overrides += [*SMALL, "frames=2", "block=2"]
         overrides += SMALL_COMPACT if few.data.structure_size else ["data.image_size=[64,64]"]
     return load_config(name, overrides)
 
@@ -92,13 +92,13 @@ def prepared(request: RunRequest) -> tuple[Loop, dict[str, Tensor]]:
 
 def shares(setting: Setting, sheet: Sheet, title: str, step: Callable[[], Any]) -> None:
     """What the device does in a step, the longest first, and how long it does nothing."""
-    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if setting.cuda else [])]
+    # On CUDA only what runs there: an operation's kernels are listed by themselves.
+    activities = [ProfilerActivity.CUDA if setting.cuda else ProfilerActivity.CPU]
     began = time.perf_counter()
     with profile(activities=activities) as measured:
         step()
     wall = 1e6 * (time.perf_counter() - began)
     field = "self_device_time_total" if setting.cuda else "self_cpu_time_total"
-    # On CUDA only what runs there: an operation's kernels are listed by themselves.
     events = [
         event
         for event in measured.key_averages()
