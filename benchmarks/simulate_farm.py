@@ -45,6 +45,7 @@ RESULTS = HERE / "results"
 SHARES = np.linspace(0.5, 1.5, 11)
 """Lengths of jobs in units of the mean one: of one length, all would be joined in one moment."""
 _START_SECONDS = 300.0
+_SETTLE_SECONDS = 3.0
 
 
 def main() -> None:
@@ -91,7 +92,8 @@ def simulate(folder: Path, workers: int, load: Load) -> dict[str, Any]:
         client = Client.connect(settings)
         store = JobStore(connect(url))
         with running(folder, workers, load.concurrency, settings, client):
-            # Waiting workers.
+            # Waiting workers, once they have said all that they say in the beginning.
+            time.sleep(_SETTLE_SECONDS)
             before = Counts.now(store)
             time.sleep(load.idle_seconds)
             idle = Counts.now(store).since(before)
