@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,11 +12,23 @@ SLOPE = 0.1
 """Negative slope of every LeakyReLU."""
 
 
+def join(maps: Sequence[Tensor]) -> Tensor:
+    """Maps B C H W joined by channel; channels last in memory if any of them is.
+
+    As they are, maps of both kinds would give one that each network copies before it reads it.
+    """
+    last = torch.channels_last
+    if any(one.is_contiguous(memory_format=last) and not one.is_contiguous() for one in maps):
+        maps = [one.contiguous(memory_format=last) for one in maps]
+    return torch.cat(maps, 1)
+
+
 class InstanceNorm(nn.InstanceNorm2d):
     """Instance norm with affine parameters and no running statistics: B C H W -> B C H W.
 
     One picture alone is a batch whose statistics are its own, and batch norm can read it with
-    channels last in memory, where instance norm would copy it first.
+    channels last in memory, where instance norm would copy it first. On a CPU that is so for each
+    picture of a batch, which then gives what it gives alone.
     """
 
     def __init__(self, channels: int) -> None:
@@ -24,16 +38,24 @@ class InstanceNorm(nn.InstanceNorm2d):
         """B C H W -> B C H W."""
         # A map of one channel or one pixel is contiguous either way, and gains nothing.
         last = features.is_contiguous(memory_format=torch.channels_last)
-        if features.shape[0] != 1 or features.is_contiguous() or not last:
+        one_by_one = features.shape[0] == 1 or not features.is_cuda
+        if not one_by_one or features.is_contiguous() or not last:
             return super().forward(features)
         # Statistics of the batch, never running ones: of one picture they are instance norm's.
-        return F.batch_norm(
-            features, None, None, self.weight, self.bias, training=True, eps=self.eps
-        )
+        alone = [
+            F.batch_norm(one, None, None, self.weight, self.bias, training=True, eps=self.eps)
+            for one in features.split(1)
+        ]
+        return alone[0] if len(alone) == 1 else torch.cat(alone)
 
 
 def _act() -> nn.Module:
     return nn.LeakyReLU(SLOPE)
+
+
+def _norm_and_act(channels: int) -> list[nn.Module]:
+    """Norm and activation, which may overwrite what the norm has just made."""
+    return [InstanceNorm(channels), nn.LeakyReLU(SLOPE, inplace=True)]
 
 
 def _double_size(inputs: int, outputs: int) -> nn.Module:
@@ -45,11 +67,9 @@ class Down(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(
-            InstanceNorm(inputs),
-            _act(),
+            *_norm_and_act(inputs),
             nn.Conv2d(inputs, outputs, 4, stride=2, padding=1),
-            InstanceNorm(outputs),
-            _act(),
+            *_norm_and_act(outputs),
             nn.Conv2d(outputs, outputs, 3, padding=1),
         )
 
@@ -61,11 +81,9 @@ class Res(nn.Module):
         super().__init__()
         outputs = outputs or inputs
         self.body = nn.Sequential(
-            InstanceNorm(inputs),
-            _act(),
+            *_norm_and_act(inputs),
             nn.Conv2d(inputs, inputs, 3, padding=1),
-            InstanceNorm(inputs),
-            _act(),
+            *_norm_and_act(inputs),
             nn.Conv2d(inputs, outputs, 3, padding=1),
         )
         self.shortcut = nn.Identity() if outputs == inputs else nn.Conv2d(inputs, outputs, 1)
@@ -82,11 +100,9 @@ class Up(nn.Module):
         super().__init__()
         hidden = hidden or inputs
         self.body = nn.Sequential(
-            InstanceNorm(inputs),
-            _act(),
+            *_norm_and_act(inputs),
             nn.Conv2d(inputs, hidden, 3, padding=1),
-            InstanceNorm(hidden),
-            _act(),
+            *_norm_and_act(hidden),
             _double_size(hidden, outputs),
         )
         self.shortcut = _double_size(inputs, outputs)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
-from gfla.models.rollout import Prediction, Reference, RolloutState
+from gfla.models.rollout import Prediction, Reference, RolloutState, Told
 from gfla.models.transfer import REFERENCE, TransferGenerator
 
 
@@ -48,25 +50,20 @@ class FrameByFrame(nn.Module):
         return self.source(image, structure, landmarks)
 
     def prior(
-        self, state: RolloutState, structure: Tensor, landmarks: Tensor | None
+        self, structure: Tensor, landmarks: Tensor | None, known: Sequence[Tensor | None]
     ) -> Tensor | None:
         """None: no landmarks lead a flow."""
         return None
 
     def step(
-        self,
-        state: RolloutState,
-        structure: Tensor,
-        landmarks: Tensor | None = None,
-        prior: Tensor | None = None,
+        self, state: RolloutState, structure: Tensor, landmarks: Tensor | None = None
     ) -> tuple[RolloutState, Prediction]:
         """Render a frame.
 
         Args:
             state: of ``start``.
             structure: B 18 H W of the frame.
-            landmarks: nothing, and so is the next one.
-            prior: see above.
+            landmarks: nothing.
 
         Returns:
             The same state, and the frame.
@@ -74,5 +71,18 @@ class FrameByFrame(nn.Module):
         Raises:
             GflaError: ``invalid_shape``.
         """
-        source = state.source
-        return state, self.generator(source.image, source.structure, structure, source.features)
+        return self.advance(state, self.tell(structure, landmarks, ()))
+
+    def tell(
+        self, structure: Tensor, landmarks: Tensor | None, known: Sequence[Tensor | None]
+    ) -> Told:
+        """What ``advance`` is told of a frame; see `AnimationGenerator.tell`."""
+        return Told(structure)
+
+    def advance(self, state: RolloutState, told: Told) -> tuple[RolloutState, Prediction]:
+        """The whole of a step."""
+        source, target = state.source, told.structure
+        return state, self.generator(source.image, source.structure, target, source.features)
+
+    def finish(self, image: Tensor, landmarks: Tensor | None, source: Reference) -> None:
+        """Nothing: ``advance`` leaves nothing to draw."""

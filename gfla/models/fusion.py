@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gfla.models.blocks import Out, Res
+from gfla.models.blocks import Out, Res, join
 from gfla.ops.warp import warp
 
 
@@ -100,9 +100,10 @@ class ImageFusion(nn.Module):
         size = warped[-1].shape[-2:]
         reduced = [F.avg_pool2d(image, size[-1] // output.shape[-1]) for image in warped]
         if self.correct is not None:
-            output = output + self.correct(torch.cat([output, *reduced, *structures], 1))
+            output = output + self.correct(join([output, *reduced, *structures]))
         # The correction lies in -2..2, the distance from black to white, with slope 1 at 0.
-        output = output.float()
+        # One map after another in memory from here on, as the pictures have them.
+        output = output.float().contiguous()
         rendered = reduced[-1] + 2 * torch.tanh(output[:, :3] / 2)
         # Shares are interpolated before their softmax, so that they sum to 1 at the full size, too.
         logits = output[:, 3:] + self.bias.view(1, -1, 1, 1)
@@ -110,7 +111,7 @@ class ImageFusion(nn.Module):
         # The blend: equation 10 with more than one reference.
         picture = shares[:, :1] * (_resize(rendered, size) + self._detail(warped[-1], rendered))
         for index, image in enumerate(warped, start=1):
-            picture = picture + shares[:, index : index + 1] * image
+            picture = torch.addcmul(picture, shares[:, index : index + 1], image)
         return Fused(picture.clamp(-1, 1), rendered, shares)
 
     def _detail(self, source: Tensor, rendered: Tensor) -> Tensor | float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -10,12 +11,12 @@ from torch import Tensor, nn
 
 from gfla.config import AnimationConfig
 from gfla.errors import GflaError
-from gfla.models.blocks import Encoder
+from gfla.models.blocks import Encoder, join
 from gfla.models.flow import Estimates
 from gfla.models.fusion import Fused, ImageFusion
-from gfla.models.regions import RegionHeads
+from gfla.models.regions import Finished, RegionHeads
 from gfla.models.renderer import Renderer
-from gfla.models.rollout import Prediction, Reference, RolloutState
+from gfla.models.rollout import Prediction, Reference, RolloutState, Told, known_of
 from gfla.ops.spline import landmark_flow, reach_of_heads
 from gfla.ops.warp import downscale_flow, upscale_flow, warp
 from gfla.shapes import check_sides, shape_of
@@ -91,20 +92,14 @@ class AnimationGenerator(nn.Module):
         return source
 
     def step(
-        self,
-        state: RolloutState,
-        structure: Tensor,
-        landmarks: Tensor | None = None,
-        prior: Tensor | None = None,
+        self, state: RolloutState, structure: Tensor, landmarks: Tensor | None = None
     ) -> tuple[RolloutState, Prediction]:
-        """Render the next frame.
+        """Render the next frame: ``tell``, ``advance`` and ``finish``.
 
         Args:
             state: of ``start`` or of the step before.
             structure: B C h w of the frame to render.
             landmarks: B 68 2 of that frame, in units of the picture.
-            prior: what ``prior`` gives for these, where that is computed apart: it solves
-                equations, which CUDA graphs cannot take in.
 
         Returns:
             The state after this frame, and the frame.
@@ -112,61 +107,113 @@ class AnimationGenerator(nn.Module):
         Raises:
             GflaError: ``invalid_shape`` or ``landmarks_needed``.
         """
+        told = self.tell(structure, landmarks, known_of(state))
+        after, prediction = self.advance(state, told)
+        return after, self._whole(prediction, told, state.source)
+
+    def tell(
+        self, structure: Tensor, landmarks: Tensor | None, known: Sequence[Tensor | None]
+    ) -> Told:
+        """The part of a step that waits for no frame to be rendered.
+
+        Args:
+            structure: as of ``step``.
+            landmarks: likewise.
+            known: the landmarks of all references, as ``known_of`` gives them for a state.
+
+        Raises:
+            GflaError: ``invalid_shape`` or ``landmarks_needed``.
+        """
+        self._check(structure, landmarks, None)
+        prior = self.prior(structure, landmarks, known)
+        return Told(structure, landmarks, prior, self.renderer.begin(structure))
+
+    def advance(self, state: RolloutState, told: Told) -> tuple[RolloutState, Prediction]:
+        """The part of a step that the next one waits for.
+
+        Args:
+            state: of ``start`` or of the step before.
+            told: of ``tell``, for this state.
+
+        Returns:
+            The state after this frame, and the frame, in which ``finish`` has still to draw.
+
+        Raises:
+            GflaError: ``invalid_shape``.
+        """
         # Flows and masks (section 3.1), and what the renderer makes of them (section 3.2).
-        references, estimates, residuals, prior = self._flows(state, structure, landmarks, prior)
+        structure, landmarks, prior = told.structure, told.landmarks, told.prior
+        references, estimates, residuals = self._flows(state, structure, prior)
         kinds = self._kinds(state)
         prepared = [(k, r.features) for k, r in zip(kinds, references, strict=True)]
-        output = self.renderer(structure, prepared, estimates)
+        encoded = self.renderer.begin(structure) if told.encoded is None else told.encoded
+        output = self.renderer(encoded, prepared, estimates)
         # Blend at the picture's own size; without fusion the renderer's output is the picture.
         fused = self._finish(output, structure, references, residuals, prior)
         image = fused.picture if fused else output.tanh()
-        # Mouth and eyes, drawn into the blend.
-        finished = None
-        known = state.source.landmarks
-        if self.regions is not None and landmarks is not None and known is not None:
-            finished = self.regions(image, landmarks, state.source.regions, known)
         prediction = Prediction(
-            image=finished.picture if finished else image,
+            image=image,
             flows=self._named({layer: flows for layer, (flows, _) in estimates.items()}),
             masks=self._named({layer: masks for layer, (_, masks) in estimates.items()}),
             rendered=fused.rendered if fused else image,
             blend=fused.shares if fused else None,
             residuals=self._named(residuals),
-            regions=finished,
         )
+        if self.config.finished_reference:
+            prediction = self._whole(prediction, told, state.source)
         # The frame becomes the newest of the previous ones; the oldest leaves.
-        seen = prediction.image if self.config.finished_reference else image
-        latest = self.reference("previous", seen, structure, landmarks)
+        latest = self.reference("previous", prediction.image, structure, landmarks)
         latest = replace(latest, flow=_moved(residuals, prior, structure))
         return RolloutState(state.source, (latest, *state.previous[:-1])), prediction
+
+    def finish(self, image: Tensor, landmarks: Tensor | None, source: Reference) -> Finished | None:
+        """The part of a step that nothing waits for: mouth and eyes, drawn into the frame.
+
+        Args:
+            image: B 3 H W in [-1, 1], of a prediction of ``advance`` without regions.
+            landmarks: B 68 2, those of the frame.
+            source: of the state.
+
+        Returns:
+            The frame with its regions; None where nothing draws them.
+        """
+        if self.regions is None or landmarks is None or source.landmarks is None:
+            return None
+        finished: Finished = self.regions(image, landmarks, source.regions, source.landmarks)
+        return finished
+
+    def _whole(self, prediction: Prediction, told: Told, source: Reference) -> Prediction:
+        if prediction.regions is not None:
+            return prediction
+        finished = self.finish(prediction.image, told.landmarks, source)
+        return (
+            replace(prediction, image=finished.picture, regions=finished)
+            if finished
+            else prediction
+        )
 
     def estimate(
         self, state: RolloutState, structure: Tensor, landmarks: Tensor | None = None
     ) -> dict[tuple[int, str], Tensor]:
         """The flows of ``step`` alone, by (layer, reference); the state's features may be empty."""
-        _, estimates, _, _ = self._flows(state, structure, landmarks)
+        self._check(structure, landmarks, None)
+        prior = self.prior(structure, landmarks, known_of(state))
+        _, estimates, _ = self._flows(state, structure, prior)
         return self._named({layer: flows for layer, (flows, _) in estimates.items()})
 
     def _flows(
-        self,
-        state: RolloutState,
-        structure: Tensor,
-        landmarks: Tensor | None,
-        prior: Tensor | None = None,
-    ) -> tuple[tuple[Reference, ...], Estimates, dict[int, Tensor], Tensor | None]:
-        """References, flows and masks, the estimated part of the flows, and the prior."""
-        self._check(structure, landmarks, None)
+        self, state: RolloutState, structure: Tensor, prior: Tensor | None
+    ) -> tuple[tuple[Reference, ...], Estimates, dict[int, Tensor]]:
+        """References, flows and masks, and the estimated part of the flows."""
         if structure.shape != state.source.structure.shape:
             got, wanted = tuple(structure.shape), tuple(state.source.structure.shape)
             raise GflaError("invalid_shape", f"structure is {got}, the clip's is {wanted}")
         references = (*state.previous, state.source)
-        if prior is None:
-            prior = self.prior(state, structure, landmarks)
         estimates = self._estimate(structure, self._kinds(state), references, prior)
         residuals = {layer: flows for layer, (flows, _) in estimates.items()}
         if prior is not None:
             estimates = _add_prior(estimates, prior)
-        return references, estimates, residuals, prior
+        return references, estimates, residuals
 
     @staticmethod
     def _kinds(state: RolloutState) -> tuple[str, ...]:
@@ -185,16 +232,17 @@ class AnimationGenerator(nn.Module):
         return Reference(image, small, structure, landmarks, features, flow=flow)
 
     def prior(
-        self, state: RolloutState, structure: Tensor, landmarks: Tensor | None
+        self, structure: Tensor, landmarks: Tensor | None, known: Sequence[Tensor | None]
     ) -> Tensor | None:
-        """Landmark flow to every reference at the structure's size, if there is one: B R 2 h w."""
+        """Landmark flow to every reference at the structure's size, if there is one: B R 2 h w.
+
+        It solves equations, which CUDA graphs cannot take in. Arguments as of ``tell``.
+        """
         if not self.config.flow_prior or landmarks is None:
             return None
-        references = (*state.previous, state.source)
         # All references at once: they share the spline's matrix.
-        known = [r.landmarks for r in references if r.landmarks is not None]
+        there, config = torch.stack([one for one in known if one is not None], 1), self.config
         height, width = structure.shape[-2:]
-        there, config = torch.stack(known, 1), self.config
         flow = landmark_flow(landmarks, there, (height, width), config.prior_ridge)
         if config.prior_reach:
             flow = flow * reach_of_heads(landmarks, there, (height, width), config.prior_reach)
@@ -215,7 +263,7 @@ class AnimationGenerator(nn.Module):
             shown = [t for reference in references for t in (reference.small, reference.structure)]
             if prior is not None:
                 shown.append(prior.flatten(1, 2))
-            together: Estimates = self.flow_estimator(torch.cat([structure, *shown], 1))
+            together: Estimates = self.flow_estimator(join([structure, *shown]))
             return together
         # An estimator for each kind, as the published dance model has: here the target comes last.
         apart = []
@@ -223,7 +271,7 @@ class AnimationGenerator(nn.Module):
             shown = [reference.small, reference.structure, structure]
             if prior is not None:
                 shown.append(prior[:, index])
-            apart.append(self.flow_estimator[kind](torch.cat(shown, 1)))
+            apart.append(self.flow_estimator[kind](join(shown)))
         flows = {layer: torch.cat([one[layer][0] for one in apart], 1) for layer in apart[0]}
         masks = {layer: torch.cat([one[layer][1] for one in apart], 1) for layer in apart[0]}
         return {layer: (flows[layer], masks[layer]) for layer in flows}

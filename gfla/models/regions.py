@@ -65,7 +65,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Finished:
-    """A picture with its regions drawn.
+    """A picture with its regions drawn; only those that there was something to draw in.
 
     Attributes:
         picture: B 3 S S in [-1, 1].
@@ -91,7 +91,7 @@ class Residual(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """B C h w -> B C h w."""
         hidden = self.first(F.leaky_relu(features, SLOPE))
-        return features + self.second(F.leaky_relu(hidden, SLOPE))
+        return features + self.second(F.leaky_relu_(hidden, SLOPE))
 
 
 class RegionHead(nn.Module):
@@ -220,13 +220,18 @@ class RegionHeads(nn.Module):
         reduced = _reduced(picture)
         shares, before, after = {}, {}, {}
         changes = []
-        for name, regions in self.regions.items():
+        for name, every in self.regions.items():
+            # What is open as in the source is left alone: its share would be 0.
+            novel = torch.stack([novelty(region, landmarks, known) for region in every], 1)
+            chosen = _worth_drawing(novel)
+            if not chosen:
+                continue
+            regions = [every[index] for index in chosen]
             # E regions of one head as one batch B E: region by region within a picture.
             alignments, crops, shapes = _cut(reduced, landmarks, regions)
-            features = tuple(level.flatten(0, 1) for level in source[name])
-            novel = torch.stack([novelty(region, landmarks, known) for region in regions], 1)
+            features = tuple(level[:, chosen].flatten(0, 1) for level in source[name])
             drawn: Drawn = self.head(name)(crops, shapes, features)
-            drawn = Drawn(drawn.picture, drawn.share * novel.view(-1, 1, 1, 1))
+            drawn = Drawn(drawn.picture, drawn.share * novel[:, chosen].reshape(-1, 1, 1, 1))
             # Each region back to its own place; every E-th of the batch is one region's.
             change = drawn.change(crops)
             for index, (region, alignment) in enumerate(zip(regions, alignments, strict=True)):
@@ -242,6 +247,16 @@ class RegionHeads(nn.Module):
 def build_head(region: Region, widths: tuple[int, ...]) -> RegionHead | None:
     """The head of a region; None without widths."""
     return RegionHead(region.maps, widths) if widths else None
+
+
+def _worth_drawing(novel: Tensor) -> list[int]:
+    """Which of E regions are to be drawn, of B E shares of novelty: those in which any is new.
+
+    All of them while a head learns, and where a step is to be the same whatever it is of.
+    """
+    if torch.is_grad_enabled() or novel.is_cuda or torch.compiler.is_compiling():
+        return list(range(novel.shape[1]))
+    return (novel > 0).any(0).nonzero().flatten().tolist()
 
 
 def _reduced(picture: Tensor) -> Tensor:

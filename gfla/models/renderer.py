@@ -65,16 +65,20 @@ class Renderer(nn.Module):
         layers = [int(layer) for layer in self.attention]
         return {k: self._sampler(k, kind).prepare(features[k - 1]) for k in layers}
 
+    def begin(self, structure: Tensor) -> Tensor:
+        """What depends on the structure alone: B C H W -> the features of the deepest layer."""
+        return self.encoder(structure)[-1]
+
     def forward(
         self,
-        structure: Tensor,
+        features: Tensor,
         references: Sequence[tuple[str, Mapping[int, SourceFeatures]]],
         estimates: Estimates,
     ) -> Tensor:
         """Render.
 
         Args:
-            structure: B C H W.
+            features: of ``begin``.
             references: kind and prepared features of each reference, R in all.
             estimates: flows and masks; empty if the samplers need none.
 
@@ -82,7 +86,6 @@ class Renderer(nn.Module):
             B outputs H W, without the final tanh.
         """
         # From the deepest layer to the full size; attention where the configuration has it.
-        features = self.encoder(structure)[-1]
         layer = len(self.ups)
         for residual, up in zip(self.residuals, self.ups, strict=True):
             if str(layer) in self.attention:

@@ -54,6 +54,24 @@ class RolloutState:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What a step is told of its frame, and what follows from that and earlier guidance alone.
+
+    Attributes:
+        structure: B C h w, the frame's structure guidance.
+        landmarks: B 68 2 in units of the picture, or None.
+        prior: B R 2 h w in pixels of the structure, the landmarks' flow to every reference; None
+            without one.
+        encoded: what the renderer makes of the structure alone; None where the step is to do that.
+    """
+
+    structure: Tensor
+    landmarks: Tensor | None = None
+    prior: Tensor | None = None
+    encoded: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class Prediction:
     """One rendered frame.
 
@@ -75,6 +93,11 @@ class Prediction:
     blend: Tensor | None
     residuals: Mapping[tuple[int, str], Tensor]
     regions: Finished | None = None
+
+
+def known_of(state: RolloutState) -> tuple[Tensor | None, ...]:
+    """The landmarks of all references of the next frame, in their order: B 68 2 each, or None."""
+    return tuple(reference.landmarks for reference in (*state.previous, state.source))
 
 
 def stack(references: Sequence[Reference]) -> Reference:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from gfla.config import PoseTransferConfig, ViewSynthesisConfig
 from gfla.models.attention import SourceFeatures
-from gfla.models.blocks import Encoder
+from gfla.models.blocks import Encoder, join
 from gfla.models.flow import Estimates, FlowEstimator
 from gfla.models.renderer import Renderer
 from gfla.models.rollout import Prediction
@@ -74,7 +73,7 @@ class TransferGenerator(nn.Module):
             target = seen
         else:
             references = [(REFERENCE, features or self.features(source))]
-        image = self.renderer(target, references, estimates).tanh()
+        image = self.renderer(self.renderer.begin(target), references, estimates).tanh()
         flows = _named_flows(estimates)
         masks = {(layer, REFERENCE): mask[:, 0] for layer, (_, mask) in estimates.items()}
         return Prediction(image, flows, masks, rendered=image, blend=None, residuals=flows)
@@ -105,7 +104,7 @@ class TransferGenerator(nn.Module):
             )
             # What joins is the turn from one view to the other.
             return source, source_view - target, target
-        seen = torch.cat([source, source_structure, target_structure], 1)
+        seen = join([source, source_structure, target_structure])
         return seen, None, target_structure
 
     def _check(self, source: Tensor, source_structure: Tensor, target_structure: Tensor) -> None:

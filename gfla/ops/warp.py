@@ -42,6 +42,11 @@ def sample(image: Tensor, positions: Tensor) -> Tensor:
     # align_corners=True: -1 and 1 are the centres of the first and the last pixel, not their edges.
     x = positions[:, 0] * (2 / max(width - 1, 1)) - 1
     y = positions[:, 1] * (2 / max(height - 1, 1)) - 1
+    return _looked_up(image, x, y)
+
+
+def _looked_up(image: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Samples at x and y, B h w each, from -1 to 1 from the first to the last pixel's centre."""
     grid = torch.stack([x, y], 3)
     return F.grid_sample(
         image, grid.to(image.dtype), mode="bilinear", padding_mode="border", align_corners=True
@@ -60,10 +65,20 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
         B C h w. Computed in float32 (float64 for float64): half-precision coordinates would
         misplace samples by whole pixels.
     """
-    _, _, height, width = shape_of("flow", flow, "B 2 h w")
+    _, _, rows, columns = shape_of("flow", flow, "B 2 h w")
+    batch, _, height, width = shape_of("image", image, "B C H W")
+    shape_of("flow", flow, "B 2 h w", B=batch)
     wide = at_least_float32(image)
-    warped = sample(wide, flow.to(wide.dtype) + pixel_grid(height, width, wide))
-    return warped.to(image.dtype)
+    # Where each place itself is, and the flow from there: one pass over the flow.
+    x = torch.add(_line(columns, width, wide), flow[:, 0], alpha=2 / max(width - 1, 1))
+    y = torch.add(_line(rows, height, wide)[:, None], flow[:, 1], alpha=2 / max(height - 1, 1))
+    return _looked_up(wide, x, y).to(image.dtype)
+
+
+def _line(count: int, side: int, like: Tensor) -> Tensor:
+    """The first ``count`` pixels of a row of ``side``, whose first and last are at -1 and 1."""
+    places = torch.arange(count, device=like.device, dtype=like.dtype)
+    return places * (2 / max(side - 1, 1)) - 1
 
 
 def upscale_flow(flow: Tensor, factor: int) -> Tensor:

@@ -19,7 +19,15 @@ import torch
 from numpy.typing import NDArray
 
 from animator.animation.rollout.generator import Guidance, RolloutGenerator
-from gfla.models.rollout import Reference, RolloutState, overwrite, split, stack
+from gfla.models.rollout import (
+    Reference,
+    RolloutState,
+    Told,
+    known_of,
+    overwrite,
+    split,
+    stack,
+)
 from gfla.ops.ranges import to_bytes
 
 Stepped = tuple[RolloutState, NDArray[np.uint8]]
@@ -115,7 +123,7 @@ class _Batch:
         source = self._state.source
         self._structure = source.structure.clone()
         self._landmarks = None if source.landmarks is None else source.landmarks.clone()
-        self._prior = self._network.prior(self._state, self._structure, self._landmarks)
+        self._prior = self._prior_now()
         _, _, height, width = source.image.shape
         self._pictures = source.image.new_empty((count, height, width, 3), dtype=torch.uint8)
         # Weak, so that clips that have ended do not stay in memory.
@@ -134,7 +142,7 @@ class _Batch:
         self._structure.copy_(torch.cat(structures))
         if self._landmarks is not None:
             self._landmarks.copy_(torch.cat(landmarks))
-        prior = self._network.prior(self._state, self._structure, self._landmarks)
+        prior = self._prior_now()
         if self._prior is not None and prior is not None:
             self._prior.copy_(prior)
         # The step itself, and its results out of the memory that the next one overwrites.
@@ -163,14 +171,20 @@ class _Batch:
 
     def _work(self) -> None:
         """The step in place, from inputs and state to pictures and state."""
-        state, prediction = self._network.step(
-            self._state, self._structure, self._landmarks, self._prior
-        )
-        self._pictures.copy_(to_bytes(prediction.image, self._truncates).permute(0, 2, 3, 1))
+        told = Told(self._structure, self._landmarks, self._prior)
+        state, prediction = self._network.advance(self._state, told)
+        image = prediction.image
+        if prediction.regions is None:
+            finished = self._network.finish(image, self._landmarks, self._state.source)
+            image = image if finished is None else finished.picture
+        self._pictures.copy_(to_bytes(image, self._truncates).permute(0, 2, 3, 1))
         # The oldest first: each frame but the latest is the one that stood before it.
         pairs = list(zip(self._state.previous, state.previous, strict=True))
         for old, new in reversed(pairs):
             overwrite(old, new)
+
+    def _prior_now(self) -> torch.Tensor | None:
+        return self._network.prior(self._structure, self._landmarks, known_of(self._state))
 
     def _captured(self, pool: Any) -> torch.cuda.CUDAGraph | None:
         """The step as a graph, or None where it cannot be one."""

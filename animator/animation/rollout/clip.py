@@ -5,17 +5,18 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from animator.animation.rollout.generator import Guidance, RolloutGenerator
+from animator.animation.rollout.generator import Guidance, RolloutGenerator, Unfinished
 from gfla.arrays import Picture
-from gfla.models.rollout import Reference, RolloutState
+from gfla.models.rollout import Reference, RolloutState, Told, known_of
 
 DEPTH = 4
 """Frames that wait in each of a clip's two queues at most."""
@@ -33,12 +34,12 @@ class Asked(NamedTuple):
     """A frame that a clip is asked for.
 
     Attributes:
-        drawn: its guidance.
+        drawn: what the engine is told of it.
         source: the clip's source from this frame on, if another one.
         previous: what stands for the frames before it, if the clip begins anew with it.
     """
 
-    drawn: Guidance
+    drawn: Guidance | Told
     source: Reference | None = None
     previous: tuple[Reference, ...] | None = None
 
@@ -59,6 +60,14 @@ class Stepper(Protocol):
     generator: RolloutGenerator
     lock: threading.Lock
     work: threading.Condition
+
+    def tell(self, drawn: Guidance, known: Sequence[Tensor | None]) -> Guidance | Told:
+        """See `Engine.tell`."""
+        ...
+
+    def finish(self, made: Picture | Unfinished) -> Picture:
+        """See `Engine.finish`."""
+        ...
 
     def complete(self) -> None:
         """See `Engine.complete`."""
@@ -91,7 +100,9 @@ class Clip:
         self._engine = engine
         self._check = check
         self._first = state
-        self._outputs: deque[tuple[Picture, RolloutState]] = deque()
+        # The landmarks of what the next frame that is put will refer to.
+        self._known = known_of(state)
+        self._outputs: deque[tuple[Picture | Unfinished, RolloutState]] = deque()
         # On the engine's lock, so that a clip's state and its queues change together.
         self._changed = threading.Condition(engine.lock)
         # Since when, on the monotonic clock, it does not fit into memory.
@@ -108,7 +119,7 @@ class Clip:
     def put(self, landmarks: NDArray[np.floating]) -> None:
         """Ask for the next frame; waits while ``DEPTH`` frames are asked for already.
 
-        The guidance is drawn here, in the caller's thread.
+        The guidance is drawn here, in the caller's thread, and what follows from it alone on a CPU.
 
         Args:
             landmarks: 68 x 2 of the frame, or joints, in units of the crop.
@@ -121,7 +132,7 @@ class Clip:
 
     def put_drawn(self, drawn: Guidance) -> None:
         """As ``put``, with what ``RolloutGenerator.guidance`` gives."""
-        self._ask(Asked(drawn))
+        self._ask(drawn)
 
     def put_from(
         self,
@@ -144,9 +155,21 @@ class Clip:
             source, previous = start.source, start.previous
         else:
             source, previous = generator.source(picture, own), None
-        self._ask(Asked(generator.guidance_on(landmarks, source), source, previous))
+        self._ask(generator.guidance_on(landmarks, source), source, previous)
 
-    def _ask(self, asked: Asked) -> None:
+    def _ask(
+        self,
+        drawn: Guidance,
+        source: Reference | None = None,
+        previous: tuple[Reference, ...] | None = None,
+    ) -> None:
+        *before, known = self._known
+        if previous is not None:
+            before = [frame.landmarks for frame in previous]
+        if source is not None:
+            known = source.landmarks
+        asked = Asked(self._engine.tell(drawn, (*before, known)), source, previous)
+        self._known = (*[drawn[1], *before][: len(before)], known)
         self._engine.complete()
         with self._once(lambda: self.error is None and len(self.inputs) < DEPTH):
             self.inputs.append(asked)
@@ -162,7 +185,8 @@ class Clip:
         """
         with self._once(lambda: bool(self._outputs)):
             self._engine.work.notify()
-            return self._outputs.popleft()
+            made, state = self._outputs.popleft()
+        return self._engine.finish(made), state
 
     def render(
         self, landmarks: Iterable[NDArray[np.floating]]
@@ -209,13 +233,13 @@ class Clip:
         wanted = bool(self.inputs) and len(self._outputs) < DEPTH
         return wanted and not self.stepping and now >= self._rests_until
 
-    def deliver(self, state: RolloutState, picture: Picture) -> None:
+    def deliver(self, state: RolloutState, made: Picture | Unfinished) -> None:
         """Take the result of a step, unless the clip has ended meanwhile."""
         self._misfit = None
         if self.error is None:
             self.state = state
             self.inputs.popleft()
-            self._outputs.append((picture, state))
+            self._outputs.append((made, state))
             self._changed.notify_all()
 
     def rest(self, now: float) -> bool:

@@ -8,6 +8,7 @@ whose producer or consumer is slow is merely not picked; one that fails, fails a
 
 On a CPU a batch takes longer than its frames one after another, and rounds differently: there each
 step is of one clip, exactly as if it were alone, and as many threads do so as there are cores for.
+What of a step no other step waits for is done there by those who ask for frames and take them.
 
 Who comes next is stride scheduling: each step puts a clip's turn off by a stride, and the clips
 with the least turns are picked. Within a priority that is the least recently stepped first; a clip
@@ -21,16 +22,18 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
+from typing import Any
 
 import torch
 
-from animator.animation.rollout.batches import BatchStep, Stepped
+from animator.animation.rollout.batches import BatchStep
 from animator.animation.rollout.clip import POLL, Clip, ClipClosed
-from animator.animation.rollout.generator import Guidance, RolloutGenerator
+from animator.animation.rollout.generator import Guidance, RolloutGenerator, Unfinished
 from animator.errors import AnimatorError
-from gfla.models.rollout import RolloutState
+from gfla.arrays import Picture
+from gfla.models.rollout import RolloutState, Told
 
 SHARE = 8
 """Steps of a clip for one of a clip of the next lower priority, where not all fit."""
@@ -38,6 +41,9 @@ CUDA_SLOTS = 32
 """Clips in one batch on CUDA unless ``ANIMATOR_SLOTS`` says otherwise."""
 RELIEF = 60.0
 """Seconds after which a batch that was halved for want of memory may double again."""
+
+Rendered = tuple[RolloutState, Picture | Unfinished]
+"""A clip's state after a frame, and the frame."""
 
 _log = logging.getLogger(__name__)
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
@@ -168,6 +174,19 @@ class Engine:
             clip.clear()
             self.work.notify()
 
+    def tell(self, drawn: Guidance, known: Sequence[torch.Tensor | None]) -> Guidance | Told:
+        """What a step is to be told of a frame, made in the thread of whoever asks for it.
+
+        Args:
+            drawn: guidance of the frame.
+            known: points of its references, as ``known_of`` gives them.
+        """
+        return drawn if self._batches else self.generator.tell(drawn, known)
+
+    def finish(self, made: Picture | Unfinished) -> Picture:
+        """The frame that a step made, finished in the thread of whoever takes it."""
+        return self.generator.finish(made) if isinstance(made, Unfinished) else made
+
     def complete(self) -> None:
         """Wait for the calling thread's tensors: the engine's thread works on another stream."""
         if self.generator.device.type == "cuda":
@@ -254,11 +273,11 @@ class Engine:
                     clip.turn = max(clip.turn, self._clock) + SHARE**-clip.priority
                     clip.deliver(state, picture)
 
-    def _rendered(self, states: list[RolloutState], frames: list[Guidance]) -> list[Stepped]:
+    def _rendered(self, states: list[RolloutState], frames: list[Any]) -> Sequence[Rendered]:
         if self._batches:
             return self._batches(states, frames)
         pairs = zip(states, frames, strict=True)
-        return [self.generator.step_drawn(state, frame) for state, frame in pairs]
+        return [self.generator.advance(state, told) for state, told in pairs]
 
     def _out_of_memory(self, batch: list[Clip]) -> None:
         """Go on with half the batch; a clip that does not fit even alone waits for better times."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from gfla.checkpoint import Checkpoint
 from gfla.errors import GflaError
 from gfla.models.frames import FrameByFrame
 from gfla.models.generators import AnimationGenerator
-from gfla.models.rollout import Prediction, Reference, RolloutState
+from gfla.models.rollout import Prediction, Reference, RolloutState, Told, known_of
 from gfla.ops.ranges import from_bytes
 from gfla.pictures import to_picture
 
@@ -35,6 +35,20 @@ Guidance = tuple[torch.Tensor, torch.Tensor | None]
 
 
 Network = AnimationGenerator | FrameByFrame
+
+
+class Unfinished(NamedTuple):
+    """A frame of which the next ones know, and in which something is still to be drawn.
+
+    Attributes:
+        image: 1 3 H W in [-1, 1].
+        landmarks: of the frame; None where nothing is left to draw.
+        source: of its clip.
+    """
+
+    image: torch.Tensor
+    landmarks: torch.Tensor | None
+    source: Reference
 
 
 class RolloutGenerator(ABC):
@@ -133,8 +147,15 @@ class RolloutGenerator(ABC):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         # Bytes go to the device, a quarter of what floats would be.
         image = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device)
-        image = from_bytes(image.permute(2, 0, 1)[None])
-        return image, *self._drawn(landmarks, picture)
+        image = from_bytes(image[None].permute(0, 3, 1, 2))
+        structure, points = self._drawn(landmarks, picture)
+        return image, self._laid_out(structure), points
+
+    def _laid_out(self, structure: torch.Tensor) -> torch.Tensor:
+        """A structure in memory as the networks read it fastest."""
+        if self.device.type != "cpu":
+            return structure
+        return structure.contiguous(memory_format=torch.channels_last)
 
     def step(
         self, state: RolloutState, landmarks: NDArray[np.floating]
@@ -154,9 +175,33 @@ class RolloutGenerator(ABC):
         self, state: RolloutState, drawn: Guidance
     ) -> tuple[RolloutState, NDArray[np.uint8]]:
         """As ``step``, with what ``guidance`` gives."""
+        after, unfinished = self.advance(state, self.tell(drawn, known_of(state)))
+        return after, self.finish(unfinished)
+
+    def tell(self, drawn: Guidance, known: Sequence[torch.Tensor | None]) -> Told:
+        """The part of a step that waits for no frame to be rendered.
+
+        Args:
+            drawn: guidance of the frame.
+            known: points of its references, as ``known_of`` gives them for a state.
+        """
+        structure, landmarks = drawn
         with self.arithmetic():
-            state, prediction = self.network.step(state, *drawn)
-            return state, to_picture(prediction.image[0], self.truncates)
+            return self.network.tell(self._laid_out(structure), landmarks, known)
+
+    def advance(self, state: RolloutState, told: Told) -> tuple[RolloutState, Unfinished]:
+        """The part of a step that the next one waits for: the state after it, and the frame."""
+        with self.arithmetic():
+            after, prediction = self.network.advance(state, told)
+        landmarks = told.landmarks if prediction.regions is None else None
+        return after, Unfinished(prediction.image, landmarks, state.source)
+
+    def finish(self, frame: Unfinished) -> NDArray[np.uint8]:
+        """The part of a step that nothing waits for: the frame as a picture, uint8 H W 3 RGB."""
+        with self.arithmetic():
+            finished = self.network.finish(*frame)
+            image = frame.image if finished is None else finished.picture
+            return to_picture(image[0], self.truncates)
 
     def predict(
         self, state: RolloutState, landmarks: NDArray[np.floating]

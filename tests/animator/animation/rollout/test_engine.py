@@ -32,7 +32,7 @@ from animator.errors import AnimatorError, JobCancelled
 from gfla import checkpoint
 from gfla.config import AnimationConfig
 from gfla.errors import GflaError
-from gfla.models.rollout import RolloutState
+from gfla.models.rollout import RolloutState, Told
 from tests.golden.faces import MEAN_FACE
 from tests.helpers import COMPACT, NARROW, TOLERANCE, small_generator
 
@@ -110,17 +110,22 @@ class Recorder:
         self.steps: list[str] = []
 
     def guidance(self, landmarks: Any, state: Any) -> Any:
-        return landmarks
+        return landmarks, None
 
-    def step_drawn(self, state: Any, drawn: Any) -> Any:
+    def tell(self, drawn: Any, known: Any) -> Any:
+        return drawn
+
+    def advance(self, state: Any, drawn: Any) -> Any:
         self.gate.acquire()
         self.steps.append(state.name)
-        if isinstance(drawn, Exception):
-            raise drawn
-        return state, drawn
+        if isinstance(drawn[0], Exception):
+            raise drawn[0]
+        return state, drawn[0]
 
     def open(self, engine: Engine, name: str, **options: Any) -> Clip:
-        return engine.open(cast(RolloutState, SimpleNamespace(name=name)), **options)
+        source = SimpleNamespace(landmarks=None)
+        state = SimpleNamespace(name=name, previous=(), source=source)
+        return engine.open(cast(RolloutState, state), **options)
 
 
 def record(recorder: Recorder, engine: Engine, priorities: dict[str, int], steps: int) -> list[str]:
@@ -328,7 +333,7 @@ def test_the_error_of_a_clip_reaches_it_alone(generator: PortraitGenerator) -> N
         with ThreadPoolExecutor(2) as pool, engine.open(state) as bad:
             good = [pool.submit(render, engine, first(generator, s), poses(s)) for s in (1, 2)]
             bad.put_drawn((structure, points))
-            bad.put_drawn((structure[:, :3], points))
+            bad.put_drawn((torch.cat([structure, structure], 3).repeat(1, 1, 2, 1), points))
             bad.get()  # what was rendered before it
             with pytest.raises((GflaError, RuntimeError)) as caught:
                 bad.get()
@@ -348,14 +353,14 @@ def test_landmarks_that_cannot_be_drawn_are_refused_at_once(generator: PortraitG
 def test_out_of_memory_halves_the_batch_and_fails_nobody(
     generator: PortraitGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = generator.network.step
+    advance = generator.network.advance
 
-    def small(state: RolloutState, *inputs: torch.Tensor) -> Any:
-        if len(inputs[0]) > 1:
+    def small(state: RolloutState, told: Told) -> Any:
+        if len(told.structure) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return step(state, *inputs)
+        return advance(state, told)
 
-    monkeypatch.setattr(generator.network, "step", small)
+    monkeypatch.setattr(generator.network, "advance", small)
     engine = Engine(generator, 4, batched=True)
     clips = [engine.open(first(generator, seed)) for seed in range(4)]
     with engine.lock:  # all at once
@@ -373,15 +378,15 @@ def test_out_of_memory_halves_the_batch_and_fails_nobody(
 def test_a_clip_that_does_not_fit_alone_waits_and_then_fails(
     generator: PortraitGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step, refusals = generator.network.step, iter([True] * 3)
+    advance, refusals = generator.network.advance, iter([True] * 3)
 
-    def refused(state: RolloutState, *inputs: torch.Tensor) -> Any:
+    def refused(state: RolloutState, told: Told) -> Any:
         if next(refusals, False):
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return step(state, *inputs)
+        return advance(state, told)
 
     monkeypatch.setattr(engine_clip, "REST", 0.01)
-    monkeypatch.setattr(generator.network, "step", refused)
+    monkeypatch.setattr(generator.network, "advance", refused)
     engine = Engine(generator, 2, batched=True)
     assert len(render(engine, first(generator, 0), poses(0))) == 6
     refusals = iter([True] * 10_000)
