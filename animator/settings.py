@@ -271,19 +271,6 @@ def has_nvidia_driver() -> bool:
     return os.path.exists("/proc/driver/nvidia/version")
 
 
-def share_cores(jobs: int = 1) -> None:
-    """Let the threads of PyTorch on a CPU sleep while they wait for one another.
-
-    By default they spin, and where another program wants the same cores, a frame then takes ten
-    times as long. Several jobs in one process share its cores: each in a thread of its own they are
-    done sooner than one after another by all. Has an effect only before torch is imported; a user's
-    own choice is kept.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if jobs > 1:
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
-
-
 def _refuse(name: str, got: object, allowed: str) -> AnimatorError:
     return AnimatorError("invalid_option", f"{name} is {got!r}; allowed is {allowed}.")
 

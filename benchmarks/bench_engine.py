@@ -37,7 +37,8 @@ from animator.animation.rollout.clip import DEPTH
 from animator.animation.rollout.engine import Clip, Engine, fitting_slots
 from animator.animation.rollout.generator import Guidance
 from animator.animation.rollout.loading import load_portrait
-from animator.settings import Settings, share_cores
+from animator.processor import keep_memory, share_cores
+from animator.settings import Settings
 from gfla import checkpoint
 from gfla.models.rollout import RolloutState
 from tests.golden.faces import MEAN_FACE
@@ -166,4 +167,5 @@ def feed(clip: Clip, frame: Guidance, frames: int) -> None:
 
 if __name__ == "__main__":
     share_cores()
+    keep_memory()
     main()

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 from animator.animation.pipeline import animate
 from animator.media.decode import read_image
+from animator.processor import keep_memory, share_cores
 from animator.record import Result
 from animator.samples.media import write_samples
-from animator.settings import share_cores
 from animator.spec import JobSpec
 
 RESULTS = Path(__file__).parent / "results"
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "landmarks.json")
     options = parser.parse_args()
     share_cores()
+    keep_memory()
     report: dict[str, object] = {
         "environment": describe(),
         "sources": options.sources,

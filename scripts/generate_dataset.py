@@ -9,8 +9,9 @@ from __future__ import annotations
 import typer
 
 from animator.cli.batch import batch
-from animator.settings import share_cores
+from animator.processor import keep_memory, share_cores
 
 if __name__ == "__main__":
     share_cores()
+    keep_memory()
     typer.run(batch)

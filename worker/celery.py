@@ -14,7 +14,8 @@ from animator.errors import AnimatorError
 from animator.jobs.queue import queue_url
 from animator.jobs.store import PREFIX
 from animator.options import Kind
-from animator.settings import Settings, share_cores
+from animator.processor import keep_memory, share_cores
+from animator.settings import Settings
 from worker.memory import share_heaps
 from worker.queues import own_kind, queue_name, queues_of
 
@@ -115,6 +116,7 @@ def default_app() -> Celery:
         settings = Settings.from_environment()
         concurrency = settings.concurrency or 1
         share_cores(concurrency)
+        keep_memory()
         return make_app(queue_url(settings), concurrency, own_kind(settings))
     except AnimatorError as error:
         # Whoever imports this is the celery command, which would show a traceback.

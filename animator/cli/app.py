@@ -27,7 +27,8 @@ from animator.cli.help import ANIMATE, DATA, MACHINE, MODELS, QUEUE, plain_help
 from animator.cli.streams import prepare
 from animator.errors import AnimatorError
 from animator.files.local import free_names
-from animator.settings import Settings, share_cores
+from animator.processor import keep_memory, share_cores
+from animator.settings import Settings
 from animator.spec import JobOptions, JobSpec
 from animator.weights.subjects import NOT_OF
 
@@ -44,6 +45,7 @@ def main() -> None:
     """The console script."""
     prepare()
     share_cores()
+    keep_memory()
     app()
 
 

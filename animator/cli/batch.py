@@ -15,7 +15,8 @@ from animator.cli.progress import clock, make_batch_view
 from animator.dataset.samples import NEEDED, OPTIONAL
 from animator.errors import AnimatorError, JobCancelled
 from animator.options import Extra, RowOptions, SharedOptions
-from animator.settings import Settings, share_cores
+from animator.processor import share_cores
+from animator.settings import Settings
 from animator.spec import JobOptions, JobSpec
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ def join(maps: Sequence[Tensor]) -> Tensor:
     last = torch.channels_last
     if any(one.is_contiguous(memory_format=last) and not one.is_contiguous() for one in maps):
         maps = [one.contiguous(memory_format=last) for one in maps]
-    return torch.cat(maps, 1)
+    return torch.cat(list(maps), 1)
 
 
 class InstanceNorm(nn.InstanceNorm2d):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 
 from gfla.config import AnimationConfig
 from gfla.errors import GflaError
+from gfla.models.attention import SourceFeatures
+from gfla.models.beside import later
 from gfla.models.blocks import Encoder, join
 from gfla.models.flow import Estimates
 from gfla.models.fusion import Fused, ImageFusion
@@ -227,9 +230,12 @@ class AnimationGenerator(nn.Module):
         small = image
         if image.shape[-2:] != structure.shape[-2:]:
             small = F.avg_pool2d(image, image.shape[-1] // structure.shape[-1])
-        features = self.renderer.prepare(kind, self.encoders[kind](small))
+        features = later(self.renderer.pool, partial(self._features, kind, small))
         flow = _moved({}, None, structure) if kind == "previous" else None
         return Reference(image, small, structure, landmarks, features, flow=flow)
+
+    def _features(self, kind: str, picture: Tensor) -> Mapping[int, SourceFeatures]:
+        return self.renderer.prepare(kind, self.encoders[kind](picture))
 
     def prior(
         self, structure: Tensor, landmarks: Tensor | None, known: Sequence[Tensor | None]

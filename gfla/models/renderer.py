@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from functools import partial
 
+import torch
 from torch import Tensor, nn
 
 from gfla.models.ablations import BilinearSampling, GlobalAttention
 from gfla.models.attention import LocalAttention, SourceFeatures
+from gfla.models.beside import begin
 from gfla.models.blocks import Encoder, Out, Res, Up
 from gfla.models.flow import Estimates
 
@@ -27,7 +31,11 @@ class ViewEncoder(nn.Module):
 
 
 class Renderer(nn.Module):
-    """Renders a structure with features that its samplers bring from the references."""
+    """Renders a structure with features that its samplers bring from the references.
+
+    Attributes:
+        pool: of threads in which references are attended side by side; None is one by one.
+    """
 
     def __init__(
         self,
@@ -54,6 +62,7 @@ class Renderer(nn.Module):
         after = (*reversed(widths[:-1]), widths[0])
         self.ups = nn.ModuleList(Up(i, o) for i, o in zip(reversed(widths), after, strict=True))
         self.out = Out(widths[0], outputs)
+        self.pool: Executor | None = None
 
     def prepare(self, kind: str, features: Sequence[Tensor]) -> dict[int, SourceFeatures]:
         """The halves of attention that depend on one reference alone, by layer.
@@ -107,16 +116,31 @@ class Renderer(nn.Module):
         estimates: Estimates,
     ) -> Tensor:
         """Fuse the attended references: the published model adds their blends with the target."""
-        blends = []
-        for index, (kind, prepared) in enumerate(references):
-            sampler = self._sampler(layer, kind)
-            # It has neither flow nor mask: what it finds is added.
-            if isinstance(sampler, GlobalAttention):
-                blends.append(target + sampler(target, prepared[layer]))
-                continue
-            flows, masks = estimates[layer]
-            mask = masks[:, index]
-            attended = sampler(target, prepared[layer], flows[:, index])
-            # Equation 10.
-            blends.append((1 - mask) * target + mask * attended)
+        # Each reference by itself, all but the last beside this thread.
+        works = [
+            partial(self._blend, layer, target, reference, estimates, index)
+            for index, reference in enumerate(references)
+        ]
+        begun = [begin(self.pool, work) for work in works[:-1]]
+        ours = works[-1]()
+        blends = [*(blend() for blend in begun), ours]
         return sum(blends[1:], blends[0])
+
+    def _blend(
+        self,
+        layer: int,
+        target: Tensor,
+        reference: tuple[str, Mapping[int, SourceFeatures]],
+        estimates: Estimates,
+        index: int,
+    ) -> Tensor:
+        """The target mixed with what is attended of one reference, the ``index``-th."""
+        kind, prepared = reference
+        sampler = self._sampler(layer, kind)
+        # It has neither flow nor mask: what it finds is added.
+        if isinstance(sampler, GlobalAttention):
+            return target + sampler(target, prepared[layer])
+        flows, masks = estimates[layer]
+        attended: Tensor = sampler(target, prepared[layer], flows[:, index])
+        # Equation 10.
+        return torch.lerp(target, attended, masks[:, index])

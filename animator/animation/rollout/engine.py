@@ -18,7 +18,6 @@ of the next priority is stepped ``SHARE`` times as often, so that none waits for
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 import weakref
@@ -32,6 +31,7 @@ from animator.animation.rollout.batches import BatchStep
 from animator.animation.rollout.clip import POLL, Clip, ClipClosed
 from animator.animation.rollout.generator import Guidance, RolloutGenerator, Unfinished
 from animator.errors import AnimatorError
+from animator.processor import cores
 from gfla.arrays import Picture
 from gfla.models.rollout import RolloutState, Told
 
@@ -315,11 +315,4 @@ def fitting_slots(device: torch.device) -> int:
     """How many clips a device steps well at the same moment, unless the settings say."""
     if device.type == "cuda":
         return CUDA_SLOTS
-    return max(1, _cores() // torch.get_num_threads())
-
-
-def _cores() -> int:
-    """How many this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return max(1, cores() // torch.get_num_threads())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from animator.animation.rollout.state_cache import StateCache
 from animator.errors import AnimatorError
 from animator.persons.windows import Resample
+from animator.processor import cores
 from animator.weights.loading import load_checkpoint
 from animator.weights.subjects import SubjectKind
 from gfla.checkpoint import Checkpoint
@@ -94,6 +96,8 @@ class RolloutGenerator(ABC):
         self.network: Network = network.requires_grad_(False)
         if device.type == "cpu":  # a sixth to a quarter less time there
             self.network = self.network.to(memory_format=torch.channels_last)
+            if isinstance(self.network, AnimationGenerator) and cores() > 1:
+                self.network.renderer.pool = ThreadPoolExecutor(cores(), "beside")
         self.device = device
         self.precision = precision
         self.starts = StateCache()
