@@ -14,7 +14,7 @@ from bench_engine import engined
 from animator.animation.faces.portrait import PortraitGenerator
 from animator.animation.rollout.clip import POLL
 from animator.animation.rollout.engine import Engine
-from gfla.models.rollout import RolloutState
+from gfla.models.rollout import RolloutState, Told
 from gpu.networks import clips, face_animation, side
 from gpu.parts import Setting
 from gpu.sheet import Sheet
@@ -80,15 +80,15 @@ def little_memory(
 @contextmanager
 def refusing(generator: PortraitGenerator, most: int) -> Iterator[None]:
     """Networks that run out of memory with more clips than so many."""
-    network, step = generator.network, generator.network.step
+    network, advance = generator.network, generator.network.advance
 
-    def bounded(state: RolloutState, structure: torch.Tensor, *more: torch.Tensor) -> Any:
-        if len(structure) > most:
+    def bounded(state: RolloutState, told: Told) -> Any:
+        if len(told.structure) > most:
             raise torch.OutOfMemoryError(f"there is room for {most} clips")
-        return step(state, structure, *more)
+        return advance(state, told)
 
-    network.step = bounded  # type: ignore
+    network.advance = bounded  # type: ignore
     try:
         yield
     finally:
-        del network.step
+        del network.advance
