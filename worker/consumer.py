@@ -19,6 +19,9 @@ from worker import metrics
 
 logger = logging.getLogger(__name__)
 
+HEARTBEAT_SECONDS = 10
+"""Time between two events that tell Celery's monitors of this worker, which go by what they say;
+ours go by the store."""
 PAUSE_SECONDS = 0.5
 """Time between two tries to consume again."""
 
@@ -27,7 +30,11 @@ class Consumer(CeleryConsumer):
     """The consumer of a worker; arguments as Celery's."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+        given = dict(options.pop("worker_options", None) or {})
+        # Workers learn of each other from the store, and all of them would hear each one's events.
+        given |= {"without_gossip": True, "without_mingle": True}
+        given["heartbeat_interval"] = given.get("heartbeat_interval") or HEARTBEAT_SECONDS
+        super().__init__(*args, worker_options=given, **options)
         # What Celery meets with a new connection. Requests to end the worker are no `Exception`.
         self.connection_errors = (Exception,)
 

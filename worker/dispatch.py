@@ -122,20 +122,19 @@ class CeleryQueue:
         Raises:
             AnimatorError: `queue_unavailable` if the broker does not answer.
         """
-        return self.messages([queue_name(like.kind, like.priority, begun=like.begun)])
+        name = queue_name(like.kind, like.priority, begun=like.begun)
+        with queue_errors():
+            return self._store.client.llen(KEY_PREFIX + name)
 
-    def messages(self, queues: Iterable[str]) -> int:
-        """How many messages wait in queues.
+    def any_messages(self, queues: Iterable[str]) -> bool:
+        """Whether a message waits in one of several queues.
 
         Raises:
             AnimatorError: `queue_unavailable` if the broker does not answer.
         """
         with queue_errors():
-            # A queue of kombu is a list of messages.
-            pipeline = self._store.client.pipeline(transaction=False)
-            for name in queues:
-                pipeline.llen(KEY_PREFIX + name)
-            return sum(pipeline.execute())
+            # A queue of kombu is a list of messages, and an empty list is none.
+            return bool(self._store.client.exists(*(KEY_PREFIX + name for name in queues)))
 
     def alive_workers(self) -> list[WorkerInfo]:
         """The workers that take new jobs."""

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 BEAT_SECONDS = 2.0
 TIME_TO_LIVE = 12.0
 """Seconds without a beat after which a worker counts as gone."""
+ENROL_SECONDS = 10.0
+"""Time between two writes of this worker's id into the list of all, should it be missing there."""
 STALLED_SECONDS = 6.0
 """Seconds without a tick of the consumer loop after which a worker counts as not consuming."""
 
@@ -107,11 +109,13 @@ class Presence:
         return ticked is not None and time.monotonic() - ticked < STALLED_SECONDS
 
     def _run(self) -> None:
-        reachable = True
+        reachable, enrolled = True, float("-inf")
         while not self._ended.is_set():
             self._follow_parent()
             try:
-                self._store.heartbeat(self.info(), TIME_TO_LIVE)
+                enrol = time.monotonic() - enrolled >= ENROL_SECONDS
+                self._store.heartbeat(self.info(), TIME_TO_LIVE, enrol=enrol)
+                enrolled = time.monotonic() if enrol else enrolled
                 reachable = True
             except AnimatorError as error:
                 if reachable:

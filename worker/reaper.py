@@ -26,12 +26,17 @@ from worker.queues import queue_name
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
+TURN = 0.9
+"""For how much of that another worker's look spares this one what one is enough for. Less than all
+of it: a worker that is alone is never spared."""
 SLOW_SECONDS = 1.0
 """An answer that takes longer counts as an outage."""
 FORGOTTEN_SECONDS = 10.0
 """How long a job waits before its message may be taken for lost."""
 SWEEP_LEASES = 4
 """How many leases after its end a job's folder is removed, should it still be there."""
+SWEPT = 100
+"""Jobs that are looked after at once."""
 KEPT_DAYS = 7
 """How long the segments of a job are kept that found a file in its output's place."""
 RETENTION_SECONDS = 3600.0
@@ -50,6 +55,8 @@ class Reaper:
     def __init__(self, store: JobStore, queue: CeleryQueue, settings: Settings) -> None:
         self._store, self._queue, self._settings = store, queue, settings
         self._lease = float(settings.lease_seconds)
+        # A short lease is to be found out sooner.
+        self._pause = min(LOOK_SECONDS, self._lease / 3)
         self._answers_since: float | None = None
         # Seconds between Redis's clock and ours, and how much of a change is no sign of a step:
         # owners renew three times in a lease, and an answer takes its time.
@@ -74,24 +81,34 @@ class Reaper:
         Raises:
             AnimatorError: `queue_unavailable`.
         """
-        # Jobs whose worker is gone.
-        if self._trusted():
-            # Redis looks at its clock again, which may be set at any moment.
-            expected = (time.monotonic() + (self._offset or 0.0), self._tolerance)
-            for reaped in self._store.reap(self._settings.max_attempts, expected=expected):
-                self._reaped(reaped)
-        # Messages and folders that were lost on the way.
-        self._remind()
-        self._sweep()
+        # Mostly there is nothing to look at.
+        asked = time.monotonic()
+        clock, any_jobs = self._store.glance()
+        trusted = self._trusted(clock, asked)
+        if any_jobs:
+            self._look_after(trusted)
         if time.monotonic() - self._removed >= RETENTION_SECONDS:
             self._removed = time.monotonic()
             if removed := self._store.retain(self._settings.retention_days):
                 logger.info("%d records of old jobs are removed", removed)
 
+    def _look_after(self, trusted: bool) -> None:
+        # Each of these is one worker's for all: else all would look at the jobs of all.
+        seconds = TURN * self._pause
+        # Jobs whose worker is gone.
+        if trusted and self._store.take_turn("reap", seconds):
+            # Redis looks at its clock again, which may be set at any moment.
+            expected = (time.monotonic() + (self._offset or 0.0), self._tolerance)
+            for reaped in self._store.reap(self._settings.max_attempts, expected=expected):
+                self._reaped(reaped)
+        # Messages and folders that were lost on the way.
+        if self._store.take_turn("remind", seconds):
+            self._remind()
+            self._sweep()
+
     def _run(self) -> None:
         while True:
-            # A short lease is to be found out sooner.
-            time.sleep(min(LOOK_SECONDS, self._lease / 3))
+            time.sleep(self._pause)
             try:
                 self.look()
             except AnimatorError as error:
@@ -107,15 +124,17 @@ class Reaper:
             logger.info("Redis does not say since when it runs: %s", error)
             return 0.0
 
-    def _trusted(self) -> bool:
+    def _trusted(self, clock: float, asked: float) -> bool:
         """Whether a lease that ran out means that a worker is gone.
 
         It does not after Redis was away or slow: then nobody could renew. Nor does it after the
         clock of Redis was set, which a clock of our own shows that nobody can set. As long as a
         lease lasts, the others have time to renew.
+
+        Args:
+            clock: what Redis has just answered.
+            asked: when it was asked, by our own clock.
         """
-        asked = time.monotonic()
-        clock = self._store.clock()
         answered = time.monotonic()
         offset, before = clock - answered, self._offset
         self._offset = offset
@@ -150,7 +169,12 @@ class Reaper:
 
     def _sweep(self) -> None:
         """Remove what workers that were killed between a job's end and its folder's left behind."""
-        found = self._store.unswept(SWEEP_LEASES * self._lease)
+        while self._sweep_some():
+            pass
+
+    def _sweep_some(self) -> bool:
+        """The same for as many as are read at once; whether there may be more."""
+        found = self._store.unswept(SWEEP_LEASES * self._lease, SWEPT)
         kept = [job_id for job_id, record in found.items() if record and _waits(record)]
         for job_id, record in found.items():
             if record is not None and record.state.ended and job_id not in kept:
@@ -159,6 +183,7 @@ class Reaper:
                 discard(record.spec.output, job_id, self._settings)
         self._store.sweep_later(*kept)
         self._store.swept(*(job_id for job_id in found if job_id not in kept))
+        return len(found) == SWEPT
 
     def _remind(self) -> None:
         """Tell the workers of jobs again that wait while their queue is empty."""

@@ -130,7 +130,7 @@ class Watchdog:
         self._listened = now
         # Deaf: free threads, messages, and no job begun for a while.
         idle = self._presence.consuming() and jobs < self._presence.concurrency and not ending()
-        if not (idle and self._queue.messages(self._presence.queues)):
+        if not (idle and self._queue.any_messages(self._presence.queues)):
             self._deaf = None
         elif self._deaf is None or self._deaf[1] != begun:
             self._deaf = now, begun

@@ -22,6 +22,13 @@ from animator.values import now, plain
 
 logger = logging.getLogger(__name__)
 
+_LOOKED_AFTER = [
+    PREFIX + name
+    for name in ("leases", "jobs:running", "jobs:queued", "unswept")
+    + tuple(f"waiting:{queue}" for queue in QUEUES.values())
+]
+"""Keys that are there while a job may have to be looked after."""
+
 
 @dataclass(frozen=True)
 class Renewal:
@@ -104,9 +111,30 @@ class JobLeases(JobRecords):
 
     def clock(self) -> float:
         """The time by the clock of Redis: seconds since 1970."""
+        return self.glance()[0]
+
+    def glance(self) -> tuple[float, bool]:
+        """The time by the clock of Redis, and whether any job is to be looked after.
+
+        That is asked by all workers all the time, so it is two cheap commands in one round trip.
+        None is while none runs or waits and what ended has been swept: then there is nothing for
+        `reap`, `waiting` and `unswept` to find.
+        """
         with queue_errors():
-            seconds, micros = self.client.time()
-        return float(seconds + micros / 1e6)
+            pipeline = self.client.pipeline(transaction=False)
+            pipeline.time()
+            pipeline.exists(*_LOOKED_AFTER)  # an empty sorted set is none
+            (seconds, micros), there = pipeline.execute()
+        return float(seconds + micros / 1e6), bool(there)
+
+    def take_turn(self, work: str, seconds: float) -> bool:
+        """Whether this worker is the one of the farm that does some work now.
+
+        Args:
+            work: its name.
+            seconds: how long nobody else gets it, ended or not.
+        """
+        return bool(self._run("turn", work=work, held=_milliseconds(seconds)))
 
     def reap(
         self, max_attempts: int, limit: int = 100, *, expected: tuple[float, float] | None = None

@@ -15,6 +15,7 @@ Keys, all of them under `animator:` so that a Redis can be shared:
     animator:events            stream: what became of jobs, the newest 10,000 changes
     animator:preview:<id>      a job's newest frame, a JPEG, with a time to live
     animator:preview:wanted:<id>  says that somebody looks at that; with a time to live
+    animator:turn:<work>       says that a worker of the farm does it; with a time to live
     animator:worker:<id>       a worker's last sign of life, as JSON, with a time to live
     animator:workers           set: ids of workers that may still have such a key
 

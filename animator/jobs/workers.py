@@ -78,13 +78,20 @@ class WorkerInfo:
 class WorkerRegistry(RedisBase):
     """Which workers live."""
 
-    def heartbeat(self, info: WorkerInfo, seconds: float) -> None:
-        """Say that a worker lives; holds for the given time."""
+    def heartbeat(self, info: WorkerInfo, seconds: float, *, enrol: bool = False) -> None:
+        """Say that a worker lives; holds for the given time.
+
+        Args:
+            info: what it says.
+            seconds: how long it holds.
+            enrol: whether its id is written, too, although it should be on the list already.
+        """
+        key = f"{PREFIX}worker:{info.id}"
         with queue_errors():
-            pipeline = self.client.pipeline()
-            pipeline.sadd(f"{PREFIX}workers", info.id)
-            pipeline.set(f"{PREFIX}worker:{info.id}", info.to_json(), px=int(seconds * 1000))
-            pipeline.execute()
+            before = self.client.set(key, info.to_json(), px=int(seconds * 1000), get=True)
+            # A silence of that length may have taken it off the list.
+            if enrol or before is None:
+                self.client.sadd(f"{PREFIX}workers", info.id)
 
     def forget(self, worker_id: str) -> None:
         """Remove the sign of life of a worker that ends."""

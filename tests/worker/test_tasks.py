@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,41 @@ def test_a_reaper_waits_after_redis_was_away(
     time.sleep(1.1)
     reaper.look()
     assert store.get(record.id).state is JobState.QUEUED
+
+
+def test_workers_that_wait_ask_redis_for_little(settings: Settings, store: JobStore) -> None:
+    queue, lease = CeleryQueue(settings, store), LeaseKeeper(store, 9)
+    reaper, presence = Reaper(store, queue, settings), Presence(store, settings, lease)
+    store.heartbeat(presence.info(), 12)  # the first
+
+    def commands(work: Callable[[], object]) -> dict[str, int]:
+        store.client.config_resetstat()
+        work()
+        found = store.client.info("commandstats")
+        return {
+            name.removeprefix("cmdstat_"): values["calls"]
+            for name, values in found.items()
+            if not name.endswith(("resetstat", "info"))
+        }
+
+    # Every two seconds, and every five.
+    assert commands(reaper.look) == {"time": 1, "exists": 1}
+    assert commands(lambda: store.heartbeat(presence.info(), 12)) == {"set": 1}
+    assert commands(lambda: queue.any_messages(["a", "b"])) == {"exists": 1}
+
+
+def test_what_jobs_a_reaper_looks_after_does_not_grow_with_the_workers(
+    settings: Settings, store: JobStore
+) -> None:
+    queue = CeleryQueue(settings, store)
+    reapers = [Reaper(store, queue, settings) for _ in range(5)]
+    jobs = [store.create(JobSpec("/a", "/b", f"/{number}.mp4")) for number in range(20)]
+    store.client.zadd("animator:waiting:any.normal", {job.id: 0 for job in jobs})
+    queue.enqueue(jobs[0].id)  # messages wait, so nothing is lost
+    store.client.config_resetstat()
+    for reaper in reapers:
+        reaper.look()
+    assert store.client.info("commandstats")["cmdstat_hgetall"]["calls"] == len(jobs)
 
 
 def test_a_worker_follows_its_parent_but_is_not_hurried(

@@ -31,6 +31,8 @@ def test_jobs_end_as_they_should(store: JobStore, queue: Queue, submit: Submit) 
         running = until(lambda: (now := store.get(good.id)).progress and now)
         assert running.state is JobState.RUNNING
         assert running.progress.frames == 12
+        # It listens to no other worker's events: all would hear all.
+        assert store.client.pubsub_numpat() == 1  # for what is told to itself
 
         record = ended(store, good)
         assert (record.state, record.attempt) == (JobState.SUCCEEDED, 1)

@@ -38,7 +38,7 @@ def ended(store: JobStore, job: JobRecord, seconds: float = 60) -> JobRecord:
 def worker_command(*options: str, app: str = "tests.worker.fake_worker") -> list[str]:
     """How a worker is started, with the fake pipeline unless another application is named."""
     command = [sys.executable, "-m", "celery", "-A", app, "worker"]
-    command += ["--loglevel", "INFO", "--without-mingle", "--without-gossip", *options]
+    command += ["--loglevel", "INFO", *options]
     return [*command, "-n", f"test-{time.monotonic_ns()}@%h"]
 
 

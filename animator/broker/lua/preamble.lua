@@ -8,8 +8,13 @@ local function tail(first)
   return values
 end
 
--- Milliseconds since 1970 by the clock of Redis, which is the same for all workers.
+-- Milliseconds since 1970 by the clock of Redis, which is the same for all workers. A script takes
+-- no time, so it asks once.
+local moment
 local function clock()
-  local time = redis.call('TIME') -- seconds, microseconds
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  if not moment then
+    local time = redis.call('TIME') -- seconds, microseconds
+    moment = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  return moment
 end

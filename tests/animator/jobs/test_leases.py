@@ -219,6 +219,35 @@ def test_leases_outlive_a_killed_redis(tmp_path: Path) -> None:
         server.stop()
 
 
+def test_one_glance_tells_whether_any_job_is_to_be_looked_after(store: JobStore) -> None:
+    clock, there = store.glance()
+    assert abs(clock - time.time()) < 60 and not there
+    job = store.create(SPEC)
+    assert store.glance()[1]  # it waits
+    claim(store, job.id)
+    assert store.glance()[1]  # it runs
+    store.succeed(job.id, 1, RESULT)
+    assert store.glance()[1]  # it may have left a folder
+    store.swept(job.id)
+    assert not store.glance()[1]
+    # Jobs of older versions, which are on none of today's lists.
+    for state in ("queued", "running"):
+        store.client.zadd(f"animator:jobs:{state}", {"old": 1})
+        assert store.glance()[1]
+        store.client.delete(f"animator:jobs:{state}")
+
+
+def test_a_turn_is_one_workers_for_a_while_whatever_the_clock_does(store: JobStore) -> None:
+    assert store.take_turn("reap", 60)
+    assert not store.take_turn("reap", 60) and store.take_turn("remind", 0.05)
+    time.sleep(0.1)
+    assert store.take_turn("remind", 60)
+    # Taken before the clock of Redis was set back by an hour.
+    store.client.pexpire("animator:turn:reap", 3_660_000)
+    assert store.take_turn("reap", 60)
+    assert not store.take_turn("reap", 60)
+
+
 def test_jobs_that_ended_are_swept_once(store: JobStore) -> None:
     outputs = (replace(SPEC, output=f"/a/{number}.mp4") for number in range(4))
     done, waiting, running, never = map(store.create, outputs)

@@ -161,6 +161,13 @@ def test_workers_live_as_long_as_they_say_so(store: JobStore) -> None:
     assert store.workers() == [info("a", consuming=False), info("b")]
     store.forget("b")
     assert store.workers() == [info("a", consuming=False)]
+    # One that was silent for long, and one that is missing on the list.
+    store.heartbeat(info("c"), 60)
+    store.client.srem("animator:workers", "a")
+    store.heartbeat(info("a"), 60)
+    assert store.workers() == [info("c")]
+    store.heartbeat(info("a"), 60, enrol=True)
+    assert store.workers() == [info("a"), info("c")]
 
 
 def test_a_queue_that_is_away_is_told_at_once(tmp_path: Path) -> None:
