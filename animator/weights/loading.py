@@ -57,7 +57,7 @@ def load_model(
         open_file: makes it of the file, a function of a module.
         weights: "default", a name in this machine's library, or an absolute path.
         device: "auto", "cpu", "cuda" or "cuda:N".
-        precision: "auto" (float32 on CPU, bfloat16 on CUDA), "float32" or "bfloat16".
+        precision: "auto", see `choose_precision`, "float32" or "bfloat16".
         settings: where the library is, and how attention runs.
 
     Raises:
@@ -133,7 +133,12 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """The precision that a name means; "auto" is float32 on a CPU and bfloat16 on CUDA."""
+    """The precision that a name means.
+
+    "auto" is bfloat16 on CUDA and on a CPU with AMX, which multiplies matrices of it; others have
+    it as well, but take longer with it than with float32.
+    """
     if name != "auto":
         return name
-    return "bfloat16" if device.type == "cuda" else "float32"
+    quick = device.type == "cuda" or torch.cpu.get_capabilities().get("amx_bf16", False)
+    return "bfloat16" if quick else "float32"

@@ -8,7 +8,7 @@ import torch
 from gfla.build import build_generator
 from gfla.config import PUBLISHED, AnimationConfig
 from gfla.errors import GflaError
-from gfla.models.rollout import RolloutState, overwrite, split, stack
+from gfla.models.rollout import RolloutState, known_of, overwrite, split, stack
 from gfla.ops.regions import (
     REGIONS,
     align,
@@ -154,3 +154,23 @@ def test_half_precision_is_for_features_alone():
     torch.testing.assert_close(half.picture, exact.picture, **TOLERANCE[torch.bfloat16])
     for name, before in half.before.items():
         assert torch.equal(before, exact.before[name])
+
+
+def test_regions_that_are_open_as_in_the_source_are_left_alone():
+    generator = small_generator(COMPACT)
+    image, structure, landmarks = face_inputs(image_size=128)
+    shut = landmarks.clone()
+    shut[:, 60:68] = closing(landmarks)[:, 60:68]  # the mouth alone
+    state = generator.start(image, structure, landmarks)
+    learning = generator.step(state, structure, shut)[1]
+    with torch.inference_mode():
+        state = generator.start(image, structure, landmarks)
+        told = generator.tell(structure, shut, known_of(state))
+        prediction = generator.advance(state, told)[1]
+        finished = generator.finish(prediction.image, shut, state.source)
+        same = generator.finish(prediction.image, landmarks, state.source)
+    assert set(learning.regions.shares) == {region.name for region in REGIONS}
+    assert set(finished.shares) == {"mouth"}
+    torch.testing.assert_close(finished.picture, learning.image, **TOLERANCE[torch.float32])
+    assert not same.shares
+    assert torch.equal(same.picture, prediction.image)
