@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from animator import watch
-from animator.animation.faces import following, plan
+from animator.animation.faces import finding, following
 from animator.animation.pipeline import animate
 from animator.errors import AnimatorError, JobCancelled, LeaseLost
 from animator.media.decode import VideoReader
@@ -248,7 +248,7 @@ def test_landmarks_of_the_job_itself_are_used_before_those_kept_for_all(
     spec: JobSpec, expected: JobSpec, interrupted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(following, "make_detector", None)
-    monkeypatch.setattr(plan, "LandmarkCache", None)
+    monkeypatch.setattr(finding, "LandmarkCache", None)
     result = finish(spec, 2)
     assert (result.resumed, result.cached) == (12, ())
     check_equal(spec, expected)
