@@ -247,5 +247,5 @@ class SharedOptions:
         order=1,
     )
     precision: Precision = option(
-        "auto", "Arithmetic of the networks; auto is float32 on a CPU without AMX.", MACHINE, order=1
+        "auto", "Arithmetic of the networks; auto is float32 on most CPUs.", MACHINE, order=1
     )

@@ -36,6 +36,23 @@ class Fused:
     shares: Tensor
 
 
+@dataclass(frozen=True)
+class Brought:
+    """What references bring to a blend.
+
+    Attributes:
+        warped: R pictures B 3 H W, moved to the target; the last is the source.
+        reduced: B 3 h w, the last of them at the network's size.
+        detail: B 3 H W, what the source has beyond the renderer's own sharpness, if anything.
+        seen: B hidden h w, what the correction's first layer makes of all this, if there is one.
+    """
+
+    warped: Sequence[Tensor]
+    reduced: Tensor
+    detail: Tensor | None
+    seen: Tensor | None
+
+
 class ImageFusion(nn.Module):
     """Blends a rendered picture and warped references by a softmax of maps."""
 
@@ -80,46 +97,75 @@ class ImageFusion(nn.Module):
         """How many channels the renderer adds for the shares: R + 1."""
         return len(self.bias)
 
-    def forward(
+    def bring(
         self,
-        output: Tensor,
         images: Sequence[Tensor],
         flows: Sequence[Tensor],
+        scale: int,
         structures: Sequence[Tensor] = (),
-    ) -> Fused:
+    ) -> Brought:
+        """What waits for no renderer: the references, moved to the target.
+
+        Args:
+            images: R references, B 3 H W.
+            flows: R flows, B 2 H W in pixels of the references.
+            scale: how many times larger they are than what the renderer gives, B . h w.
+            structures: of the target and, warped, of the source, B C h w; for ``correct``.
+        """
+        # At the picture's size, and at the network's; the last is the source.
+        warped = [warp(image.float(), flow) for image, flow in zip(images, flows, strict=True)]
+        reduced = [F.avg_pool2d(image, scale) for image in warped]
+        seen = None
+        if self.correct is not None:
+            # The first layer sums over channels: those that are known, without the renderer's.
+            first = self._first()
+            known = join([*reduced, *structures])
+            seen = F.conv2d(known, first.weight[:, -known.shape[1] :], first.bias, padding=1)
+        return Brought(warped, reduced[-1], self._detail(warped[-1], scale), seen)
+
+    def forward(self, output: Tensor, brought: Brought) -> Fused:
         """Blend.
 
         Args:
             output: B (3 + R + 1) h w of the renderer: correction, then share logits.
-            images: R references, B 3 H W; H is a whole multiple of h.
-            flows: R flows, B 2 H W in pixels of the references.
-            structures: of the target and, warped, of the source, B C h w; for ``correct``.
+            brought: of ``bring``.
         """
-        # References at the picture's size, moved to the target; the last is the source.
-        warped = [warp(image.float(), flow) for image, flow in zip(images, flows, strict=True)]
-        size = warped[-1].shape[-2:]
-        reduced = [F.avg_pool2d(image, size[-1] // output.shape[-1]) for image in warped]
-        if self.correct is not None:
-            output = output + self.correct(join([output, *reduced, *structures]))
-        # The correction lies in -2..2, the distance from black to white, with slope 1 at 0.
+        if self.correct is not None and brought.seen is not None:
+            # The rest of the first layer's sum, and the layers behind it.
+            own = self._first().weight[:, : output.shape[1]]
+            hidden = F.conv2d(output, own, padding=1) + brought.seen
+            for layer in self.correct[1:]:
+                hidden = layer(hidden)
+            output = output + hidden
         # One map after another in memory from here on, as the pictures have them.
         output = output.float().contiguous()
-        rendered = reduced[-1] + 2 * torch.tanh(output[:, :3] / 2)
+        # The correction lies in -2..2, the distance from black to white, with slope 1 at 0.
+        rendered = brought.reduced + 2 * torch.tanh(output[:, :3] / 2)
         # Shares are interpolated before their softmax, so that they sum to 1 at the full size, too.
+        size = brought.warped[-1].shape[-2:]
         logits = output[:, 3:] + self.bias.view(1, -1, 1, 1)
         shares = _resize(logits, size).softmax(1)
         # The blend: equation 10 with more than one reference.
-        picture = shares[:, :1] * (_resize(rendered, size) + self._detail(warped[-1], rendered))
-        for index, image in enumerate(warped, start=1):
+        picture = _resize(rendered, size)
+        if brought.detail is not None:
+            picture = picture + brought.detail
+        picture = shares[:, :1] * picture
+        for index, image in enumerate(brought.warped, start=1):
             picture = torch.addcmul(picture, shares[:, index : index + 1], image)
         return Fused(picture.clamp(-1, 1), rendered, shares)
 
-    def _detail(self, source: Tensor, rendered: Tensor) -> Tensor | float:
+    def _first(self) -> nn.Conv2d:
+        assert self.correct is not None
+        first = self.correct[0]
+        assert isinstance(first, nn.Conv2d)
+        return first
+
+    def _detail(self, source: Tensor, scale: int) -> Tensor | None:
         """What the warped source has beyond the size up to which the renderer was trained."""
         # How many times finer the source is than ``detail`` times the network's size.
-        beyond = source.shape[-1] // (self.detail * rendered.shape[-1]) if self.detail else 1
+        beyond = scale // self.detail if self.detail else 1
         if beyond <= 1:
-            return 0.0
+            return None
         return source - _resize(F.avg_pool2d(source, beyond), source.shape[-2:])
 
 

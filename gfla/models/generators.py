@@ -16,8 +16,8 @@ from gfla.errors import GflaError
 from gfla.models.attention import SourceFeatures
 from gfla.models.blocks import Encoder, join
 from gfla.models.flow import Estimates
-from gfla.models.fusion import Fused, ImageFusion
-from gfla.models.later import later
+from gfla.models.fusion import Brought, Fused, ImageFusion
+from gfla.models.later import Later, begin
 from gfla.models.regions import Finished, RegionHeads
 from gfla.models.renderer import Renderer
 from gfla.models.rollout import Prediction, Reference, RolloutState, Told, known_of
@@ -33,8 +33,7 @@ class AnimationGenerator(nn.Module):
     fusion: the networks then see a reduced picture, the blend samples the full one.
 
     Attributes:
-        pool: of threads that make a frame's features while the next step begins; None makes them
-            at the end of its own step.
+        pool: of threads that work on parts of a step beside the caller's; None is one by one.
     """
 
     def __init__(
@@ -153,12 +152,17 @@ class AnimationGenerator(nn.Module):
         # Flows and masks (section 3.1), and what the renderer makes of them (section 3.2).
         structure, landmarks, prior = told.structure, told.landmarks, told.prior
         references, estimates, residuals = self._flows(state, structure, prior)
+        # Beside this thread, the references are moved to their places at the picture's own size.
+        bring = partial(self._bring, structure, references, residuals, prior)
+        brought = begin(self.pool, bring)
         kinds = self._kinds(state)
         prepared = [(k, r.features) for k, r in zip(kinds, references, strict=True)]
         encoded = self.renderer.begin(structure) if told.encoded is None else told.encoded
         output = self.renderer(encoded, prepared, estimates)
-        # Blend at the picture's own size; without fusion the renderer's output is the picture.
-        fused = self._finish(output, structure, references, residuals, prior)
+        # The blend there; without fusion the renderer's output is the picture.
+        fused: Fused | None = None
+        if self.fusion is not None and (parts := brought()) is not None:
+            fused = self.fusion(output, parts)
         image = fused.picture if fused else output.tanh()
         prediction = Prediction(
             image=image,
@@ -236,7 +240,7 @@ class AnimationGenerator(nn.Module):
         small = image
         if image.shape[-2:] != structure.shape[-2:]:
             small = F.avg_pool2d(image, image.shape[-1] // structure.shape[-1])
-        features = later(self.pool, partial(self._features, kind, small))
+        features = Later(begin(self.pool, partial(self._features, kind, small)))
         flow = _moved({}, None, structure) if kind == "previous" else None
         return Reference(image, small, structure, landmarks, features, flow=flow)
 
@@ -288,19 +292,18 @@ class AnimationGenerator(nn.Module):
         masks = {layer: torch.cat([one[layer][1] for one in apart], 1) for layer in apart[0]}
         return {layer: (flows[layer], masks[layer]) for layer in flows}
 
-    def _finish(
+    def _bring(
         self,
-        output: Tensor,
         structure: Tensor,
         references: tuple[Reference, ...],
         residuals: dict[int, Tensor],
         prior: Tensor | None,
-    ) -> Fused | None:
-        """The blend at the pictures' own size, if there is image-scale fusion."""
+    ) -> Brought | None:
+        """What the references bring to the blend, if there is image-scale fusion."""
         if self.fusion is None:
             return None
         images = [reference.image for reference in references]
-        scale = images[0].shape[-1] // output.shape[-1]
+        scale = images[0].shape[-1] // structure.shape[-1]
         finest = min(residuals)
         flows = []
         for index in range(len(images)):
@@ -314,8 +317,7 @@ class AnimationGenerator(nn.Module):
             # The source's structure moved to the target, as the networks see it.
             known = references[-1].structure
             structures = [structure, warp(known, downscale_flow(flows[-1], scale))]
-        fused: Fused = self.fusion(output, images, flows, structures)
-        return fused
+        return self.fusion.bring(images, flows, scale, structures)
 
     def _named(self, values: dict[int, Tensor]) -> dict[tuple[int, str], Tensor]:
         return {

@@ -1,51 +1,61 @@
-"""Mappings that are made in another thread until somebody looks into them.
+"""Parts of a step that another thread works on until they are needed.
 
-On a CPU a frame's features are made while the next step begins, which needs them only half way:
-two threads with a part each take less time than one with both. The values do not depend on it.
+On a CPU two threads with a part each take less time than one with both: a frame's features are made
+while the next step begins, and the references are moved to their places while the renderer works.
+The values do not depend on it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from typing import TypeVar
 
 import torch
 
+T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
 
 
-def later(pool: Executor | None, make: Callable[[], Mapping[K, V]]) -> Mapping[K, V]:
-    """A mapping, made in a pool of threads in the caller's modes of inference and precision.
+def begin(pool: Executor | None, make: Callable[[], T]) -> Callable[[], T]:
+    """Begin to make something, in the caller's modes of inference and precision.
 
     Args:
-        pool: None, or where gradients are wanted, makes it here and now.
-        make: makes it. What it raises comes to whoever looks into the mapping first.
+        pool: of threads; None, or where gradients are wanted, makes it here and now.
+        make: makes it, and begins nothing in the same pool, whose threads might all wait then.
+
+    Returns:
+        What waits for it and gives it, or raises what making it raised.
     """
     if pool is None or not torch.is_inference_mode_enabled():
-        return make()
+        made = make()
+        return lambda: made
     half = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
-    return _Later(pool.submit(_made, make, half))
+    return pool.submit(_made, make, half).result
 
 
-def _made(make: Callable[[], Mapping[K, V]], half: torch.dtype | None) -> Mapping[K, V]:
+def _made(make: Callable[[], T], half: torch.dtype | None) -> T:
     # Modes belong to threads; a new one has none.
     with torch.inference_mode(), torch.autocast("cpu", half, enabled=half is not None):
         return make()
 
 
-class _Later(Mapping[K, V]):
-    """A mapping of which only the future is known; whoever looks into it waits."""
+class Later(Mapping[K, V]):
+    """A mapping that may still be at work: whoever looks into it waits.
 
-    def __init__(self, future: Future[Mapping[K, V]]) -> None:
-        self._future = future
+    Args:
+        made: of ``begin``.
+    """
+
+    def __init__(self, made: Callable[[], Mapping[K, V]]) -> None:
+        self._made = made
 
     def __getitem__(self, key: K) -> V:
-        return self._future.result()[key]
+        return self._made()[key]
 
     def __iter__(self) -> Iterator[K]:
-        return iter(self._future.result())
+        return iter(self._made())
 
     def __len__(self) -> int:
-        return len(self._future.result())
+        return len(self._made())

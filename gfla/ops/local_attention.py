@@ -24,7 +24,7 @@ from torch import Tensor
 
 from gfla.errors import GflaError
 from gfla.ops.backends import resolve_backend
-from gfla.ops.warp import pixel_grid
+from gfla.ops.warp import at_least_float32, pixel_grid, sample
 from gfla.shapes import shape_of
 
 
@@ -62,9 +62,14 @@ def sample_projection(
 ) -> Tensor:
     """The source half at ``l + flow(l)``: B D H W from ``project_source``'s result."""
     batch, _, height, width = shape_of("flow", flow, "B 2 H W")
-    # A 1 x 1 neighbourhood of weight 1 is a bilinear sample; the padding moved the origin.
-    ones = flow.new_ones(batch, 1, height, width)
-    return gather(projection, flow + radius, ones, backend)
+    # The padding moved the origin.
+    flow = flow + radius
+    if resolve_backend(backend, projection.device.type) == "triton":
+        # A 1 x 1 neighbourhood of weight 1 is a bilinear sample.
+        return gather(projection, flow, flow.new_ones(batch, 1, height, width), backend)
+    # In PyTorch's own operations that is a sample in a third of the time.
+    wide = at_least_float32(projection)
+    return sample(wide, flow + pixel_grid(height, width, flow)).to(projection.dtype)
 
 
 def gather(source: Tensor, flow: Tensor, weights: Tensor, backend: str = "auto") -> Tensor:

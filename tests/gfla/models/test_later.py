@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from gfla.models.later import later
+from gfla.models.later import Later, begin
 from tests.helpers import COMPACT, face_inputs, small_generator
 
 
@@ -22,9 +22,9 @@ def test_it_is_made_in_another_thread_in_the_modes_of_this_one():
 
     with ThreadPoolExecutor(1) as pool:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-            there = later(pool, make)
+            there = Later(begin(pool, make))
         with torch.inference_mode():
-            full = later(pool, make)
+            full = Later(begin(pool, make))
         assert there["thread"] != threading.get_ident()
         assert (there["inference"], there["type"], full["type"]) == (
             True,
@@ -33,7 +33,7 @@ def test_it_is_made_in_another_thread_in_the_modes_of_this_one():
         )
         assert (len(there), list(there)) == (3, ["thread", "inference", "type"])
         # Gradients belong to the thread that wants them.
-        assert later(pool, make)["thread"] == threading.get_ident()
+        assert Later(begin(pool, make))["thread"] == threading.get_ident()
 
 
 def test_what_went_wrong_comes_to_whoever_looks():
@@ -41,7 +41,7 @@ def test_what_went_wrong_comes_to_whoever_looks():
         raise ValueError("no features")
 
     with ThreadPoolExecutor(1) as pool, torch.inference_mode():
-        made = later(pool, fail)
+        made = Later(begin(pool, fail))
         with pytest.raises(ValueError, match="no features"):
             made["any"]
 
