@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from animator.errors import AnimatorError
 from animator.record import Progress
 from animator.sandbox import Message, SandboxLimits, end, spawn
+from animator.processor import cores
 from animator.settings import Settings, has_nvidia_driver
 from animator.spec import JobSpec
 from animator.watch import Watch
@@ -124,7 +125,7 @@ class Finder:
 
 
 def _started(spec: JobSpec, settings: Settings) -> subprocess.Popen[bytes] | None:
-    if _cores() < 2 or not _by_dlib(spec):
+    if cores() < 2 or not _by_dlib(spec):
         return None
     try:
         kind = kind_of(describe_file(resolve_spec(spec.weights, settings)).config)
@@ -143,10 +144,3 @@ def _by_dlib(spec: JobSpec) -> bool:
     if spec.detector == "auto":  # another one may be chosen where there is a GPU
         return spec.device == "cpu" or not has_nvidia_driver()
     return spec.detector == "dlib"
-
-
-def _cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

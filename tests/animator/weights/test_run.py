@@ -86,14 +86,15 @@ def direct_rollout(spec: JobSpec, weights: Path) -> list[np.ndarray]:
     network = checkpoint.load(weights).generator.to(memory_format=torch.channels_last)
     source_points = plan.source.crop_units(plan.source.points)
     picture = crop_square(plan.source.picture, plan.source.square, PUBLISHED_SIZE)
-    image = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
+    image = torch.from_numpy(picture)[None].permute(0, 3, 1, 2).float() / 127.5 - 1
     own = face_structure(source_points * PUBLISHED_SIZE - 0.5, PUBLISHED_SIZE, picture, "published")
+    last = torch.channels_last  # as everything on a CPU: sums of other orders round otherwise
     frames = []
     with torch.inference_mode():
-        state = network.start(image, torch.from_numpy(own)[None])
+        state = network.start(image, torch.from_numpy(own)[None].contiguous(memory_format=last))
         for points in plan.targets:
             structure = expected_structure(points, picture, source_points)
-            state, prediction = network.step(state, structure)
+            state, prediction = network.step(state, structure.contiguous(memory_format=last))
             pixels = ((prediction.image[0] + 1) * 127.5).round().clamp(0, 255).byte()
             frames.append(fit_size(pixels.permute(1, 2, 0).numpy(), SIZE))
     return frames
