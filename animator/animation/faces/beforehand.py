@@ -16,9 +16,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from animator.errors import AnimatorError
+from animator.processor import cores
 from animator.record import Progress
 from animator.sandbox import Message, SandboxLimits, end, spawn
-from animator.processor import cores
 from animator.settings import Settings, has_nvidia_driver
 from animator.spec import JobSpec
 from animator.watch import Watch
