@@ -134,7 +134,7 @@ class AnimationGenerator(nn.Module):
         """
         self._check(structure, landmarks, None)
         prior = self.prior(structure, landmarks, known)
-        return Told(structure, landmarks, prior, self.renderer.begin(structure))
+        return Told(structure, landmarks, prior, self.renderer.encode(structure))
 
     def advance(self, state: RolloutState, told: Told) -> tuple[RolloutState, Prediction]:
         """The part of a step that the next one waits for.
@@ -157,7 +157,7 @@ class AnimationGenerator(nn.Module):
         brought = begin(self.pool, bring)
         kinds = self._kinds(state)
         prepared = [(k, r.features) for k, r in zip(kinds, references, strict=True)]
-        encoded = self.renderer.begin(structure) if told.encoded is None else told.encoded
+        encoded = self.renderer.encode(structure) if told.encoded is None else told.encoded
         output = self.renderer(encoded, prepared, estimates)
         # The blend there; without fusion the renderer's output is the picture.
         fused: Fused | None = None
@@ -199,11 +199,9 @@ class AnimationGenerator(nn.Module):
         if prediction.regions is not None:
             return prediction
         finished = self.finish(prediction.image, told.landmarks, source)
-        return (
-            replace(prediction, image=finished.picture, regions=finished)
-            if finished
-            else prediction
-        )
+        if finished is not None:
+            prediction = replace(prediction, image=finished.picture, regions=finished)
+        return prediction
 
     def estimate(
         self, state: RolloutState, structure: Tensor, landmarks: Tensor | None = None

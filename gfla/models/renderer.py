@@ -66,7 +66,7 @@ class Renderer(nn.Module):
         layers = [int(layer) for layer in self.attention]
         return {k: self._sampler(k, kind).prepare(features[k - 1]) for k in layers}
 
-    def begin(self, structure: Tensor) -> Tensor:
+    def encode(self, structure: Tensor) -> Tensor:
         """What depends on the structure alone: B C H W -> the features of the deepest layer."""
         return self.encoder(structure)[-1]
 
@@ -79,7 +79,7 @@ class Renderer(nn.Module):
         """Render.
 
         Args:
-            features: of ``begin``.
+            features: of ``encode``.
             references: kind and prepared features of each reference, R in all.
             estimates: flows and masks; empty if the samplers need none.
 

@@ -73,7 +73,7 @@ class TransferGenerator(nn.Module):
             target = seen
         else:
             references = [(REFERENCE, features or self.features(source))]
-        image = self.renderer(self.renderer.begin(target), references, estimates).tanh()
+        image = self.renderer(self.renderer.encode(target), references, estimates).tanh()
         flows = _named_flows(estimates)
         masks = {(layer, REFERENCE): mask[:, 0] for layer, (_, mask) in estimates.items()}
         return Prediction(image, flows, masks, rendered=image, blend=None, residuals=flows)

@@ -22,7 +22,7 @@ def rendered(renderer: Renderer, features: torch.Tensor, mask: float) -> torch.T
     reference = ("reference", renderer.prepare("reference", [features, features]))
     estimates = {1: (torch.zeros(1, 1, 2, 8, 8), torch.full((1, 1, 1, 8, 8), mask))}
     with torch.no_grad():
-        return renderer(renderer.begin(structure), [reference], estimates)
+        return renderer(renderer.encode(structure), [reference], estimates)
 
 
 def test_the_mask_decides_between_reference_and_target(renderer):
