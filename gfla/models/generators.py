@@ -179,26 +179,30 @@ class AnimationGenerator(nn.Module):
         latest = replace(latest, flow=_moved(residuals, prior, structure))
         return RolloutState(state.source, (latest, *state.previous[:-1])), prediction
 
-    def finish(self, image: Tensor, landmarks: Tensor | None, source: Reference) -> Finished | None:
+    def finish(
+        self, image: Tensor, landmarks: Tensor | None, source: Reference, every: bool = False
+    ) -> Finished | None:
         """The part of a step that nothing waits for: mouth and eyes, drawn into the frame.
 
         Args:
             image: B 3 H W in [-1, 1], of a prediction of ``advance`` without regions.
             landmarks: B 68 2, those of the frame.
             source: of the state.
+            every: as of ``RegionHeads.forward``.
 
         Returns:
             The frame with its regions; None where nothing draws them.
         """
         if self.regions is None or landmarks is None or source.landmarks is None:
             return None
-        finished: Finished = self.regions(image, landmarks, source.regions, source.landmarks)
+        known = source.landmarks
+        finished: Finished = self.regions(image, landmarks, source.regions, known, every)
         return finished
 
     def _whole(self, prediction: Prediction, told: Told, source: Reference) -> Prediction:
         if prediction.regions is not None:
             return prediction
-        finished = self.finish(prediction.image, told.landmarks, source)
+        finished = self.finish(prediction.image, told.landmarks, source, every=True)
         if finished is not None:
             prediction = replace(prediction, image=finished.picture, regions=finished)
         return prediction

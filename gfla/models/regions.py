@@ -207,7 +207,12 @@ class RegionHeads(nn.Module):
         return kept
 
     def forward(
-        self, picture: Tensor, landmarks: Tensor, source: SourceRegions, known: Tensor
+        self,
+        picture: Tensor,
+        landmarks: Tensor,
+        source: SourceRegions,
+        known: Tensor,
+        every: bool = True,
     ) -> Finished:
         """Draw all regions of frames, each as far as it is open otherwise than in the source.
 
@@ -216,22 +221,21 @@ class RegionHeads(nn.Module):
             landmarks: B 68 2 of the frames.
             source: of ``source``, for the same clips.
             known: B 68 2, landmarks of the sources.
+            every: also run heads that have nothing to draw; the picture is the same.
         """
         reduced = _reduced(picture)
         shares, before, after = {}, {}, {}
         changes = []
-        for name, every in self.regions.items():
+        for name, regions in self.regions.items():
             # What is open as in the source is left alone: its share would be 0.
-            novel = torch.stack([novelty(region, landmarks, known) for region in every], 1)
-            chosen = _worth_drawing(novel)
-            if not chosen:
+            novel = torch.stack([novelty(region, landmarks, known) for region in regions], 1)
+            if not every and not _fixed(novel) and not novel.any():
                 continue
-            regions = [every[index] for index in chosen]
             # E regions of one head as one batch B E: region by region within a picture.
             alignments, crops, shapes = _cut(reduced, landmarks, regions)
-            features = tuple(level[:, chosen].flatten(0, 1) for level in source[name])
+            features = tuple(level.flatten(0, 1) for level in source[name])
             drawn: Drawn = self.head(name)(crops, shapes, features)
-            drawn = Drawn(drawn.picture, drawn.share * novel[:, chosen].reshape(-1, 1, 1, 1))
+            drawn = Drawn(drawn.picture, drawn.share * novel.view(-1, 1, 1, 1))
             # Each region back to its own place; every E-th of the batch is one region's.
             change = drawn.change(crops)
             for index, (region, alignment) in enumerate(zip(regions, alignments, strict=True)):
@@ -249,14 +253,9 @@ def build_head(region: Region, widths: tuple[int, ...]) -> RegionHead | None:
     return RegionHead(region.maps, widths) if widths else None
 
 
-def _worth_drawing(novel: Tensor) -> list[int]:
-    """Which of E regions are to be drawn, of B E shares of novelty: those in which any is new.
-
-    All of them while a head learns, and where a step is to be the same whatever it is of.
-    """
-    if torch.is_grad_enabled() or novel.is_cuda or torch.compiler.is_compiling():
-        return list(range(novel.shape[1]))
-    return (novel > 0).any(0).nonzero().flatten().tolist()
+def _fixed(tensor: Tensor) -> bool:
+    """Whether a step does the same whatever it is of, as CUDA graphs and compilers need it."""
+    return tensor.is_cuda or torch.compiler.is_compiling()
 
 
 def _reduced(picture: Tensor) -> Tensor:

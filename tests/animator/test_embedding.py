@@ -31,7 +31,8 @@ READS_THE_ENVIRONMENT = {
     # The edges: where a command, a worker or a script's call begins.
     "animator/animation/pipeline.py": "the default of `animate`",
     "animator/jobs/client.py": "the default of `Client.connect`",
-    "animator/settings.py": "reads the variables, and bounds the threads of PyTorch",
+    "animator/settings.py": "reads the variables",
+    "animator/processor.py": "bounds the threads of PyTorch, before a command imports it",
     "animator/models/folder.py": "the default of detectors that are told no state folder",
     "animator/web/settings.py": "the server's start",
     "worker/celery.py": "a worker's start",

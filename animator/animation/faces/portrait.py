@@ -54,8 +54,7 @@ class PortraitGenerator(RolloutGenerator):
         assert flow is not None
         return flow[0].float().cpu().numpy()
 
-    def guidance_on(self, landmarks: NDArray[np.floating], source: Reference) -> Guidance:
-        """As ``guidance``, of a clip with this source."""
+    def _drawn_on(self, landmarks: NDArray[np.floating], source: Reference) -> Guidance:
         structure, points = self._drawn(landmarks, None)
         if self.background_edges:
             structure = with_background(structure, source.structure)

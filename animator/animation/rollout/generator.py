@@ -152,14 +152,14 @@ class RolloutGenerator(ABC):
         # Bytes go to the device, a quarter of what floats would be.
         image = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device)
         image = from_bytes(image[None].permute(0, 3, 1, 2))
-        structure, points = self._drawn(landmarks, picture)
-        return image, self._laid_out(structure), points
+        return image, *self._laid_out(self._drawn(landmarks, picture))
 
-    def _laid_out(self, structure: torch.Tensor) -> torch.Tensor:
-        """A structure in memory as the networks read it fastest."""
-        if self.device.type != "cpu":
-            return structure
-        return structure.contiguous(memory_format=torch.channels_last)
+    def _laid_out(self, drawn: Guidance) -> Guidance:
+        """Guidance in memory as the networks read it fastest."""
+        structure, points = drawn
+        if self.device.type == "cpu":
+            structure = structure.contiguous(memory_format=torch.channels_last)
+        return structure, points
 
     def step(
         self, state: RolloutState, landmarks: NDArray[np.floating]
@@ -189,9 +189,8 @@ class RolloutGenerator(ABC):
             drawn: guidance of the frame.
             known: points of its references, as ``known_of`` gives them for a state.
         """
-        structure, landmarks = drawn
         with self.arithmetic():
-            return self.network.tell(self._laid_out(structure), landmarks, known)
+            return self.network.tell(*drawn, known)
 
     def advance(self, state: RolloutState, told: Told) -> tuple[RolloutState, Unfinished]:
         """The part of a step that the next one waits for: the state after it, and the frame."""
@@ -238,6 +237,10 @@ class RolloutGenerator(ABC):
 
     def guidance_on(self, landmarks: NDArray[np.floating], source: Reference) -> Guidance:
         """As ``guidance``, of a clip with this source."""
+        return self._laid_out(self._drawn_on(landmarks, source))
+
+    def _drawn_on(self, landmarks: NDArray[np.floating], source: Reference) -> Guidance:
+        """What is drawn of a frame of a clip with this source."""
         return self._drawn(landmarks, None)
 
     @contextmanager

@@ -142,7 +142,7 @@ def seen_of(plan: JobPlan, size: tuple[int, int]) -> torch.Tensor:
     whole = np.pad(plan.source.picture, ((200, 200), (200, 200), (0, 0)), mode="edge")
     part = whole[top + 200 : top + 200 + height, left + 200 : left + 200 + width]
     small = Image.fromarray(part).resize((size[1], size[0]), Image.Resampling.BICUBIC)
-    return torch.from_numpy(np.array(small)).permute(2, 0, 1)[None].float() / 127.5 - 1
+    return torch.from_numpy(np.array(small))[None].permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 # What comes out is the networks' own
@@ -157,7 +157,8 @@ def test_a_dance_is_what_its_network_renders(
     own, targets = person_of(plan).points, person_of(plan).targets
 
     def drawn(joints: np.ndarray, role: str) -> torch.Tensor:
-        return skeleton_structures(joints[None], (64, 64), style="published", role=role)
+        drawn = skeleton_structures(joints[None], (64, 64), style="published", role=role)
+        return drawn.contiguous(memory_format=torch.channels_last)  # which rounds alike
 
     expected = []
     with torch.inference_mode():
@@ -179,6 +180,7 @@ def test_pose_transfer_renders_frame_by_frame_in_the_models_aspect(
     network = checkpoint.load(Path(spec.weights)).generator.to(memory_format=torch.channels_last)
     joints = np.concatenate([person_of(plan).points[None], person_of(plan).targets])
     maps = pose_heatmaps(torch.from_numpy(joints).float(), (64, 32))
+    maps = maps.contiguous(memory_format=torch.channels_last)  # which rounds alike
     assert len(written) == FRAMES
     for number, frame in enumerate(written):
         with torch.inference_mode():

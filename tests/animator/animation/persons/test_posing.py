@@ -125,9 +125,10 @@ def test_the_result_is_the_networks_own(
     # The networks alone, with the same layout in memory, which rounds alike.
     network = checkpoint.load(model).generator.to(memory_format=torch.channels_last)
     seen = np.array(Image.open(source).resize((32, 64), Image.Resampling.BICUBIC))
-    image = torch.from_numpy(seen).permute(2, 0, 1)[None].float() / 127.5 - 1
+    image = torch.from_numpy(seen)[None].permute(0, 3, 1, 2).float() / 127.5 - 1
     joints = np.stack([own, pose]) * np.array([32 / 66, 64 / 96])
     maps = pose_heatmaps(torch.from_numpy(joints).float(), (64, 32))
+    maps = maps.contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
         image = network(image, maps[:1], maps[1:]).image[0]
     pixels = ((image + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
@@ -201,8 +202,9 @@ def test_published_tables_are_of_176_by_256_whatever_the_picture(
 def made_by(path: str, seen: np.ndarray, own: np.ndarray, pose: np.ndarray) -> np.ndarray:
     """What the network alone makes, with the same layout in memory, which rounds alike: 0..255."""
     network = checkpoint.load(path).generator.to(memory_format=torch.channels_last)
-    image = torch.from_numpy(seen).permute(2, 0, 1)[None].float() / 127.5 - 1
+    image = torch.from_numpy(seen)[None].permute(0, 3, 1, 2).float() / 127.5 - 1
     maps = pose_heatmaps(torch.from_numpy(np.stack([own, pose])).float(), seen.shape[:2])
+    maps = maps.contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
         made = network(image, maps[:1], maps[1:]).image[0]
     return ((made + 1) / 2 * 255).permute(1, 2, 0).numpy()
