@@ -24,20 +24,28 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def share_cores(jobs: int = 1) -> None:
-    """Set how many threads of PyTorch work on a step on a CPU, and how they wait for one another.
+def wait_briefly() -> None:
+    """Let the threads of PyTorch on a CPU look for one another for a moment, and then sleep.
 
-    One core is left to what is done around the steps, in threads of its own. By default they would
-    spin, and where another program wants the same cores, a frame would then take ten times as long;
-    where they sleep at once, most of a second thread's time goes into waking it. Several jobs in
-    one process share its cores: each in a thread of its own they are done sooner than one after
-    another by all.
+    By default they spin, and where another program wants the same cores, a frame then takes ten
+    times as long; where they sleep at once, most of a second thread's time goes into waking it.
     """
-    threads = cores() // jobs if jobs > 1 else cores() - 1
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, threads)))
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "ACTIVE"
         os.environ.setdefault("GOMP_SPINCOUNT", str(_SPIN))
+
+
+def share_cores(jobs: int = 1) -> None:
+    """Set how many threads of PyTorch work on a step on a CPU.
+
+    One core is left to what is done around the steps, in threads of its own. Several jobs in one
+    process share its cores: each in a thread of its own they are done sooner than one after another
+    by all. Processes that this one starts take it over, so that one that starts workers does not
+    call it.
+    """
+    wait_briefly()
+    threads = cores() // jobs if jobs > 1 else cores() - 1
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, threads)))
 
 
 def keep_memory() -> None:

@@ -27,7 +27,7 @@ from animator.cli.help import ANIMATE, DATA, MACHINE, MODELS, QUEUE, plain_help
 from animator.cli.streams import prepare
 from animator.errors import AnimatorError
 from animator.files.local import free_names
-from animator.processor import keep_memory, share_cores
+from animator.processor import keep_memory, wait_briefly
 from animator.settings import Settings
 from animator.spec import JobOptions, JobSpec
 from animator.weights.subjects import NOT_OF
@@ -44,7 +44,7 @@ app = typer.Typer(
 def main() -> None:
     """The console script."""
     prepare()
-    share_cores()
+    wait_briefly()
     keep_memory()
     app()
 

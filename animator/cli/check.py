@@ -14,12 +14,14 @@ from animator.checks.report import (
 )
 from animator.cli.console import print_json, printable, say
 from animator.cli.progress import clock
+from animator.processor import share_cores
 from animator.settings import Settings
 from animator.spec import JobSpec
 
 
 def check_here(spec: JobSpec, settings: Settings, *, as_json: bool) -> None:
     """Check a job's inputs, print what was found, and exit with 1 if the job would fail."""
+    share_cores()
     from animator.checks.job import check_job
 
     report = check_job(spec, settings, estimate=True)

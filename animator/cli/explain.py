@@ -9,6 +9,7 @@ from animator.cli.progress import make_view
 from animator.errors import AnimatorError, JobCancelled
 from animator.files.local import SHEET_SUFFIXES
 from animator.jobs.preflight import check_files
+from animator.processor import share_cores
 from animator.record import Progress
 from animator.settings import Settings
 from animator.spec import JobSpec
@@ -20,6 +21,7 @@ def explain_here(spec: JobSpec, frame: int | None, settings: Settings, *, overwr
     Raises:
         AnimatorError: `invalid_option` if the sheet is to go elsewhere, and as `check_files`.
     """
+    share_cores()
     if spec.output.is_url:
         raise AnimatorError("invalid_option", "A sheet is written on this machine; give a path.")
     check_files(spec, settings, overwrite=overwrite, suffixes=SHEET_SUFFIXES)

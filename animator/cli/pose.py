@@ -11,6 +11,7 @@ from animator.cli import options as opt
 from animator.cli.console import StopSignals, print_path, printable, say
 from animator.cli.progress import make_view
 from animator.errors import AnimatorError, JobCancelled
+from animator.processor import share_cores
 from animator.record import Progress
 from animator.settings import Settings
 
@@ -84,6 +85,7 @@ DetectorWeights = Annotated[
 
 def pose_here(settings: Settings, *, overwrite: bool, fps: float, **values: Any) -> None:
     """Render in this process and say what came of it."""
+    share_cores()
     with StopSignals() as signals, make_view() as view:
         view.update("starting")  # it is on the screen while PyTorch is imported
         from fractions import Fraction

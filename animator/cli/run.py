@@ -21,6 +21,7 @@ from animator.cli.console import (
 from animator.cli.progress import ProgressView, clock, make_view
 from animator.errors import AnimatorError, JobCancelled
 from animator.jobs.preflight import check_files
+from animator.processor import share_cores
 from animator.record import JobError, JobRecord, JobState, Progress, Result
 from animator.settings import Settings
 from animator.spec import JobSpec
@@ -29,6 +30,7 @@ from animator.values import now
 
 def run_here(spec: JobSpec, settings: Settings, *, overwrite: bool, as_json: bool) -> None:
     """Animate in this process and say what came of it."""
+    share_cores()
     check_files(spec, settings, overwrite=overwrite)
     record = JobRecord("", spec, JobState.RUNNING, now(), __version__, attempt=1)
     with StopSignals() as signals, make_view(quiet=as_json) as view:

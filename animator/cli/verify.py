@@ -12,6 +12,7 @@ from animator.cli import options as opt
 from animator.cli.console import StopSignals, absolute, command, print_json, printable, say
 from animator.cli.progress import make_view
 from animator.errors import AnimatorError, JobCancelled
+from animator.processor import share_cores
 from animator.provenance.mark import SOURCE_TYPES, Mark
 from animator.provenance.verifying import (
     STATUS,
@@ -192,6 +193,7 @@ def _to_render(
 
 
 def _rendered(spec: JobSpec, frames: int, settings: Settings, *, quiet: bool) -> Comparison:
+    share_cores()
     with StopSignals() as signals, make_view(quiet=quiet) as view:
         view.update("starting")
         from animator.animation.rerender import compare_again

@@ -69,3 +69,20 @@ def test_memory_that_is_kept_costs_no_page_faults_again() -> None:
     assert given_back > 25 * pages
     assert kept < 3 * pages
     assert faults("kept", MALLOC_TRIM_THRESHOLD_="131072") > 25 * pages
+
+
+AT_THE_END = """
+import atexit, os, sys
+from animator.cli.app import main
+from tests.animator.test_processor import CHOICES
+atexit.register(lambda: print([os.environ.get(name) for name in CHOICES]))
+sys.argv = ["animator", "--version"]
+main()
+"""
+
+
+def test_a_command_that_may_start_workers_leaves_them_all_cores() -> None:
+    plain = {name: value for name, value in os.environ.items() if name not in CHOICES}
+    command = [sys.executable, "-c", AT_THE_END]
+    done = subprocess.run(command, env=plain, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == str([None, "ACTIVE", "2000"])
