@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from animator import watch
 from animator.animation.pipeline import animate
 from animator.record import Progress
 from animator.spec import JobSpec
@@ -34,6 +35,8 @@ def main() -> None:
     if "." in place:
         module, _, name = place.rpartition(".")
         setattr(importlib.import_module(module), name, die)
+
+    watch.REPORT_SECONDS = 0.0  # after every frame, however quick they are
 
     def report(progress: Progress) -> None:
         if progress.stage == place and progress.frame >= frames:
