@@ -20,18 +20,9 @@ from animator.record import Progress
 from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.workspace.attempt import Workspace
-from gfla import checkpoint
 from tests.animator.provenance.certificates import Signer, make_signer
-from tests.helpers import COMPACT, small_generator
 
 Samples = tuple[Path, Path]
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    checkpoint.save(path, small_generator(COMPACT), {"name": "small", "structure_size": 64})
-    return str(path)
 
 
 @pytest.fixture

@@ -27,21 +27,12 @@ from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.values import Location
 from animator.watch import Watch
-from gfla import checkpoint
 from tests.animator.media_files import write_video
-from tests.helpers import COMPACT, small_generator
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
     reason="on one core nothing is found beforehand, and children are looked for in /proc",
 )
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    checkpoint.save(path, small_generator(COMPACT), {"name": "small", "structure_size": 64})
-    return str(path)
 
 
 @pytest.fixture
