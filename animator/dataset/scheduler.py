@@ -181,9 +181,12 @@ class Scheduler:
         return min(room, self._control.limit - self._begun)
 
     def _fill(self) -> None:
-        """Open as many shards as it takes to keep the workers busy, and submit their samples."""
+        """Open as many shards as it takes to keep the workers busy, and submit their samples.
+
+        None is opened while packing has fallen behind, as that is what removes records.
+        """
         room = self._room()
-        while room > len(self._waiting):
+        while room > len(self._waiting) and self.book.packing <= self._control.in_flight:
             tasks = self.book.open_next()
             if tasks is None:
                 break

@@ -96,9 +96,9 @@ class ShardBook:
         return not (self._unopened or self._open or self._packing)
 
     @property
-    def packing(self) -> bool:
-        """Whether a shard is being completed."""
-        return bool(self._packing)
+    def packing(self) -> int:
+        """How many samples are in shards that are being completed."""
+        return sum(len(one.shard.samples) for one in self._packing.values())
 
     def open_next(self) -> list[SampleTask] | None:
         """Open the next shard that no other submitter has: what is to be made of it.

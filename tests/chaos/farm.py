@@ -145,19 +145,30 @@ class Chaos:
 
     def _submit(self) -> None:
         count = self._plan.jobs + self._plan.cancels
-        names = [str(self._out / f"{number:03}.mp4") for number in range(count)]
-        kinds = [number % len(self._kinds) for number in range(count)]
-        requests = [
-            JobRequest(replace(self._kinds[kind], output=name))
-            for kind, name in zip(kinds, names, strict=True)
-        ]
-        ids = [made.record.id for made in self._client.submit_many(requests)]
-        self._kind_of = dict(zip(ids, kinds, strict=True))
+        ids = self._add(count)
         chosen = self._random.sample(ids, self._plan.cancels)
         self._to_cancel = {one: STAGES[n % len(STAGES)] for n, one in enumerate(chosen)}
-        self._wanted = [one for one in ids if one not in self._to_cancel]
-        self._look()
         self._say(f"{count} jobs are submitted, {len(chosen)} of them to be cancelled")
+
+    def _add(self, count: int) -> list[str]:
+        numbers = range(len(self._kind_of), len(self._kind_of) + count)
+        kinds = [number % len(self._kinds) for number in numbers]
+        requests = [
+            JobRequest(replace(self._kinds[kind], output=str(self._out / f"{number:03}.mp4")))
+            for number, kind in zip(numbers, kinds, strict=True)
+        ]
+        ids = [made.record.id for made in self._client.submit_many(requests)]
+        self._kind_of |= dict(zip(ids, kinds, strict=True))
+        self._report.jobs += count
+        self._look()
+        return ids
+
+    def _keep_busy(self) -> None:
+        """Submit more than planned where the workers would run out before they were disturbed."""
+        slots = self._plan.workers * self._plan.concurrency
+        if len(self._unfinished()) < slots:
+            self._add(slots)
+            self._say(f"{slots} more jobs are submitted")
 
     def _look(self) -> None:
         self._jobs = {one.id: one for one in self._client.store.get_many(list(self._kind_of))}
@@ -182,7 +193,7 @@ class Chaos:
         deck += [self._damage] * plan.damaged
         self._random.shuffle(deck)
         due = time.monotonic()
-        while self._open() or self._sleepers:
+        while deck or self._open() or self._sleepers:
             if time.monotonic() - self._began > plan.patience:
                 for job in self._unfinished():
                     lines = [line.text for line in self._client.store.logs(job.id)]
@@ -190,13 +201,15 @@ class Chaos:
                 break
             self._wake()
             self._cancel()
+            if deck:
+                self._keep_busy()
             if deck and time.monotonic() >= due and deck[-1]():
                 deck.pop()
                 due = time.monotonic() + plan.every * self._random.uniform(0.5, 1.5)
             time.sleep(0.05)
             self._look()
         if deck:
-            self._say(f"{len(deck)} disturbances came too late")
+            self._break(f"{len(deck)} disturbances could not be made")
 
     def _victim(self, *, any_worker: bool = False) -> subprocess.Popen[bytes] | None:
         """A worker that is awake and, unless any will do, has jobs with a finished segment."""

@@ -47,6 +47,8 @@ class Report:
     """What happened."""
 
     plan: Plan
+    jobs: int = 0
+    """More than planned where the farm had ended those before it was disturbed in all ways."""
     kills: int = 0
     outages: int = 0
     pauses: int = 0
@@ -73,7 +75,7 @@ class Report:
     def summary(self) -> str:
         """The figures as a line."""
         return (
-            f"seed {self.plan.seed}: {self.plan.jobs} jobs on {self.plan.workers} workers, "
+            f"seed {self.plan.seed}: {self.jobs} jobs on {self.plan.workers} workers, "
             f"{self.kills} kills, {self.outages} outages, {self.pauses} pauses, "
             f"{self.duplicates} duplicated messages, {self.failovers} fail-overs, "
             f"{self.garbage} messages of garbage, {self.steps} steps of the clock, "
