@@ -16,6 +16,7 @@ from pathlib import Path
 from animator.cli.progress import counted
 from animator.errors import AnimatorError
 from animator.footage.faces import PackOptions, prepare_clips
+from animator.footage.regions import prepare_regions
 from animator.footage.selection import Quality
 from gfla.errors import GflaError
 
@@ -30,6 +31,9 @@ def main() -> None:
     parser.add_argument("--stills-license", default="MIT")
     parser.add_argument(
         "--test-people", type=Path, help="file of identities, one a line, that go to OUT/test"
+    )
+    parser.add_argument(
+        "--regions", type=Path, metavar="DIR", help="gets mouths and eyes cut out, for region heads"
     )
     parser.add_argument("--detector", default=standard.detector)
     parser.add_argument("--size", type=int, default=standard.size, help="side of the crops")
@@ -55,6 +59,8 @@ def main() -> None:
             workers=options.workers,
             display=counted,
         )
+        if options.regions is not None:
+            prepare_regions(options.out, options.regions, workers=options.workers, display=counted)
     except (AnimatorError, GflaError) as error:
         sys.exit(f"error [{error.code}]: {error.message}")
     print(report.text())

@@ -42,7 +42,11 @@ def test_clips_are_packed_with_the_options_given(samples, tmp_path, monkeypatch,
     )
     (tmp_path / samples[0].name).write_bytes(samples[0].read_bytes())
     arguments = str(tmp_path / "MANIFEST.csv"), str(tmp_path / "out"), "--workers", "1"
-    run("prepare_clips.py", *arguments, "--smallest-face", "50", monkeypatch=monkeypatch)
+    regions = "--regions", str(tmp_path / "regions")
+    run("prepare_clips.py", *arguments, "--smallest-face", "50", *regions, monkeypatch=monkeypatch)
+    assert [path.name for path in tmp_path.glob("regions/train/*.npz")] == [
+        path.name for path in tmp_path.glob("out/train/*.npz")
+    ]
     assert "1 train: packs" in capsys.readouterr().out
     with pytest.raises(SystemExit, match=r"\[invalid_config\].*other options"):
         run("prepare_clips.py", *arguments, "--smallest-face", "60", monkeypatch=monkeypatch)

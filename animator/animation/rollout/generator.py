@@ -150,7 +150,7 @@ class RolloutGenerator(ABC):
         self, picture: NDArray[np.uint8], landmarks: NDArray[np.floating]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         # Bytes go to the device, a quarter of what floats would be.
-        image = torch.from_numpy(np.ascontiguousarray(picture)).to(self.device)
+        image = torch.from_numpy(np.require(picture, requirements=("C", "W"))).to(self.device)
         image = from_bytes(image[None].permute(0, 3, 1, 2))
         return image, *self._laid_out(self._drawn(landmarks, picture))
 
