@@ -13,7 +13,7 @@ import io
 import json
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, combinations
 from math import comb, lcm
 from pathlib import Path
@@ -76,8 +76,9 @@ def draw_pairs(
     duels = [duel for duel in combinations(candidates, 2) if versus is None or versus in duel]
     most = portraits * drivers * len(duels)
     if not 1 <= count <= most:
-        message = f"{count} pairs are asked for; of these files and candidates there are 1 to "
-        raise AnimatorError("invalid_option", f"{message}{most} different ones.")
+        different = f"of these files and candidates there are {most} different ones"
+        message = f"--pairs is {count}; allowed is 1 to {most}, as {different}."
+        raise AnimatorError("invalid_option", message)
     random = Random(seed)
     cells = _spread(portraits, drivers, count, random)
     placed = _placed(_matched(cells, duels, random), random)
@@ -185,9 +186,9 @@ def read_key(folder: Path) -> dict[str, Any]:
     try:
         sealed = json.loads(path.read_text(encoding="utf-8"))["sealed"]
         content = json.loads(zlib.decompress(base64.b64decode(sealed)))
-        if not isinstance(content, dict):
+        if not {"candidates", "pairs"} <= set(content):
             raise ValueError
-        return content
+        return dict(content)
     except FileNotFoundError:
         message = f"There is no sheet in {str(folder)!r}: it has no {KEY}."
         raise AnimatorError("no_such_file", message) from None
@@ -219,15 +220,8 @@ def read_form(folder: Path, pairs: int) -> list[Judgement]:
         raise AnimatorError("no_such_file", message) from None
     except (OSError, UnicodeDecodeError):
         raise AnimatorError("bad_data", f"{str(path)!r} cannot be read as text.") from None
-    # Spreadsheets of some countries part by semicolons.
-    head = text.partition("\n")[0]
-    rows = list(csv.DictReader(io.StringIO(text), delimiter=";" if ";" in head else ","))
-    if not {"pair", "better"} <= set(rows[0] if rows else ()):
-        message = f"{FORM} needs a line {','.join(FIELDS)} and one for each pair."
-        raise AnimatorError("bad_data", message)
     found: dict[int, Judgement] = {}
-    for row in rows:
-        number, better = (row["pair"] or "").strip(), (row["better"] or "").strip().upper()
+    for number, better, remark in _lines(text):
         if not number.isdecimal() or not 1 <= int(number) <= pairs:
             message = f"{FORM} has a pair {number!r}; there are 1 to {pairs}."
             raise AnimatorError("bad_data", message)
@@ -237,11 +231,28 @@ def read_form(folder: Path, pairs: int) -> list[Judgement]:
             message = f"Pair {int(number)} has {better!r} as better; allowed are A, B and =."
             raise AnimatorError("bad_data", message)
         if better:
-            found[int(number)] = Judgement(better, (row.get("remark") or "").strip())
+            found[int(number)] = Judgement(better, remark)
     if lacking := [str(number) for number in range(1, pairs + 1) if number not in found]:
         message = f"The key stays shut: not judged yet is pair {', '.join(lacking)} of {pairs}."
         raise AnimatorError("bad_data", message)
     return [found[number] for number in range(1, pairs + 1)]
+
+
+def _lines(text: str) -> Iterator[tuple[str, str, str]]:
+    """Pair, verdict and remark of each line of a form."""
+    # Spreadsheets of some countries part by semicolons.
+    parted = ";" if ";" in text.partition("\n")[0] else ","
+    try:
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=parted))
+    except csv.Error as error:
+        raise AnimatorError("bad_data", f"{FORM} is no table: {error}.") from None
+    if not {"pair", "better"} <= set(rows[0] if rows else ()):
+        message = f"{FORM} needs a line {','.join(FIELDS)} and one for each pair."
+        raise AnimatorError("bad_data", message)
+    for row in rows:
+        number, better, remark = ((row.get(name) or "").strip() for name in FIELDS)
+        if number or better or remark:
+            yield number, better.upper(), remark
 
 
 def sign_test(wins: int, losses: int) -> float:
@@ -252,7 +263,7 @@ def sign_test(wins: int, losses: int) -> float:
 
 
 def table(candidates: Sequence[str], pairs: Sequence[Pair], judgements: Sequence[Judgement]) -> str:
-    """What was found, as Markdown: a line for each two candidates, then the remarks."""
+    """What was found, as Markdown: a line for each two candidates, the places, the remarks."""
     # Wins, losses and ties of the one that was given first.
     found: defaultdict[Duel, list[int]] = defaultdict(lambda: [0, 0, 0])
     remarks = []
@@ -270,4 +281,7 @@ def table(candidates: Sequence[str], pairs: Sequence[Pair], judgements: Sequence
             wins, losses, ties = found[duel]
             p = sign_test(wins, losses)
             lines.append(f"| {duel[0]} | {duel[1]} | {wins} | {losses} | {ties} | {p:.3f} |")
+    # Who prefers a place has not looked at the pictures alone.
+    times = Counter(judgement.better for judgement in judgements)
+    lines += ["", f"A was better {times['A']} times, B {times['B']} times."]
     return "\n".join([*lines, *(["", "Remarks:", "", *remarks] if remarks else [])])

@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("make", help="render, and draw the sheets")
-    add_files(make, seconds=2)
+    add_files(make, length=2)
     make.add_argument(
         "--candidate", action="append", default=[], metavar="NAME=WEIGHTS", help="two or more"
     )
@@ -63,15 +63,20 @@ def make(options: argparse.Namespace) -> None:
         len(portraits), len(drivers), list(named), options.pairs, options.seed, options.versus
     )
     # PyTorch is loaded here, as `open` does without.
-    from face_results import FaceResults, Job, as_png, say
+    from face_results import FaceResults, Job, as_png, naming, say
 
     from animator.files.output import coded_errors, write_whole
 
     # What can be wrong with files, before anything is rendered.
     results = FaceResults(options.out, options.start, options.seconds, options.size)
     weights = {name: results.weights(file) for name, file in named.items()}
-    faces = [results.portrait(path) for path in portraits]
-    moved = [results.driver(path, FRAMES) for path in drivers]
+    faces, moved = [], []
+    for path in portraits:
+        with naming(path):
+            faces.append(results.portrait(path))
+    for path in drivers:
+        with naming(path):
+            moved.append(results.driver(path, FRAMES))
     _refuse_twice(faces)
     _refuse_twice(moved)
     with coded_errors(options.out):
@@ -87,8 +92,10 @@ def make(options: argparse.Namespace) -> None:
         if error is not None:
             raise error
     for number, pair in enumerate(pairs, 1):
-        picture = _sheet(results, number, pair, weights, faces[pair.portrait], moved[pair.driver])
-        write_whole(options.out / f"pair-{number:02}.png", as_png(picture))
+        path = options.out / f"pair-{number:02}.png"
+        if not path.exists():  # the key says that it is of this sheet
+            portrait, driver = faces[pair.portrait], moved[pair.driver]
+            write_whole(path, as_png(_sheet(results, number, pair, weights, portrait, driver)))
     say(f"{len(pairs)} sheets; judge them in {options.out / blind_pairs.FORM}, then open")
 
 

@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_files(parser, seconds=3)
+    add_files(parser, length=3)
     parser.add_argument("--weights", default="default", help="a file or a name (%(default)s)")
     parser.add_argument("--frames", type=int, default=6, help="on a sheet, 1 to 12 (%(default)s)")
     return parser
@@ -43,7 +43,7 @@ def draw(options: argparse.Namespace) -> None:
         message = f"--frames is {options.frames}; allowed is 1 to 12."
         raise AnimatorError("invalid_option", message)
     # PyTorch is loaded here, so that help comes at once.
-    from face_results import FaceResults, Job, as_png, heads, say, whole
+    from face_results import FaceResults, Job, as_png, heads, naming, say, whole
 
     from animator.files.output import coded_errors, write_whole
     from animator.media.sheet import Legend, Row, draw_sheet
@@ -52,7 +52,10 @@ def draw(options: argparse.Namespace) -> None:
     results = FaceResults(options.out, options.start, options.seconds, options.size)
     weights = results.weights(options.weights)
     portraits = {path: _portrait(results, path) for path in options.portraits}
-    drivers = [results.driver(path, options.frames) for path in options.drivers]
+    drivers = []
+    for path in options.drivers:
+        with naming(path):
+            drivers.append(results.driver(path, options.frames))
     with coded_errors(options.out):
         options.out.mkdir(parents=True, exist_ok=True)
 

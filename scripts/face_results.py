@@ -112,6 +112,9 @@ class FaceResults:
         start: seconds into the drivers.
         seconds: how much of them is taken.
         size: side of a result in pixels.
+
+    Raises:
+        AnimatorError: invalid_option.
     """
 
     def __init__(self, folder: Path, start: float, seconds: float, size: int) -> None:
@@ -119,7 +122,7 @@ class FaceResults:
         self._settings = Settings.from_environment()
         self._watch = Watch(lambda progress: None, lambda: False)
         self._start, self._end, self._size = f"{start:.3f}", f"{start + seconds:.3f}", size
-        self._spec(folder, folder, "default", "checked here")
+        self._spec(folder, folder, "default", "none")  # so that options are checked at once
 
     def weights(self, name: str) -> Weights:
         """Check weights: a file, a name in the library, or "default".
@@ -133,35 +136,36 @@ class FaceResults:
         return Weights(spec, sha256_of(resolve_spec(spec, self._settings)))
 
     def portrait(self, path: Path) -> Portrait:
-        """Read a portrait and find its face; errors as of `find_source`, naming the file."""
+        """Read a portrait and find its face; errors as of `find_source`."""
         spec = self._spec(path, path, "default", "portrait")
-        with _named(path):
-            sha256, cache = self._opened(spec, "source")
-            limits = self._settings.limits()
-            source, _ = find_source(spec, cache, sha256, limits, lambda: None)
-            return Portrait(path, sha256, source.picture, source.points)
+        sha256, cache = self._opened(spec, "source")
+        source, _ = find_source(spec, cache, sha256, self._settings.limits(), lambda: None)
+        return Portrait(path, sha256, source.picture, source.points)
 
     def driver(self, path: Path, frames: int) -> Driver:
         """Follow a driver's face and choose frames to show.
 
         Raises:
             AnimatorError: those of `find_driving`, no_face, and unsupported_format for a motion
-                file, each naming the file.
+                file.
         """
         spec = self._spec(path, path, "default", "driver")
-        with _named(path):
-            sha256, cache = self._opened(spec, "driving")
-            limits = self._settings.limits()
-            driving, _ = find_driving(spec, cache, sha256, limits, self._watch, lambda: None)
-            if not driving.pictures:
-                message = "A motion file shows no face that results could be compared with."
-                raise AnimatorError("unsupported_format", message)
-            points = fill_missing(driving.landmarks, "hold").points
-            chosen = moments(points, frames)
-            numbers = np.array(sorted(chosen))
-            pictures = list(driving_frames(spec, driving, numbers, limits))
-            words = [f"{driving.seconds[n] - driving.seconds[0]:.2f} s{chosen[n]}" for n in numbers]
-            return Driver(path, sha256, numbers.tolist(), words, Shown(pictures, points[numbers]))
+        sha256, cache = self._opened(spec, "driving")
+        limits = self._settings.limits()
+        driving, _ = find_driving(spec, cache, sha256, limits, self._watch, lambda: None)
+        if not driving.pictures:
+            message = "A motion file shows no face that results could be compared with."
+            raise AnimatorError("unsupported_format", message)
+        points = fill_missing(driving.landmarks, "hold").points
+        chosen = moments(points, frames)
+        numbers = np.array(sorted(chosen))
+        pictures = list(driving_frames(spec, driving, numbers, limits))
+        seconds = driving.seconds[numbers] - driving.seconds[0]
+        words = [
+            f"{moment:.2f} s{chosen[number]}"
+            for moment, number in zip(seconds, numbers.tolist(), strict=True)
+        ]
+        return Driver(path, sha256, numbers.tolist(), words, Shown(pictures, points[numbers]))
 
     def render(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, AnimatorError | None]]:
         """Render what is not there yet, telling how far it is; each job as it is done, or why not.
@@ -229,7 +233,7 @@ class FaceResults:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Have errors in the block name a file, where they do not yet."""
     try:
         yield
@@ -249,20 +253,19 @@ def moments(points: NDArray[np.float32], count: int) -> dict[int, str]:
         count: most frames.
     """
     eyes = openness(points, "right eye") + openness(points, "left eye")
-    special = {
-        int(openness(points, "mouth").argmax()): ", mouth widest",
-        int(eyes.argmin()): ", eyes most closed",
-    }
-    if len(special) == 1:
-        special = dict.fromkeys(special, ", mouth widest and eyes most closed")
-    total = len(points)
-    even = [int((place + 0.5) * total / count) for place in range(count)]
-    even = list(dict.fromkeys(even))  # a short video has fewer
-    # Each takes the place of the one that is nearest to it.
-    for frame in list(special)[: len(even)]:
+    widest, closed = int(openness(points, "mouth").argmax()), int(eyes.argmin())
+    special = {widest: ", mouth widest", closed: ", eyes most closed"}
+    if widest == closed:
+        special = {widest: ", mouth widest, eyes most closed"}
+    special = dict(list(special.items())[:count])
+    # One of even distances for each place, but fewer of a short video.
+    even = list(
+        dict.fromkeys((2 * place + 1) * len(points) // (2 * count) for place in range(count))
+    )
+    # The nearest makes room for what is special.
+    for frame in special:
         even.remove(min(even, key=lambda number: abs(number - frame)))
-    kept = dict(list(special.items())[: min(count, total)])
-    return {**dict.fromkeys((n for n in even if n not in kept), ""), **kept}
+    return dict.fromkeys(even, "") | special
 
 
 def in_a_row(pictures: Sequence[Picture]) -> Picture:

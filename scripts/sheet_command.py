@@ -11,19 +11,20 @@ from pathlib import Path
 from animator.errors import AnimatorError
 
 
-def add_files(parser: argparse.ArgumentParser, seconds: float) -> None:
-    """Add the options that say what is rendered; ``seconds`` of each driver by default."""
+def add_files(parser: argparse.ArgumentParser, length: float) -> None:
+    """Add the options that say what is rendered; ``length`` seconds of each driver by default."""
     parser.add_argument("out", type=Path, metavar="OUT")
     for name in ("--portraits", "--drivers"):
         parser.add_argument(name, type=Path, nargs="+", required=True, metavar="FILE")
-    parser.add_argument("--start", type=_seconds, default=0, help="seconds into the drivers (0)")
+    parser.add_argument("--start", type=seconds, default=0, help="seconds into the drivers (0)")
     parser.add_argument(
-        "--seconds", type=_seconds, default=seconds, help="of the drivers (%(default)g)"
+        "--seconds", type=seconds, default=length, help="of the drivers (%(default)g)"
     )
     parser.add_argument("--size", type=int, default=256, help="of results, in pixels (%(default)s)")
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """A time of the command line; argparse names this function where it is none."""
     value = float(text)
     if not 0 <= value < math.inf:
         raise ValueError
