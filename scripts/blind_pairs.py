@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 from animator.errors import AnimatorError
 from animator.files.output import write_whole
 
-KEY, FORM = "key.json", "judgements.csv"
+KEY, FORM, SHEET = "key.json", "judgements.csv", "pair-{:02}.png"
+"""Names in a sheet's folder."""
 FIELDS = ("pair", "better", "remark")
 VERDICTS = ("A", "B", "=")
 _NOTE = "Says which is which. `blind_sheet.py open` reads it once all pairs are judged."
@@ -161,17 +162,18 @@ def write_key(folder: Path, content: Mapping[str, Any]) -> None:
     """Write the key so that whoever looks at the file learns nothing; errors as of `write_whole`.
 
     Raises:
-        AnimatorError: other_run if the folder has the key of another sheet.
+        AnimatorError: other_run if the folder has the key of another sheet, or what belongs to one.
     """
     path = folder / KEY
+    other = None
     if path.exists():
-        if read_key(folder) != json.loads(json.dumps(content)):
-            message = (
-                f"{str(folder)!r} holds a sheet of other candidates, files or options; "
-                "take another folder."
-            )
-            raise AnimatorError("other_run", message)
-        return
+        if read_key(folder) == json.loads(json.dumps(content)):
+            return
+        other = "a sheet of other candidates, files or options"
+    elif (folder / FORM).exists() or any(folder.glob("pair-*.png")):
+        other = "sheets or judgements whose key is gone"
+    if other is not None:
+        raise AnimatorError("other_run", f"{str(folder)!r} holds {other}; take another folder.")
     sealed = base64.b64encode(zlib.compress(json.dumps(content).encode())).decode()
     write_whole(path, json.dumps({"note": _NOTE, "sealed": sealed}, indent=1).encode())
 

@@ -92,7 +92,7 @@ def make(options: argparse.Namespace) -> None:
         if error is not None:
             raise error
     for number, pair in enumerate(pairs, 1):
-        path = options.out / f"pair-{number:02}.png"
+        path = options.out / blind_pairs.SHEET.format(number)
         if not path.exists():  # the key says that it is of this sheet
             portrait, driver = faces[pair.portrait], moved[pair.driver]
             write_whole(path, as_png(_sheet(results, number, pair, weights, portrait, driver)))
@@ -151,15 +151,9 @@ def _sheet(
     from animator.media.sheet import Legend, Row, draw_sheet
 
     a, b = (results.shown(Job(weights[name], portrait, driver)) for name in (pair.a, pair.b))
+    face, moves = Legend(portrait.tile, ""), "; ".join(driver.words)
     rows = [
-        Row(
-            "Driver",
-            "; ".join(driver.words),
-            (),
-            [Legend(portrait.tile, "")],
-            (),
-            heads(driver.shown),
-        ),
+        Row("Driver", moves, (), [face], wide=heads(driver.shown)),
         Row("A", "", (), wide=whole(a)),
         Row("B", "", (), wide=whole(b)),
     ]
@@ -173,7 +167,7 @@ def _sheet(
         own = Legend(enlarged_own(portrait, region), "of the portrait")
         rows.append(Row(words, "enlarged: driver, A, B", (), [own], wide=stack))
     title = f"{portrait.path.name} moved by {driver.path.name}"
-    return draw_sheet(f"Pair {number}", [f"{title}. Which is better, A or B? = is neither."], rows)
+    return draw_sheet(f"Pair {number}", [f"{title}. Which is better: A, B, or = (neither)?"], rows)
 
 
 def show(options: argparse.Namespace) -> None:

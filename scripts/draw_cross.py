@@ -74,7 +74,7 @@ def draw(options: argparse.Namespace) -> None:
                 rows.append(Row(path.name, f"Not animated: {error.message}", ()))
                 continue
             legend = Legend(jobs[path].portrait.tile, "")
-            rows.append(Row(path.name, "", (), [legend], (), whole(results.shown(jobs[path]))))
+            rows.append(Row(path.name, "", (), [legend], wide=whole(results.shown(jobs[path]))))
         sheet = options.out / f"{number:02}-{driver.path.stem}.png"
         title = f"{driver.path.name} moves {len(jobs)} portraits"
         write_whole(sheet, as_png(draw_sheet(title, [f"Weights: {options.weights}"], rows)))

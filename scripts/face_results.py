@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from animator.animation.faces.following import driving_frames, find_driving, find_source
 from animator.animation.landmark_cache import LandmarkCache
 from animator.animation.pipeline import animate
+from animator.animation.rollout.loading import load_portrait
 from animator.cli.progress import clock
 from animator.errors import AnimatorError
 from animator.faces.crop import Square, crop_square, face_square, resize
@@ -32,7 +33,7 @@ from animator.settings import Settings
 from animator.spec import JobSpec
 from animator.values import Location
 from animator.watch import Watch
-from animator.weights.library import for_spec, resolve_spec, sha256_of
+from animator.weights.library import for_spec
 from animator.weights.subjects import check_weights
 from gfla.arrays import Picture, Points
 from gfla.data.openings import openness
@@ -125,15 +126,14 @@ class FaceResults:
         self._spec(folder, folder, "default", "none")  # so that options are checked at once
 
     def weights(self, name: str) -> Weights:
-        """Check weights: a file, a name in the library, or "default".
+        """Check weights as far as loading does: a file, a name in the library, or "default".
 
         Raises:
-            AnimatorError: those of `check_weights`; weights_wrong_kind if they animate no faces.
+            AnimatorError: those of `check_weights` and `load_portrait`.
         """
         spec = for_spec(name, self._settings)
-        if check_weights(spec, self._settings) != "face":
-            raise AnimatorError("weights_wrong_kind", f"The weights {name!r} animate no faces.")
-        return Weights(spec, sha256_of(resolve_spec(spec, self._settings)))
+        check_weights(spec, self._settings)
+        return Weights(spec, load_portrait(spec, "auto", "auto", self._settings).sha256)
 
     def portrait(self, path: Path) -> Portrait:
         """Read a portrait and find its face; errors as of `find_source`."""
@@ -181,15 +181,16 @@ class FaceResults:
             if job not in lacking:
                 yield job, None
                 continue
+            failure = None
             try:
                 self._render(job)
-                yield job, None
             except AnimatorError as error:
-                yield job, error
+                failure = error
             done += 1
             left = (time.monotonic() - began) / done * (len(lacking) - done)
             names = f"{job.portrait.path.name}, {job.driver.path.name}"
             say(f"result {done} of {len(lacking)}: {names}; {clock(left)} left")
+            yield job, failure
 
     def _render(self, job: Job) -> None:
         place = self._place(job)

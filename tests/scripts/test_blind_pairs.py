@@ -101,6 +101,11 @@ def test_the_key_cannot_be_read_by_accident(blind: Any, tmp_path: Path) -> None:
     blind.write_key(tmp_path, content)
     with pytest.raises(AnimatorError, match="another folder"):
         blind.write_key(tmp_path, content | {"pairs": pairs[1:]})
+    (tmp_path / "pair-02.png").touch()
+    blind.write_key(tmp_path, content)
+    (tmp_path / "key.json").unlink()
+    with pytest.raises(AnimatorError, match="whose key is gone"):
+        blind.write_key(tmp_path, content)
     (tmp_path / "key.json").write_text(text[:-30])
     with pytest.raises(AnimatorError, match="cannot be read"):
         blind.read_key(tmp_path)

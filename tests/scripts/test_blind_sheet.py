@@ -131,6 +131,7 @@ def test_results_are_rendered_once_shown_blind_and_opened_when_judged(
     ("change", "code", "words"),
     [
         (["--candidate", "none=/nowhere/x.safetensors"], "no_such_file", "/nowhere/x.safetensors"),
+        (["--candidate", "cut=DAMAGED"], "weights_unreadable", "damaged.safetensors"),
         (["--candidate", "a b=default"], "invalid_option", "NAME=WEIGHTS"),
         (["--candidate", "candidate-x=default"], "invalid_option", "called 'candidate-x'"),
         (["--versus", "nobody"], "invalid_option", "--versus is 'nobody'"),
@@ -145,13 +146,17 @@ def test_what_is_wrong_is_told_before_anything_is_rendered(
     script: Callable[[str], Any],
     command: list[str],
     faceless: tuple[Path, Path],
+    small_weights: list[Path],
     change: list[str],
     code: str,
     words: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    change = [str(faceless[1]) if part == "FACELESS" else part for part in change]
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(small_weights[0].read_bytes()[:-1000])
+    files = {"FACELESS": str(faceless[1]), "cut=DAMAGED": f"cut={damaged}"}
+    change = [files.get(part, part) for part in change]
     assert script("blind_sheet").main([*command, *change]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error [{code}]: ") and words in line
