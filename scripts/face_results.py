@@ -175,7 +175,7 @@ class FaceResults:
         with coded_errors(self.folder):
             (self.folder / _FOLDER).mkdir(parents=True, exist_ok=True)
         lacking = [job for job in jobs if not self._place(job).exists()]
-        say(f"{len(jobs)} results, {len(jobs) - len(lacking)} of them are there")
+        say(f"results: {len(jobs)}, of which {len(jobs) - len(lacking)} are there")
         began, done = time.monotonic(), 0
         for job in jobs:
             if job not in lacking:

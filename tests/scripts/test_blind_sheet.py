@@ -80,7 +80,7 @@ def test_results_are_rendered_once_shown_blind_and_opened_when_judged(
     capsys.readouterr()
     assert blind.main(command) == 0
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "4 results, 1 of them are there"
+    assert lines[0] == "results: 4, of which 1 are there"
     assert [line.partition(":")[0] for line in lines[1:4]] == [f"result {n} of 3" for n in "123"]
     assert len(list((out / ".results").glob("*.mp4"))) == 4
     assert first.stat().st_mtime_ns == written

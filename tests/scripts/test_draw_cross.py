@@ -41,7 +41,7 @@ def test_each_driver_has_a_sheet_and_what_has_no_face_stops_nothing(
 
     # Again with more frames nothing is rendered, but all is drawn.
     assert cross.main([*command, "--frames", "6"]) == 0
-    assert "1 results, 1 of them are there" in capsys.readouterr().err
+    assert "results: 1, of which 1 are there" in capsys.readouterr().err
     assert read_image(path).shape != page.shape
     assert sheet.seconds("1.5") == 1.5
 
