@@ -32,8 +32,15 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 
+_OF_A_FOLDER = "attacks"
+"""Folder whose tests share a server, and stay together."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need a CUDA device are skipped where there is none."""
+    """Tests that need a CUDA device are skipped where there is none, and slow ones come first."""
+    # Each process begins with a share of its own, of whose end the others take some in the end
+    if processes := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
+        items[:] = slow_files_first(items, processes)
     needy = [item for item in items if item.get_closest_marker("gpu")]
     if not needy:
         return
@@ -42,6 +49,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not is_available():
         for item in needy:
             item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
+
+
+def slow_files_first(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
+    """As many shares of tests one after another, each with its slow files in front.
+
+    Files stay whole, as their tests share what was set up.
+    """
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        folder = item.path.parent
+        files.setdefault(folder if folder.name == _OF_A_FOLDER else item.path, []).append(item)
+    shares: list[list[pytest.Item]] = [[] for _ in range(processes)]
+    slow = [0] * processes
+
+    def slow_tests(file: list[pytest.Item]) -> int:
+        return sum(item.get_closest_marker("slow") is not None for item in file)
+
+    for file in sorted(files.values(), key=slow_tests, reverse=True):
+        count = slow_tests(file)
+        loads = slow if count else [len(share) for share in shares]
+        place = loads.index(min(loads))
+        slow[place] += count
+        shares[place] += file
+    return [item for share in shares for item in share]
 
 
 @pytest.fixture(scope="session", autouse=True)
