@@ -37,10 +37,10 @@ _OF_A_FOLDER = "attacks"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need a CUDA device are skipped where there is none, and slow ones come first."""
+    """Tests that need a CUDA device are skipped where there is none; slow ones do not come last."""
     # Each process begins with a share of its own, of whose end the others take some in the end
     if processes := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
-        items[:] = slow_files_first(items, processes)
+        items[:] = long_tests_not_last(items, processes)
     needy = [item for item in items if item.get_closest_marker("gpu")]
     if not needy:
         return
@@ -51,28 +51,34 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
 
 
-def slow_files_first(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
-    """As many shares of tests one after another, each with its slow files in front.
+def long_tests_not_last(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
+    """As many shares of tests one after another, each with none but quick files in its last part.
 
+    Slow tests wait half of their time: with quick ones between them they leave no processor idle.
     Files stay whole, as their tests share what was set up.
     """
     files: dict[Path, list[pytest.Item]] = {}
     for item in items:
         folder = item.path.parent
         files.setdefault(folder if folder.name == _OF_A_FOLDER else item.path, []).append(item)
-    shares: list[list[pytest.Item]] = [[] for _ in range(processes)]
-    slow = [0] * processes
+    slow = [file for file in files.values() if any(map(_is_slow, file))]
+    quick = [file for file in files.values() if not any(map(_is_slow, file))]
+    slow.sort(key=lambda file: sum(map(_is_slow, file)), reverse=True)
+    ordered: list[pytest.Item] = []
+    for share in range(processes):
+        long, short = slow[share::processes], quick[share::processes]
+        between = -(-2 * len(short) // (3 * max(len(long), 1)))  # a third is left for the end
+        for place, file in enumerate(long):
+            ordered += file
+            for other in short[place * between : (place + 1) * between]:
+                ordered += other
+        for other in short[len(long) * between :]:
+            ordered += other
+    return ordered
 
-    def slow_tests(file: list[pytest.Item]) -> int:
-        return sum(item.get_closest_marker("slow") is not None for item in file)
 
-    for file in sorted(files.values(), key=slow_tests, reverse=True):
-        count = slow_tests(file)
-        loads = slow if count else [len(share) for share in shares]
-        place = loads.index(min(loads))
-        slow[place] += count
-        shares[place] += file
-    return [item for share in shares for item in share]
+def _is_slow(item: pytest.Item) -> bool:
+    return item.get_closest_marker("slow") is not None
 
 
 @pytest.fixture(scope="session", autouse=True)
