@@ -6,6 +6,7 @@ import fcntl
 import os
 import secrets
 import signal
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,18 +63,20 @@ def long_tests_not_last(items: list[pytest.Item], processes: int) -> list[pytest
         folder = item.path.parent
         files.setdefault(folder if folder.name == _OF_A_FOLDER else item.path, []).append(item)
     slow = [file for file in files.values() if any(map(_is_slow, file))]
-    quick = [file for file in files.values() if not any(map(_is_slow, file))]
-    slow.sort(key=lambda file: sum(map(_is_slow, file)), reverse=True)
+    quick = deque(file for file in files.values() if not any(map(_is_slow, file)))
     ordered: list[pytest.Item] = []
-    for share in range(processes):
-        long, short = slow[share::processes], quick[share::processes]
-        between = -(-2 * len(short) // (3 * max(len(long), 1)))  # a third is left for the end
-        for place, file in enumerate(long):
+    for number in range(processes):
+        long = slow[number::processes]
+        end = len(items) * (number + 1) // processes
+        # Two thirds of the quick ones come between them, and the rest in the end
+        between, placed = (end - len(ordered) - sum(map(len, long))) * 2 // 3, 0
+        for place, file in enumerate(long, 1):
             ordered += file
-            for other in short[place * between : (place + 1) * between]:
-                ordered += other
-        for other in short[len(long) * between :]:
-            ordered += other
+            while quick and placed + len(quick[0]) <= between * place // len(long):
+                placed += len(quick[0])
+                ordered += quick.popleft()
+        while quick and len(ordered) < end:
+            ordered += quick.popleft()
     return ordered
 
 
