@@ -45,5 +45,11 @@ def mounted_disk(folder: Path, kib: int) -> Iterator[Path]:
         mounted = False
     if not mounted:
         pytest.skip("mounting a small file system needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    # Whatever ends this process ends the input of the guard, which unmounts then.
+    command = ["sh", "-c", 'cat >/dev/null; umount "$0" || umount -l "$0"', str(folder)]
+    guard = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        yield folder
+    finally:
+        guard.communicate()
+    assert guard.returncode == 0

@@ -28,9 +28,10 @@ def test_a_data_set_is_the_same_after_its_makers_were_killed(
 ) -> None:
     monkeypatch.setenv("ANIMATOR_LEASE_SECONDS", "3")
     monkeypatch.setenv("ANIMATOR_SEGMENT_FRAMES", "4")
-    arguments = dataset_media.arguments(tmp_path, samples, (3, 2))
-    arguments += ["--shard-size", "4", "--extra", "landmarks"]
-    told = killed_dataset.run(arguments, tmp_path, samples=6, drivings=2, kills=1)
+    # A shard that is whole when all are killed, and one that is not yet begun or half made
+    arguments = dataset_media.arguments(tmp_path, samples, (2, 2))
+    arguments += ["--shard-size", "2", "--extra", "landmarks"]
+    told = killed_dataset.run(arguments, tmp_path, samples=4, drivings=2, kills=1)
     print(told.summary())  # noqa: T201 - shown if the test fails
     assert not told.broken
     assert len(told.kills) == 1 and told.shards == 2

@@ -175,4 +175,4 @@ def test_it_dies_with_its_parent(tmp_path: Path, plan: dict[str, Any]) -> None:
     time.sleep(1)
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
-    until(lambda: not Path(f"/proc/{child}").exists(), 5)
+    until(lambda: not Path(f"/proc/{child}").exists(), 30)

@@ -66,17 +66,17 @@ def test_a_frame_appears_and_changes_while_somebody_looks(
 
         began = time.monotonic()
         with looking(store, job.id):
-            first = until(lambda: store.preview(job.id), 5)
+            first = until(lambda: store.preview(job.id), 30)
             assert time.monotonic() - began < 3
             # It is the newest frame, or was so a second ago.
             progress = store.get(job.id).progress
             assert progress is not None
             assert abs(shade(first) - 255 * progress.frame / 250) < 255 * 2.5 / 12
-            second = until(lambda: (now := store.preview(job.id)) != first and now, 5)
+            second = until(lambda: (now := store.preview(job.id)) != first and now, 30)
             assert shade(second) > shade(first)
 
         # Some seconds after the last look no more is drawn.
-        until(lambda: not store.client.exists(f"animator:preview:wanted:{job.id}"), 8)
+        until(lambda: not store.client.exists(f"animator:preview:wanted:{job.id}"), 30)
         time.sleep(0.6)
         last = store.preview(job.id)
         record = ended(store, job, 30)
@@ -91,7 +91,7 @@ def test_a_redis_that_is_away_holds_up_no_job_that_is_looked_at(
     with worker(queue):
         job = submit(frames=40, seconds=4)
         with looking(store, job.id):
-            until(lambda: store.preview(job.id), 8)
+            until(lambda: store.preview(job.id), 30)
             began = time.monotonic()
             # It answers nobody for some seconds.
             store.client.execute_command("CLIENT", "PAUSE", 6000, "ALL")

@@ -247,7 +247,7 @@ def test_a_clock_set_back_does_not_hold_the_lease_of_the_dead(
     assert farm.look() is JobState.RUNNING
     farm.step(monkeypatch, -HOUR)
     assert (store.get(farm.job.id).lease or 0) > 3500
-    deadline = time.monotonic() + 6
+    deadline = time.monotonic() + 30
     while farm.look() is JobState.RUNNING:
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -137,7 +137,7 @@ def test_events_for_monitors(client: Client, tmp_path: Path, settings: Settings)
         with worker(client.queue):
             record = job(client, tmp_path, "a")
             ended(client.store, record)
-            until(lambda: "task-succeeded" in {event["type"] for event in seen}, 10)
+            until(lambda: "task-succeeded" in {event["type"] for event in seen}, 30)
     finally:
         stop.set()
         thread.join()

@@ -82,7 +82,7 @@ def test_a_job_is_given_back_when_the_worker_must_end(
         for name in signals:
             process.send_signal(getattr(signal, f"SIG{name}"))
             time.sleep(0.3)
-        process.wait(10)
+        process.wait(30)
         assert store.get(job.id).state is JobState.QUEUED
         assert store.workers() == []
     with worker(queue):
@@ -100,7 +100,7 @@ def test_a_worker_that_is_told_to_end_finishes_its_job_and_takes_no_other(
         process.send_signal(signal.SIGTERM)
         until(lambda: not queue.alive_workers(), 5)
         assert len(store.workers()) == 1  # it still lives
-        process.wait(10)
+        process.wait(30)
         assert store.get(first.id).state is JobState.SUCCEEDED
         assert store.get(second.id).state is JobState.QUEUED
 
@@ -137,6 +137,7 @@ def test_a_restarted_broker_does_not_stop_a_job(
         assert (record.state, record.attempt) == (JobState.SUCCEEDED, 1)
         assert not record.suspect
         # And the worker takes jobs again.
+        plan.write_text(json.dumps({"frames": 2}))
         second = client.submit(JobSpec(str(plan), str(plan), str(tmp_path / "o2.mp4")))
         assert ended(client.store, second, 30).state is JobState.SUCCEEDED
 

@@ -38,7 +38,7 @@ from tests.helpers import COMPACT, small_generator
 
 pytestmark = pytest.mark.slow
 
-FRAMES, SIZE = 14, (256, 256)
+FRAMES, SIZE = 9, (256, 256)
 EXTRACTED = re.compile(r"landmarks of driving ([0-9a-f]{12}) extracted: (\d+) frames")
 
 

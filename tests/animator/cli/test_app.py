@@ -186,7 +186,7 @@ def test_a_run_that_is_interrupted_leaves_nothing(
     while "generate" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(number)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == status
     assert "Cancelled; nothing was written." in err
     assert out == ""
@@ -259,7 +259,7 @@ def test_an_interrupted_wait_cancels_the_job(
     while "generate" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(number)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == status
     (record,) = fake_worker.store.list_jobs()
     assert record.state is JobState.CANCELLED

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +14,40 @@ import pytest
 
 from animator.broker.embedded import EmbeddedRedis
 from animator.jobs.store import JobStore
+from animator.sandbox import Ended, Message, SandboxLimits
 from animator.settings import Settings
+from animator.web.files import looking
 from tests.animator.web.job_server import JobServer, job_server
 from tests.serving import Server, import_narrow_weights, serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+
+@pytest.fixture(scope="session")
+def looker() -> Iterator[ThreadPoolExecutor]:
+    """A thread that has loaded the detector of faces once for all tests."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+@pytest.fixture
+def looks_here(looker: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are looked at as ever, but without a child, which takes two seconds of a processor.
+
+    For tests of what is around a look; those of `looking` itself have children.
+    """
+
+    def look(target: str, task: Message) -> tuple[Message, ...]:
+        module, _, name = target.partition(":")
+        answers: list[str] = []
+        getattr(import_module(module), name)(task, lambda one: answers.append(json.dumps(one)))
+        return tuple(map(json.loads, answers))
+
+    def run_here(target: str, task: Message, limits: SandboxLimits) -> Ended:
+        return Ended("done", "", looker.submit(look, target, task).result(limits.seconds))
+
+    monkeypatch.setattr(looking, "run_limited", run_here)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 A_JOB = re.compile("/jobs/[0-9a-z]{12}$")
 LONG = {"size": 1024, "margin": 1.75, "end": "3", "weights": NARROW_WEIGHTS}
 """Options of a job that takes half a minute."""
+SOME_SECONDS = {**LONG, "end": "1"}
 SHORT = {"end": "0.5", "weights": NARROW_WEIGHTS}
 
 
@@ -225,8 +226,8 @@ def test_jobs_and_workers_are_live(page: Page, live: Server, files: tuple[str, s
 def test_a_server_that_was_away_is_found_again(
     browser: Browser, live: Server, files: tuple[str, str]
 ) -> None:
-    job = live.submit(*files, **LONG)
     with serving("--no-worker") as first, visit(browser, first.url, away=True) as page:
+        job = live.submit(*files, **SOME_SECONDS)
         page.goto(f"/jobs/{job['id']}")
         expect(page.locator("#job-state")).to_contain_text("Rendering")
         first.kill()

@@ -27,12 +27,15 @@ PROCESS = [sys.executable, training_data.__file__]
 
 
 @pytest.mark.slow
-def test_two_processes_equal_one_with_twice_the_batch(tmp_path: Path) -> None:
+def test_two_processes_equal_one_with_twice_the_batch(
+    run: Callable[..., RunResult], tmp_path: Path
+) -> None:
     config = str(written(tmp_path, PAIRS))
     one, two = tmp_path / "one", tmp_path / "two"
-    steps = ["--max-steps", "6", "optimizer.learning_rate=1e-4"]
-    subprocess.run([*PROCESS, config, str(one), "batch=4", *steps], check=True)
-    subprocess.run([*PROCESS, config, str(two), "--devices", "2", *steps], check=True)
+    rate = "optimizer.learning_rate=1e-4"
+    run(PAIRS, "one", "batch=4", rate, max_steps=6)
+    command = [*PROCESS, config, str(two), "--devices", "2", "--max-steps", "6", rate]
+    subprocess.run(command, check=True)
     ours, theirs = state_of(one), state_of(two)
     assert (theirs["step"], theirs["position"]) == (ours["step"], ours["position"]) == (6, 24)
     assert close_weights(ours, theirs, 1e-4)

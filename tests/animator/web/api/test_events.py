@@ -33,7 +33,7 @@ def hub(store: JobStore) -> Iterator[EventHub]:
 
 
 def reached(hub: EventHub, event_id: str) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while hub.position != event_id:
         assert time.monotonic() < deadline, (hub.position, event_id)
         time.sleep(0.01)

@@ -83,7 +83,7 @@ def test_an_upload_is_there_once_it_was_looked_at(store: UploadStore) -> None:
     assert not store.list() and not another(store).list() and not list(store.root.iterdir())
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("looks_here")
 def test_owners_do_not_see_each_other(store: UploadStore) -> None:
     upload = send(store, picture())
     assert not store.list(lambda owner: owner == "bob")
@@ -102,7 +102,7 @@ def test_ids_that_are_none(store: UploadStore, file_id: str) -> None:
     assert store.root.is_dir()
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("looks_here")
 def test_the_same_content_is_the_upload_that_is_there(store: UploadStore) -> None:
     upload = send(store, picture(), name="first.png")
     age(upload.path.parent, 3600)
@@ -144,7 +144,7 @@ def test_sizes_are_held(store: UploadStore, monkeypatch: pytest.MonkeyPatch) -> 
     assert list(store.root.iterdir()) == []
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("looks_here")
 def test_the_number_of_files_is_held(store: UploadStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_UPLOADS", 1)
     monkeypatch.setattr(module, "_COUNT_SECONDS", 0.0)
@@ -196,7 +196,7 @@ def test_what_a_killed_server_leaves_is_swept(store: UploadStore) -> None:
     assert store.sweep([]) == 1 and not folder.exists()
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("looks_here")
 def test_uploads_expire_when_they_were_not_used_for_long(store: UploadStore) -> None:
     upload = send(store, picture())
     age(upload.path.parent, 6 * 86400)
@@ -211,7 +211,7 @@ def test_uploads_expire_when_they_were_not_used_for_long(store: UploadStore) -> 
     assert not store.list() and list(store.root.iterdir()) == []
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("looks_here")
 def test_damaged_and_foreign_things_are_no_uploads(store: UploadStore, tmp_path: Path) -> None:
     upload = send(store, picture())
     about = upload.path.with_name("about.json")
@@ -228,7 +228,7 @@ def test_damaged_and_foreign_things_are_no_uploads(store: UploadStore, tmp_path:
     assert (store.root / "notes").is_dir() and (store.root / ("b" * 20)).is_symlink()
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("looks_here")
 def test_many_at_once_are_each_whole(store: UploadStore) -> None:
     made: list[Upload] = []
 
@@ -260,7 +260,7 @@ def test_a_folder_that_may_not_be_written(
     assert str(store.root) not in info.value.message
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("looks_here")
 def test_time_is_of_the_last_use(store: UploadStore) -> None:
     upload = send(store, picture())
     left = store.expires(upload).timestamp() - time.time()

@@ -192,8 +192,7 @@ def test_two_files_become_a_job(
     assert (fields["size"], fields["end"], fields["source"]) == ("128", "0.2", again["source"])
 
 
-@pytest.mark.slow
-@pytest.mark.slow
+@pytest.mark.usefixtures("looks_here")
 def test_a_motion_file_is_shown_as_a_figure(browser: TestClient) -> None:
     files = {"driving": ("smile.motion", pack_motion(motion()))}
     form = look_at(browser, "/").one("form", id="make")
@@ -212,6 +211,7 @@ def test_a_motion_file_is_shown_as_a_figure(browser: TestClient) -> None:
     assert "smile.motion" in names["driving"] and "smile.motion" not in names["source"]
 
 
+@pytest.mark.usefixtures("looks_here")
 def test_a_file_that_is_none_is_named_beside_its_field(browser: TestClient) -> None:
     form = look_at(browser, "/").one("form", id="make")
     files = {"source": ("a.png", b"<html><script>alert(1)</script>"), "driving": ("b", b"")}
@@ -235,7 +235,7 @@ def test_a_form_without_files_says_so(browser: TestClient) -> None:
     assert "no longer here" in page.one("p", id="source-error").text
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("looks_here")
 def test_names_of_files_are_shown_as_they_are(
     browser: TestClient, context: ServerContext, tmp_path: Path
 ) -> None:

@@ -101,7 +101,7 @@ def test_a_video_with_sound_is_one_whatever_it_is_called(
     assert Image.open(io.BytesIO(thumbnail.content)).size == (96, 160)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("looks_here")
 def test_a_body_without_a_form_is_a_file(client: httpx.Client) -> None:
     answer = client.post("/v1/files", content=png(), headers={"X-File-Name": "%E2%82%ACuro.png"})
     assert answer.status_code == 201 and answer.json()["name"] == "€uro.png"
@@ -111,7 +111,7 @@ def test_a_body_without_a_form_is_a_file(client: httpx.Client) -> None:
     assert client.post("/v1/files", content=png(4)).json()["name"] == "file"
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("looks_here")
 def test_the_same_content_of_one_caller_is_one_file(client: httpx.Client, sent: dict) -> None:
     again = client.post("/v1/files", files={"file": ("other.png", png())})
     assert again.status_code == 200 and again.json()["id"] == sent["id"]
@@ -126,7 +126,7 @@ def raw_form(name: str, content: bytes) -> dict:
     return {"content": body, "headers": {"Content-Type": "multipart/form-data; boundary=b"}}
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("looks_here")
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
@@ -169,7 +169,7 @@ def test_what_is_no_media_is_refused_and_removed(
     assert left_in(server.folder) == []
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("looks_here")
 def test_too_large_and_too_many(client: httpx.Client, server: ServerSettings) -> None:
     answer = client.post("/v1/files", files={"file": ("a.png", bytes(4_000_001))})
     assert answer.status_code == 413 and code(answer) == "upload_too_large"
@@ -188,7 +188,7 @@ def test_too_large_and_too_many(client: httpx.Client, server: ServerSettings) ->
     assert answer.status_code == 201
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("looks_here")
 def test_files_are_listed_by_pages(client: httpx.Client) -> None:
     ids = [client.post("/v1/files", content=png(shade)).json()["id"] for shade in range(3)]
     client.post("/v1/files", content=png(), headers={"X-Caller": "bob"})
@@ -201,7 +201,7 @@ def test_files_are_listed_by_pages(client: httpx.Client) -> None:
     assert client.get("/v1/files?cursor=..").status_code == 422
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("looks_here")
 def test_what_is_another_callers_is_not_there(client: httpx.Client, sent: dict) -> None:
     assert client.delete(sent["links"]["self"], headers={"X-Caller": "bob"}).status_code == 204
     for path in sent["links"].values():
@@ -211,7 +211,7 @@ def test_what_is_another_callers_is_not_there(client: httpx.Client, sent: dict) 
         assert client.get(path, headers={"X-Caller": "admin"}).status_code == 200
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("looks_here")
 def test_the_content_is_sent_in_parts(client: httpx.Client, sent: dict) -> None:
     path, content = sent["links"]["content"], png()
     whole = client.get(path)
@@ -228,7 +228,7 @@ def test_the_content_is_sent_in_parts(client: httpx.Client, sent: dict) -> None:
     assert head.headers["content-length"] == str(len(content)) and head.content == b""
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("looks_here")
 def test_a_file_that_a_job_needs_stays(
     client: httpx.Client, sent: dict, server: ServerSettings, store: JobStore, settings: Settings
 ) -> None:
