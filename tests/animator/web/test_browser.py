@@ -216,6 +216,7 @@ def test_jobs_and_workers_are_live(page: Page, live: Server, files: tuple[str, s
     expect(page.locator("#workers")).to_contain_text("Nothing at the moment")
     # Of one state alone
     page.goto("/jobs")
+    expect(page.locator(f"#row-{first['id']} .pill")).to_have_text("Cancelled")
     page.click("#filter-cancelled")
     page.wait_for_url(re.compile("state=cancelled"))
     states = page.locator(".row").evaluate_all("rows => rows.map(one => one.dataset.state)")
