@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -19,6 +20,10 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--name", required=True, help="such as face-compact-1")
     parser.add_argument(
+        "--mean", type=Path, action="append", default=[], metavar="FILE",
+        help="average with these, of runs that went on from each other; may be given again",
+    )  # fmt: skip
+    parser.add_argument(
         "--rendered-logit", type=float, default=0.0, help="added to the rendered picture's share"
     )
     parser.add_argument(
@@ -29,6 +34,8 @@ def main() -> None:
     loaded = checkpoint.load(options.weights)
     info = loaded.info | {"name": options.name}
     generator = configured(loaded.generator, options.model)
+    if options.mean:
+        average(generator, [checkpoint.load(path).generator for path in options.mean])
     if options.rendered_logit:
         info["rendered_logit"] = options.rendered_logit
         with torch.no_grad():
@@ -47,6 +54,15 @@ def configured(generator: Generator, changes: list[str]) -> Generator:
     network = build_generator(config)
     network.load_state_dict(generator.state_dict())
     return network
+
+
+@torch.no_grad()
+def average(generator: Generator, others: Sequence[Generator]) -> None:
+    """Give a network the mean of its own weights and those of others of the same configuration."""
+    states = [network.state_dict() for network in (generator, *others)]
+    for name, values in states[0].items():
+        if values.is_floating_point():
+            values.copy_(torch.stack([state[name] for state in states]).mean(0))
 
 
 if __name__ == "__main__":
