@@ -50,7 +50,7 @@ def main() -> None:
         for title, members in groups.items():
             print(f"\n{title}: {len(members)} clips, {len({c.identity for c in members})} people\n")
             print(markdown(members, options.over, options.metrics, options.draw))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"compare_rows: {error}")
 
 
@@ -60,13 +60,13 @@ def read(paths: Sequence[Path], setting: int) -> Iterator[Clip]:
     Raises:
         ValueError: the tables are of different protocols or clips.
     """
-    files: list[dict[str, Any]] = [json.loads(path.read_text()) for path in paths]
+    files = [table_of(path) for path in paths]
     if len({(one["protocol_sha256"], one["data"]["SHA-256"]) for one in files}) > 1:
         raise ValueError("these tables are of different protocols or data")
     rows: dict[str, dict[str, Mapping[str, float]]] = {}
     people: dict[str, str] = {}
     for one in files:
-        if setting >= len(one["tables"]):
+        if not 0 <= setting < len(one["tables"]):
             raise ValueError(f"there is no table {setting} among {len(one['tables'])}")
         for sample in one["tables"][setting]["samples"]:
             figures = {
@@ -76,6 +76,21 @@ def read(paths: Sequence[Path], setting: int) -> Iterator[Clip]:
             people[sample["sample"]] = sample["identity"]
     for name, found in rows.items():
         yield Clip(name, people[name], found)
+
+
+def table_of(path: Path) -> dict[str, Any]:
+    """What an evaluation has written.
+
+    Raises:
+        ValueError: the file is something else.
+    """
+    try:
+        found = json.loads(path.read_text())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or "protocol_sha256" not in found or "tables" not in found:
+        raise ValueError(f"{path} is no table.json of `animator evaluate`")
+    return found
 
 
 def read_groups(path: Path, clips: Sequence[Clip]) -> dict[str, list[Clip]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,7 +36,10 @@ def main() -> None:
     info = loaded.info | {"name": options.name}
     generator = configured(loaded.generator, options.model)
     if options.mean:
-        average(generator, [checkpoint.load(path).generator for path in options.mean])
+        others = [checkpoint.load(path).generator for path in options.mean]
+        if any(other.config != loaded.generator.config for other in others):
+            sys.exit("error: these weights are of different networks, which have no mean")
+        average(generator, others)
     if options.rendered_logit:
         info["rendered_logit"] = options.rendered_logit
         with torch.no_grad():

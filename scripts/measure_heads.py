@@ -72,6 +72,8 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=12, help="of each clip (%(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    if options.pairs < 1:
+        parser.error(f"--pairs is {options.pairs}; allowed is 1 and more")
     try:
         groups = read_groups(options.groups)
         for text in options.weights:

@@ -70,3 +70,11 @@ def test_tables_that_do_not_belong_together_are_refused(tmp_path, monkeypatch, c
         compare(monkeypatch, capsys, one, other)
     with pytest.raises(SystemExit, match="no row 'spline', but ours"):
         compare(monkeypatch, capsys, one, "--over", "spline")
+    with pytest.raises(SystemExit, match="nothing has l2; there are l1"):
+        compare(monkeypatch, capsys, one, "--metrics", "l2")
+    with pytest.raises(SystemExit, match="no table -1 among 1"):
+        compare(monkeypatch, capsys, one, "--setting", "-1")
+    for text in ("not JSON", "[]", "{}"):
+        other.write_text(text)
+        with pytest.raises(SystemExit, match="is no table.json"):
+            compare(monkeypatch, capsys, other)

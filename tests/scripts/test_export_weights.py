@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gfla import checkpoint
-from tests.helpers import COMPACT, small_generator
+from tests.helpers import COMPACT, NARROW, small_generator
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "export_weights.py"
 
@@ -33,3 +33,12 @@ def test_weights_are_the_mean_of_runs_in_float16(tmp_path, monkeypatch, capsys):
     for name, value in exported.generator.state_dict().items():
         mean = torch.stack([state[name] for state in states]).mean(0)
         assert torch.allclose(value, mean, atol=1e-3, rtol=1e-3), name
+
+
+def test_other_networks_have_no_mean(tmp_path, monkeypatch):
+    files = [tmp_path / "compact.safetensors", tmp_path / "narrow.safetensors"]
+    for path, config in zip(files, (COMPACT, NARROW), strict=True):
+        checkpoint.save(path, small_generator(config), {"name": path.stem})
+    with pytest.raises(SystemExit, match="different networks"):
+        export(monkeypatch, files[0], tmp_path / "out", "--name", "mine", "--mean", files[1])
+    assert not (tmp_path / "out").exists()
