@@ -117,9 +117,9 @@ def markdown(
     if over is not None and over not in names:
         raise ValueError(f"there is no row {over!r}, but {', '.join(names)}")
     there = dict.fromkeys(m for clip in clips for row in clip.rows.values() for m in row)
-    chosen = (
-        [name for name in there if not name.startswith("drift ")] if metrics is None else metrics
-    )
+    if unknown := [name for name in metrics or () if name not in there]:
+        raise ValueError(f"nothing has {', '.join(unknown)}; there are {', '.join(there)}")
+    chosen = metrics or [name for name in there if not name.startswith("drift ")]
     lines = ["| method | " + " | ".join(chosen) + " |", "|---" * (1 + len(chosen)) + "|"]
     for row in names:
         cells = [cell(figure(clips, row, metric, over, draw)) for metric in chosen]
