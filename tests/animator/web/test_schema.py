@@ -164,8 +164,8 @@ def test_every_address_tells_its_methods(
 
 
 def assert_same_head(http: httpx.Client, address: str) -> None:
-    """What is told of running jobs and of times may change in between, so there are some tries."""
-    for _ in range(5):
+    """What is told of running jobs and of times may change in between, so there are many tries."""
+    for _ in range(50):
         with http.stream("GET", address) as answer:
             status, headers = answer.status_code, dict(answer.headers)
         head = http.head(address)
