@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gfla.evaluation.report import cell
 from gfla.evaluation.stats import Figure, bootstrap
 
 ALL = "all"
@@ -143,15 +144,6 @@ def figure(
         [clip.name if draw == "clips" else clip.identity for clip in own],
         divisors=[clip.rows[below[0]][below[1]] for clip in own] if below else None,
     )
-
-
-def cell(estimate: Figure | None) -> str:
-    """The figure with its interval."""
-    if estimate is None:
-        return "–"
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.3g}"
-    return f"{estimate.value:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import torch
 
 from gfla import checkpoint
 from gfla.build import Generator, build_generator
+from gfla.errors import GflaError
+from gfla.files import replacing
 
 
 def main() -> None:
@@ -32,19 +34,29 @@ def main() -> None:
         help="another value of the model's configuration, such as prior_reach=1.1",
     )  # fmt: skip
     options = parser.parse_args()
+    try:
+        export(options)
+    except GflaError as error:
+        sys.exit(f"error [{error.code}]: {error.message}")
+
+
+def export(options: argparse.Namespace) -> None:
+    """What the options ask for.
+
+    Raises:
+        GflaError: weights that cannot be read or averaged, a file that cannot be written.
+    """
     loaded = checkpoint.load(options.weights)
     info = loaded.info | {"name": options.name}
     generator = configured(loaded.generator, options.model)
     if options.mean:
-        others = [checkpoint.load(path).generator for path in options.mean]
-        if any(other.config != loaded.generator.config for other in others):
-            sys.exit("error: these weights are of different networks, which have no mean")
-        average(generator, others)
+        average(generator, [checkpoint.load(path).generator for path in options.mean])
     if options.rendered_logit:
         info["rendered_logit"] = options.rendered_logit
         with torch.no_grad():
             generator.fusion.bias[0] += options.rendered_logit
-    checkpoint.save(options.out, generator, info, torch.float16)
+    with replacing(options.out) as partial:
+        checkpoint.save(partial, generator, info, torch.float16)
     count = sum(p.numel() for p in generator.parameters())
     print(f"{options.out}: {count:,} parameters, {options.out.stat().st_size:,} bytes, {info}")
 
@@ -62,8 +74,16 @@ def configured(generator: Generator, changes: list[str]) -> Generator:
 
 @torch.no_grad()
 def average(generator: Generator, others: Sequence[Generator]) -> None:
-    """Give a network the mean of its own weights and those of others of the same configuration."""
+    """Give a network the mean of its own weights and those of others.
+
+    Raises:
+        GflaError: ``bad_checkpoint`` if they are not of the same layers.
+    """
     states = [network.state_dict() for network in (generator, *others)]
+    shapes = [{name: value.shape for name, value in state.items()} for state in states]
+    if any(other != shapes[0] for other in shapes[1:]):
+        message = "these weights are of different networks, which have no mean"
+        raise GflaError("bad_checkpoint", message)
     for name, values in states[0].items():
         if values.is_floating_point():
             values.copy_(torch.stack([state[name] for state in states]).mean(0))

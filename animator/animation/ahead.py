@@ -12,7 +12,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 POLL_SECONDS = 0.1
-"""How often a thread that waits looks at whether it is still wanted."""
+"""Seconds between two looks of a thread that waits at whether it is still wanted."""
 
 
 @dataclass(frozen=True)

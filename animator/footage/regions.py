@@ -11,6 +11,7 @@ from animator.footage.selection import SPLITS
 from gfla.data.prepare.preparation import ProgressDisplay, fix_options, in_parallel, no_display
 from gfla.data.region_packs import pack_regions
 from gfla.errors import GflaError
+from gfla.files import writing
 
 MOST_FRAMES = 150
 
@@ -37,7 +38,7 @@ def prepare_regions(
 
     Raises:
         GflaError: ``no_data`` without packs; ``invalid_config`` if ``out`` was made with other
-            options; ``invalid_pack``.
+            options; ``invalid_pack``; ``disk_full`` or ``not_writable``.
     """
     if not any(packs.glob("*/*.npz")):
         raise GflaError("no_data", f"there are no face packs (*.npz) in {packs}")
@@ -45,7 +46,8 @@ def prepare_regions(
     counts: dict[str, tuple[int, int]] = {}
     for split in SPLITS:
         sources = sorted((packs / split).glob("*.npz"))
-        (out / split).mkdir(exist_ok=True)
+        with writing(out / split):
+            (out / split).mkdir(exist_ok=True)
         work = partial(_cut, out=out / split, most_frames=most_frames)
         frames = list(in_parallel(work, sources, workers, f"cutting {split}", display))
         counts[split] = len(frames), sum(frames)

@@ -160,7 +160,7 @@ class Table:
         ]
         for name, figures in self.rows.items():
             own = [self.properties.get(name, {}).get(key, "") for key in extra]
-            cells = [_cell(figures.get(metric)) for metric in self.metrics]
+            cells = [cell(figures.get(metric)) for metric in self.metrics]
             lines.append("| " + " | ".join([name.replace("|", "\\|"), *own, *cells]) + " |")
         return "\n".join(lines)
 
@@ -251,7 +251,8 @@ def ranked(samples: Sequence[SampleFigures], row: str, metric: str, rising: bool
     return {"best": own[0][1], "median": own[(len(own) - 1) // 2][1], "worst": own[-1][1]}
 
 
-def _cell(estimate: Figure | None) -> str:
+def cell(estimate: Figure | None) -> str:
+    """A figure as a cell of a table, with its interval."""
     if estimate is None:
         return "–"
     if estimate.low is None or estimate.high is None:

@@ -18,7 +18,7 @@ PLACES: tuple[tuple[str, Colour, tuple[int, ...]], ...] = (
     ("corner of the mouth", (230, 40, 30), (54,)),
     ("jaw", (0, 158, 115), (5,)),
 )
-"""Where attention is looked at: name as seen in the picture, colour, landmarks whose mean it is."""
+"""Places whose attention is shown: name as in the picture, colour, landmarks whose mean it is."""
 HAIR: tuple[str, Colour] = ("hair", (213, 94, 190))
 """The last place; no landmark lies on it."""
 _JOINTS: tuple[tuple[str, Colour, str], ...] = (

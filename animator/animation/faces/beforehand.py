@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # they import PyTorch
 _TARGET = "animator.animation.faces.child:find"
 _LIMITS = SandboxLimits(seconds=7 * 86_400.0, memory_mb=None)  # those of a job: none
 _POLL_SECONDS = 0.1
-"""How often one who waits looks at whether the job is to stop."""
+"""Seconds between two looks of one who waits at whether the job is to stop."""
 
 
 @contextmanager

@@ -37,11 +37,12 @@ from gfla.arrays import Picture
 from gfla.joints import MISSING, Joints, found
 
 SAME_ASPECT = 0.1
-"""How far a picture's aspect may be from the model's and still count as a picture of its kind."""
+"""Most by which the aspect of a picture of the model's kind differs from the model's."""
 _NEAR = 0.5
-"""How far beyond the picture joints count for the part that is animated, in units of its sides."""
+"""Distance beyond the picture, in units of its sides, up to which joints count for the part that is
+animated."""
 Placing = Literal["retargeted", "as given"]
-"""Whether joints are carried over to the source's body, or taken for the result's as they are."""
+"""Ways of joints: carried over to the source's body, or taken for the result's as they are."""
 
 
 @dataclass(frozen=True)

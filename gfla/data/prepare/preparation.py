@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from gfla.errors import GflaError
-from gfla.files import write_text
+from gfla.files import write_text, writing
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -135,9 +135,10 @@ def fix_options(folder: Path, options: dict[str, Any]) -> None:
     """Note the options of a folder, or see that it is continued with those it was begun with.
 
     Raises:
-        GflaError: ``invalid_config`` if they differ.
+        GflaError: ``invalid_config`` if they differ; ``disk_full`` or ``not_writable``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     path = folder / "options.json"
     before = None
     with suppress(FileNotFoundError, ValueError):
